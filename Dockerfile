@@ -1,0 +1,41 @@
+FROM python:3.13-slim AS builder
+
+ENV PIP_NO_CACHE_DIR=1 PIP_DISABLE_PIP_VERSION_CHECK=1
+WORKDIR /build
+RUN python -m venv --without-pip /venv
+COPY requirements.lock ./
+RUN pip --python /venv/bin/python install --require-hashes --no-deps -r requirements.lock
+
+
+FROM python:3.13-slim
+
+RUN useradd --system --uid 10001 --user-group --no-create-home --shell /usr/sbin/nologin app
+COPY --from=builder /venv /venv
+
+WORKDIR /service
+COPY app/ app/
+COPY migrations/ migrations/
+COPY gunicorn.conf.py wsgi.py ./
+# Compiled here, as root: the service itself may not write into its own code.
+RUN python -m compileall -q app migrations wsgi.py
+
+ENV APP_ENV=production \
+    BIND=0.0.0.0:8000 \
+    FLASK_SKIP_DOTENV=1 \
+    PATH=/venv/bin:$PATH \
+    PYTHONDONTWRITEBYTECODE=1 \
+    PYTHONUNBUFFERED=1
+
+USER 10001:10001
+EXPOSE 8000
+STOPSIGNAL SIGTERM
+# Liveness: a database that is away is no reason to restart the service. The Host header is one that
+# TRUSTED_HOSTS allows.
+HEALTHCHECK --interval=15s --timeout=3s --start-period=30s --start-interval=1s \
+    CMD ["python", "-c", "import http.client, os, sys; \
+host = os.environ.get('TRUSTED_HOSTS', '').split(',')[0].strip(' .') or 'localhost'; \
+connection = http.client.HTTPConnection('127.0.0.1', 8000, timeout=2); \
+connection.request('GET', '/health/live', headers={'Host': host}); \
+sys.exit(connection.getresponse().status != 200)"]
+
+CMD ["gunicorn"]

@@ -1,0 +1,35 @@
+# Each target is one line: dev.py does the work, and runs without make as well.
+PYTHON ?= python3
+ARGS ?=
+
+.DEFAULT_GOAL := help
+.PHONY: help run test check lock up down stack-test clean
+
+help: ## Show this list
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-11s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+run: ## Serve on SQLite with demo data; BIND=host:port moves it (127.0.0.1:8000)
+	@$(PYTHON) dev.py run
+
+test: ## Run the tests; ARGS="-k name" goes to pytest
+	@$(PYTHON) dev.py test $(ARGS)
+
+check: ## Check style, types, imports, locks and migrations
+	@$(PYTHON) dev.py check
+
+lock: ## Make the locks anew from pyproject.toml (needs uv); ARGS=--upgrade lifts the versions
+	@$(PYTHON) dev.py lock $(ARGS)
+
+up: ## Start the stack: nginx, the service, PostgreSQL, Redis; writes .env when missing
+	@$(PYTHON) dev.py env
+	docker compose up -d --build --wait
+
+down: ## Stop the stack and keep its data
+	docker compose down
+
+stack-test: ## Bring a stack up, test it through nginx, take it down
+	@tests/stack/run.sh
+
+clean: ## Remove the environment and what the tools made; data and .env stay
+	rm -rf .venv .pytest_cache .mypy_cache .ruff_cache .import_linter_cache htmlcov .coverage .coverage.*
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +

@@ -1,0 +1,70 @@
+"""The service. `create_app` is the one place where everything is wired."""
+
+from dataclasses import asdict
+
+from flask import Flask
+from werkzeug.middleware.proxy_fix import ProxyFix
+
+from app import cli
+from app.auth import tokens
+from app.auth.routes import auth
+from app.config import INSTANCE, Settings
+from app.docs.routes import docs
+from app.extensions import db, migrate
+from app.kit import access, caching, database, headers, limits, openapi, problems
+from app.kit.blueprint import Blueprint
+from app.kit.json import ORJSONProvider
+from app.products.routes import products
+from app.tasks.routes import tasks
+from app.telemetry import health, logs
+from app.users.routes import users
+
+RESOURCES = (auth, users, products, tasks)
+
+
+def create_app(settings: Settings | None = None, *, also: tuple[Blueprint, ...] = ()) -> Flask:
+    """A service, ready to be called.
+
+    Args:
+        settings: read from the environment where none are given.
+        also: further resources to register, under the same prefix and the same rules.
+
+    Raises:
+        ConfigError: the settings would make the service unsafe.
+        RuntimeError: a view declares no access.
+    """
+    settings = settings or Settings.from_env()
+    app = Flask(__name__, static_folder=None, instance_path=str(INSTANCE))
+    app.config.from_mapping({name.upper(): value for name, value in asdict(settings).items()})
+    app.config["SQLALCHEMY_DATABASE_URI"] = settings.database_url
+    app.config["SQLALCHEMY_ENGINE_OPTIONS"] = database.engine_options(
+        settings.database_url, settings
+    )
+    app.config["TRUSTED_HOSTS"] = list(settings.trusted_hosts) or None
+    app.json = ORJSONProvider(app)
+    app.url_map.merge_slashes = False  # no redirects: their Location would trust the Host header
+    if n := settings.trusted_proxies:
+        app.wsgi_app = ProxyFix(app.wsgi_app, x_for=n, x_proto=n, x_host=n)  # type: ignore[method-assign]
+
+    # In the order in which a request meets them.
+    logs.init_app(app, settings.log_level)
+    headers.init_app(app, settings.cors_origins)
+    problems.init_app(app)
+    db.init_app(app)
+    database.init_app(app)
+    migrate.init_app(app, db)
+    caching.init_app(app, settings)
+    tokens.init_app(app, settings)
+    access.init_app(app, tokens.load_caller)
+    limits.init_app(app, settings)
+
+    api = openapi.init_app(app)
+    with app.app_context():
+        for resource in (*RESOURCES, *also):
+            api.register_blueprint(resource, url_prefix=f"/api/v1{resource.url_prefix}")
+        api.register_blueprint(health.health)
+    health.init_app(app)
+    app.register_blueprint(docs)
+    cli.init_app(app)
+    access.refuse_undeclared(app)
+    return app

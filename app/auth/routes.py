@@ -1,0 +1,39 @@
+"""Auth: log in, stay logged in, log out."""
+
+from typing import Any
+
+from app.auth import service
+from app.auth.schemas import LoginSchema, RefreshSchema, TokensSchema
+from app.kit.access import anyone, caller, signed_in
+from app.kit.blueprint import Blueprint
+
+auth = Blueprint("auth", __name__, url_prefix="/auth", description="Log in and out.")
+
+
+@auth.post("/login", access=anyone, limit="LOGIN_RATE_LIMIT")
+@auth.body(LoginSchema)
+@auth.answers(200, TokensSchema)
+def log_in(data: dict[str, Any]) -> dict[str, Any]:
+    """Log in with e-mail and password.
+
+    Gives an access token for ten minutes and a refresh token to exchange for the next.
+    """
+    return service.log_in(**data)
+
+
+@auth.post("/refresh", access=anyone, limit="LOGIN_RATE_LIMIT")
+@auth.body(RefreshSchema)
+@auth.answers(200, TokensSchema)
+def refresh(data: dict[str, Any]) -> dict[str, Any]:
+    """Exchange a refresh token for new tokens.
+
+    A refresh token works once; one that is used again ends its session.
+    """
+    return service.refresh(data["refresh_token"])
+
+
+@auth.post("/logout", access=signed_in)
+@auth.answers(204)
+def log_out() -> None:
+    """End the session that the access token belongs to."""
+    service.log_out(caller.session_id)

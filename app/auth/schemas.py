@@ -1,0 +1,36 @@
+"""What the login routes take and give."""
+
+from app.kit.fields import Choice, Email, Integer, Text
+from app.kit.schema import Schema
+
+
+class LoginSchema(Schema):
+    """Credentials."""
+
+    email = Email(required=True, metadata={"example": "ada1@example.com"})
+    password = Text(
+        most=1024,
+        required=True,
+        load_only=True,
+        metadata={"example": "correct horse battery staple", "format": "password"},
+    )
+
+
+class RefreshSchema(Schema):
+    """A refresh token, as the last answer gave it."""
+
+    refresh_token = Text(least=1, most=200, required=True)
+
+
+class TokensSchema(Schema):
+    """A pair of tokens (RFC 6749 section 5.1)."""
+
+    access_token = Text(most=2048, required=True)
+    token_type = Choice(["Bearer"], required=True)
+    expires_in = Integer(
+        least=1,
+        most=86400,
+        required=True,
+        metadata={"description": "Seconds until the access token expires."},
+    )
+    refresh_token = Text(most=200, required=True)

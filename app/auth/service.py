@@ -1,0 +1,112 @@
+"""Rules of a session: it begins with a password, lives by rotation, ends for good."""
+
+import hashlib
+import secrets
+from base64 import urlsafe_b64decode, urlsafe_b64encode
+from datetime import timedelta
+from typing import Any
+from uuid import UUID
+
+import structlog
+from flask import current_app, request
+from sqlalchemy import delete, select
+
+from app.auth.models import Session
+from app.auth.passwords import hash_password, is_outdated, verify_password
+from app.auth.tokens import issue_access_token
+from app.extensions import db
+from app.kit.access import unauthorized
+from app.kit.model import now
+from app.kit.problems import Problem
+from app.users.models import User
+
+log = structlog.get_logger()
+
+
+def log_in(email: str, password: str) -> dict[str, Any]:
+    """Begin a session; its tokens.
+
+    Raises:
+        Problem: 401, one answer for an unknown address, a wrong password and a disabled account.
+    """
+    user = db.session.scalar(select(User).where(User.email == email))
+    valid = verify_password(user.password_hash if user else None, password)
+    if user is None or not valid or not user.is_active:
+        log.warning("login_failed", user_id=user and str(user.id))
+        raise _refused("The e-mail address or the password is wrong.")
+    if is_outdated(user.password_hash):
+        user.password_hash = hash_password(password)
+    session = Session(
+        user_id=user.id,
+        user_agent=(request.user_agent.string or "")[:500] or None,
+        address=request.remote_addr,
+        expires_at=now() + timedelta(days=current_app.config["REFRESH_TOKEN_DAYS"]),
+    )
+    secret = _renew(session)
+    db.session.add(session)
+    db.session.flush()
+    log.info("login", user_id=str(user.id), session_id=str(session.id))
+    return _tokens(session, user.role, secret)
+
+
+def refresh(token: str) -> dict[str, Any]:
+    """Exchange a refresh token for new tokens; it works once.
+
+    A token that was exchanged before means that two parties hold it: the session ends, which is
+    committed although the answer is 401 (RFC 9700 section 4.14.2).
+
+    Raises:
+        Problem: 401, the token is not, or no longer, valid.
+    """
+    session_id, secret = _split(token)
+    session = db.session.scalar(select(Session).where(Session.id == session_id).with_for_update())
+    if session is None or session.expires_at <= now():
+        raise _refused("The refresh token is not valid.")
+    user = db.session.get(User, session.user_id)
+    reused = not secrets.compare_digest(session.refresh_hash, _hash(secret))
+    if reused or user is None or not user.is_active:
+        log.warning("refresh_refused", session_id=str(session_id), reused=reused)
+        db.session.delete(session)
+        db.session.commit()
+        raise _refused("The refresh token is not valid.")
+    secret = _renew(session)
+    session.last_used_at = now()
+    return _tokens(session, user.role, secret)
+
+
+def log_out(session_id: UUID | None) -> None:
+    """End the session; its refresh token is worth nothing from here on."""
+    db.session.execute(delete(Session).where(Session.id == session_id))
+
+
+def _tokens(session: Session, role: str, secret: bytes) -> dict[str, Any]:
+    return {
+        "access_token": issue_access_token(session, role),
+        "token_type": "Bearer",
+        "expires_in": current_app.config["ACCESS_TOKEN_MINUTES"] * 60,
+        "refresh_token": urlsafe_b64encode(session.id.bytes + secret).decode(),
+    }
+
+
+def _renew(session: Session) -> bytes:
+    """Give the session a new secret of 256 random bits, of which it keeps the hash."""
+    secret = secrets.token_bytes(32)
+    session.refresh_hash = _hash(secret)
+    return secret
+
+
+def _hash(secret: bytes) -> bytes:
+    return hashlib.sha256(secret).digest()
+
+
+def _split(token: str) -> tuple[UUID, bytes]:
+    """A refresh token is its session's id, then the secret: so a used one is still recognised."""
+    try:
+        raw = urlsafe_b64decode(token.encode("ascii"))
+        return UUID(bytes=raw[:16]), raw[16:]
+    except ValueError as error:
+        raise _refused("The refresh token is not valid.") from error
+
+
+def _refused(detail: str) -> Problem:
+    return unauthorized(detail)

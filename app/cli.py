@@ -1,0 +1,126 @@
+"""Commands for people: `flask seed`, `flask users`."""
+
+import random
+from datetime import timedelta
+from decimal import Decimal
+from typing import Any
+
+import click
+from flask import Flask, current_app
+from flask.cli import AppGroup
+from sqlalchemy import func, insert, select
+
+from app.auth.passwords import hash_password
+from app.auth.permissions import ROLES
+from app.extensions import db
+from app.kit.fields import Email
+from app.kit.model import now
+from app.products.models import Product
+from app.tasks.models import PRIORITIES, Task
+from app.users.models import User
+
+DEMO_EMAIL = "demo@example.com"
+DEMO_PASSWORD = "demo password for trying out"  # noqa: S105 - printed, and refused in production
+BATCH = 2_000
+
+users = AppGroup("users", help="Manage accounts.")
+
+
+def init_app(app: Flask) -> None:
+    """Add the commands to `flask`."""
+    app.cli.add_command(users)
+    app.cli.add_command(seed)
+
+
+@click.command("seed")
+@click.option("--products", default=0, metavar="N", help="Have at least N products.")
+@click.option("--demo", is_flag=True, help="Have a demo login with a few tasks and products.")
+def seed(products: int, demo: bool) -> None:
+    """Fill the database; the same rows every time, those that exist are left alone."""
+    if demo:
+        _seed_demo()
+        products = max(products, 50)
+    existing = db.session.scalar(
+        select(func.count()).select_from(Product).where(Product.sku.like("SEED-%"))
+    )
+    numbers = range(existing or 0, products)
+    with click.progressbar(length=len(numbers), label="Products") as bar:
+        for start in range(numbers.start, numbers.stop, BATCH):
+            batch = range(start, min(start + BATCH, numbers.stop))
+            db.session.connection().execute(insert(Product), [_product(n) for n in batch])
+            db.session.commit()
+            bar.update(len(batch))
+
+
+def _product(number: int) -> dict[str, Any]:
+    dice = random.Random(number)  # noqa: S311 - the same catalogue every time is the point
+    category, thing = dice.choice(
+        [("kitchen", "mug"), ("kitchen", "kettle"), ("garden", "spade"), ("office", "lamp")]
+    )
+    colour = dice.choice(["blue", "green", "red", "white", "yellow"])
+    return {
+        "sku": f"SEED-{number:07d}",
+        "name": f"{colour.capitalize()} {thing} {number}",
+        "description": f"A {colour} {thing} for the {category}.",
+        "category": category,
+        "price": Decimal(dice.randrange(100, 20_000)) / 100,
+        "currency": dice.choice(["EUR", "USD"]),
+        "stock": dice.randrange(100),
+    }
+
+
+def _seed_demo() -> None:
+    if current_app.config["APP_ENV"] == "production":
+        raise click.ClickException("There is no demo login in production.")
+    if db.session.scalar(select(User.id).where(User.email == DEMO_EMAIL)) is None:
+        user = User(email=DEMO_EMAIL, name="Demo", password_hash=hash_password(DEMO_PASSWORD))
+        user.role = "editor"
+        db.session.add(user)
+        db.session.flush()
+        for n, title in enumerate(("Read the README", "Call the API", "Add a resource")):
+            due = now() + timedelta(days=n)
+            db.session.add(Task(owner_id=user.id, title=title, priority=PRIORITIES[n], due_at=due))
+        db.session.commit()
+    click.echo(f"Demo login: {DEMO_EMAIL} / {DEMO_PASSWORD}")
+
+
+@users.command("create-admin")
+@click.argument("email")
+@click.option("--name", default="Admin", show_default=True)
+@click.password_option(envvar="ADMIN_PASSWORD", help="Asked for, or taken from ADMIN_PASSWORD.")
+def create_admin(email: str, name: str, password: str) -> None:
+    """Create an admin account."""
+    least = current_app.config["PASSWORD_MIN_LENGTH"]
+    if len(password) < least:
+        raise click.ClickException(f"The password must have at least {least} characters.")
+    email = _normalised(email)
+    if _find(email):
+        raise click.ClickException(f"{email} is registered already; see `flask users set-role`.")
+    user = User(email=email, name=name, password_hash=hash_password(password), role="admin")
+    db.session.add(user)
+    db.session.commit()
+    click.echo(f"{email} is an admin.")
+
+
+@users.command("set-role")
+@click.argument("email")
+@click.argument("role", type=click.Choice(list(ROLES)))
+def set_role(email: str, role: str) -> None:
+    """Give a user another role."""
+    user = _find(_normalised(email))
+    if user is None:
+        raise click.ClickException(f"{email} is not registered.")
+    user.role = role
+    db.session.commit()
+    click.echo(f"{user.email} has the role {role}.")
+
+
+def _find(email: str) -> User | None:
+    return db.session.scalar(select(User).where(User.email == email))
+
+
+def _normalised(email: str) -> str:
+    try:
+        return Email().deserialize(email)
+    except ValueError as error:
+        raise click.ClickException("Not an e-mail address.") from error

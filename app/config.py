@@ -1,0 +1,128 @@
+"""Typed settings, read from the environment once and checked before the service starts."""
+
+import contextlib
+import os
+import secrets
+from collections.abc import Mapping
+from dataclasses import dataclass, fields
+from pathlib import Path
+from typing import Any, Literal, Self, get_args
+
+ROOT = Path(__file__).resolve().parent.parent
+INSTANCE = ROOT / "instance"
+
+Environment = Literal["development", "testing", "production"]
+
+
+class ConfigError(Exception):
+    """The environment does not describe a service that may start. Lists every reason at once."""
+
+    def __init__(self, reasons: list[str]) -> None:
+        super().__init__("The configuration is refused:\n" + "\n".join(f"  - {r}" for r in reasons))
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Settings:
+    """One value per setting. The name in the environment is the field's in capitals."""
+
+    app_env: Environment = "development"
+    secret_key: str = ""  # signs access tokens and cursors; at least 32 characters
+    database_url: str = f"sqlite:///{INSTANCE / 'app.db'}"
+    redis_url: str = ""  # empty: limits are counted in this process, the cache lies on disk
+
+    cache_dir: str = str(INSTANCE / "cache")  # used where there is no Redis
+
+    access_token_minutes: int = 10
+    refresh_token_days: int = 30
+    password_min_length: int = 15
+    token_issuer: str = "flask-rest-reference"  # noqa: S105 - a name, not a secret
+    token_audience: str = "flask-rest-reference"  # noqa: S105
+
+    rate_limit: str = "600 per minute"
+    login_rate_limit: str = "10 per minute"
+    register_rate_limit: str = "10 per hour"
+
+    max_content_length: int = 1024 * 1024  # bytes
+    public_max_age: int = 30  # seconds an anonymous read of the catalogue may be cached
+    cors_origins: tuple[str, ...] = ()
+    trusted_hosts: tuple[str, ...] = ()  # empty: any Host header is taken
+    trusted_proxies: int = 0  # proxies in front whose X-Forwarded-* headers are believed
+
+    statement_timeout_ms: int = 5000
+    lock_timeout_ms: int = 2000
+    connect_timeout: int = 3  # seconds
+    pool_size: int = 8
+    pool_timeout: int = 3  # seconds
+    redis_timeout_ms: int = 200
+    log_level: str = "INFO"
+
+    @classmethod
+    def from_env(cls, environ: Mapping[str, str] | None = None) -> Self:
+        """Settings from the environment (the process's own by default), checked.
+
+        Raises:
+            ConfigError: a value cannot be read, or would make the service unsafe.
+        """
+        environ = os.environ if environ is None else environ
+        reasons: list[str] = []
+        values: dict[str, Any] = {}
+        for field in fields(cls):
+            text = environ.get(field.name.upper())
+            if text is None or text == "":
+                continue
+            try:
+                values[field.name] = _parse(text, type(field.default))
+            except ValueError:
+                kind = type(field.default).__name__
+                reasons.append(f"{field.name.upper()} is not of type {kind}: {text!r}")
+        settings = cls(**values)
+        if reasons := reasons + settings._unsafe():
+            raise ConfigError(reasons)
+        if not settings.secret_key:
+            return cls(**{**values, "secret_key": _local_secret()})
+        return settings
+
+    def _unsafe(self) -> list[str]:
+        """Why these settings must not start a service; empty when they may."""
+        reasons = []
+        if self.app_env not in get_args(Environment):
+            reasons.append(f"APP_ENV is one of {', '.join(get_args(Environment))}")
+        production = self.app_env not in ("development", "testing")
+        if production and not self.secret_key:
+            reasons.append("SECRET_KEY is required in production (openssl rand -base64 48)")
+        elif self.secret_key and len(self.secret_key) < 32:
+            reasons.append("SECRET_KEY has fewer than 32 characters")
+        elif production and _looks_like_an_example(self.secret_key):
+            reasons.append("SECRET_KEY is an example value; make one: openssl rand -base64 48")
+        if production and "*" in self.cors_origins:
+            reasons.append("CORS_ORIGINS must name its origins in production, not *")
+        for name in ("access_token_minutes", "refresh_token_days", "password_min_length",
+                     "max_content_length", "pool_size", "statement_timeout_ms"):  # fmt: skip
+            if getattr(self, name) < 1:
+                reasons.append(f"{name.upper()} must be at least 1")
+        return reasons
+
+
+def _parse(text: str, kind: type) -> Any:
+    if kind is tuple:
+        return tuple(part.strip() for part in text.split(",") if part.strip())
+    return kind(text)
+
+
+def _looks_like_an_example(secret: str) -> bool:
+    words = ("change-me", "changeme", "example", "secret", "password", "your-")
+    return len(set(secret)) < 12 or any(word in secret.lower() for word in words)
+
+
+def _local_secret() -> str:
+    """The secret of a development machine: made once, kept in instance/, never in the tree."""
+    INSTANCE.mkdir(exist_ok=True)
+    path = INSTANCE / "secret_key"
+    if not path.exists():
+        draft = INSTANCE / f"secret_key.{os.getpid()}"
+        draft.touch(0o600)
+        draft.write_text(secrets.token_urlsafe(48))
+        with contextlib.suppress(FileExistsError):  # another process was first: its secret stands
+            os.link(draft, path)
+        draft.unlink()
+    return path.read_text()

@@ -1,0 +1,1 @@
+"""Documentation for people: `/docs`, and a page for each problem type."""

@@ -1,0 +1,84 @@
+"""`/docs` is Swagger UI out of a package, without any CDN; `/problems` explains every `type`."""
+
+from pathlib import Path
+
+import flask_swagger_ui
+from flask import Blueprint, Response, current_app, render_template, request, send_from_directory
+
+from app.kit import json
+from app.kit.access import anyone, declare
+from app.kit.problems import TYPES, Problem, ProblemType
+
+SWAGGER_UI = Path(flask_swagger_ui.__file__).parent / "dist"
+POLICY = (
+    "default-src 'none'; script-src 'self'; style-src 'self' 'unsafe-inline'; "
+    "img-src 'self' data:; connect-src 'self'; frame-ancestors 'none'"
+)
+
+docs = Blueprint("docs", __name__, template_folder="assets")
+
+
+@docs.get("/openapi.json")
+@declare(anyone)
+def send_openapi() -> Response:
+    """The OpenAPI document."""
+    return _json(current_app.extensions["flask-smorest"]["apis"][""]["ext_obj"].spec.to_dict())
+
+
+@docs.get("/docs")
+@declare(anyone)
+def show_docs() -> Response:
+    """The OpenAPI document, readable and with "try it out"."""
+    return _page(render_template("docs.html"))
+
+
+@docs.get("/docs/<path:name>")
+@declare(anyone)
+def send_asset(name: str) -> Response:
+    """A file of Swagger UI, or our script that starts it."""
+    folder = Path(__file__).parent / "assets" if name == "start.js" else SWAGGER_UI
+    return send_from_directory(folder, name, max_age=86400)
+
+
+@docs.get("/problems")
+@declare(anyone)
+def list_problems() -> Response:
+    """All problem types."""
+    if _wants_json():
+        return _json({"items": [_described(kind) for kind in TYPES.values()]})
+    return _page(render_template("problems.html", kinds=TYPES.values()))
+
+
+@docs.get("/problems/<slug>")
+@declare(anyone)
+def show_problem(slug: str) -> Response:
+    """What one problem type means; errors link here with `type`."""
+    if slug not in TYPES:
+        raise Problem("not-found")
+    if _wants_json():
+        return _json(_described(TYPES[slug]))
+    return _page(render_template("problems.html", kinds=[TYPES[slug]]))
+
+
+def _described(kind: ProblemType) -> dict[str, object]:
+    return {
+        "type": f"/problems/{kind.slug}",
+        "title": kind.title,
+        "status": kind.status,
+        "detail": kind.explanation,
+    }
+
+
+def _wants_json() -> bool:
+    best = request.accept_mimetypes.best_match(("text/html", "application/json"), "text/html")
+    return best == "application/json"
+
+
+def _page(html: str) -> Response:
+    response = Response(html, mimetype="text/html")
+    response.headers["Content-Security-Policy"] = POLICY
+    return response
+
+
+def _json(value: object) -> Response:
+    return Response(json.dumps(value), mimetype="application/json")

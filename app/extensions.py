@@ -1,0 +1,45 @@
+"""The extension objects, unbound. `create_app` binds them to one application."""
+
+from pathlib import Path
+
+from flask import current_app, request
+from flask_caching import Cache
+from flask_cors import CORS
+from flask_jwt_extended import JWTManager
+from flask_limiter import Limiter
+from flask_migrate import Migrate
+from flask_sqlalchemy import SQLAlchemy
+from sqlalchemy import MetaData
+from sqlalchemy.orm import DeclarativeBase
+
+
+class Base(DeclarativeBase):
+    """The base of every model. Each constraint has a name, so that errors can be told apart."""
+
+    metadata = MetaData(
+        naming_convention={
+            "pk": "pk_%(table_name)s",
+            "fk": "fk_%(table_name)s_%(column_0_N_name)s",
+            "uq": "uq_%(table_name)s_%(column_0_N_name)s",
+            "ck": "ck_%(table_name)s_%(constraint_name)s",
+            "ix": "ix_%(table_name)s_%(column_0_N_name)s",
+        }
+    )
+
+
+db = SQLAlchemy(
+    model_class=Base,
+    disable_autonaming=True,
+    session_options={"expire_on_commit": False},
+)
+migrate = Migrate(directory=str(Path(__file__).parent.parent / "migrations"))
+jwt = JWTManager()
+limiter = Limiter(
+    key_func=lambda: current_app.extensions["rate_limit_key"](),
+    request_identifier=lambda: request.endpoint or "unrouted",  # a scan for routes counts too
+    strategy="sliding-window-counter",
+    headers_enabled=False,
+    in_memory_fallback_enabled=True,
+)
+cache = Cache()
+cors = CORS()

@@ -1,0 +1,1 @@
+"""What every resource is built from. Knows no resource; may import only `app.extensions`."""

@@ -1,0 +1,129 @@
+"""Who is asking, and what a route demands of them. A route that demands nothing does not start."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import wraps
+from typing import Any
+from uuid import UUID
+
+from flask import Flask, current_app, g
+from werkzeug.local import LocalProxy
+
+from app.kit.problems import Problem
+
+View = Callable[..., Any]
+
+
+@dataclass(frozen=True, slots=True)
+class Caller:
+    """Whoever sends the request: a signed-in user, or nobody (`id` is None)."""
+
+    id: UUID | None = None
+    role: str | None = None
+    permissions: frozenset[str] = frozenset()
+    session_id: UUID | None = None
+
+    def can(self, permission: str) -> bool:
+        """Whether the caller's role holds the permission."""
+        return permission in self.permissions
+
+
+ANONYMOUS = Caller()
+
+
+@dataclass(frozen=True, slots=True)
+class Access:
+    """What a route demands: nothing, a signed-in caller, or a permission of theirs."""
+
+    name: str
+    anonymous: bool = False
+    permission: str | None = None
+
+
+anyone = Access("anyone", anonymous=True)
+signed_in = Access("signed-in")
+
+
+def can(permission: str) -> Access:
+    """The access rule of routes for callers who hold the permission."""
+    return Access(permission, permission=permission)
+
+
+def _current() -> Caller:
+    """The caller of this request, established once.
+
+    Raises:
+        Problem: 401, the credentials are not valid (also where none were needed).
+    """
+    if "caller" not in g:
+        g.caller = current_app.extensions["load_caller"]()
+    found: Caller = g.caller
+    return found
+
+
+caller: Caller = LocalProxy(_current)  # type: ignore[assignment]
+
+
+def known_caller() -> Caller:
+    """The caller, or `ANONYMOUS` where the credentials are not valid. Never raises."""
+    try:
+        return _current()
+    except Problem:
+        return ANONYMOUS
+
+
+def authorise(access: Access) -> None:
+    """Let the request pass, or raise.
+
+    Raises:
+        Problem: 401 with a challenge (RFC 6750 section 3), or 403 where the role does not suffice.
+    """
+    who = _current()
+    if access.anonymous:
+        return
+    if who.id is None:
+        raise unauthorized()
+    if access.permission and not who.can(access.permission):
+        challenge = 'Bearer realm="api", error="insufficient_scope"'
+        raise Problem("forbidden", headers={"WWW-Authenticate": challenge})
+
+
+def unauthorized(detail: str | None = None, *, error: str = "") -> Problem:
+    """A 401 and its challenge; `error` only where credentials were sent (RFC 6750 section 3.1)."""
+    challenge = f'Bearer realm="api", error="{error}"' if error else 'Bearer realm="api"'
+    return Problem("unauthorized", detail, headers={"WWW-Authenticate": challenge})
+
+
+def init_app(app: Flask, load_caller: Callable[[], Caller]) -> None:
+    """Tell the kit how a caller is found in a request."""
+    app.extensions["load_caller"] = load_caller
+
+
+def declare(access: Access) -> Callable[[View], View]:
+    """Say who may call a plain Flask view; routes of `app.kit.blueprint` say it by themselves."""
+
+    def decorate(view: View) -> View:
+        @wraps(view)
+        def checked(*args: Any, **kwargs: Any) -> Any:
+            authorise(access)
+            return view(*args, **kwargs)
+
+        checked.access = access  # type: ignore[attr-defined]
+        return checked
+
+    return decorate
+
+
+def refuse_undeclared(app: Flask) -> None:
+    """Deny by default: called when all routes are registered.
+
+    Raises:
+        RuntimeError: a view says nowhere who may call it.
+    """
+    open_views = {
+        rule.endpoint
+        for rule in app.url_map.iter_rules()
+        if not isinstance(getattr(app.view_functions[rule.endpoint], "access", None), Access)
+    }
+    if open_views:
+        raise RuntimeError(f"no access is declared for: {', '.join(sorted(open_views))}")

@@ -1,0 +1,274 @@
+"""The vocabulary of a routes file: each decorator announces one thing, `route` puts it together.
+
+    @tasks.patch("/<uuid:task_id>", access=can("tasks:own"))
+    @tasks.body(TaskSchema, partial=True)
+    @tasks.changes(TaskSchema)
+    def change_task(data, task_id):
+        "Change a task."
+        return Task.visible_to(caller), data
+
+The order of a request is fixed here: access, query parameters, Accept, body, the view, its answer.
+What the decorators say is documented through flask-smorest; at run time its own passes over
+arguments and responses are not used, because they cost more than the work itself.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from functools import wraps
+from http import HTTPStatus
+from typing import Any
+from uuid import UUID
+
+import flask_smorest
+import marshmallow as ma
+from flask import Response, current_app, request
+
+from app.extensions import db, limiter
+from app.kit import json, rows
+from app.kit.access import Access, authorise, caller
+from app.kit.conditional import (
+    etag_of_body,
+    etag_of_version,
+    make_conditional,
+    versions_to_change,
+)
+from app.kit.pages import PageQuery, read_page
+from app.kit.problems import Problem
+from app.kit.schema import Schema, load_body, load_query
+
+View = Callable[..., Any]
+Answer = Callable[[Any, UUID | None], Response]
+
+
+@dataclass(slots=True)
+class Operation:
+    """What the decorators of one view have said so far."""
+
+    body: Schema | None = None
+    query: Schema | None = None
+    answer: Answer | None = None
+    parameters: list[Any] = field(default_factory=list)
+    responses: dict[int, Any] = field(default_factory=dict)
+
+
+def operation_of(view: View) -> Operation:
+    """The declarations of a view, begun at the first decorator."""
+    operation: Operation = vars(view).setdefault("operation", Operation())
+    return operation
+
+
+class Blueprint(flask_smorest.Blueprint):
+    """A resource's routes. Every route declares its access, or it cannot be written."""
+
+    def get(self, rule: str, *, access: Access) -> Callable[[View], View]:
+        """Register a view for GET and HEAD."""
+        return self._method("GET", rule, access)
+
+    def post(
+        self, rule: str, *, access: Access, limit: str | None = None
+    ) -> Callable[[View], View]:
+        """Register a view for POST; `limit` names the setting of a rate limit of its own."""
+        return self._method("POST", rule, access, limit)
+
+    def put(self, rule: str, *, access: Access) -> Callable[[View], View]:
+        """Register a view for PUT."""
+        return self._method("PUT", rule, access)
+
+    def patch(self, rule: str, *, access: Access) -> Callable[[View], View]:
+        """Register a view for PATCH (RFC 5789) with a JSON merge patch (RFC 7396)."""
+        return self._method("PATCH", rule, access)
+
+    def delete(self, rule: str, *, access: Access) -> Callable[[View], View]:
+        """Register a view for DELETE."""
+        return self._method("DELETE", rule, access)
+
+    @staticmethod
+    def body(schema: type[Schema], *, partial: bool = False) -> Callable[[View], View]:
+        """The view's first argument is the request body; with `partial`, any of its members."""
+
+        def decorate(view: View) -> View:
+            read_only = [name for name, f in schema().fields.items() if f.dump_only]
+            operation = operation_of(view)
+            operation.body = schema(partial=partial, exclude=read_only)
+            operation.parameters.append({"in": "json", "required": True, "schema": operation.body})
+            return view
+
+        return decorate
+
+    @staticmethod
+    def item(schema: type[Schema]) -> Callable[[View], View]:
+        """200 with one row: the view returns the visible select, the path's id picks the row."""
+        shape = schema()
+
+        def answer(visible: rows.Visible, item_id: UUID | None) -> Response:
+            row = rows.find(visible, item_id, shape)
+            response = _json(200, shape.dump_row(row))
+            _say_cacheable(response)
+            return make_conditional(response, etag_of_version(row[-1]))
+
+        return _answers(200, answer, shape)
+
+    @staticmethod
+    def page(schema: type[Schema], query: type[PageQuery]) -> Callable[[View], View]:
+        """200 with a page: the view returns the visible select, `query` filters and sorts it."""
+        shape, parameters = schema(), query()
+
+        def answer(visible: rows.Visible, _: UUID | None) -> Response:
+            page = read_page(visible, shape, parameters)
+            response = _json(200, {"items": page.items, "next_cursor": page.next_cursor})
+            if page.link:
+                response.headers["Link"] = page.link
+            _say_cacheable(response)
+            return make_conditional(response, etag_of_body(response.get_data()))
+
+        def decorate(view: View) -> View:
+            operation_of(view).query = parameters
+            operation_of(view).parameters.append({"in": "query", "schema": parameters})
+            return _answers(200, answer, _page_schema(schema))(view)
+
+        return decorate
+
+    @staticmethod
+    def creates(schema: type[Schema]) -> Callable[[View], View]:
+        """201 with Location and ETag: the view returns a new model instance, which is stored."""
+        shape = schema()
+
+        def answer(instance: Any, _: UUID | None) -> Response:
+            row = rows.add(instance, shape)
+            response = _json(201, shape.dump_row(row))
+            response.headers["Location"] = f"{request.path}/{row.id}"
+            response.headers["ETag"] = etag_of_version(row[-1])
+            return response
+
+        return _answers(201, answer, shape)
+
+    @staticmethod
+    def changes(schema: type[Schema]) -> Callable[[View], View]:
+        """200 with the changed row, under If-Match: the view returns the visible select and values."""
+        shape = schema()
+
+        def answer(change: tuple[rows.Visible, dict[str, Any]], item_id: UUID | None) -> Response:
+            visible, values = change
+            row = rows.change(visible, item_id, values, versions_to_change(), shape)
+            response = _json(200, shape.dump_row(row))
+            response.headers["ETag"] = etag_of_version(row[-1])
+            return response
+
+        return _answers(200, answer, shape)
+
+    @staticmethod
+    def deletes() -> Callable[[View], View]:
+        """204, under If-Match: the view returns the visible select, the path's id picks the row."""
+
+        def answer(visible: rows.Visible, item_id: UUID | None) -> Response:
+            rows.remove(visible, item_id, versions_to_change())
+            return _empty()
+
+        return _answers(204, answer)
+
+    @staticmethod
+    def answers(status: int, schema: type[Schema] | None = None) -> Callable[[View], View]:
+        """Anything else: the view returns what the schema dumps, or nothing. Never cached."""
+        shape = schema() if schema else None
+
+        def answer(result: Any, _: UUID | None) -> Response:
+            response = _json(status, shape.dump(result)) if shape else _empty()
+            response.headers["Cache-Control"] = "no-store"
+            return response
+
+        return _answers(status, answer, shape)
+
+    def _method(
+        self, method: str, rule: str, access: Access, limit: str | None = None
+    ) -> Callable[[View], View]:
+        def register(view: View) -> View:
+            endpoint = _assemble(view, access, writes=method != "GET")
+            if limit:
+                # A setting, read per application: the same blueprint serves several in tests.
+                endpoint = limiter.limit(lambda: current_app.config[limit])(endpoint)
+                endpoint.access = access  # type: ignore[attr-defined]
+            self.add_url_rule(rule, None, endpoint, methods=[method])
+            return view
+
+        return register
+
+
+def _assemble(view: View, access: Access, *, writes: bool) -> View:
+    """The function that Flask calls: everything the decorators said, in its order."""
+    operation = operation_of(view)
+    answer = operation.answer
+    if answer is None:
+        raise RuntimeError(f"{view.__name__} says nowhere what it answers")
+
+    @wraps(view)
+    def endpoint(**path: Any) -> Response:
+        authorise(access)
+        _check_accept()
+        if operation.query is None and request.query_string:
+            load_query(_NO_PARAMETERS)
+        arguments = [load_body(operation.body)] if operation.body else []
+        item_id = next(reversed(path.values()), None)
+        response = answer(view(*arguments, **path), item_id)
+        if writes:
+            db.session.commit()
+        return response
+
+    endpoint.access = access  # type: ignore[attr-defined]
+    endpoint._apidoc = {  # type: ignore[attr-defined]
+        "arguments": {"parameters": operation.parameters},
+        "response": {"responses": operation.responses},
+        "manual_doc": {} if access.anonymous else {"security": [{"bearer": []}]},
+    }
+    return endpoint
+
+
+_NO_PARAMETERS = Schema()
+
+
+def _answers(status: int, answer: Answer, shape: Schema | None = None) -> Callable[[View], View]:
+    def decorate(view: View) -> View:
+        operation = operation_of(view)
+        operation.answer = answer
+        response = {"description": HTTPStatus(status).phrase, "content_type": None}
+        operation.responses[status] = [response | ({"schema": shape} if shape else {})]
+        return view
+
+    return decorate
+
+
+def _page_schema(schema: type[Schema]) -> Schema:
+    """The envelope of a page, for the document."""
+    members: dict[str, Any] = {
+        "items": ma.fields.List(ma.fields.Nested(schema), required=True),
+        "next_cursor": ma.fields.String(required=True, allow_none=True),
+    }
+    return Schema.from_dict(members, name=schema.__name__.replace("Schema", "PageSchema"))()  # type: ignore[return-value]
+
+
+def _json(status: int, value: Any) -> Response:
+    response = Response(json.dumps(value), status, mimetype="application/json")
+    response.headers["Cache-Control"] = "private, no-cache"
+    return response
+
+
+def _empty() -> Response:
+    response = Response(status=204)
+    del response.headers["Content-Type"]
+    response.headers["Cache-Control"] = "no-store"
+    return response
+
+
+def _say_cacheable(response: Response) -> None:
+    """What nobody in particular reads, any cache may keep (RFC 9111 section 5.2, RFC 5861)."""
+    if caller.id is None:
+        age = current_app.config["PUBLIC_MAX_AGE"]
+        response.headers["Cache-Control"] = f"public, max-age={age}, stale-while-revalidate={age}"
+    response.headers["Vary"] = "Authorization"
+
+
+def _check_accept() -> None:
+    accept = request.headers.get("Accept", "*/*")
+    if accept not in ("*/*", "application/json") and not request.accept_mimetypes.quality(
+        "application/json"
+    ):
+        raise Problem("not-acceptable")

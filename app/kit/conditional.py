@@ -1,0 +1,55 @@
+"""Conditional requests (RFC 9110 section 13): where ETags are made, and where they are compared."""
+
+import re
+from hashlib import blake2b
+
+from flask import Response, request
+
+from app.kit.problems import Problem
+
+_TAG = r'(?:W/)?"[\x21\x23-\x7e]*"'
+_TAG_LIST = re.compile(rf"{_TAG}(?:[ \t]*,[ \t]*{_TAG})*")
+
+
+def etag_of_version(version: int) -> str:
+    """The strong entity tag of an item: its version, so no body is ever hashed."""
+    return f'"{version}"'
+
+
+def etag_of_body(body: bytes) -> str:
+    """The strong entity tag of a page: a digest of its bytes."""
+    return f'"{blake2b(body, digest_size=12).hexdigest()}"'
+
+
+def versions_to_change() -> frozenset[int] | None:
+    """The versions that If-Match allows to be changed; None for `*`, any version.
+
+    A weak tag counts as the strong one: ours are version numbers, and what weakens them on the
+    way is nginx, when it compresses the answer (RFC 9110 section 8.8.1).
+
+    Raises:
+        Problem: 428 where If-Match is missing (RFC 6585 section 3).
+    """
+    condition = request.headers.get("If-Match")
+    if condition is None:
+        raise Problem("precondition-required")
+    condition = condition.strip()
+    if condition == "*":
+        return None
+    if not _TAG_LIST.fullmatch(condition):
+        return frozenset()  # no tag matches: 412, once the resource is known to exist
+    return frozenset(int(tag) for tag in re.findall(r'"([1-9][0-9]{0,17})"', condition))
+
+
+def make_conditional(response: Response, etag: str) -> Response:
+    """Give a 200 its tag, or turn it into a 304 where the caller has it (section 13.1.2)."""
+    response.headers["ETag"] = etag
+    condition = request.headers.get("If-None-Match")
+    if condition is not None and (
+        condition.strip() == "*" or etag in re.findall(r'"[^"]*"', condition)
+    ):
+        response.status_code = 304
+        response.set_data(b"")
+        del response.headers["Content-Type"]
+        response.headers.pop("Content-Length", None)
+    return response

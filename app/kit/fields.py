@@ -1,0 +1,172 @@
+"""Marshmallow fields that accept what the OpenAPI document says, and nothing close to it."""
+
+import re
+from collections.abc import Mapping, Sequence
+from datetime import UTC, datetime
+from decimal import Decimal
+from typing import Any
+
+import marshmallow as ma
+from marshmallow import validate
+from marshmallow.utils import get_value
+
+# ISO 4217 codes by the number of decimals of their minor unit.
+CURRENCY_DECIMALS = {
+    code: decimals
+    for decimals, codes in {
+        0: "BIF CLP DJF GNF ISK JPY KMF KRW PYG RWF UGX UYI VND VUV XAF XOF XPF",
+        2: "AED AFN ALL AMD AOA ARS AUD AWG AZN BAM BBD BDT BGN BMD BND BOB BRL BSD BTN BWP BYN "
+        "BZD CAD CDF CHF CNY COP CRC CUP CVE CZK DKK DOP DZD EGP ERN ETB EUR FJD FKP GBP GEL GHS "
+        "GIP GMD GTQ GYD HKD HNL HTG HUF IDR ILS INR IRR JMD KES KGS KHR KPW KYD KZT LAK LBP LKR "
+        "LRD LSL MAD MDL MGA MKD MMK MNT MOP MRU MUR MVR MWK MXN MYR MZN NAD NGN NIO NOK NPR NZD "
+        "PAB PEN PGK PHP PKR PLN QAR RON RSD RUB SAR SBD SCR SDG SEK SGD SHP SLE SOS SRD SSP STN "
+        "SVC SYP SZL THB TJS TMT TOP TRY TTD TWD TZS UAH USD UYU UZS VES WST XCD YER ZAR ZMW",
+        3: "BHD IQD JOD KWD LYD OMR TND",
+        4: "CLF UYW",
+    }.items()
+    for code in codes.split()
+}
+
+
+class Text(ma.fields.String):
+    """A string without NUL, which PostgreSQL cannot store. `most` bounds its code points."""
+
+    default_error_messages = {"nul": "Must not contain the character U+0000."}
+
+    def __init__(self, *, least: int = 0, most: int, **kwargs: Any) -> None:
+        checks = kwargs.pop("validate", ())
+        length = validate.Length(min=least or None, max=most)
+        super().__init__(validate=[length, *checks], **kwargs)
+
+    def _deserialize(self, value: Any, *args: Any, **kwargs: Any) -> str:
+        if not isinstance(value, str):
+            raise self.make_error("invalid")
+        if "\x00" in value:
+            raise self.make_error("nul")
+        return value
+
+
+class Choice(Text):
+    """One of a fixed set of strings."""
+
+    def __init__(self, choices: Sequence[str], **kwargs: Any) -> None:
+        super().__init__(most=max(map(len, choices)), validate=[validate.OneOf(choices)], **kwargs)
+
+
+class Integer(ma.fields.Integer):
+    """A JSON number without fraction, in a closed range; in a query, ASCII digits."""
+
+    def __init__(self, *, least: int, most: int, **kwargs: Any) -> None:
+        super().__init__(validate=[validate.Range(min=least, max=most)], **kwargs)
+
+    def from_text(self, text: str) -> Any:
+        """The value of a query parameter; anything but plain digits is left to be refused."""
+        return int(text) if re.fullmatch(r"-?[0-9]{1,18}", text) else text
+
+    def _deserialize(self, value: Any, *args: Any, **kwargs: Any) -> int:
+        if isinstance(value, bool) or not isinstance(value, int | float) or value != value // 1:
+            raise self.make_error("invalid")
+        return int(value)
+
+
+class Boolean(ma.fields.Boolean):
+    """`true` or `false`, never 0, 1, "yes" or null."""
+
+    def from_text(self, text: str) -> Any:
+        """The value of a query parameter: the words true and false."""
+        return {"true": True, "false": False}.get(text, text)
+
+    def _deserialize(self, value: Any, *args: Any, **kwargs: Any) -> bool:
+        if not isinstance(value, bool):
+            raise self.make_error("invalid", input=value)
+        return value
+
+
+class Timestamp(ma.fields.AwareDateTime):
+    """An instant of RFC 3339, offset required; given out in UTC with `Z`, to the microsecond."""
+
+    default_error_messages = {"invalid": "Not an RFC 3339 date-time with an offset."}
+    PATTERN = re.compile(
+        r"([0-9]{4}-[0-9]{2}-[0-9]{2})[Tt]([0-9]{2}:[0-9]{2}:[0-9]{2}(?:\.[0-9]{1,6})?)[0-9]*"
+        r"([Zz]|[+-][0-9]{2}:[0-9]{2})"
+    )
+
+    def _deserialize(self, value: Any, *args: Any, **kwargs: Any) -> datetime:
+        found = (
+            self.PATTERN.fullmatch(value) if isinstance(value, str) and len(value) < 64 else None
+        )
+        if found is None:
+            raise self.make_error("invalid")
+        date, time, offset = found.groups()
+        try:
+            return datetime.fromisoformat(f"{date}T{time}{offset.upper()}").astimezone(UTC)
+        except (ValueError, OverflowError) as error:
+            raise self.make_error("invalid") from error
+
+    def _serialize(self, value: datetime | None, *args: Any, **kwargs: Any) -> str | None:
+        if value is None:
+            return None
+        return value.astimezone(UTC).isoformat().replace("+00:00", "Z")
+
+
+class Email(Text):
+    """An e-mail address, kept in lower case. Whether it exists only a mail can tell."""
+
+    PATTERN = r"^[^@\s\x00-\x1f]{1,64}@[A-Za-z0-9-]{1,63}(\.[A-Za-z0-9-]{1,63})+$"
+    default_error_messages = {"email": "Not an e-mail address."}
+
+    def __init__(self, **kwargs: Any) -> None:
+        super().__init__(least=3, most=254, **kwargs)
+        self.metadata = {"format": "email", **self.metadata}
+
+    def _deserialize(self, value: Any, *args: Any, **kwargs: Any) -> str:
+        text = super()._deserialize(value, *args, **kwargs)
+        if not re.fullmatch(self.PATTERN, text):
+            raise self.make_error("email")
+        return text.lower()
+
+
+class Currency(Choice):
+    """An ISO 4217 code in capitals."""
+
+    def __init__(self, **kwargs: Any) -> None:
+        super().__init__(sorted(CURRENCY_DECIMALS), **kwargs)
+
+
+class Amount(ma.fields.String):
+    """Money as a decimal string, never a float; `currency` is the sibling that gives its scale.
+
+    Loads to a `Decimal` of at most 11 digits before and 4 after the point.
+    """
+
+    default_error_messages = {
+        "invalid": 'Not a decimal string such as "19.99".',
+        "scale": "Has more decimals than {currency} allows.",
+    }
+    PATTERN = r"^(0|[1-9][0-9]{0,10})(\.[0-9]{1,4})?$"
+
+    def __init__(self, *, currency: str | None = None, **kwargs: Any) -> None:
+        super().__init__(validate=[validate.Length(min=1, max=16)], **kwargs)
+        self.currency = currency
+        self.metadata = {"pattern": self.PATTERN, **self.metadata}
+
+    def _deserialize(
+        self, value: Any, attr: str | None, data: Mapping[str, Any] | None, **kwargs: Any
+    ) -> Any:
+        if not isinstance(value, str) or not re.fullmatch(self.PATTERN, value, re.ASCII):
+            raise self.make_error("invalid")
+        amount = Decimal(value)
+        code = (data or {}).get(self.currency) if self.currency else None
+        decimals = CURRENCY_DECIMALS.get(code) if isinstance(code, str) else None
+        if decimals is not None and -amount.as_tuple().exponent > decimals:  # type: ignore[operator]
+            raise self.make_error("scale", currency=code)
+        return amount
+
+    def _validate(self, value: Any) -> None:
+        """The pattern has bounded the length already; the value is no string any more."""
+
+    def _serialize(self, value: Any, attr: str | None, obj: Any, **kwargs: Any) -> Any:
+        if value is None:
+            return None
+        decimals = CURRENCY_DECIMALS[get_value(obj, self.currency)] if self.currency else 4
+        return f"{value:.{decimals}f}"

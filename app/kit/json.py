@@ -1,0 +1,56 @@
+"""JSON: strict where it comes in (RFC 8259; RFC 7493), fast where it goes out."""
+
+import json
+from typing import Any
+
+import orjson
+from flask.json.provider import JSONProvider
+
+
+class StrictJSONError(ValueError):
+    """The bytes are not one JSON text in UTF-8, or a member name occurs twice in an object."""
+
+
+def loads(body: bytes) -> Any:
+    """Parse a request body.
+
+    orjson refuses what the standard library lets pass (NaN, 1e999, lone surrogates, a byte order
+    mark, other encodings, depth beyond 1024); only repeated names need the second look.
+
+    Raises:
+        StrictJSONError: with a sentence fit for the caller.
+    """
+    try:
+        orjson.loads(body)
+    except orjson.JSONDecodeError as error:
+        raise StrictJSONError(f"The body is not valid JSON: {error.msg}.") from error
+    try:
+        return json.loads(body, object_pairs_hook=_unique_members)
+    except RecursionError as error:
+        raise StrictJSONError("The body is nested too deeply.") from error
+    except StrictJSONError:
+        raise
+    except ValueError as error:  # integers of thousands of digits
+        raise StrictJSONError("The body holds a number that is too large.") from error
+
+
+def _unique_members(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    members = dict(pairs)
+    if len(members) < len(pairs):
+        raise StrictJSONError("The body repeats a member name within one object.")
+    return members
+
+
+def dumps(value: Any) -> bytes:
+    """JSON bytes in UTF-8; instants in UTC with `Z` (RFC 3339), UUIDs as strings."""
+    return orjson.dumps(value, option=orjson.OPT_UTC_Z | orjson.OPT_NAIVE_UTC)
+
+
+class ORJSONProvider(JSONProvider):
+    """Makes Flask's own `jsonify`, and what the extensions answer, speak the same JSON."""
+
+    def dumps(self, obj: Any, **kwargs: Any) -> str:  # noqa: D102
+        return dumps(obj).decode()
+
+    def loads(self, s: str | bytes, **kwargs: Any) -> Any:  # noqa: D102
+        return loads(s.encode() if isinstance(s, str) else s)

@@ -1,0 +1,122 @@
+"""Columns and types that every resource shares, the same on PostgreSQL and SQLite."""
+
+import secrets
+import time
+from datetime import UTC, datetime
+from decimal import Decimal
+from typing import Any
+from uuid import UUID
+
+from sqlalchemy import (
+    ColumnElement,
+    DateTime,
+    Dialect,
+    Float,
+    Numeric,
+    Text,
+    TypeDecorator,
+    Uuid,
+    bindparam,
+    func,
+)
+from sqlalchemy.engine.default import DefaultExecutionContext
+from sqlalchemy.ext.compiler import compiles
+from sqlalchemy.orm import Mapped, declared_attr, mapped_column
+from sqlalchemy.sql.compiler import SQLCompiler
+from sqlalchemy.sql.functions import FunctionElement
+
+from app.extensions import Base
+
+__all__ = [
+    "CALLER_ID", "Base", "Money", "Resource", "SortableText", "Timestamp", "now", "or_latest",
+    "uuid7",
+]  # fmt: skip
+
+
+def uuid7() -> UUID:
+    """A time-ordered UUID (RFC 9562 section 5.7): milliseconds, their fraction, 62 random bits."""
+    milliseconds, nanoseconds = divmod(time.time_ns(), 1_000_000)
+    fraction = nanoseconds * 4096 // 1_000_000
+    random = secrets.randbits(62)
+    return UUID(int=milliseconds << 80 | 0x7 << 76 | fraction << 64 | 0b10 << 62 | random)
+
+
+def now() -> datetime:
+    """The present instant, aware, in UTC."""
+    return datetime.now(UTC)
+
+
+class _SqliteTimestamp(TypeDecorator[datetime]):
+    """SQLite has no time zones: instants are stored in UTC and given back aware."""
+
+    impl = DateTime
+    cache_ok = True
+
+    def process_bind_param(self, value: datetime | None, dialect: Dialect) -> datetime | None:
+        return value and value.astimezone(UTC).replace(tzinfo=None)
+
+    def process_result_value(self, value: datetime | None, dialect: Dialect) -> datetime | None:
+        return value and value.replace(tzinfo=UTC)
+
+
+class _SqliteMoney(TypeDecorator[Decimal]):
+    """SQLite has no decimals: a float carries the 15 significant digits of `Money` exactly."""
+
+    impl = Float
+    cache_ok = True
+
+    def process_bind_param(self, value: Decimal | None, dialect: Dialect) -> float | None:
+        return None if value is None else float(value)
+
+    def process_result_value(self, value: Any, dialect: Dialect) -> Decimal | None:
+        return None if value is None else Decimal(str(value))
+
+
+Timestamp = DateTime(timezone=True).with_variant(_SqliteTimestamp(), "sqlite")
+Money = Numeric(15, 4).with_variant(_SqliteMoney(), "sqlite")
+# Ordered by code point on every machine: a database's own collation changes with its libc.
+SortableText = Text().with_variant(Text(collation="C"), "postgresql")
+
+
+class _Latest(FunctionElement[datetime]):
+    """An instant after all others."""
+
+    type = Timestamp
+    inherit_cache = True
+
+
+@compiles(_Latest, "postgresql")
+def _latest_postgresql(element: _Latest, compiler: SQLCompiler, **kwargs: Any) -> str:
+    return "'9999-12-31 00:00:00+00'::timestamptz"
+
+
+@compiles(_Latest)
+def _latest_sqlite(element: _Latest, compiler: SQLCompiler, **kwargs: Any) -> str:
+    return "'9999-12-31 00:00:00.000000'"
+
+
+def or_latest(column: Any) -> ColumnElement[datetime]:
+    """The column as a sort key, which must not be NULL: no instant comes after every instant."""
+    return func.coalesce(column, _Latest(), type_=Timestamp)
+
+
+# In a select that a resource keeps as a constant, this stands for whoever is asking.
+CALLER_ID = bindparam("caller_id", type_=Uuid())
+
+
+def _created_at(context: DefaultExecutionContext) -> Any:
+    return context.get_current_parameters()["created_at"]  # type: ignore[no-untyped-call]
+
+
+class Resource:
+    """Mixin of every row that has a URL: identity, version (the ETag) and its two instants."""
+
+    id: Mapped[UUID] = mapped_column(Uuid(), primary_key=True, default=uuid7, sort_order=-1)
+    version: Mapped[int] = mapped_column(default=1, sort_order=90)
+    created_at: Mapped[datetime] = mapped_column(Timestamp, default=now, sort_order=91)
+    updated_at: Mapped[datetime] = mapped_column(Timestamp, default=_created_at, sort_order=92)
+
+    @declared_attr.directive
+    @classmethod
+    def __mapper_args__(cls) -> dict[str, Any]:
+        return {"version_id_col": cls.__table__.c.version}  # type: ignore[attr-defined]

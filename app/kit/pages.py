@@ -1,0 +1,203 @@
+"""Keyset pages over any allowed sort, and the filters of a list.
+
+A page begins after a (sort key, id) pair that its cursor carries, so its cost does not grow with
+its depth, and rows added or removed meanwhile shift nothing. The cursor is signed, and bound to
+the list, the sort and the filters it was made with.
+"""
+
+import hashlib
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from decimal import Decimal
+from functools import lru_cache
+from typing import Any
+from urllib.parse import urlencode
+from uuid import UUID
+
+import marshmallow as ma
+from flask import current_app, request
+from itsdangerous import BadData, URLSafeSerializer
+from sqlalchemy import ColumnElement, Select, Uuid, bindparam, tuple_
+from sqlalchemy import Integer as SQLInteger
+
+from app.kit import database
+from app.kit.access import caller
+from app.kit.fields import Choice, Integer, Text
+from app.kit.problems import Problem
+from app.kit.rows import Visible, model_of
+from app.kit.schema import Schema, load_parameters, load_query
+
+Condition = Callable[[Any], ColumnElement[bool]]
+
+
+def where(field: ma.fields.Field[Any], condition: Condition, *, needs: str = "") -> Any:
+    """A filter: the query parameter's field, and the condition it puts on the rows.
+
+    Args:
+        condition: makes the condition of a bind parameter that stands for the value.
+        needs: the permission without which the parameter is refused with 403.
+    """
+    field.metadata = {**field.metadata, "condition": condition, "needs": needs}
+    return field
+
+
+class Sort(Choice):
+    """The `sort` parameter: the name of a key, ascending, or with `-` in front, descending.
+
+    Args:
+        keys: SQL expressions by name. None of them may be NULL, or rows would be lost.
+        default: the order where the caller gives none.
+    """
+
+    def __init__(self, keys: Mapping[str, Any], *, default: str) -> None:
+        choices = [sign + name for name in keys for sign in ("", "-")]
+        super().__init__(choices, load_default=default)
+        self.keys = keys
+
+
+class PageQuery(Schema):
+    """The parameters of every list. A subclass adds `sort` and its filters."""
+
+    limit = Integer(least=1, most=100, load_default=20, metadata={"description": "Items a page."})
+    cursor = Text(most=4096, metadata={"description": "Where to go on, as an answer gave it."})
+    sort: Sort
+
+
+@dataclass(frozen=True, slots=True)
+class Page:
+    """Items ready for JSON, and the way on."""
+
+    items: list[dict[str, Any]]
+    next_cursor: str | None
+    link: str | None  # the Link header's value (RFC 8288); None where all fits one page
+
+
+@dataclass(frozen=True, slots=True)
+class _Cursor:
+    sort: str
+    filters: dict[str, str]
+    back: bool
+    key: Any
+    id: UUID
+
+    def dumps(self) -> str:
+        return _signer().dumps([self.sort, self.filters, self.back, _pack(self.key), self.id.hex])
+
+    @classmethod
+    def loads(cls, text: str) -> "_Cursor":
+        try:
+            sort, filters, back, key, id_ = _signer().loads(text)
+        except BadData as error:
+            raise Problem("invalid-cursor") from error
+        return cls(sort, filters, back, _unpack(*key), UUID(id_))
+
+
+def read_page(visible: Visible, schema: Schema, query: PageQuery) -> Page:
+    """The page that the request's parameters ask for, in one SQL round trip.
+
+    Raises:
+        Problem: 422 for the parameters, 400 for a cursor that does not go with them.
+    """
+    asked = load_query(query)
+    given = {k: v for k, v in request.args.items() if k not in ("limit", "cursor", "sort")}
+    cursor = None
+    if "cursor" in asked:
+        cursor = _Cursor.loads(asked["cursor"])
+        same_sort = request.args.get("sort", cursor.sort) == cursor.sort
+        if not same_sort or (given or cursor.filters) != cursor.filters:
+            raise Problem("invalid-cursor")
+        given = cursor.filters
+        asked |= load_parameters(query, given | {"sort": cursor.sort}) | {"limit": asked["limit"]}
+    back = cursor is not None and cursor.back
+    values = {name: asked[name] for name in given}
+    _check_permissions(query, given)
+    statement = _select_page(
+        visible, schema, query, tuple(sorted(given)), asked["sort"], cursor is not None, back
+    )
+    binds = {"caller_id": caller.id, "rows": asked["limit"] + 1, **values}
+    if cursor:
+        binds |= {"after_key": cursor.key, "after_id": cursor.id}
+    rows = list(database.read(statement, binds))
+    more = len(rows) > asked["limit"]
+    del rows[asked["limit"] :]
+    if back:
+        rows.reverse()
+
+    def cursor_at(row: Any, *, back: bool) -> str:
+        return _Cursor(asked["sort"], given, back, row[-1], row.id).dumps()
+
+    next_cursor = cursor_at(rows[-1], back=False) if rows and (more or back) else None
+    prev_cursor = cursor_at(rows[0], back=True) if rows and cursor and (more or not back) else None
+    links = {"first": "", "prev": prev_cursor, "next": next_cursor}
+    return Page(
+        items=[schema.dump_row(row) for row in rows],
+        next_cursor=next_cursor,
+        link=_link(links, given) if cursor or next_cursor else None,
+    )
+
+
+def _check_permissions(query: PageQuery, given: Mapping[str, str]) -> None:
+    for name in given:
+        needs = query.fields[name].metadata["needs"]
+        if needs and not caller.can(needs):
+            place = {"detail": "The caller may not use this parameter.", "parameter": name}
+            raise Problem("forbidden", errors=[place])
+
+
+@lru_cache(maxsize=1024)
+def _select_page(
+    visible: Visible,
+    schema: Schema,
+    query: PageQuery,
+    filters: tuple[str, ...],
+    sort: str,
+    after: bool,
+    back: bool,
+) -> Select[Any]:
+    model = model_of(visible)
+    key = query.fields["sort"].keys[sort.removeprefix("-")]  # type: ignore[attr-defined]
+    descending = sort.startswith("-") != back
+    statement = visible.with_only_columns(*schema.columns(model), key.label("sort_key"))
+    for name in filters:
+        statement = statement.where(query.fields[name].metadata["condition"](bindparam(name)))
+    if after:
+        here = tuple_(key, model.id)
+        there = tuple_(bindparam("after_key", type_=key.type), bindparam("after_id", type_=Uuid()))
+        statement = statement.where(here < there if descending else here > there)
+    order = (key.desc(), model.id.desc()) if descending else (key, model.id)
+    return statement.order_by(*order).limit(bindparam("rows", type_=SQLInteger()))
+
+
+def _link(cursors: Mapping[str, str | None], given: Mapping[str, str]) -> str:
+    kept = {k: v for k, v in request.args.items() if k in ("limit", "sort")} | dict(given)
+
+    def url(cursor: str) -> str:
+        parameters = kept | ({"cursor": cursor} if cursor else {})
+        return request.base_url + ("?" + urlencode(parameters) if parameters else "")
+
+    return ", ".join(f'<{url(c)}>; rel="{rel}"' for rel, c in cursors.items() if c is not None)
+
+
+def _signer() -> URLSafeSerializer:
+    return URLSafeSerializer(
+        current_app.config["SECRET_KEY"],
+        salt=f"cursor of {request.endpoint}",
+        signer_kwargs={"digest_method": hashlib.sha256},
+    )
+
+
+_PACKERS: dict[str, tuple[type, Callable[[str], Any]]] = {
+    "t": (datetime, datetime.fromisoformat),
+    "d": (Decimal, Decimal),
+    "i": (int, int),
+    "s": (str, str),
+}
+
+
+def _pack(key: Any) -> tuple[str, str]:
+    return next((tag, str(key)) for tag, (kind, _) in _PACKERS.items() if isinstance(key, kind))
+
+
+def _unpack(tag: str, text: str) -> Any:
+    return _PACKERS[tag][1](text)

@@ -1,0 +1,130 @@
+"""Schemas: what comes in is refused unless declared, what goes out is dumped without reflection."""
+
+from collections.abc import Iterable, Mapping
+from functools import cached_property
+from typing import Any
+
+import marshmallow as ma
+from flask import request
+from sqlalchemy.orm import InstrumentedAttribute
+
+from app.kit import json
+from app.kit.fields import Amount
+from app.kit.problems import Place, Problem
+
+
+class Schema(ma.Schema):
+    """One resource's members: `dump_only` ones are read-only, unknown ones are refused."""
+
+    class Meta:
+        unknown = ma.RAISE
+
+    error_messages = {
+        "unknown": "Unknown or read-only member.",
+        "type": "Must be a JSON object.",
+    }
+
+    @cached_property
+    def names(self) -> tuple[str, ...]:
+        """The members given out, in order; each is the name of a model's column as well."""
+        return tuple(self.dump_fields)
+
+    @cached_property
+    def _computed(self) -> dict[str, ma.fields.Field[Any]]:
+        """The members that orjson cannot write as the database gives them."""
+        return {name: f for name, f in self.dump_fields.items() if isinstance(f, Amount)}
+
+    def columns(self, model: type) -> list[InstrumentedAttribute[Any]]:
+        """The columns to select, so that a row can be given to `dump_row`."""
+        return [getattr(model, name) for name in self.names]
+
+    def dump_row(self, row: Any) -> dict[str, Any]:
+        """What `dump` gives for the same values, as far as JSON shows, some forty times faster.
+
+        Args:
+            row: a row that begins with `columns`, in their order.
+        """
+        members = dict(zip(self.names, row, strict=False))
+        for name, field in self._computed.items():
+            members[name] = field._serialize(members[name], name, row)
+        return members
+
+
+def load_body(schema: Schema) -> dict[str, Any]:
+    """The request's JSON body, validated.
+
+    Raises:
+        Problem: 415 for another media type or coding, 400 for what is no JSON, 413 for too much,
+            422 with a JSON Pointer (RFC 6901) for each failing member.
+    """
+    accepted = ("application/json", "application/merge-patch+json")
+    patch = request.method == "PATCH"
+    if request.mimetype not in accepted[: 1 + patch]:
+        headers = {"Accept": ", ".join(accepted[: 1 + patch])}
+        if patch:
+            headers["Accept-Patch"] = headers["Accept"]
+        raise Problem("unsupported-media-type", headers=headers)
+    if request.mimetype_params.get("charset", "utf-8").lower() not in ("utf-8", "utf8"):
+        raise Problem("unsupported-media-type", "The body's charset must be UTF-8.")
+    if request.headers.get("Content-Encoding", "identity").lower() != "identity":
+        headers = {"Accept-Encoding": "identity"}
+        raise Problem("unsupported-media-type", headers=headers)
+    try:
+        data = json.loads(request.get_data(cache=False))
+    except json.StrictJSONError as error:
+        raise Problem("bad-request", str(error)) from error
+    return _load(schema, data, _pointers)
+
+
+def load_query(schema: Schema) -> dict[str, Any]:
+    """The request's query parameters, validated.
+
+    Raises:
+        Problem: 422 naming each parameter that is unknown, repeated or malformed.
+    """
+    given = request.args.to_dict(flat=False)
+    repeated = [name for name, values in given.items() if len(values) > 1]
+    if repeated:
+        errors = _parameters({name: ["Given more than once."] for name in repeated})
+        raise Problem("validation-error", errors=errors)
+    return load_parameters(schema, {name: values[0] for name, values in given.items()})
+
+
+def load_parameters(schema: Schema, given: Mapping[str, str]) -> dict[str, Any]:
+    """Query parameters as strings, validated; raises as `load_query` does."""
+    data = {}
+    for name, text in given.items():
+        from_text = getattr(schema.load_fields.get(name), "from_text", None)
+        data[name] = from_text(text) if from_text else text
+    return _load(schema, data, _parameters)
+
+
+def _load(schema: Schema, data: Any, places: Any) -> dict[str, Any]:
+    try:
+        loaded: dict[str, Any] = schema.load(data)
+    except ma.ValidationError as error:
+        raise Problem("validation-error", errors=places(error.messages_dict)) from error
+    return loaded
+
+
+def _pointers(messages: Mapping[Any, Any], at: str = "#") -> list[Place]:
+    places: list[Place] = []
+    for key, found in messages.items():
+        step = str(key).replace("~", "~0").replace("/", "~1")
+        where = at if key == "_schema" else f"{at}/{step}"
+        if isinstance(found, Mapping):
+            places += _pointers(found, where)
+        else:
+            places += [{"detail": text, "pointer": where} for text in found]
+    return places
+
+
+def _parameters(messages: Mapping[str, Iterable[str]]) -> list[Place]:
+    def reworded(text: str) -> str:
+        return text.replace(Schema.error_messages["unknown"], "Unknown parameter.")
+
+    return [
+        {"detail": reworded(text), "parameter": name}
+        for name, found in messages.items()
+        for text in found
+    ]

@@ -1,0 +1,69 @@
+"""The product."""
+
+from decimal import Decimal
+
+from sqlalchemy import CheckConstraint, Index, Select, Text, func, select
+from sqlalchemy.orm import Mapped, mapped_column
+
+from app.kit.access import Caller
+from app.kit.fields import CURRENCY_DECIMALS
+from app.kit.model import Base, Money, Resource, SortableText
+from app.kit.search import search_index
+
+
+def _price_scale() -> str:
+    """SQL for: the price has no more decimals than its currency."""
+    cases = "".join(
+        f" WHEN currency IN ({', '.join(repr(c) for c, d in CURRENCY_DECIMALS.items() if d == n)})"
+        f" THEN {n}"
+        for n in (0, 3, 4)
+    )
+    return f"price = round(price, CASE{cases} ELSE 2 END)"
+
+
+class Product(Resource, Base):
+    """Something that can be bought."""
+
+    __tablename__ = "products"
+    __table_args__ = (
+        CheckConstraint("stock >= 0", name="stock"),
+        CheckConstraint("price >= 0", name="price"),
+        # A PATCH of the price alone does not see the currency; the row does.
+        CheckConstraint(
+            _price_scale(),
+            name="price_scale",
+            info={
+                "problem": "validation-error",
+                "field": "price",
+                "detail": "Has more decimals than its currency allows.",
+            },
+        ),
+        search_index("ix_products_search", "name", "description"),
+    )
+
+    sku: Mapped[str] = mapped_column(Text)
+    name: Mapped[str] = mapped_column(SortableText)
+    description: Mapped[str | None] = mapped_column(Text)
+    category: Mapped[str] = mapped_column(Text)
+    price: Mapped[Decimal] = mapped_column(Money)
+    currency: Mapped[str] = mapped_column(Text)
+    stock: Mapped[int] = mapped_column(default=0)
+    is_active: Mapped[bool] = mapped_column(default=True)
+
+    @staticmethod
+    def visible_to(caller: Caller) -> "Select[Product]":
+        """Active products; all of them for those who write."""
+        return ALL if caller.can("products:write") else ACTIVE
+
+
+ALL = select(Product)
+ACTIVE = select(Product).where(Product.is_active)
+
+Index(
+    "uq_products_sku",
+    func.lower(Product.sku),
+    unique=True,
+    info={"field": "sku", "detail": "A product with this SKU exists already."},
+)
+for _key in (Product.created_at, Product.updated_at, Product.name, Product.price):
+    Index(f"ix_products_{_key.key}_id", _key, Product.id)

@@ -1,0 +1,67 @@
+"""Products: anyone reads the active ones, editors and admins write."""
+
+from typing import Any
+from uuid import UUID
+
+from flask import Response, request
+
+from app.kit.access import anyone, caller, can
+from app.kit.blueprint import Blueprint
+from app.kit.rows import Visible
+from app.products import service
+from app.products.models import Product
+from app.products.schemas import ProductQuery, ProductSchema, SummarySchema
+
+products = Blueprint("products", __name__, url_prefix="/products", description="The catalogue.")
+
+
+@products.get("", access=anyone)
+@products.page(ProductSchema, ProductQuery)
+def list_products() -> Visible:
+    """List products."""
+    return Product.visible_to(caller)
+
+
+@products.post("", access=can("products:write"))
+@products.body(ProductSchema)
+@products.creates(ProductSchema)
+def create_product(data: dict[str, Any]) -> Product:
+    """Create a product."""
+    return Product(**data)
+
+
+@products.get("/summary", access=anyone)
+@products.answers(200, SummarySchema)
+def read_summary() -> dict[str, Any]:
+    """Summarise the catalogue per category and currency."""
+    return {"items": service.summary()}
+
+
+@products.get("/<uuid:product_id>", access=anyone)
+@products.item(ProductSchema)
+def read_product(product_id: UUID) -> Visible:
+    """Read a product."""
+    return Product.visible_to(caller)
+
+
+@products.patch("/<uuid:product_id>", access=can("products:write"))
+@products.body(ProductSchema, partial=True)
+@products.changes(ProductSchema)
+def change_product(data: dict[str, Any], product_id: UUID) -> tuple[Visible, dict[str, Any]]:
+    """Change a product."""
+    return Product.visible_to(caller), data
+
+
+@products.delete("/<uuid:product_id>", access=can("products:write"))
+@products.deletes()
+def delete_product(product_id: UUID) -> Visible:
+    """Delete a product."""
+    return Product.visible_to(caller)
+
+
+@products.after_request  # type: ignore[untyped-decorator]
+def drop_summary(response: Response) -> Response:
+    """Once a write is committed, the cached summary is out of date."""
+    if request.method not in ("GET", "HEAD", "OPTIONS") and response.status_code < 300:
+        service.forget_summary()
+    return response

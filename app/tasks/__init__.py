@@ -1,0 +1,1 @@
+"""Tasks: private to their owner."""

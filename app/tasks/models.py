@@ -1,0 +1,72 @@
+"""The task."""
+
+from datetime import datetime
+from typing import Any
+from uuid import UUID
+
+from sqlalchemy import (
+    CheckConstraint,
+    Dialect,
+    ForeignKey,
+    Index,
+    Select,
+    SmallInteger,
+    Text,
+    TypeDecorator,
+    select,
+)
+from sqlalchemy.orm import Mapped, mapped_column
+
+from app.kit.access import Caller
+from app.kit.model import CALLER_ID, Base, Resource, SortableText, Timestamp, or_latest
+
+PRIORITIES = ("low", "normal", "high")
+
+
+class Priority(TypeDecorator[str]):
+    """A priority's name, stored as its rank, so that it sorts as people expect."""
+
+    impl = SmallInteger
+    cache_ok = True
+
+    def process_bind_param(self, value: str | None, dialect: Dialect) -> int | None:  # noqa: D102
+        return None if value is None else PRIORITIES.index(value)
+
+    def process_result_value(self, value: int | None, dialect: Dialect) -> str | None:  # noqa: D102
+        return None if value is None else PRIORITIES[value]
+
+
+class Task(Resource, Base):
+    """Something its owner means to do."""
+
+    __tablename__ = "tasks"
+    __table_args__ = (
+        CheckConstraint("priority BETWEEN 0 AND 2", name="priority"),
+        CheckConstraint("done = (completed_at IS NOT NULL)", name="completed_at"),
+    )
+
+    owner_id: Mapped[UUID] = mapped_column(ForeignKey("users.id", ondelete="CASCADE"))
+    title: Mapped[str] = mapped_column(SortableText)
+    description: Mapped[str | None] = mapped_column(Text)
+    done: Mapped[bool] = mapped_column(default=False)
+    priority: Mapped[str] = mapped_column(Priority, default="normal")
+    due_at: Mapped[datetime | None] = mapped_column(Timestamp)
+    completed_at: Mapped[datetime | None] = mapped_column(Timestamp)
+
+    @staticmethod
+    def visible_to(caller: Caller) -> "Select[Task]":
+        """The caller's own; anybody else's does not exist for them."""
+        return OWN
+
+
+OWN = select(Task).where(Task.owner_id == CALLER_ID)
+DUE = or_latest(Task.due_at)
+
+_keys: dict[str, Any] = {
+    "created_at": Task.created_at,
+    "due_at": DUE,
+    "priority": Task.priority,
+    "title": Task.title,
+}
+for _name, _key in _keys.items():
+    Index(f"ix_tasks_owner_id_{_name}", Task.owner_id, _key, Task.id)

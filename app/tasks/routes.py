@@ -1,0 +1,54 @@
+"""Tasks: everybody has their own, and sees no others."""
+
+from typing import Any
+from uuid import UUID
+
+from sqlalchemy import func
+
+from app.kit.access import caller, can
+from app.kit.blueprint import Blueprint
+from app.kit.model import now
+from app.kit.rows import Visible
+from app.tasks.models import Task
+from app.tasks.schemas import TaskQuery, TaskSchema
+
+tasks = Blueprint("tasks", __name__, url_prefix="/tasks", description="The caller's tasks.")
+
+
+@tasks.get("", access=can("tasks:own"))
+@tasks.page(TaskSchema, TaskQuery)
+def list_tasks() -> Visible:
+    """List one's tasks."""
+    return Task.visible_to(caller)
+
+
+@tasks.post("", access=can("tasks:own"))
+@tasks.body(TaskSchema)
+@tasks.creates(TaskSchema)
+def create_task(data: dict[str, Any]) -> Task:
+    """Create a task."""
+    return Task(owner_id=caller.id, completed_at=now() if data.get("done") else None, **data)
+
+
+@tasks.get("/<uuid:task_id>", access=can("tasks:own"))
+@tasks.item(TaskSchema)
+def read_task(task_id: UUID) -> Visible:
+    """Read a task."""
+    return Task.visible_to(caller)
+
+
+@tasks.patch("/<uuid:task_id>", access=can("tasks:own"))
+@tasks.body(TaskSchema, partial=True)
+@tasks.changes(TaskSchema)
+def change_task(data: dict[str, Any], task_id: UUID) -> tuple[Visible, dict[str, Any]]:
+    """Change a task; `done` sets and clears `completed_at`."""
+    if "done" in data:
+        data["completed_at"] = func.coalesce(Task.completed_at, now()) if data["done"] else None
+    return Task.visible_to(caller), data
+
+
+@tasks.delete("/<uuid:task_id>", access=can("tasks:own"))
+@tasks.deletes()
+def delete_task(task_id: UUID) -> Visible:
+    """Delete a task."""
+    return Task.visible_to(caller)

@@ -1,0 +1,70 @@
+"""Health: whether this process lives, and whether it can do its work."""
+
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import structlog
+from alembic.script import ScriptDirectory
+from flask import Flask
+from sqlalchemy import text
+from sqlalchemy.exc import SQLAlchemyError
+
+from app.extensions import limiter
+from app.kit import database
+from app.kit.access import anyone
+from app.kit.blueprint import Blueprint
+from app.kit.fields import Choice
+from app.kit.problems import Problem
+from app.kit.schema import Schema
+
+MIGRATIONS = Path(__file__).resolve().parent.parent.parent / "migrations"
+
+_APPLIED = text("SELECT version_num FROM alembic_version")
+
+log = structlog.get_logger()
+
+health = Blueprint("health", __name__, url_prefix="/health", description="Probes.")
+
+
+class HealthSchema(Schema):
+    """A probe's answer."""
+
+    status = Choice(["ok"], required=True)
+
+
+@health.get("/live", access=anyone)
+@health.answers(200, HealthSchema)
+def read_liveness() -> dict[str, Any]:
+    """Tell that the process answers; touches nothing else."""
+    return {"status": "ok"}
+
+
+@health.get("/ready", access=anyone)
+@health.answers(200, HealthSchema)
+def read_readiness() -> dict[str, Any]:
+    """Tell whether requests may be sent here: the database answers, its schema is the code's."""
+    try:
+        found = {row.version_num for row in database.read(_APPLIED, {})}
+    except SQLAlchemyError as error:
+        log.warning("not_ready", exc_info=True)
+        raise _unavailable("The database does not answer, or was never migrated.") from error
+    if not _heads() <= found:
+        raise _unavailable("The database schema is behind the code.")
+    return {"status": "ok"}
+
+
+@cache
+def _heads() -> set[str]:
+    """The revisions that this code was written for."""
+    return set(ScriptDirectory(str(MIGRATIONS)).get_heads())
+
+
+def _unavailable(detail: str) -> Problem:
+    headers = {"Retry-After": database.RETRY_AFTER}
+    return Problem("service-unavailable", detail, headers=headers)
+
+
+def init_app(app: Flask) -> None:
+    """Exempt the probes from the rate limits: they come often, and from one address."""
+    limiter.exempt(health)

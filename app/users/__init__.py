@@ -1,0 +1,1 @@
+"""Users: their accounts, and what admins do with them."""

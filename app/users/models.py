@@ -1,0 +1,35 @@
+"""The user."""
+
+from sqlalchemy import CheckConstraint, Index, Select, Text, UniqueConstraint, select
+from sqlalchemy.orm import Mapped, mapped_column
+
+from app.kit.access import Caller
+from app.kit.model import CALLER_ID, Base, Resource
+
+
+class User(Resource, Base):
+    """Somebody who can log in."""
+
+    __tablename__ = "users"
+    __table_args__ = (
+        UniqueConstraint(
+            "email", info={"field": "email", "detail": "This e-mail address is registered already."}
+        ),
+        CheckConstraint("role IN ('user', 'editor', 'admin')", name="role"),
+    )
+
+    email: Mapped[str] = mapped_column(Text)  # in lower case
+    name: Mapped[str] = mapped_column(Text)
+    password_hash: Mapped[str] = mapped_column(Text)
+    role: Mapped[str] = mapped_column(Text, default="user")
+    is_active: Mapped[bool] = mapped_column(default=True)
+
+    @staticmethod
+    def visible_to(caller: Caller) -> "Select[User]":
+        """Everybody for those who manage users, else oneself."""
+        return EVERYBODY if caller.can("users:manage") else ONESELF
+
+
+EVERYBODY = select(User)
+ONESELF = select(User).where(User.id == CALLER_ID)
+Index("ix_users_created_at_id", User.created_at, User.id)

@@ -1,0 +1,77 @@
+"""What the user routes take and give."""
+
+from typing import Any
+
+import marshmallow as ma
+from flask import current_app
+
+from app.auth.permissions import ROLES
+from app.kit.fields import Boolean, Choice, Email, Integer, Text, Timestamp
+from app.kit.pages import PageQuery, Sort, where
+from app.kit.schema import Schema
+from app.kit.search import matches
+from app.users.models import User
+
+
+class Password(Text):
+    """A password to be set: long enough, any characters, nothing else asked of it."""
+
+    default_error_messages = {"short": "Must have at least {least} characters."}
+
+    def __init__(self, **kwargs: Any) -> None:
+        metadata = {"example": "correct horse battery staple", "format": "password"}
+        super().__init__(least=1, most=1024, load_only=True, metadata=metadata, **kwargs)
+
+    def _deserialize(self, value: Any, *args: Any, **kwargs: Any) -> str:
+        password = super()._deserialize(value, *args, **kwargs)
+        least = current_app.config["PASSWORD_MIN_LENGTH"]
+        if len(password) < least:
+            raise self.make_error("short", least=least)
+        return password
+
+
+class UserSchema(Schema):
+    """A user as others see them."""
+
+    id = ma.fields.UUID(dump_only=True)
+    email = Email(dump_only=True)
+    name = Text(least=1, most=100, required=True, metadata={"example": "Ada Lovelace"})
+    role = Choice(list(ROLES), dump_only=True)
+    is_active = Boolean(dump_only=True)
+    version = Integer(least=1, most=2**31 - 1, dump_only=True)
+    created_at = Timestamp(dump_only=True)
+    updated_at = Timestamp(dump_only=True)
+
+
+class RegistrationSchema(Schema):
+    """A new account."""
+
+    email = Email(required=True, metadata={"example": "ada1@example.com"})
+    name = Text(least=1, most=100, required=True, metadata={"example": "Ada Lovelace"})
+    password = Password(required=True)
+
+
+class PasswordChangeSchema(Schema):
+    """A new password, and the present one as proof."""
+
+    current_password = Text(most=1024, required=True, load_only=True)
+    new_password = Password(required=True)
+
+
+class UserAdminSchema(Schema):
+    """What an admin may change of a user."""
+
+    role = Choice(list(ROLES), required=True)
+    is_active = Boolean(required=True)
+
+
+class UserQuery(PageQuery):
+    """Which users, in which order."""
+
+    role = where(Choice(list(ROLES)), lambda value: User.role == value)
+    is_active = where(Boolean(), lambda value: User.is_active == value)
+    q = where(
+        Text(least=1, most=200, metadata={"description": "Words of the name or e-mail address."}),
+        lambda words: matches(words, User.name, User.email),
+    )
+    sort = Sort({"created_at": User.created_at, "email": User.email}, default="-created_at")

@@ -1,0 +1,42 @@
+"""Rules about users that span rows."""
+
+from uuid import UUID
+
+from sqlalchemy import select
+
+from app.auth.passwords import hash_password, verify_password
+from app.extensions import db
+from app.kit.access import caller
+from app.kit.problems import Problem
+from app.users.models import User
+
+
+def keep_an_admin(besides: UUID | None) -> None:
+    """Make sure that an active admin remains without this user; the admins stay locked till then.
+
+    Raises:
+        Problem: 409, this is the last one.
+    """
+    active_admins = (
+        select(User.id)
+        .where(User.role == "admin", User.is_active)
+        .order_by(User.id)
+        .with_for_update()
+    )
+    if db.session.scalars(active_admins).all() == [besides]:
+        raise Problem("conflict", "The last active admin cannot be removed, demoted or disabled.")
+
+
+def change_password(current_password: str, new_password: str) -> None:
+    """Give the caller a new password.
+
+    Raises:
+        Problem: 422, the present password is not right.
+    """
+    user = db.session.get(User, caller.id)
+    if user is None:
+        raise Problem("not-found")
+    if not verify_password(user.password_hash, current_password):
+        place = {"detail": "Is not the present password.", "pointer": "#/current_password"}
+        raise Problem("validation-error", errors=[place])
+    user.password_hash = hash_password(new_password)

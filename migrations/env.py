@@ -1,0 +1,86 @@
+"""How migrations run: one at a time on a database, never waiting long for a lock.
+
+On PostgreSQL an advisory lock lets concurrent starts queue up. A statement that cannot have its
+table lock within a second gives way to the queries it would hold up, and is tried again.
+"""
+
+import logging
+import time
+
+from alembic import context
+from sqlalchemy import Connection, text
+from sqlalchemy.exc import OperationalError
+from sqlalchemy.schema import SchemaItem
+
+from app.extensions import db
+
+ADVISORY_LOCK = 7_318_349_394_477_056  # any number, the same for every process that migrates
+ATTEMPTS = 30
+
+log = logging.getLogger("alembic.env")
+
+
+def is_compared(
+    item: SchemaItem, name: str | None, kind: str, reflected: bool, compare_to: SchemaItem | None
+) -> bool:
+    """Leave indexes for one database only (`Index.ddl_if`) out of comparisons with the models."""
+    return all(getattr(index, "_ddl_if", None) is None for index in (item, compare_to))
+
+
+def prepare(connection: Connection) -> None:
+    """Take the advisory lock, then bound the wait for every other lock."""
+    if connection.dialect.name == "postgresql":
+        connection.execute(text("SET statement_timeout = 0"))
+        connection.execute(text("SET lock_timeout = 0"))
+        connection.execute(text("SELECT pg_advisory_lock(:key)"), {"key": ADVISORY_LOCK})
+        connection.execute(text("SET lock_timeout = '1s'"))
+        connection.commit()
+
+
+def migrate(connection: Connection) -> None:
+    """Run what is to be run; each migration is one transaction."""
+    context.configure(
+        connection=connection,
+        target_metadata=db.metadata,
+        include_object=is_compared,
+        compare_type=True,
+        render_as_batch=connection.dialect.name == "sqlite",
+        transactional_ddl=True,
+        transaction_per_migration=connection.dialect.name == "postgresql",
+    )
+    with context.begin_transaction():
+        context.run_migrations()
+
+
+def is_lock_timeout(error: OperationalError) -> bool:
+    """Whether somebody else held a lock for longer than we wait."""
+    return getattr(error.orig, "sqlstate", None) == "55P03" or "is locked" in str(error.orig)
+
+
+def run() -> None:
+    """Migrate the database that the application is configured for."""
+    with db.engine.connect() as connection:
+        connection.detach()  # its settings must not outlive this in the pool
+        prepare(connection)
+        for attempt in range(1, ATTEMPTS + 1):
+            try:
+                migrate(connection)
+                return
+            except OperationalError as error:
+                connection.rollback()
+                if attempt == ATTEMPTS or not is_lock_timeout(error):
+                    raise
+                log.warning("a lock is held by others; attempt %d of %d", attempt + 1, ATTEMPTS)
+                time.sleep(min(0.1 * attempt, 1))
+
+
+def run_offline() -> None:
+    """Print the SQL instead of running it, for review and for linters."""
+    context.configure(
+        url=db.engine.url, target_metadata=db.metadata, literal_binds=True, transactional_ddl=True
+    )
+    with context.begin_transaction():
+        context.run_migrations()
+
+
+run_offline() if context.is_offline_mode() else run()

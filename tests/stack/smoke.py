@@ -1,0 +1,366 @@
+"""What the stack promises, asked of the running stack through nginx. Called by run.sh.
+
+Only the standard library: it runs where Docker does, without the project's environment.
+"""
+
+import argparse
+import contextlib
+import gzip
+import http.client
+import json
+import re
+import socket
+import subprocess
+import sys
+import threading
+import time
+import traceback
+import uuid
+from collections import Counter
+
+SECURITY_HEADERS = {
+    "X-Content-Type-Options": "nosniff",
+    "Referrer-Policy": "no-referrer",
+    "Strict-Transport-Security": "max-age=31536000; includeSubDomains",
+    "Content-Security-Policy": "default-src 'none'; frame-ancestors 'none'",
+}
+PASSWORD = "a wholly unguessed phrase"
+
+
+class Reply:
+    """An answer, read to its end."""
+
+    def __init__(self, response: http.client.HTTPResponse):
+        self.status, self.headers, self.body = response.status, response.headers, response.read()
+
+    def header(self, name: str) -> str:
+        values = self.headers.get_all(name, [])
+        assert len(values) == 1, f"{name} comes {len(values)} times: {values}"
+        return values[0]
+
+    def json(self) -> dict:
+        zipped = self.headers["Content-Encoding"] == "gzip"
+        return json.loads(gzip.decompress(self.body) if zipped else self.body)
+
+    def expect(self, status: int) -> "Reply":
+        assert self.status == status, f"{self.status} instead of {status}: {self.body[:300]!r}"
+        return self
+
+    def problem(self, status: int, slug: str) -> "Reply":
+        self.expect(status)
+        assert self.header("Content-Type") == "application/problem+json", self.headers
+        problem = self.json()
+        assert problem["type"] == f"/problems/{slug}", problem
+        assert problem["status"] == status, problem
+        assert problem["title"], problem
+        assert problem["request_id"] == self.header("X-Request-ID"), problem
+        assert re.fullmatch(
+            r"urn:uuid:[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}", problem["instance"]
+        )
+        return self
+
+
+class Stack:
+    """The stack under test, and a user that is logged in to it."""
+
+    def __init__(self, port: int, project: str):
+        self.port, self.project = port, project
+        self.email, self.token = f"{uuid.uuid4().hex}@example.com", ""
+
+    def call(self, method: str, path: str, body: object = None, **headers: str) -> Reply:
+        """Send JSON as the user; a header's name is written with underscores."""
+        fields = {"Authorization": f"Bearer {self.token}"} if self.token else {}
+        fields |= {name.replace("_", "-"): value for name, value in headers.items()}
+        if body is not None:
+            fields["Content-Type"] = "application/json"
+            body = json.dumps(body)
+        connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=30)
+        with contextlib.closing(connection):
+            connection.request(method, path, body, fields)
+            return Reply(connection.getresponse())
+
+    def raw(self, *lines: str, body: bytes = b"") -> Reply:
+        """Send lines that no HTTP library would let through."""
+        head = "".join(f"{line}\r\n" for line in (*lines, "Connection: close", ""))
+        with socket.create_connection(("127.0.0.1", self.port), timeout=30) as connection:
+            # nginx may answer, and stop reading, before all is sent.
+            with contextlib.suppress(ConnectionError):
+                connection.sendall(head.encode("latin-1") + body)
+            response = http.client.HTTPResponse(connection)
+            response.begin()
+            return Reply(response)
+
+    def docker(self, *command: str) -> str:
+        return subprocess.run(
+            ["docker", *command], check=True, capture_output=True, text=True
+        ).stdout.strip()
+
+    def container(self, service: str) -> str:
+        project = f"label=com.docker.compose.project={self.project}"
+        service = f"label=com.docker.compose.service={service}"
+        return self.docker("ps", "--all", "--quiet", "--filter", project, "--filter", service)
+
+    @contextlib.contextmanager
+    def without(self, service: str):
+        """Stop a service for the length of a block."""
+        container = self.container(service)
+        self.docker("stop", container)
+        try:
+            yield
+        finally:
+            self.docker("start", container)
+
+    def recovers(self, path: str, within: float) -> None:
+        deadline = time.monotonic() + within
+        while (reply := self.call("GET", path)).status != 200:
+            assert time.monotonic() < deadline, f"{path}: {reply.status} after {within} s"
+            time.sleep(0.2)
+
+
+# --- the service, as a client uses it ----------------------------------------------------------
+
+
+def it_is_up_and_documented(stack: Stack) -> None:
+    for path in ("/health/live", "/health/ready", "/openapi.json", "/docs"):
+        stack.call("GET", path).expect(200)
+
+
+def a_user_registers_and_logs_in(stack: Stack) -> None:
+    account = {"email": stack.email, "name": "Stack Test", "password": PASSWORD}
+    stack.call("POST", "/api/v1/users", account).expect(201)
+    stack.call("POST", "/api/v1/users", account).problem(409, "conflict")
+    login = {"email": stack.email, "password": PASSWORD}
+    reply = stack.call("POST", "/api/v1/auth/login", login).expect(200)
+    assert reply.header("Cache-Control") == "no-store", reply.headers
+    stack.token = reply.json()["access_token"]
+
+
+def tasks_and_products_are_listed(stack: Stack) -> None:
+    made = stack.call("POST", "/api/v1/tasks", {"title": "First"}).expect(201)
+    stack.call("POST", "/api/v1/tasks", {"title": "Second", "priority": "high"}).expect(201)
+    read = stack.call("GET", made.header("Location")).expect(200)
+    assert (read.body, read.header("ETag")) == (made.body, made.header("ETag"))
+    page = stack.call("GET", "/api/v1/tasks?limit=1").expect(200).json()
+    assert len(page["items"]) == 1, page
+    assert page["next_cursor"], page
+    assert "items" in stack.call("GET", "/api/v1/products").expect(200).json()
+
+
+def refusals_are_problems(stack: Stack) -> None:
+    product = {"sku": "A-1", "name": "A", "category": "a", "price": "1.00", "currency": "EUR"}
+    stack.call("POST", "/api/v1/products", product).problem(403, "forbidden")
+    invalid = stack.call("POST", "/api/v1/tasks", {"title": ""}).problem(422, "validation-error")
+    assert invalid.json()["errors"], invalid.body
+    missing = stack.call("GET", "/api/v1/nothing").problem(404, "not-found")
+    stack.call("GET", missing.json()["type"]).expect(200)
+    stranger = Stack(stack.port, stack.project)
+    refused = stranger.call("GET", "/api/v1/tasks").problem(401, "unauthorized")
+    assert refused.header("WWW-Authenticate").startswith("Bearer"), refused.headers
+
+
+def a_compressed_etag_still_changes_the_item(stack: Stack) -> None:
+    long = {"title": "Long", "description": "word " * 400}
+    path = stack.call("POST", "/api/v1/tasks", long).expect(201).header("Location")
+    read = stack.call("GET", path, Accept_Encoding="gzip").expect(200)
+    assert read.header("Content-Encoding") == "gzip", read.headers
+    assert "Accept-Encoding" in ",".join(read.headers.get_all("Vary", [])), read.headers
+    tag = read.header("ETag")
+    assert tag.startswith("W/"), tag
+    stack.call("PATCH", path, {"done": True}).problem(428, "precondition-required")
+    stack.call("PATCH", path, {"done": True}, If_Match=tag).expect(200)
+    stack.call("PATCH", path, {"done": False}, If_Match=tag).problem(412, "precondition-failed")
+
+
+# --- what nginx answers, or lets through -------------------------------------------------------
+
+
+def trace_is_refused_with_the_methods_of_the_path(stack: Stack) -> None:
+    reply = stack.call("TRACE", "/api/v1/tasks").problem(405, "method-not-allowed")
+    allowed = {method.strip() for method in reply.header("Allow").split(",")}
+    assert allowed == {"GET", "HEAD", "OPTIONS", "POST"}, allowed
+
+
+def bodies_over_a_mebibyte_are_413(stack: Stack) -> None:
+    post = ("POST /api/v1/tasks HTTP/1.1", "Host: localhost", "Content-Type: application/json")
+    stack.raw(*post, "Content-Length: 1048577").problem(413, "content-too-large")
+    chunks = b"10000\r\n%s\r\n" % (b" " * 65536) * 17
+    reply = stack.raw(*post, "Transfer-Encoding: chunked", body=chunks + b"0\r\n\r\n")
+    reply.problem(413, "content-too-large")
+
+
+def oversized_heads_are_414_and_431(stack: Stack) -> None:
+    stack.raw(f"GET /{'a' * 9000} HTTP/1.1", "Host: localhost").problem(414, "uri-too-long")
+    get = ("GET /api/v1/products HTTP/1.1", "Host: localhost")
+    stack.raw(*get, f"X-Long: {'a' * 9000}").problem(431, "header-fields-too-large")
+    many = [f"X-Many-{number}: {number}" for number in range(150)]  # gunicorn's limit is 100
+    stack.raw(*get, *many).problem(431, "header-fields-too-large")
+
+
+def malformed_requests_are_400(stack: Stack) -> None:
+    get = "GET /api/v1/products HTTP/1.1"
+    stack.raw(get, "Host: evil.example").problem(400, "bad-request")
+    stack.raw(get, "Host: localhost", "Host: evil.example").problem(400, "bad-request")
+    stack.raw(get).problem(400, "bad-request")
+    stack.raw("GET /\xff HTTP/1.1", "Host: localhost").problem(400, "bad-request")
+    smuggled = ("Content-Length: 5", "Transfer-Encoding: chunked")
+    post = ("POST /api/v1/tasks HTTP/1.1", "Host: localhost", *smuggled)
+    stack.raw(*post, body=b"0\r\n\r\n").problem(400, "bad-request")
+    coded = ("POST /api/v1/tasks HTTP/1.1", "Host: localhost", "Transfer-Encoding: gzip")
+    stack.raw(*coded).problem(501, "not-implemented")
+
+
+def every_answer_has_each_security_header_once(stack: Stack) -> None:
+    of_nginx = stack.call("GET", "/metrics").problem(404, "not-found")
+    of_gunicorn = stack.raw("GET /\xff HTTP/1.1", "Host: localhost").expect(400)
+    of_the_service = [
+        stack.call("GET", "/health/live").expect(200),
+        stack.call("GET", "/api/v1/products").expect(200),
+        stack.call("GET", "/api/v1/nothing").expect(404),
+    ]
+    for reply in (of_nginx, of_gunicorn, *of_the_service):
+        for name, value in SECURITY_HEADERS.items():
+            assert reply.header(name) == value, reply.headers
+        assert reply.header("X-Request-ID"), reply.headers
+        assert reply.header("Server") == "nginx", reply.headers
+    for reply in (of_nginx, of_gunicorn):
+        assert reply.header("Cache-Control") == "no-store", reply.headers
+
+
+def a_request_id_is_kept_if_it_is_well_formed(stack: Stack) -> None:
+    for path in ("/api/v1/nothing", "/metrics"):
+        kept = stack.call("GET", path, X_Request_ID="client-chosen.0001")
+        assert kept.header("X-Request-ID") == "client-chosen.0001", kept.headers
+        for malformed in ("short", 'quote"quote', "x" * 129):
+            made = stack.call("GET", path, X_Request_ID=malformed).header("X-Request-ID")
+            assert uuid.UUID(made), made
+
+
+def a_client_cannot_tell_who_it_is(stack: Stack) -> None:
+    claims = {"X_Forwarded_Host": "evil.example", "X_Forwarded_Proto": "https",
+              "X_Forwarded_Ssl": "on", "Forwarded": "for=1.2.3.4;host=evil.example"}  # fmt: skip
+    made = stack.call("POST", "/api/v1/tasks", {"title": "Mine"}, **claims).expect(201)
+    assert "evil" not in made.header("Location"), made.headers
+    stranger = Stack(stack.port, stack.project)
+    left = []
+    for number in range(3):
+        address = f"203.0.113.{number}"
+        spoofed = {"X_Forwarded_For": address, "X_Real_IP": address, "Forwarded": f"for={address}"}
+        reply = stranger.call("GET", "/api/v1/products", **spoofed).expect(200)
+        left.append(int(re.search(r";r=(\d+)", reply.header("RateLimit"))[1]))
+    assert left[0] > left[1] > left[2], f"another address got another quota: {left}"
+
+
+def only_nginx_is_published(stack: Stack) -> None:
+    label = f"label=com.docker.compose.project={stack.project}"
+    lines = stack.docker("ps", "--filter", label, "--format", "{{.Names}} {{.Ports}}").splitlines()
+    published = [line for line in lines if "->" in line]
+    assert len(published) == 1, lines
+    assert re.search(rf"-nginx-1 .*127\.0\.0\.1:{stack.port}->8080/tcp$", published[0]), published
+
+
+# --- faults ------------------------------------------------------------------------------------
+
+
+def a_reload_under_load_loses_nothing(stack: Stack) -> None:
+    outcomes: Counter[object] = Counter()
+    until = time.monotonic() + 6
+
+    def client(method: str, path: str, body: object) -> None:
+        while time.monotonic() < until:
+            try:
+                outcomes[method, stack.call(method, path, body).status] += 1
+            except OSError as error:
+                outcomes[method, repr(error)] += 1
+
+    read, write = ("GET", "/api/v1/products", None), ("POST", "/api/v1/tasks", {"title": "T"})
+    threads = [threading.Thread(target=client, args=load) for load in (read, read, write)]
+    for thread in threads:
+        thread.start()
+    for _ in range(2):
+        time.sleep(1.5)
+        stack.docker("kill", "--signal", "HUP", stack.container("web"))
+    for thread in threads:
+        thread.join()
+    assert set(outcomes) == {("GET", 200), ("POST", 201)}, outcomes
+    assert min(outcomes.values()) > 20, f"that is no load: {outcomes}"
+
+
+def a_service_that_is_gone_is_503_and_comes_back(stack: Stack) -> None:
+    with stack.without("web"):
+        for method, body in (("GET", None), ("POST", {"title": "T"})):
+            reply = stack.call(method, "/api/v1/tasks", body)
+            assert reply.problem(503, "service-unavailable").header("Retry-After") == "5"
+    stack.recovers("/health/ready", within=30)
+
+
+def without_redis_it_goes_on(stack: Stack) -> None:
+    with stack.without("redis"):
+        stack.call("GET", "/api/v1/tasks").expect(200)
+        stack.call("POST", "/api/v1/tasks", {"title": "Uncounted"}).expect(201)
+
+
+def without_the_database_it_is_503_and_comes_back(stack: Stack) -> None:
+    with stack.without("postgres"):
+        reply = stack.call("GET", "/api/v1/tasks").problem(503, "service-unavailable")
+        assert int(reply.header("Retry-After")) > 0
+        stack.call("GET", "/health/ready").expect(503)
+        stack.call("GET", "/health/live").expect(200)
+    stack.recovers("/health/ready", within=15)
+    stack.call("GET", "/api/v1/tasks").expect(200)
+
+
+def guessing_passwords_ends_in_429(stack: Stack) -> None:
+    guess = {"email": stack.email, "password": "not the right phrase"}
+    for number in range(15):
+        address = f"198.51.100.{number}"
+        reply = stack.call("POST", "/api/v1/auth/login", guess, X_Forwarded_For=address)
+        if reply.status == 429:
+            break
+        reply.problem(401, "unauthorized")
+    assert int(reply.problem(429, "too-many-requests").header("Retry-After")) > 0
+
+
+CHECKS = [
+    it_is_up_and_documented,
+    a_user_registers_and_logs_in,
+    tasks_and_products_are_listed,
+    refusals_are_problems,
+    a_compressed_etag_still_changes_the_item,
+    trace_is_refused_with_the_methods_of_the_path,
+    bodies_over_a_mebibyte_are_413,
+    oversized_heads_are_414_and_431,
+    malformed_requests_are_400,
+    every_answer_has_each_security_header_once,
+    a_request_id_is_kept_if_it_is_well_formed,
+    a_client_cannot_tell_who_it_is,
+    only_nginx_is_published,
+    a_reload_under_load_loses_nothing,
+    a_service_that_is_gone_is_503_and_comes_back,
+    without_redis_it_goes_on,
+    without_the_database_it_is_503_and_comes_back,
+    guessing_passwords_ends_in_429,
+]
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--port", type=int, required=True)
+    parser.add_argument("--project", required=True)
+    arguments = parser.parse_args()
+    stack = Stack(arguments.port, arguments.project)
+    failed = 0
+    for check in CHECKS:
+        started, verdict = time.monotonic(), "ok"
+        try:
+            check(stack)
+        except Exception:
+            traceback.print_exc(file=sys.stdout)
+            failed, verdict = failed + 1, "FAILED"
+        name = check.__name__.replace("_", " ")
+        print(f"{verdict:<6} {time.monotonic() - started:5.1f} s  {name}", flush=True)
+    print(f"{len(CHECKS) - failed} of {len(CHECKS)} checks passed")
+    return 1 if failed else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
