@@ -16,8 +16,8 @@ WORKDIR /service
 COPY app/ app/
 COPY migrations/ migrations/
 COPY gunicorn.conf.py wsgi.py ./
-# Compiled here, as root: the service itself may not write into its own code.
-RUN python -m compileall -q app migrations wsgi.py
+# Readable under any umask of the checkout, and compiled here: the service may not write its own code.
+RUN chmod -R a+rX . && python -m compileall -q app migrations wsgi.py
 
 ENV APP_ENV=production \
     BIND=0.0.0.0:8000 \

@@ -144,7 +144,7 @@ class Blueprint(flask_smorest.Blueprint):
 
     @staticmethod
     def changes(schema: type[Schema]) -> Callable[[View], View]:
-        """200 with the changed row, under If-Match: the view returns the visible select and values."""
+        """200 with the changed row, under If-Match: the view returns visible select and values."""
         shape = schema()
 
         def answer(change: tuple[rows.Visible, dict[str, Any]], item_id: UUID | None) -> Response:

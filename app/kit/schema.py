@@ -9,7 +9,7 @@ from flask import request
 from sqlalchemy.orm import InstrumentedAttribute
 
 from app.kit import json
-from app.kit.fields import Amount
+from app.kit.fields import Amount, Integer, Timestamp
 from app.kit.problems import Place, Problem
 
 
@@ -48,6 +48,15 @@ class Schema(ma.Schema):
         for name, field in self._computed.items():
             members[name] = field._serialize(members[name], name, row)
         return members
+
+
+class ResourceSchema(Schema):
+    """The members of everything that has a URL; all of them the server's."""
+
+    id = ma.fields.UUID(dump_only=True)
+    version = Integer(least=1, most=2**31 - 1, dump_only=True)
+    created_at = Timestamp(dump_only=True)
+    updated_at = Timestamp(dump_only=True)
 
 
 def load_body(schema: Schema) -> dict[str, Any]:

@@ -4,15 +4,14 @@ import marshmallow as ma
 
 from app.kit.fields import Amount, Boolean, Currency, Integer, Text, Timestamp
 from app.kit.pages import PageQuery, Sort, where
-from app.kit.schema import Schema
+from app.kit.schema import ResourceSchema, Schema
 from app.kit.search import matches
 from app.products.models import Product
 
 
-class ProductSchema(Schema):
+class ProductSchema(ResourceSchema):
     """A product."""
 
-    id = ma.fields.UUID(dump_only=True)
     sku = Text(least=1, most=64, required=True, metadata={"example": "MUG-0001"})
     name = Text(least=1, most=200, required=True, metadata={"example": "Enamel mug"})
     description = Text(most=5000, allow_none=True, metadata={"example": "Holds 0.3 litres."})
@@ -21,9 +20,6 @@ class ProductSchema(Schema):
     currency = Currency(required=True, metadata={"example": "EUR"})
     stock = Integer(least=0, most=2**31 - 1, metadata={"example": 25})
     is_active = Boolean(metadata={"example": True})
-    version = Integer(least=1, most=2**31 - 1, dump_only=True)
-    created_at = Timestamp(dump_only=True)
-    updated_at = Timestamp(dump_only=True)
 
 
 class ProductQuery(PageQuery):

@@ -1,27 +1,21 @@
 """What the task routes take and give."""
 
-import marshmallow as ma
-
-from app.kit.fields import Boolean, Choice, Integer, Text, Timestamp
+from app.kit.fields import Boolean, Choice, Text, Timestamp
 from app.kit.pages import PageQuery, Sort, where
-from app.kit.schema import Schema
+from app.kit.schema import ResourceSchema
 from app.kit.search import matches
 from app.tasks.models import DUE, PRIORITIES, Task
 
 
-class TaskSchema(Schema):
+class TaskSchema(ResourceSchema):
     """A task."""
 
-    id = ma.fields.UUID(dump_only=True)
     title = Text(least=1, most=200, required=True, metadata={"example": "Water the plants"})
     description = Text(most=5000, allow_none=True, metadata={"example": "Not the cactus."})
     done = Boolean(metadata={"example": False})
     priority = Choice(PRIORITIES, metadata={"example": "high"})
     due_at = Timestamp(allow_none=True, metadata={"example": "2030-01-31T18:00:00Z"})
     completed_at = Timestamp(dump_only=True, allow_none=True)
-    version = Integer(least=1, most=2**31 - 1, dump_only=True)
-    created_at = Timestamp(dump_only=True)
-    updated_at = Timestamp(dump_only=True)
 
 
 class TaskQuery(PageQuery):

@@ -2,13 +2,12 @@
 
 from typing import Any
 
-import marshmallow as ma
 from flask import current_app
 
 from app.auth.permissions import ROLES
-from app.kit.fields import Boolean, Choice, Email, Integer, Text, Timestamp
+from app.kit.fields import Boolean, Choice, Email, Text
 from app.kit.pages import PageQuery, Sort, where
-from app.kit.schema import Schema
+from app.kit.schema import ResourceSchema, Schema
 from app.kit.search import matches
 from app.users.models import User
 
@@ -30,17 +29,13 @@ class Password(Text):
         return password
 
 
-class UserSchema(Schema):
+class UserSchema(ResourceSchema):
     """A user as others see them."""
 
-    id = ma.fields.UUID(dump_only=True)
     email = Email(dump_only=True)
     name = Text(least=1, most=100, required=True, metadata={"example": "Ada Lovelace"})
     role = Choice(list(ROLES), dump_only=True)
     is_active = Boolean(dump_only=True)
-    version = Integer(least=1, most=2**31 - 1, dump_only=True)
-    created_at = Timestamp(dump_only=True)
-    updated_at = Timestamp(dump_only=True)
 
 
 class RegistrationSchema(Schema):

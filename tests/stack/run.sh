@@ -3,6 +3,11 @@
 set -eu
 cd "$(dirname "$0")/../.."
 
+if ! { docker compose version && docker info >/dev/null; }; then
+    echo "stack-test: needs a running Docker Engine 25 or newer with Compose" >&2
+    exit 1
+fi
+
 project=stack-test-$$
 scratch=$(mktemp -d)
 random() { python3 -c 'import secrets; print(secrets.token_urlsafe(48))'; }
@@ -27,6 +32,7 @@ compose() {
 
 finish() {
     status=$?
+    set +e
     trap - EXIT INT TERM
     if [ "$status" -ne 0 ]; then
         compose ps --all
@@ -44,7 +50,6 @@ trap finish EXIT
 trap 'exit 130' INT
 trap 'exit 143' TERM
 
-docker compose version
 echo "stack-test: building and starting $project"
 compose up --detach --build --wait --wait-timeout 300 --quiet-pull >"$scratch/up" 2>&1 || {
     cat "$scratch/up"

@@ -1,0 +1,25 @@
+"""Notes."""
+
+import sqlalchemy as sa
+from alembic import op
+
+revision = "notes_0001"
+down_revision = "0001"
+
+
+def upgrade() -> None:
+    op.create_table(
+        "notes",
+        sa.Column("id", sa.Uuid(), primary_key=True),
+        sa.Column("version", sa.Integer(), nullable=False),
+        sa.Column("created_at", sa.DateTime(timezone=True), nullable=False),
+        sa.Column("updated_at", sa.DateTime(timezone=True), nullable=False),
+        sa.Column("owner_id", sa.Uuid(), nullable=False),
+        sa.Column("text", sa.Text(), nullable=False),
+        sa.ForeignKeyConstraint(["owner_id"], ["users.id"], ondelete="CASCADE"),
+    )
+    op.create_index("ix_notes_owner_id_created_at", "notes", ["owner_id", "created_at", "id"])
+
+
+def downgrade() -> None:
+    op.drop_table("notes")

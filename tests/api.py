@@ -1,0 +1,102 @@
+"""What tests call the service with: one helper that says who asks and checks the status."""
+
+import itertools
+from dataclasses import dataclass
+from datetime import timedelta
+from typing import Any
+from uuid import UUID
+
+from flask import Flask
+from werkzeug.test import TestResponse
+
+from app.auth.models import Session
+from app.auth.passwords import hash_password
+from app.auth.tokens import issue_access_token
+from app.extensions import db
+from app.kit.model import now
+from app.users.models import User
+
+PASSWORD = "correct horse battery staple"
+PASSWORD_HASH = hash_password(PASSWORD)
+_numbers = itertools.count(1)
+
+
+@dataclass(frozen=True)
+class Caller:
+    """Somebody with an account and a session."""
+
+    id: UUID
+    email: str
+    role: str
+    headers: dict[str, str]
+
+
+class Api:
+    """Calls one application over its WSGI interface.
+
+    `api.get("tasks", by=user, status=200)`: paths are below /api/v1 unless they begin with a slash.
+    """
+
+    def __init__(self, app: Flask) -> None:
+        self.app = app
+
+    def sign_up(self, role: str = "user") -> Caller:
+        """A new user of that role, signed in, without the cost of a password hash."""
+        email = f"user{next(_numbers)}@example.com"
+        with self.app.app_context():
+            user = User(email=email, name="Test", password_hash=PASSWORD_HASH, role=role)
+            db.session.add(user)
+            db.session.flush()
+            session = Session(
+                user_id=user.id, refresh_hash=b"", expires_at=now() + timedelta(days=1)
+            )
+            db.session.add(session)
+            db.session.commit()
+            token = issue_access_token(session, role)
+        return Caller(user.id, email, role, {"Authorization": f"Bearer {token}"})
+
+    def call(
+        self,
+        method: str,
+        path: str,
+        *,
+        by: Caller | None = None,
+        status: int | None = None,
+        headers: dict[str, str] | None = None,
+        **kwargs: Any,
+    ) -> TestResponse:
+        """The response to one request; its status is checked where one is given."""
+        url = path if path.startswith("/") else f"/api/v1/{path}"
+        sent = {**(by.headers if by else {}), **(headers or {})}
+        response = self.app.test_client().open(url, method=method, headers=sent, **kwargs)
+        if status is not None:
+            assert response.status_code == status, (method, url, response.status, response.text)
+        return response
+
+    def get(self, path: str, **kwargs: Any) -> TestResponse:
+        return self.call("GET", path, **kwargs)
+
+    def post(self, path: str, json: Any = None, **kwargs: Any) -> TestResponse:
+        return self.call("POST", path, json=json, **kwargs)
+
+    def put(self, path: str, json: Any = None, **kwargs: Any) -> TestResponse:
+        return self.call("PUT", path, json=json, **kwargs)
+
+    def patch(
+        self, path: str, json: Any = None, *, etag: str | None = "*", **kwargs: Any
+    ) -> TestResponse:
+        return self.call("PATCH", path, json=json, **_under(etag, kwargs))
+
+    def delete(self, path: str, *, etag: str | None = "*", **kwargs: Any) -> TestResponse:
+        return self.call("DELETE", path, **_under(etag, kwargs))
+
+
+def _under(etag: str | None, kwargs: dict[str, Any]) -> dict[str, Any]:
+    if etag is None:
+        return kwargs
+    return {**kwargs, "headers": {"If-Match": etag, **kwargs.pop("headers", {})}}
+
+
+def places(response: TestResponse) -> set[str]:
+    """The pointers and parameters that a problem names."""
+    return {place.get("pointer") or place["parameter"] for place in response.json["errors"]}

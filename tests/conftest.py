@@ -1,0 +1,207 @@
+"""The service under test: on SQLite and on PostgreSQL, each worker with databases of its own.
+
+The schema is built by the migrations. The servers are found or started once a session, by the
+process that pytest-xdist calls the controller; its workers are told their addresses.
+"""
+
+import os
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, ExitStack, contextmanager
+from pathlib import Path
+from typing import Any
+
+import psycopg
+import pytest
+from flask import Flask
+from flask_migrate import upgrade
+from sqlalchemy import event
+
+from app import create_app
+from app.config import Settings
+from app.extensions import cache, db, limiter, migrate
+from examples.notes.routes import notes
+from tests import services
+from tests.api import Api, Caller
+
+SERVERS = {"postgresql": services.postgres, "redis": services.redis}
+ROOT = Path(__file__).parent.parent
+NOTES_MIGRATIONS = ROOT / "examples" / "notes" / "migrations"
+_running = ExitStack()
+_missing: list[str] = []
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    told = getattr(config, "workerinput", None)
+    config.servers = told["servers"] if told else {}
+    if told:
+        return
+    for name, server in SERVERS.items():
+        try:
+            config.servers[name] = _running.enter_context(server())
+        except services.Unavailable as reason:
+            if os.environ.get("REQUIRE_SERVICES"):
+                pytest.exit(str(reason), returncode=3)
+            _missing.append(f"{name}: not tested, {reason}")
+
+
+def pytest_configure_node(node: Any) -> None:
+    node.workerinput["servers"] = node.config.servers
+
+
+def pytest_unconfigure(config: pytest.Config) -> None:
+    _running.close()
+
+
+def pytest_terminal_summary(terminalreporter: Any) -> None:
+    for line in _missing:
+        terminalreporter.write_line(line, yellow=True)
+
+
+def server_url(request: pytest.FixtureRequest, name: str) -> str:
+    """The URL of a server of this session; skips the test where there is none."""
+    url: str | None = request.config.servers.get(name)
+    if url is None:
+        pytest.skip(f"no {name}")
+    return url
+
+
+@pytest.fixture(autouse=True)
+def _push_request_context() -> None:
+    """Disarm pytest-flask's fixture of this name, which keeps one application context a test.
+
+    With it a session, and what it never committed, would live on from request to request.
+    """
+
+
+@pytest.fixture(scope="session", params=["sqlite", "postgresql"])
+def database_url(
+    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[str]:
+    """An empty database of this worker's own."""
+    if request.param == "sqlite":
+        yield f"sqlite:///{tmp_path_factory.mktemp('database') / 'test.db'}"
+        return
+    server = server_url(request, "postgresql")
+    name = f"test_{os.environ.get('PYTEST_XDIST_WORKER', 'main')}_{os.getpid()}"
+    with psycopg.connect(server, autocommit=True) as connection:
+        connection.execute(f'CREATE DATABASE "{name}"')
+        yield f"{server.rpartition('/')[0]}/{name}"
+        connection.execute(f'DROP DATABASE "{name}" WITH (FORCE)')
+
+
+@pytest.fixture(scope="session")
+def settings(database_url: str, tmp_path_factory: pytest.TempPathFactory) -> Settings:
+    """Settings for tests: limits so high that only the tests of limits meet them."""
+    plenty = "100000 per minute"
+    return Settings(
+        app_env="testing",
+        secret_key="not a secret, but long enough for tests",
+        database_url=database_url,
+        cache_dir=str(tmp_path_factory.mktemp("cache")),
+        rate_limit=plenty,
+        login_rate_limit=plenty,
+        register_rate_limit=plenty,
+        log_level="ERROR",
+    )
+
+
+@pytest.fixture(scope="session")
+def service(settings: Settings) -> Iterator[Flask]:
+    """The application with a migrated database, and with the example resource registered."""
+    app = create_app(settings, also=(notes,))
+    migrate_to_head(app)
+    yield app
+    dispose(app)
+
+
+def migrate_to_head(app: Flask) -> None:
+    """Run all migrations, the example resource's too."""
+    with app.app_context(), _also_from(NOTES_MIGRATIONS):
+        upgrade(revision="heads")
+
+
+@contextmanager
+def _also_from(folder: Path) -> Iterator[None]:
+    @migrate.configure
+    def add_location(config: Any) -> Any:
+        config.set_main_option(
+            "version_locations", os.pathsep.join([str(ROOT / "migrations/versions"), str(folder)])
+        )
+        return config
+
+    try:
+        yield
+    finally:
+        migrate.configure_callbacks.remove(add_location)
+
+
+def dispose(app: Flask) -> None:
+    """Close the application's connections."""
+    with app.app_context():
+        db.session.remove()
+        for engine in db.engines.values():
+            engine.dispose()
+
+
+@pytest.fixture
+def app(service: Flask) -> Iterator[Flask]:
+    """The application; its tables, limits and cache are empty again after the test."""
+    yield service
+    with service.app_context():
+        with db.engine.begin() as connection:
+            for table in reversed(db.metadata.sorted_tables):
+                connection.execute(table.delete())
+        limiter.reset()
+        cache.clear()
+
+
+@pytest.fixture
+def api(app: Flask) -> Api:
+    """Calls the application."""
+    return Api(app)
+
+
+@pytest.fixture
+def user(api: Api) -> Caller:
+    return api.sign_up("user")
+
+
+@pytest.fixture
+def other(api: Api) -> Caller:
+    """Somebody else, of the same role as `user`."""
+    return api.sign_up("user")
+
+
+@pytest.fixture
+def editor(api: Api) -> Caller:
+    return api.sign_up("editor")
+
+
+@pytest.fixture
+def admin(api: Api) -> Caller:
+    return api.sign_up("admin")
+
+
+Counter = Callable[[], AbstractContextManager[list[str]]]
+
+
+@pytest.fixture
+def queries(app: Flask) -> Counter:
+    """`with queries() as sent:` collects the SQL statements that are executed meanwhile."""
+
+    @contextmanager
+    def collect() -> Iterator[list[str]]:
+        sent: list[str] = []
+
+        def note(_connection: Any, _cursor: Any, statement: str, *_rest: Any) -> None:
+            sent.append(statement)
+
+        with app.app_context():
+            engine = db.engine
+        event.listen(engine, "before_cursor_execute", note)
+        try:
+            yield sent
+        finally:
+            event.remove(engine, "before_cursor_execute", note)
+
+    return collect
