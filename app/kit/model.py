@@ -4,7 +4,8 @@ import secrets
 import time
 from datetime import UTC, datetime
 from decimal import Decimal
-from typing import Any
+from functools import cache
+from typing import TYPE_CHECKING, Any, Self
 from uuid import UUID
 
 from sqlalchemy import (
@@ -12,12 +13,15 @@ from sqlalchemy import (
     DateTime,
     Dialect,
     Float,
+    ForeignKey,
     Numeric,
+    Select,
     Text,
     TypeDecorator,
     Uuid,
     bindparam,
     func,
+    select,
 )
 from sqlalchemy.engine.default import DefaultExecutionContext
 from sqlalchemy.ext.compiler import compiles
@@ -27,10 +31,21 @@ from sqlalchemy.sql.functions import FunctionElement
 
 from app.extensions import Base
 
+if TYPE_CHECKING:
+    from app.kit.access import Caller
+
 __all__ = [
-    "CALLER_ID", "Base", "Money", "Resource", "SortableText", "Timestamp", "now", "or_latest",
+    "CALLER_ID",
+    "Base",
+    "Money",
+    "Owned",
+    "Resource",
+    "SortableText",
+    "Timestamp",
+    "now",
+    "or_latest",
     "uuid7",
-]  # fmt: skip
+]
 
 
 def uuid7() -> UUID:
@@ -120,3 +135,19 @@ class Resource:
     @classmethod
     def __mapper_args__(cls) -> dict[str, Any]:
         return {"version_id_col": cls.__table__.c.version}  # type: ignore[attr-defined]
+
+
+class Owned(Resource):
+    """Mixin of rows that belong to one user, and exist for nobody else."""
+
+    owner_id: Mapped[UUID] = mapped_column(ForeignKey("users.id", ondelete="CASCADE"))
+
+    @classmethod
+    def visible_to(cls, caller: "Caller") -> "Select[Self]":
+        """The caller's own."""
+        return _own(cls)
+
+
+@cache
+def _own(model: Any) -> "Select[Any]":
+    return select(model).where(model.owner_id == CALLER_ID)

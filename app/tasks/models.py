@@ -2,23 +2,11 @@
 
 from datetime import datetime
 from typing import Any
-from uuid import UUID
 
-from sqlalchemy import (
-    CheckConstraint,
-    Dialect,
-    ForeignKey,
-    Index,
-    Select,
-    SmallInteger,
-    Text,
-    TypeDecorator,
-    select,
-)
+from sqlalchemy import CheckConstraint, Dialect, Index, SmallInteger, Text, TypeDecorator
 from sqlalchemy.orm import Mapped, mapped_column
 
-from app.kit.access import Caller
-from app.kit.model import CALLER_ID, Base, Resource, SortableText, Timestamp, or_latest
+from app.kit.model import Base, Owned, SortableText, Timestamp, or_latest
 
 PRIORITIES = ("low", "normal", "high")
 
@@ -36,8 +24,8 @@ class Priority(TypeDecorator[str]):
         return None if value is None else PRIORITIES[value]
 
 
-class Task(Resource, Base):
-    """Something its owner means to do."""
+class Task(Owned, Base):
+    """Something its owner means to do. The server sets and clears `completed_at` with `done`."""
 
     __tablename__ = "tasks"
     __table_args__ = (
@@ -45,7 +33,6 @@ class Task(Resource, Base):
         CheckConstraint("done = (completed_at IS NOT NULL)", name="completed_at"),
     )
 
-    owner_id: Mapped[UUID] = mapped_column(ForeignKey("users.id", ondelete="CASCADE"))
     title: Mapped[str] = mapped_column(SortableText)
     description: Mapped[str | None] = mapped_column(Text)
     done: Mapped[bool] = mapped_column(default=False)
@@ -53,13 +40,7 @@ class Task(Resource, Base):
     due_at: Mapped[datetime | None] = mapped_column(Timestamp)
     completed_at: Mapped[datetime | None] = mapped_column(Timestamp)
 
-    @staticmethod
-    def visible_to(caller: Caller) -> "Select[Task]":
-        """The caller's own; anybody else's does not exist for them."""
-        return OWN
 
-
-OWN = select(Task).where(Task.owner_id == CALLER_ID)
 DUE = or_latest(Task.due_at)
 
 _keys: dict[str, Any] = {
