@@ -40,6 +40,7 @@ limiter = Limiter(
     strategy="sliding-window-counter",
     headers_enabled=False,
     in_memory_fallback_enabled=True,
+    swallow_errors=True,  # a request under way while another finds the storage gone
 )
 cache = Cache()
 cors = CORS()

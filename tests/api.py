@@ -1,6 +1,7 @@
 """What tests call the service with: one helper that says who asks and checks the status."""
 
 import itertools
+import re
 from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any
@@ -95,6 +96,13 @@ def _under(etag: str | None, kwargs: dict[str, Any]) -> dict[str, Any]:
     if etag is None:
         return kwargs
     return {**kwargs, "headers": {"If-Match": etag, **kwargs.pop("headers", {})}}
+
+
+def fresh(example: Any) -> Any:
+    """An example's value; the number at the end of a name is one not used before."""
+    if not isinstance(example, str):
+        return example
+    return re.sub(r"(?<=[a-zA-Z-])\d+(?=$|@)", lambda old: f"{next(_numbers):0{len(old[0])}d}", example)
 
 
 def places(response: TestResponse) -> set[str]:

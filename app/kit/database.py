@@ -24,7 +24,8 @@ def engine_options(url: str, settings: Any) -> dict[str, Any]:
     `pool_pre_ping` stays off, it costs each request a round trip; `read` retries instead.
     """
     if url.startswith("sqlite"):
-        return {"connect_args": {"timeout": settings.lock_timeout_ms / 1000}}
+        timeout = settings.lock_timeout_ms / 1000
+        return {"hide_parameters": True, "connect_args": {"timeout": timeout}}
     limits = (
         f"-c statement_timeout={settings.statement_timeout_ms}"
         f" -c lock_timeout={settings.lock_timeout_ms}"
@@ -32,6 +33,7 @@ def engine_options(url: str, settings: Any) -> dict[str, Any]:
         " -c timezone=UTC"
     )
     return {
+        "hide_parameters": True,  # they would end up in the log
         "pool_size": settings.pool_size,
         "max_overflow": 0,
         "pool_timeout": settings.pool_timeout,

@@ -145,7 +145,7 @@ class Owned(Resource):
     @classmethod
     def visible_to(cls, caller: "Caller") -> "Select[Self]":
         """The caller's own."""
-        return _own(cls)
+        return _own(cls)  # type: ignore[arg-type]
 
 
 @cache

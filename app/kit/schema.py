@@ -82,6 +82,8 @@ def load_body(schema: Schema) -> dict[str, Any]:
         data = json.loads(request.get_data(cache=False))
     except json.StrictJSONError as error:
         raise Problem("bad-request", str(error)) from error
+    except OSError as error:  # gunicorn's, for broken chunks and connections
+        raise Problem("bad-request", "The body did not arrive whole.") from error
     return _load(schema, data, _pointers)
 
 

@@ -1,0 +1,153 @@
+"""What the routes say of themselves, so that a new resource is tested without a new test."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
+
+from flask import Flask
+
+from app import create_app
+from app.config import Settings
+from app.kit.access import Access
+from examples.notes.routes import notes
+from tests.api import Api, Caller, fresh
+
+
+@dataclass(frozen=True)
+class Operation:
+    """One method of one route."""
+
+    method: str
+    rule: str  # /api/v1/tasks/<uuid:task_id>
+    endpoint: str
+    access: Access
+    body: dict[str, Any] | None  # an example of a valid one
+
+    def __str__(self) -> str:
+        return f"{self.method} {self.rule}"
+
+    @cached_property
+    def by_id(self) -> bool:
+        """Whether the path names one item."""
+        return self.rule.endswith(">")
+
+    @cached_property
+    def collection(self) -> str:
+        """The path of the collection that the item belongs to."""
+        return self.rule.rpartition("/")[0] if self.by_id else self.rule
+
+    @cached_property
+    def is_private(self) -> bool:
+        """Whether the rows belong to somebody; a permission on one's own rows ends in :own."""
+        permission = self.access.permission
+        return not self.access.anonymous and (permission is None or permission.endswith(":own"))
+
+
+def _read_operations() -> Iterator[Operation]:
+    app = create_app(
+        Settings(app_env="testing", secret_key="only reads the routes, starts nothing"),
+        also=(notes,),
+    )
+    document = app.extensions["flask-smorest"]["apis"][""]["ext_obj"].spec.to_dict()
+    for rule in app.url_map.iter_rules():
+        path = _openapi_path(rule.rule)
+        for method in sorted(rule.methods - {"HEAD", "OPTIONS"}):
+            described = document["paths"].get(path, {}).get(method.lower())
+            if described is None:
+                continue
+            yield Operation(
+                method=method,
+                rule=rule.rule,
+                endpoint=rule.endpoint,
+                access=app.view_functions[rule.endpoint].access,
+                body=_example(document, described.get("requestBody")),
+            )
+
+
+def _openapi_path(rule: str) -> str:
+    return rule.replace("<uuid:", "{").replace(">", "}")
+
+
+def _example(document: dict[str, Any], body: dict[str, Any] | None) -> dict[str, Any] | None:
+    """A valid body, made of the examples in the document."""
+    if body is None:
+        return None
+    name = body["content"]["application/json"]["schema"]["$ref"].rpartition("/")[2]
+    members = document["components"]["schemas"][name]["properties"]
+    return {
+        name: member.get("example", member.get("enum", ["x" * 20])[0])
+        for name, member in members.items()
+        if member.get("type") != "boolean" or "example" in member
+    }
+
+
+OPERATIONS = list(_read_operations())
+ITEMS = [o for o in OPERATIONS if o.by_id]
+CREATES = [
+    o for o in OPERATIONS if o.method == "POST" and any(i.collection == o.rule for i in ITEMS)
+]
+COLLECTIONS = [o for o in OPERATIONS if o.method == "GET" and o.rule in {c.rule for c in CREATES}]
+
+
+def ids(operation: Operation) -> str:
+    """How an operation is named in a test's name."""
+    return str(operation)
+
+
+class World:
+    """An application with callers of every kind, who can have items of every resource."""
+
+    def __init__(self, app: Flask) -> None:
+        self.api = Api(app)
+        self.anonymous = None
+        self.owner = self.api.sign_up("user")
+        self.other = self.api.sign_up("user")
+        self.editor = self.api.sign_up("editor")
+        self.admin = self.api.sign_up("admin")
+        self.callers = {
+            "anonymous": self.anonymous,
+            "owner": self.owner,
+            "other": self.other,
+            "editor": self.editor,
+            "admin": self.admin,
+        }
+
+    def body(self, operation: Operation) -> dict[str, Any] | None:
+        """A valid body for the operation that conflicts with nothing."""
+        return operation.body and {k: fresh(v) for k, v in operation.body.items()}
+
+    def writer(self, operation: Operation) -> Caller:
+        """The least powerful caller whom the operation lets in."""
+        from app.auth.permissions import ROLES
+
+        needed = operation.access.permission
+        for caller in (self.owner, self.editor):
+            if needed is None or needed in ROLES[caller.role]:
+                return caller
+        return self.admin
+
+    def item(self, operation: Operation) -> str:
+        """The path of an item for an operation on items: the owner's, or a new one."""
+        create = next((c for c in CREATES if c.rule == operation.collection), None)
+        assert create, f"{operation}: nothing creates such an item"
+        if create.access.anonymous:  # an account belongs to whoever it is
+            return f"{create.rule}/{self.owner.id}"
+        by = self.writer(create)
+        response = self.api.post(create.rule, self.body(create), by=by, status=201)
+        return str(response.headers["Location"])
+
+    def path(self, operation: Operation) -> str:
+        """The path to call, of an existing item where the operation needs one."""
+        return self.item(operation) if operation.by_id else operation.rule
+
+    def call(self, operation: Operation, by: Caller | None, path: str | None = None) -> Any:
+        """Call the operation as it should be called."""
+        conditional = operation.method in ("PATCH", "DELETE")
+        return self.api.call(
+            operation.method,
+            path or self.path(operation),
+            by=by,
+            json=self.body(operation),
+            headers={"If-Match": "*"} if conditional else {},
+        )

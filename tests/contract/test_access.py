@@ -1,0 +1,70 @@
+"""Every operation, called by everybody: the matrix is generated from the routes."""
+
+import pytest
+from flask import Flask
+
+from app import create_app
+from app.auth.permissions import ROLES
+from app.config import Settings
+from app.kit.blueprint import Blueprint
+from tests.contract.operations import ITEMS, OPERATIONS, Operation, World, ids
+
+WHO = ("anonymous", "owner", "other", "editor", "admin")
+
+
+def may(operation: Operation, who: str) -> bool:
+    """Whether the declared access lets this kind of caller in."""
+    if who == "anonymous":
+        return operation.access.anonymous
+    role = "user" if who in ("owner", "other") else who
+    needed = operation.access.permission
+    return needed is None or needed in ROLES[role]
+
+
+@pytest.mark.parametrize("who", WHO)
+@pytest.mark.parametrize("operation", OPERATIONS, ids=ids)
+def test_each_operation_lets_in_whom_it_declares_and_nobody_else(
+    world: World, operation: Operation, who: str
+) -> None:
+    response = world.call(operation, world.callers[who])
+    if not may(operation, who):
+        assert response.status_code == (401 if who == "anonymous" else 403)
+        assert response.headers["WWW-Authenticate"].startswith("Bearer")
+    elif operation.by_id and operation.is_private and not owns(operation, who):
+        assert response.status_code == 404
+    elif operation.endpoint.startswith("auth."):
+        assert response.status_code != 403  # credentials made up from examples are refused
+    else:
+        assert response.status_code not in (401, 403, 404, 500), response.text
+
+
+def owns(operation: Operation, who: str) -> bool:
+    """Whether the item that the test makes is this caller's; admins see every account."""
+    return who == "owner" or (who == "admin" and operation.endpoint.startswith("users."))
+
+
+@pytest.mark.parametrize("operation", [o for o in ITEMS if o.is_private], ids=ids)
+def test_somebody_elses_item_answers_like_one_that_never_existed(
+    world: World, operation: Operation
+) -> None:
+    foreign = world.call(operation, world.other).json
+    never = operation.collection + "/01890a5d-ac96-774b-bcce-b302099a8057"
+    missing = world.call(operation, world.other, path=never).json
+    for body in (foreign, missing):
+        del body["instance"], body["request_id"]
+    assert foreign == missing
+
+
+def test_a_view_without_declared_access_does_not_start() -> None:
+    forgetful = Blueprint("forgetful", __name__, url_prefix="/forgetful")
+    forgetful.add_url_rule("", "view", lambda: "anybody")
+    settings = Settings(app_env="testing", secret_key="long enough to be let through, yes")
+    with pytest.raises(RuntimeError, match=r"forgetful\.view"):
+        create_app(settings, also=(forgetful,))
+
+
+def test_the_matrix_covers_every_route(app: Flask) -> None:
+    undocumented = {"docs"}  # pages for people, outside the API
+    covered = {operation.endpoint for operation in OPERATIONS}
+    routes = {rule.endpoint for rule in app.url_map.iter_rules()}
+    assert {e for e in routes if e.split(".")[0] not in undocumented} == covered
