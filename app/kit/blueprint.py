@@ -104,7 +104,7 @@ class Blueprint(flask_smorest.Blueprint):
             row = rows.find(visible, item_id, shape)
             response = _json(200, shape.dump_row(row))
             _say_cacheable(response)
-            return make_conditional(response, etag_of_version(row[-1]))
+            return make_conditional(response, etag_of_version(row.version))
 
         return _answers(200, answer, shape)
 
@@ -137,7 +137,7 @@ class Blueprint(flask_smorest.Blueprint):
             row = rows.add(instance, shape)
             response = _json(201, shape.dump_row(row))
             response.headers["Location"] = f"{request.path}/{row.id}"
-            response.headers["ETag"] = etag_of_version(row[-1])
+            response.headers["ETag"] = etag_of_version(row.version)
             return response
 
         return _answers(201, answer, shape)
@@ -151,7 +151,7 @@ class Blueprint(flask_smorest.Blueprint):
             visible, values = change
             row = rows.change(visible, item_id, values, versions_to_change(), shape)
             response = _json(200, shape.dump_row(row))
-            response.headers["ETag"] = etag_of_version(row[-1])
+            response.headers["ETag"] = etag_of_version(row.version)
             return response
 
         return _answers(200, answer, shape)

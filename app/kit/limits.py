@@ -8,7 +8,7 @@ import math
 import time
 from typing import Any
 
-from flask import Flask, Response, request
+from flask import Flask, Response, current_app, request
 from flask_limiter import RequestLimit
 from redis.backoff import NoBackoff
 from redis.retry import Retry
@@ -30,7 +30,8 @@ def redis_options(settings: Any) -> dict[str, Any]:
 def init_app(app: Flask, settings: Any) -> None:
     """Limit every request; counted in Redis over all workers, else (also when it fails) in each."""
     app.config |= {
-        "RATELIMIT_APPLICATION": settings.rate_limit,
+        # Read per request: the limiter keeps what it is told first, whichever application asks.
+        "RATELIMIT_APPLICATION": lambda: current_app.config["RATE_LIMIT"],
         "RATELIMIT_STORAGE_URI": settings.redis_url or "memory://",
         "RATELIMIT_STORAGE_OPTIONS": redis_options(settings) if settings.redis_url else {},
         # Another strategy must not meet the keys of this one: their Redis types differ.

@@ -49,6 +49,8 @@ TYPES = {
         ProblemType(414, "uri-too-long", "The address exceeds the limit.", "URI Too Long"),
         ProblemType(415, "unsupported-media-type", "The body must be application/json in UTF-8, "
                     "without content coding."),
+        ProblemType(416, "range-not-satisfiable", "The range lies outside of what there is.",
+                    "Range Not Satisfiable"),
         ProblemType(422, "validation-error", "The request is well-formed, but not valid; "
                     "`errors` names each place.", "Validation Error"),
         ProblemType(428, "precondition-required", "A change needs If-Match with the ETag of the "

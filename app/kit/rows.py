@@ -44,7 +44,7 @@ def model_of(visible: Visible) -> type[Any]:
 
 
 def find(visible: Visible, item_id: UUID | None, schema: Schema) -> Row[Any]:
-    """The row of that id, or the only one; its columns those of the schema, then the version.
+    """The row of that id, or the only one; with the columns of the schema and the version.
 
     Raises:
         Problem: 404, it does not exist or the caller may not see it: the same answer.
@@ -125,10 +125,15 @@ def _conditions(visible: Visible, by_id: bool) -> list[ColumnElement[bool]]:
     return [*conditions, model_of(visible).id == _ITEM_ID] if by_id else conditions
 
 
+def _columns(model: type[Any], schema: Schema) -> list[Any]:
+    """The schema's columns, and the version for the ETag where they lack it."""
+    return schema.columns(model) + ([] if "version" in schema.names else [model.version])
+
+
 @lru_cache(maxsize=256)
 def _select_item(visible: Visible, by_id: bool, schema: Schema) -> Select[Any]:
     model = model_of(visible)
-    columns = visible.with_only_columns(*schema.columns(model), model.version)
+    columns = visible.with_only_columns(*_columns(model, schema))
     return columns.where(model.id == _ITEM_ID) if by_id else columns
 
 
@@ -141,7 +146,7 @@ def _exists(visible: Visible, by_id: bool) -> Select[Any]:
 @lru_cache(maxsize=256)
 def _insert(model: type[Resource], schema: Schema) -> Any:
     table: Table = inspect(model).local_table
-    return insert(table).returning(*schema.columns(model), model.version)
+    return insert(table).returning(*_columns(model, schema))
 
 
 @lru_cache(maxsize=256)
@@ -156,7 +161,7 @@ def _update(
     if not any_version:
         statement = statement.where(columns.version.in_(bindparam("versions", expanding=True)))
     statement = statement.values(new | {"version": columns.version + 1})
-    return statement.returning(*schema.columns(model), columns.version)
+    return statement.returning(*_columns(model, schema))
 
 
 @lru_cache(maxsize=256)

@@ -3,6 +3,7 @@
 from collections.abc import Iterable, Mapping
 from functools import cached_property
 from typing import Any
+from urllib.parse import quote, unquote_to_bytes
 
 import marshmallow as ma
 from flask import request
@@ -68,13 +69,12 @@ def load_body(schema: Schema) -> dict[str, Any]:
     """
     accepted = ("application/json", "application/merge-patch+json")
     patch = request.method == "PATCH"
-    if request.mimetype not in accepted[: 1 + patch]:
+    charset = request.mimetype_params.get("charset", "utf-8")
+    if request.mimetype not in accepted[: 1 + patch] or charset.lower() not in ("utf-8", "utf8"):
         headers = {"Accept": ", ".join(accepted[: 1 + patch])}
         if patch:
             headers["Accept-Patch"] = headers["Accept"]
         raise Problem("unsupported-media-type", headers=headers)
-    if request.mimetype_params.get("charset", "utf-8").lower() not in ("utf-8", "utf8"):
-        raise Problem("unsupported-media-type", "The body's charset must be UTF-8.")
     if request.headers.get("Content-Encoding", "identity").lower() != "identity":
         headers = {"Accept-Encoding": "identity"}
         raise Problem("unsupported-media-type", headers=headers)
@@ -91,8 +91,13 @@ def load_query(schema: Schema) -> dict[str, Any]:
     """The request's query parameters, validated.
 
     Raises:
-        Problem: 422 naming each parameter that is unknown, repeated or malformed.
+        Problem: 422 naming each parameter that is unknown, repeated or malformed; 400 for a query
+            that is not UTF-8, of which Werkzeug would make something else, or an error.
     """
+    try:
+        unquote_to_bytes(request.query_string).decode()
+    except UnicodeDecodeError as error:
+        raise Problem("bad-request", "The query is not UTF-8.") from error
     given = request.args.to_dict(flat=False)
     repeated = [name for name, values in given.items() if len(values) > 1]
     if repeated:
@@ -118,10 +123,13 @@ def _load(schema: Schema, data: Any, places: Any) -> dict[str, Any]:
     return loaded
 
 
+_IN_FRAGMENT = "!$&'()*+,;=:@?"  # what RFC 3986 section 3.5 lets stand, beside letters and digits
+
+
 def _pointers(messages: Mapping[Any, Any], at: str = "#") -> list[Place]:
     places: list[Place] = []
     for key, found in messages.items():
-        step = str(key).replace("~", "~0").replace("/", "~1")
+        step = quote(str(key).replace("~", "~0").replace("/", "~1"), safe=_IN_FRAGMENT)
         where = at if key == "_schema" else f"{at}/{step}"
         if isinstance(found, Mapping):
             places += _pointers(found, where)

@@ -43,21 +43,25 @@ def read_liveness() -> dict[str, Any]:
 @health.get("/ready", access=anyone)
 @health.answers(200, HealthSchema)
 def read_readiness() -> dict[str, Any]:
-    """Tell whether requests may be sent here: the database answers, its schema is the code's."""
+    """Tell whether requests may be sent here: the database answers, its schema is not behind.
+
+    A schema ahead of the code is fine: a newer release has migrated, this one still serves.
+    """
     try:
         found = {row.version_num for row in database.read(_APPLIED, {})}
     except SQLAlchemyError as error:
-        log.warning("not_ready", exc_info=True)
+        log.warning("not_ready", error=type(error).__name__)
         raise _unavailable("The database does not answer, or was never migrated.") from error
-    if not _heads() <= found:
+    if not found or found & _outdated():
         raise _unavailable("The database schema is behind the code.")
     return {"status": "ok"}
 
 
 @cache
-def _heads() -> set[str]:
-    """The revisions that this code was written for."""
-    return set(ScriptDirectory(str(MIGRATIONS)).get_heads())
+def _outdated() -> set[str]:
+    """The revisions before the one that this code was written for."""
+    scripts = ScriptDirectory(str(MIGRATIONS))
+    return {script.revision for script in scripts.walk_revisions()} - set(scripts.get_heads())
 
 
 def _unavailable(detail: str) -> Problem:

@@ -14,7 +14,7 @@ from examples.notes.routes import notes
 from tests.api import Api, Caller, fresh
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Operation:
     """One method of one route."""
 
@@ -23,6 +23,7 @@ class Operation:
     endpoint: str
     access: Access
     body: dict[str, Any] | None  # an example of a valid one
+    parameters: dict[str, Any]  # the schema of each query parameter
 
     def __str__(self) -> str:
         return f"{self.method} {self.rule}"
@@ -62,6 +63,11 @@ def _read_operations() -> Iterator[Operation]:
                 endpoint=rule.endpoint,
                 access=app.view_functions[rule.endpoint].access,
                 body=_example(document, described.get("requestBody")),
+                parameters={
+                    parameter["name"]: parameter["schema"]
+                    for parameter in described.get("parameters", ())
+                    if parameter["in"] == "query"
+                },
             )
 
 

@@ -1,0 +1,163 @@
+"""Items of every resource: created, read, changed and deleted alike, without lost updates."""
+
+import pytest
+
+from tests.contract.operations import CREATES, ITEMS, Operation, World, ids
+
+READS = [o for o in ITEMS if o.method == "GET"]
+PATCHES = [o for o in ITEMS if o.method == "PATCH"]
+DELETES = [o for o in ITEMS if o.method == "DELETE"]
+CHANGES = PATCHES + DELETES
+
+
+def by(world: World, operation: Operation):
+    return world.writer(operation)
+
+
+@pytest.mark.parametrize("create", CREATES, ids=ids)
+def test_creating_is_201_and_its_location_gives_the_same_bytes(
+    world: World, create: Operation
+) -> None:
+    created = world.call(create, by(world, create))
+    assert created.status_code == 201
+    read = world.api.get(
+        created.headers["Location"],
+        by=world.admin if "users" in create.rule else by(world, create),
+        status=200,
+    )
+    assert read.data == created.data
+    assert read.headers["ETag"] == created.headers["ETag"] == '"1"'
+
+
+@pytest.mark.parametrize("read", READS, ids=ids)
+@pytest.mark.parametrize("form", ["{}", "W/{}", '"other", {}', "*"])
+def test_an_item_the_caller_has_already_is_304(world: World, read: Operation, form: str) -> None:
+    path = world.item(read)
+    first = world.api.get(path, by=by(world, read), status=200)
+    condition = form.format(first.headers["ETag"])
+    again = world.api.get(
+        path, by=by(world, read), headers={"If-None-Match": condition}, status=304
+    )
+    assert again.data == b""
+    for name in ("ETag", "Cache-Control", "Vary"):
+        assert again.headers[name] == first.headers[name]
+
+
+@pytest.mark.parametrize("read", READS, ids=ids)
+def test_an_item_that_changed_is_not_304(world: World, read: Operation) -> None:
+    path = world.item(read)
+    world.api.get(path, by=by(world, read), headers={"If-None-Match": '"0", "2"'}, status=200)
+
+
+@pytest.mark.parametrize("change", CHANGES, ids=ids)
+def test_a_change_without_if_match_is_428_and_changes_nothing(
+    world: World, change: Operation
+) -> None:
+    path = world.item(change)
+    before = state(world, change, path)
+    response = world.api.call(change.method, path, by=by(world, change), json=world.body(change))
+    assert response.status_code == 428
+    assert state(world, change, path) == before
+
+
+@pytest.mark.parametrize("tag", ['"7"', '"other"', "1", '"1', '""', 'W/"7"', '"7", "8"'])
+@pytest.mark.parametrize("change", CHANGES, ids=ids)
+def test_a_stale_or_malformed_if_match_is_412_and_changes_nothing(
+    world: World, change: Operation, tag: str
+) -> None:
+    path = world.item(change)
+    before = state(world, change, path)
+    call(world, change, path, tag, status=412)
+    assert state(world, change, path) == before
+
+
+@pytest.mark.parametrize("tag", ['"1"', 'W/"1"', '"7", "1"', "*"])
+@pytest.mark.parametrize("patch", PATCHES, ids=ids)
+def test_a_change_of_the_current_version_makes_the_next(
+    world: World, patch: Operation, tag: str
+) -> None:
+    path = world.item(patch)
+    changed = call(world, patch, path, tag, status=200)
+    assert changed.headers["ETag"] == '"2"'
+    assert changed.json["version"] == 2
+    assert changed.data == state(world, patch, path)
+
+
+@pytest.mark.parametrize("patch", PATCHES, ids=ids)
+def test_the_second_of_two_changes_from_one_version_is_412(world: World, patch: Operation) -> None:
+    path = world.item(patch)
+    call(world, patch, path, '"1"', status=200)
+    call(world, patch, path, '"1"', status=412)
+
+
+@pytest.mark.parametrize("patch", PATCHES, ids=ids)
+def test_an_empty_patch_changes_nothing(world: World, patch: Operation) -> None:
+    path = world.item(patch)
+    before = state(world, patch, path)
+    kwargs = {"by": by(world, patch), "json": {}}
+    same = world.api.call("PATCH", path, headers={"If-Match": '"1"'}, status=200, **kwargs)
+    assert same.data == before
+    assert same.headers["ETag"] == '"1"'
+    world.api.call("PATCH", path, headers={"If-Match": '"7"'}, status=412, **kwargs)
+
+
+@pytest.mark.parametrize("name", ["id", "version", "created_at", "owner_id", "nonsense"])
+@pytest.mark.parametrize("write", CREATES + PATCHES, ids=ids)
+def test_read_only_and_unknown_members_are_refused_by_name(
+    world: World, write: Operation, name: str
+) -> None:
+    path = world.path(write)
+    body = {**world.body(write), name: "1"}
+    headers = {"If-Match": "*"}
+    refused = world.api.call(
+        write.method, path, by=by(world, write), json=body, headers=headers, status=422
+    )
+    assert [place["pointer"] for place in refused.json["errors"]] == [f"#/{name}"]
+
+
+@pytest.mark.parametrize("delete", DELETES, ids=ids)
+def test_deleting_is_204_once_and_then_404(world: World, delete: Operation) -> None:
+    path = world.item(delete)
+    gone = call(world, delete, path, '"1"', status=204)
+    assert gone.data == b""
+    assert "Content-Type" not in gone.headers
+    assert "Content-Length" not in gone.headers
+    call(world, delete, path, "*", status=404)
+
+
+@pytest.mark.parametrize("change", CHANGES, ids=ids)
+def test_what_does_not_exist_is_404_before_it_is_412(world: World, change: Operation) -> None:
+    never = change.collection + "/01890a5d-ac96-774b-bcce-b302099a8057"
+    call(world, change, never, '"7"', status=404)
+
+
+@pytest.mark.parametrize("change", CHANGES, ids=ids)
+def test_who_may_not_is_told_so_before_conditions_are_looked_at(
+    world: World, change: Operation
+) -> None:
+    world.api.call(
+        change.method, world.item(change), json=world.body(change),
+        headers={"If-Match": '"7"'}, status=401,
+    )  # fmt: skip
+
+
+@pytest.mark.parametrize("operation", ITEMS, ids=ids)
+@pytest.mark.parametrize("wrong", ["1", "abc", "01890a5d-ac96-774b-bcce", "9" * 40])
+def test_an_id_that_is_no_uuid_is_404(world: World, operation: Operation, wrong: str) -> None:
+    response = world.call(operation, world.admin, path=f"{operation.collection}/{wrong}")
+    assert response.status_code == 404
+
+
+def call(world: World, change: Operation, path: str, tag: str, status: int):
+    return world.api.call(
+        change.method,
+        path,
+        by=by(world, change),
+        json=world.body(change),
+        headers={"If-Match": tag},
+        status=status,
+    )
+
+
+def state(world: World, operation: Operation, path: str) -> bytes:
+    return world.api.get(path, by=by(world, operation), status=200).data

@@ -1,0 +1,101 @@
+"""Methods, media types and header fields: the same on every route (RFC 9110)."""
+
+import pytest
+
+from tests.contract.operations import COLLECTIONS, ITEMS, OPERATIONS, Operation, World, ids
+
+READS = [o for o in OPERATIONS if o.method == "GET"]
+WRITES = [o for o in OPERATIONS if o.body]
+RULES = {o.rule: o for o in OPERATIONS}
+METHODS = {"GET", "POST", "PUT", "PATCH", "DELETE", "TRACE"}
+
+
+def allowed(rule: str) -> set[str]:
+    """The methods of a path: those of its routes, and what comes with them."""
+    methods = {o.method for o in OPERATIONS if o.rule == rule}
+    return methods | {"OPTIONS"} | ({"HEAD"} if "GET" in methods else set())
+
+
+@pytest.mark.parametrize("operation", READS, ids=ids)
+def test_head_is_get_without_the_body(world: World, operation: Operation) -> None:
+    path, by = world.path(operation), world.writer(operation)
+    get = world.api.get(path, by=by)
+    head = world.api.call("HEAD", path, by=by, status=get.status_code)
+    assert head.data == b""
+    for name in ("Content-Type", "Content-Length", "ETag", "Cache-Control", "Vary"):
+        assert head.headers.get(name) == get.headers.get(name)
+
+
+@pytest.mark.parametrize("operation", RULES.values(), ids=lambda o: o.rule)
+def test_options_lists_exactly_the_methods_that_work(world: World, operation: Operation) -> None:
+    response = world.api.call("OPTIONS", world.path(operation), status=204)
+    assert set(response.headers["Allow"].split(", ")) == allowed(operation.rule)
+    assert ("Accept-Patch" in response.headers) == ("PATCH" in allowed(operation.rule))
+    assert "Content-Type" not in response.headers
+
+
+@pytest.mark.parametrize("operation", RULES.values(), ids=lambda o: o.rule)
+def test_any_other_method_is_405_with_the_same_list(world: World, operation: Operation) -> None:
+    path = world.path(operation)
+    for method in METHODS - allowed(operation.rule):
+        response = world.api.call(method, path, by=world.admin, status=405)
+        assert set(response.headers["Allow"].split(", ")) == allowed(operation.rule)
+        assert response.mimetype == "application/problem+json"
+
+
+@pytest.mark.parametrize("operation", READS, ids=ids)
+@pytest.mark.parametrize(
+    ("accept", "status"),
+    [
+        ("*/*", 200),
+        ("application/*", 200),
+        ("application/json;q=0.1", 200),
+        ("text/html, */*;q=0.1", 200),
+        ("text/html", 406),
+        ("application/json;q=0", 406),
+        ("*/*, application/json;q=0", 406),
+    ],
+)
+def test_only_json_is_given(world: World, operation: Operation, accept: str, status: int) -> None:
+    path, by = world.path(operation), world.writer(operation)
+    world.api.get(path, by=by, headers={"Accept": accept}, status=status)
+
+
+@pytest.mark.parametrize("operation", WRITES, ids=ids)
+@pytest.mark.parametrize("media_type", ["text/plain", "application/xml", "multipart/form-data", ""])
+def test_only_json_is_taken(world: World, operation: Operation, media_type: str) -> None:
+    headers = {"If-Match": "*"}
+    kwargs = {"data": b"{}", "content_type": media_type, "headers": headers}
+    path, by = world.path(operation), world.writer(operation)
+    response = world.api.call(operation.method, path, by=by, status=415, **kwargs)
+    assert "application/json" in response.headers["Accept"]
+
+
+@pytest.mark.parametrize("operation", OPERATIONS, ids=ids)
+def test_unknown_parameters_are_refused_everywhere(world: World, operation: Operation) -> None:
+    path, by = world.path(operation), world.writer(operation)
+    response = world.call(operation, by, path=f"{path}?nonsense=1")
+    assert response.status_code == 422
+    assert response.json["errors"][0]["parameter"] == "nonsense"
+
+
+@pytest.mark.parametrize(
+    "operation", COLLECTIONS + [o for o in ITEMS if o.method == "GET"], ids=ids
+)
+def test_only_what_an_anonymous_caller_reads_may_be_shared(
+    world: World, operation: Operation
+) -> None:
+    path = world.path(operation)
+    personal = world.api.get(path, by=world.writer(operation), status=200)
+    assert personal.headers["Cache-Control"] == "private, no-cache"
+    assert "Authorization" in personal.headers["Vary"]
+    if operation.access.anonymous:
+        public = world.api.get(path, status=200)
+        assert public.headers["Cache-Control"].startswith("public, max-age=")
+        assert "Authorization" in public.headers["Vary"]
+
+
+@pytest.mark.parametrize("operation", OPERATIONS, ids=ids)
+def test_a_trailing_slash_is_another_address(world: World, operation: Operation) -> None:
+    response = world.call(operation, world.admin, path=world.path(operation) + "/")
+    assert response.status_code == 404

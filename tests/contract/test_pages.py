@@ -1,0 +1,161 @@
+"""Lists of every resource: keyset pages over every sort, in both directions."""
+
+import re
+from urllib.parse import urlsplit
+
+import pytest
+
+from tests.contract.operations import COLLECTIONS, CREATES, Operation, World, ids
+
+ROWS = 7
+WRONG = [
+    *(f"limit={text}" for text in ("0", "101", "-1", "abc", "1_0", "", "%D9%A1", "1&limit=2")),
+    "sort=nothing",
+    "nothing=1",
+]
+
+
+@pytest.fixture
+def filled(world: World, operation: Operation) -> World:
+    """A world with some rows of the resource, of which several tie on every sort key but the id."""
+    create = next(c for c in CREATES if c.rule == operation.rule)
+    for _ in range(ROWS):
+        assert world.call(create, world.writer(create)).status_code == 201
+    return world
+
+
+def sorts(operation: Operation) -> list[str]:
+    """The values of the list's `sort` parameter, as its refusal of a wrong one names them."""
+    return operation.parameters["sort"]["enum"]
+
+
+EVERY_SORT = [pytest.param(o, s, id=f"{o} by {s}") for o in COLLECTIONS for s in sorts(o)]
+every_list = pytest.mark.parametrize("operation", COLLECTIONS, ids=ids)
+
+
+def links(response) -> dict[str, str]:
+    return {
+        rel: "{0.path}?{0.query}".format(urlsplit(url))
+        for url, rel in re.findall(r'<([^>]*)>; rel="(\w+)"', response.headers.get("Link", ""))
+    }
+
+
+def walk(world: World, operation: Operation, path: str, rel: str = "next") -> list[dict]:
+    """Every page from this one on, following the links."""
+    by, pages = world.writer(operation), []
+    while path:
+        response = world.api.get(path, by=by, status=200)
+        pages.append(response.json)
+        path = links(response).get(rel)
+    return pages
+
+
+def found(pages: list[dict]) -> list[str]:
+    return [item["id"] for page in pages for item in page["items"]]
+
+
+@pytest.mark.parametrize(("operation", "sort"), EVERY_SORT)
+def test_a_walk_over_small_pages_gives_what_one_large_page_gives(
+    filled: World, operation: Operation, sort: str
+) -> None:
+    path = f"{operation.rule}?sort={sort}"
+    whole = found(walk(filled, operation, f"{path}&limit=100"))
+    assert len(whole) >= ROWS
+    assert len(set(whole)) == len(whole)
+    assert found(walk(filled, operation, f"{path}&limit=2")) == whole
+    assert (
+        whole
+        == found(walk(filled, operation, f"{operation.rule}?sort={opposite(sort)}&limit=3"))[::-1]
+    )
+
+
+def opposite(sort: str) -> str:
+    return sort[1:] if sort.startswith("-") else f"-{sort}"
+
+
+@pytest.mark.parametrize(("operation", "sort"), EVERY_SORT)
+def test_walking_back_gives_the_same_pages(filled: World, operation: Operation, sort: str) -> None:
+    by = filled.writer(operation)
+    there = walk(filled, operation, f"{operation.rule}?sort={sort}&limit=2")
+    last = filled.api.get(
+        f"{operation.rule}?sort={sort}&limit=2&cursor={there[-2]['next_cursor']}", by=by
+    )
+    back = walk(filled, operation, links(last)["prev"], rel="prev")
+    assert [page["items"] for page in back[::-1]] == [page["items"] for page in there[:-1]]
+
+
+@every_list
+def test_a_cursor_carries_sort_and_filters(filled: World, operation: Operation) -> None:
+    first = filled.api.get(f"{operation.rule}?sort=created_at&limit=2", by=filled.writer(operation))
+    rest = walk(filled, operation, f"{operation.rule}?limit=100&cursor={first.json['next_cursor']}")
+    whole = walk(filled, operation, f"{operation.rule}?sort=created_at&limit=100")
+    assert found([first.json, *rest]) == found(whole)
+
+
+@every_list
+def test_a_page_that_holds_all_has_no_links(filled: World, operation: Operation) -> None:
+    page = filled.api.get(f"{operation.rule}?limit=100", by=filled.writer(operation), status=200)
+    assert page.json["next_cursor"] is None
+    assert "Link" not in page.headers
+
+
+@every_list
+@pytest.mark.parametrize("cursor", ["x", "", "a.b.c", "W10.x", "%00", "é"])
+def test_a_made_up_cursor_is_refused(world: World, operation: Operation, cursor: str) -> None:
+    response = world.api.get(f"{operation.rule}?cursor={cursor}", by=world.writer(operation))
+    assert response.status_code in (400, 422)
+
+
+@every_list
+def test_a_cursor_of_another_sort_or_list_is_400(filled: World, operation: Operation) -> None:
+    by = filled.writer(operation)
+    first = filled.api.get(f"{operation.rule}?limit=2&sort=created_at", by=by, status=200)
+    cursor = first.json["next_cursor"]
+    filled.api.get(f"{operation.rule}?sort=-created_at&cursor={cursor}", by=by, status=400)
+    filled.api.get(f"{operation.rule}?cursor={cursor[:-1]}!", by=by, status=400)
+    elsewhere = next(o for o in COLLECTIONS if o.rule != operation.rule)
+    filled.api.get(f"{elsewhere.rule}?cursor={cursor}", by=filled.admin, status=400)
+
+
+@every_list
+def test_a_page_the_caller_has_already_is_304(filled: World, operation: Operation) -> None:
+    by = filled.writer(operation)
+    first = filled.api.get(operation.rule, by=by, status=200)
+    again = filled.api.get(
+        operation.rule, by=by, headers={"If-None-Match": first.headers["ETag"]}, status=304
+    )
+    assert again.data == b""
+    assert again.headers["ETag"] == first.headers["ETag"]
+
+
+@every_list
+@pytest.mark.parametrize("query", WRONG)
+def test_a_parameter_that_is_wrong_is_422_by_name(
+    world: World, operation: Operation, query: str
+) -> None:
+    response = world.api.get(f"{operation.rule}?{query}", by=world.writer(operation), status=422)
+    assert response.json["errors"][0]["parameter"] == query.partition("=")[0]
+
+
+@every_list
+def test_rows_that_come_and_go_during_a_walk_move_no_others(
+    filled: World, operation: Operation
+) -> None:
+    create = next(c for c in CREATES if c.rule == operation.rule)
+    by = filled.writer(operation)
+    before = found(walk(filled, operation, f"{operation.rule}?sort=created_at&limit=100"))
+    seen, path = [], f"{operation.rule}?sort=created_at&limit=2"
+    while path:
+        page = filled.api.get(path, by=by, status=200)
+        seen += [item["id"] for item in page.json["items"]]
+        filled.call(create, filled.writer(create))
+        path = links(page).get("next") if len(seen) < 2 * ROWS else None
+    assert seen[: len(before)] == before
+    assert len(set(seen)) == len(seen)
+
+
+@every_list
+def test_somebody_elses_rows_are_in_no_page(filled: World, operation: Operation) -> None:
+    if not operation.is_private:
+        pytest.skip("shared by all")
+    assert filled.api.get(operation.rule, by=filled.other, status=200).json["items"] == []

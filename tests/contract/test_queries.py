@@ -1,0 +1,44 @@
+"""What a request costs in SQL."""
+
+import pytest
+
+from tests.conftest import Counter
+from tests.contract.operations import COLLECTIONS, CREATES, ITEMS, Operation, World, ids
+
+READS = [o for o in ITEMS if o.method == "GET"]
+CHANGES = [o for o in ITEMS if o.method in ("PATCH", "DELETE")]
+
+
+@pytest.mark.parametrize("read", READS + COLLECTIONS, ids=ids)
+def test_a_read_is_one_statement(world: World, queries: Counter, read: Operation) -> None:
+    path = world.path(read)
+    with queries() as sent:
+        world.api.get(path, by=world.writer(read), status=200)
+    assert len(sent) == 1, sent
+
+
+@pytest.mark.parametrize("read", READS, ids=ids)
+def test_a_304_is_one_statement(world: World, queries: Counter, read: Operation) -> None:
+    path = world.path(read)
+    with queries() as sent:
+        headers = {"If-None-Match": '"1"'}
+        world.api.get(path, by=world.writer(read), headers=headers, status=304)
+    assert len(sent) == 1, sent
+
+
+@pytest.mark.parametrize("write", CREATES + CHANGES, ids=ids)
+def test_a_write_is_one_statement(world: World, queries: Counter, write: Operation) -> None:
+    path = world.path(write)
+    with queries() as sent:
+        response = world.call(write, world.writer(write), path=path)
+    assert response.status_code in (200, 201, 204)
+    keeps_an_admin = 1 if write.endpoint in ("users.change_user", "users.delete_user") else 0
+    assert len([s for s in sent if s != "BEGIN IMMEDIATE"]) == 1 + keeps_an_admin, sent
+
+
+@pytest.mark.parametrize("write", CREATES + CHANGES, ids=ids)
+def test_a_refused_write_is_none(world: World, queries: Counter, write: Operation) -> None:
+    path = world.path(write)
+    with queries() as sent:
+        world.call(write, None if not write.access.anonymous else world.owner, path=path + "/no")
+    assert sent == []
