@@ -7,11 +7,13 @@ process that pytest-xdist calls the controller; its workers are told their addre
 import os
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, ExitStack, contextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import psycopg
 import pytest
+import structlog
 from flask import Flask
 from flask_migrate import upgrade
 from sqlalchemy import event
@@ -19,6 +21,7 @@ from sqlalchemy import event
 from app import create_app
 from app.config import Settings
 from app.extensions import cache, db, limiter, migrate
+from app.kit.blueprint import Blueprint
 from examples.notes.routes import notes
 from tests import services
 from tests.api import Api, Caller
@@ -153,6 +156,31 @@ def app(service: Flask) -> Iterator[Flask]:
                 connection.execute(table.delete())
         limiter.reset()
         cache.clear()
+
+
+MakeApp = Callable[..., Flask]
+
+
+@pytest.fixture
+def make_app(app: Flask, settings: Settings) -> Iterator[MakeApp]:
+    """`make_app(rate_limit="2 per second")` is a further application, by default on the same data.
+
+    Limiter and logs belong to the process: the last application made has them during the test, and
+    `app` has them back after it.
+    """
+    limits, logs = dict(vars(limiter)), structlog.get_config()
+    made = []
+
+    def make(*also: Blueprint, **changes: Any) -> Flask:
+        limiter._storage_options = {}
+        made.append(create_app(replace(settings, **changes), also=also))
+        return made[-1]
+
+    yield make
+    for each in made:
+        dispose(each)
+    vars(limiter).update(limits)
+    structlog.configure(**logs)
 
 
 @pytest.fixture

@@ -56,8 +56,8 @@ def postgres() -> Iterator[str]:
 
 
 @contextmanager
-def redis() -> Iterator[str]:
-    """Yield the URL of an empty Redis that keeps nothing on disk.
+def redis(port: int = 0) -> Iterator[str]:
+    """Yield the URL of an empty Redis that keeps nothing on disk, on any port or on this one.
 
     Raises:
         Unavailable: No binary was found, or it could not be started.
@@ -69,7 +69,7 @@ def redis() -> Iterator[str]:
     binary = shutil.which("redis-server") or shutil.which(bundled)
     if not binary:
         raise Unavailable("no Redis: no redis-server was found")
-    port = free_port()
+    port = port or free_port()
     command = [binary, "--port", port, "--bind", "127.0.0.1", "--save", "", "--appendonly", "no"]
     with TemporaryDirectory(**TEMPORARY) as name, running(command, Path(name), ""):
         yield f"redis://127.0.0.1:{port}/0"
