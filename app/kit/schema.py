@@ -78,8 +78,12 @@ def load_body(schema: Schema) -> dict[str, Any]:
     if request.headers.get("Content-Encoding", "identity").lower() != "identity":
         headers = {"Accept-Encoding": "identity"}
         raise Problem("unsupported-media-type", headers=headers)
+    body = request.get_data(cache=False)
+    if request.content_length is None and len(body) == request.max_content_length:
+        # Werkzeug cuts a chunked body off at the limit, without an error.
+        raise Problem("content-too-large")
     try:
-        data = json.loads(request.get_data(cache=False))
+        data = json.loads(body)
     except json.StrictJSONError as error:
         raise Problem("bad-request", str(error)) from error
     except OSError as error:  # gunicorn's, for broken chunks and connections
