@@ -1,0 +1,67 @@
+"""The service in its real process: gunicorn with the shipped configuration, on a loopback port."""
+
+import os
+import re
+import subprocess
+import sys
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+ROOT = Path(__file__).parent.parent
+
+
+@dataclass(frozen=True)
+class Live:
+    """A running service."""
+
+    url: str
+    process: subprocess.Popen[bytes]
+    log: Path
+
+
+@contextmanager
+def serve(database_url: str, **settings: str) -> Iterator[Live]:
+    """Yield gunicorn serving a migrated database; it is asked to end afterwards."""
+    environ = {
+        **os.environ,
+        "PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}",
+        "APP_ENV": "testing",
+        "SECRET_KEY": "not a secret, but long enough for tests",
+        "DATABASE_URL": database_url,
+        "BIND": "127.0.0.1:0",
+        "WEB_CONCURRENCY": "2",
+        **settings,
+    }
+    flask = [sys.executable, "-m", "flask", "--app", "wsgi"]
+    subprocess.run([*flask, "db", "upgrade"], cwd=ROOT, env=environ, check=True)
+    subprocess.run(
+        [*flask, "seed", "--demo"], cwd=ROOT, env=environ, check=True, stdout=subprocess.DEVNULL
+    )
+    with tempfile.TemporaryDirectory() as folder:
+        log = Path(folder) / "gunicorn.log"
+        with log.open("wb") as output:
+            process = subprocess.Popen(
+                [sys.executable, "-m", "gunicorn", "wsgi:app"],
+                cwd=ROOT,
+                env=environ,
+                stdout=output,
+                stderr=subprocess.STDOUT,
+            )
+        try:
+            yield Live(_wait_for_address(process, log), process, log)
+        finally:
+            process.terminate()
+            process.wait(30)
+
+
+def _wait_for_address(process: subprocess.Popen[bytes], log: Path) -> str:
+    """Where gunicorn says that it listens, once its workers have booted."""
+    while process.poll() is None:
+        text = log.read_text()
+        found = re.search(r"Listening at: (http://\S+)", text)
+        if found and "Booting worker" in text:
+            return found[1]
+    raise RuntimeError(f"gunicorn ended: {log.read_text()}")

@@ -1,0 +1,43 @@
+"""Runs the console transcripts of a document: what it shows is what happens."""
+
+import re
+import subprocess
+from dataclasses import dataclass
+from pathlib import Path
+
+_BLOCK = re.compile(r"```console\n(.*?)```", re.DOTALL)
+_END = "--- end of output ---"
+
+
+@dataclass(frozen=True)
+class Step:
+    """One command and the output that the document shows for it."""
+
+    command: str
+    expected: str
+
+
+def read_steps(document: Path) -> list[Step]:
+    """The commands of all ```console blocks, in order."""
+    steps = []
+    for block in _BLOCK.findall(document.read_text()):
+        for part in re.split(r"^\$ ", block, flags=re.MULTILINE)[1:]:
+            command, _, expected = part.partition("\n")
+            steps.append(Step(command, expected.strip()))
+    return steps
+
+
+def run_steps(steps: list[Step], replace: dict[str, str]) -> list[tuple[Step, str]]:
+    """Each step with what it really printed; one shell runs them all."""
+    script = "".join(f"{step.command}\necho; echo '{_END}'\n" for step in steps)
+    for old, new in replace.items():
+        script = script.replace(old, new)
+    done = subprocess.run(["bash", "-c", script], capture_output=True, text=True, timeout=120)
+    outputs = done.stdout.replace("\r", "").split(f"{_END}\n")
+    return [(step, output.strip()) for step, output in zip(steps, outputs, strict=False)]
+
+
+def agrees(expected: str, printed: str) -> bool:
+    """Whether the output is the one shown, in which `…` stands for anything within a line."""
+    pattern = r"[^\n]*?".join(re.escape(part) for part in expected.split("…"))
+    return re.fullmatch(pattern, printed) is not None
