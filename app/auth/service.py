@@ -12,13 +12,14 @@ from flask import current_app, request
 from sqlalchemy import delete, select
 
 from app.auth.models import Session
-from app.auth.passwords import hash_password, is_outdated, verify_password
+from app.auth.passwords import is_outdated, verify_password
 from app.auth.tokens import issue_access_token
 from app.extensions import db
 from app.kit.access import unauthorized
 from app.kit.model import now
 from app.kit.problems import Problem
 from app.users.models import User
+from app.users.service import replace_password
 
 log = structlog.get_logger()
 
@@ -35,7 +36,7 @@ def log_in(email: str, password: str) -> dict[str, Any]:
         log.warning("login_failed", user_id=user and str(user.id))
         raise _refused("The e-mail address or the password is wrong.")
     if is_outdated(user.password_hash):
-        user.password_hash = hash_password(password)
+        replace_password(user, password)
     session = Session(
         user_id=user.id,
         user_agent=(request.user_agent.string or "")[:500] or None,

@@ -5,7 +5,7 @@ from datetime import timedelta
 from typing import Any
 from uuid import UUID
 
-from flask import Flask
+from flask import Flask, request
 from flask_jwt_extended import create_access_token, verify_jwt_in_request
 from flask_jwt_extended.exceptions import JWTExtendedException
 from jwt.exceptions import PyJWTError
@@ -18,6 +18,16 @@ from app.kit.access import ANONYMOUS, Caller, unauthorized
 
 TYPE = "at+jwt"
 REQUIRED_CLAIMS = ("iss", "aud", "sub", "sid", "role", "iat", "exp", "jti")
+_FLAWS = (
+    JWTExtendedException,
+    PyJWTError,
+    RecursionError,  # JSON nested deeply, which is parsed before the signature is checked
+    ArithmeticError,  # an infinite instant
+    AttributeError,  # a claim of another JSON type than ours
+    KeyError,
+    TypeError,
+    ValueError,
+)
 
 
 def init_app(app: Flask, settings: Settings) -> None:
@@ -55,8 +65,12 @@ def load_caller() -> Caller:
     Raises:
         Problem: 401 `invalid_token`, whatever is wrong with the token: one answer for all.
     """
+    scheme, _, token = request.headers.get("Authorization", "").partition(" ")
+    sent = scheme.lower() == "bearer"
+    if sent:  # flask-jwt-extended tells cases apart, RFC 9110 section 11.1 does not
+        request.environ["HTTP_AUTHORIZATION"] = f"Bearer {token}"
     try:
-        verified = verify_jwt_in_request(optional=True)
+        verified = verify_jwt_in_request(optional=not sent)
         if verified is None:
             return ANONYMOUS
         claims = verified[1]
@@ -66,7 +80,7 @@ def load_caller() -> Caller:
             permissions=ROLES[claims["role"]],
             session_id=UUID(claims["sid"]),
         )
-    except (JWTExtendedException, PyJWTError, ValueError, KeyError, TypeError) as error:
+    except _FLAWS as error:
         raise unauthorized("The access token is not valid.", error="invalid_token") from error
 
 

@@ -2,7 +2,7 @@
 
 from uuid import UUID
 
-from sqlalchemy import select
+from sqlalchemy import select, update
 
 from app.auth.passwords import hash_password, verify_password
 from app.extensions import db
@@ -33,10 +33,19 @@ def change_password(current_password: str, new_password: str) -> None:
     Raises:
         Problem: 422, the present password is not right.
     """
-    user = db.session.get(User, caller.id)
+    user = db.session.get(User, caller.id, with_for_update=True)
     if user is None:
         raise Problem("not-found")
     if not verify_password(user.password_hash, current_password):
         place = {"detail": "Is not the present password.", "pointer": "#/current_password"}
         raise Problem("validation-error", errors=[place])
-    user.password_hash = hash_password(new_password)
+    replace_password(user, new_password)
+
+
+def replace_password(user: User, password: str) -> None:
+    """Store a new hash for a user, unless the one just read was replaced meanwhile.
+
+    Past the ORM, which would count a version: nothing that has an ETag changes.
+    """
+    unchanged = update(User).where(User.id == user.id, User.password_hash == user.password_hash)
+    db.session.execute(unchanged.values(password_hash=hash_password(password)))

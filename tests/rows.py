@@ -1,0 +1,81 @@
+"""The database behind the service's back: rows looked at, moved in time, and fought over."""
+
+import threading
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any
+from uuid import UUID
+
+from flask import Flask
+from sqlalchemy import Select, func, insert, select, text, update
+from werkzeug.test import TestResponse
+
+from app.extensions import Base, db
+
+Call = Callable[[], TestResponse]
+
+_WAITING = text(
+    "SELECT count(*) FROM pg_stat_activity"
+    " WHERE datname = current_database() AND wait_event_type = 'Lock'"
+)
+
+
+def add(app: Flask, model: type[Base], **values: Any) -> UUID:
+    """Insert a row; its id."""
+    with app.app_context():
+        row_id: UUID = db.session.scalar(insert(model).returning(model.id), values)
+        db.session.commit()
+        return row_id
+
+
+def change(app: Flask, model: type[Base], row_id: Any, **values: Any) -> None:
+    """Change a row: to let time pass for it, or to make what no request could make."""
+    with app.app_context():
+        db.session.execute(update(model).where(model.id == row_id).values(values))
+        db.session.commit()
+
+
+def read(app: Flask, column: Any, **equal: Any) -> list[Any]:
+    """The values of one column, of the rows in which other columns have these values."""
+    with app.app_context():
+        return list(db.session.scalars(select(column).filter_by(**equal)))
+
+
+def count(app: Flask, model: type[Base], **equal: Any) -> int:
+    """How many rows there are with these values."""
+    with app.app_context():
+        return db.session.scalar(select(func.count()).select_from(model).filter_by(**equal)) or 0
+
+
+def is_sqlite(app: Flask) -> bool:
+    with app.app_context():
+        return db.engine.dialect.name == "sqlite"
+
+
+def at_once(*calls: Call) -> list[TestResponse]:
+    """The answers to requests that are sent at the same moment."""
+    start = threading.Barrier(len(calls))
+
+    def send(call: Call) -> TestResponse:
+        start.wait()
+        return call()
+
+    with ThreadPoolExecutor(len(calls)) as pool:
+        return list(pool.map(send, calls))
+
+
+def held_up(app: Flask, rows: Select[Any], *calls: Call) -> list[TestResponse]:
+    """The answers to requests that all stand before these locked rows, and are let go at once.
+
+    So the worst interleaving is the one that is tested. SQLite locks the whole database: there the
+    requests stand wherever they first need it.
+    """
+    with app.app_context(), ThreadPoolExecutor(len(calls)) as pool:
+        with db.engine.begin() as holder:
+            holder.execute(rows.with_for_update())
+            answers = [pool.submit(call) for call in calls]
+            if holder.dialect.name == "postgresql":
+                with app.extensions["reader"].connect() as observer:
+                    while observer.scalar(_WAITING) + sum(a.done() for a in answers) < len(calls):
+                        pass
+        return [answer.result() for answer in answers]
