@@ -24,7 +24,7 @@ import marshmallow as ma
 from flask import Response, current_app, request
 
 from app.extensions import db, limiter
-from app.kit import json, rows
+from app.kit import idempotency, json, rows
 from app.kit.access import Access, authorise, caller
 from app.kit.conditional import (
     etag_of_body,
@@ -47,6 +47,7 @@ class Operation:
     body: Schema | None = None
     query: Schema | None = None
     answer: Answer | None = None
+    creates: bool = False
     parameters: list[Any] = field(default_factory=list)
     responses: dict[int, Any] = field(default_factory=dict)
 
@@ -140,7 +141,11 @@ class Blueprint(flask_smorest.Blueprint):
             response.headers["ETag"] = etag_of_version(row.version)
             return response
 
-        return _answers(201, answer, shape)
+        def decorate(view: View) -> View:
+            operation_of(view).creates = True
+            return _answers(201, answer, shape)(view)
+
+        return decorate
 
     @staticmethod
     def changes(schema: type[Schema]) -> Callable[[View], View]:
@@ -208,7 +213,12 @@ def _assemble(view: View, access: Access, *, writes: bool) -> View:
             load_query(_NO_PARAMETERS)
         arguments = [load_body(operation.body)] if operation.body else []
         item_id = next(reversed(path.values()), None)
+        attempt = idempotency.begin(*arguments) if operation.creates else None
+        if attempt and attempt.replay:
+            return attempt.replay
         response = answer(view(*arguments, **path), item_id)
+        if attempt:
+            attempt.keep(response)
         if writes:
             db.session.commit()
         return response

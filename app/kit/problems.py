@@ -42,6 +42,8 @@ TYPES = {
         ProblemType(406, "not-acceptable", "The answer can only be given as application/json."),
         ProblemType(408, "request-timeout", "The request did not arrive in time."),
         ProblemType(409, "conflict", "The request conflicts with what is stored."),
+        ProblemType(409, "request-in-progress", "The first request with this Idempotency-Key is "
+                    "still running.", "Request in Progress"),
         ProblemType(412, "precondition-failed", "The stored version is not the one that If-Match "
                     "names. Read the resource again and repeat the change on what it is now."),
         ProblemType(413, "content-too-large", "The request body exceeds the limit.",
@@ -53,6 +55,8 @@ TYPES = {
                     "Range Not Satisfiable"),
         ProblemType(422, "validation-error", "The request is well-formed, but not valid; "
                     "`errors` names each place.", "Validation Error"),
+        ProblemType(422, "idempotency-key-reused", "This Idempotency-Key was used for another "
+                    "request; a new request needs a new key.", "Idempotency-Key Reused"),
         ProblemType(428, "precondition-required", "A change needs If-Match with the ETag of the "
                     "version it was made from (or * to overwrite whatever is stored)."),
         ProblemType(429, "too-many-requests", "The limit is reached; Retry-After says when to "
