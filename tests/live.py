@@ -1,5 +1,6 @@
 """The service in its real process: gunicorn with the shipped configuration, on a loopback port."""
 
+import json
 import os
 import re
 import subprocess
@@ -8,9 +9,26 @@ import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from http.client import HTTPConnection
 from pathlib import Path
+from typing import Any
+
+from app.cli import DEMO_EMAIL, DEMO_PASSWORD
 
 ROOT = Path(__file__).parent.parent
+
+
+@dataclass(frozen=True)
+class Answer:
+    """What came back."""
+
+    status: int
+    headers: dict[str, str]
+    body: bytes
+
+    @property
+    def json(self) -> Any:
+        return json.loads(self.body)
 
 
 @dataclass(frozen=True)
@@ -20,6 +38,31 @@ class Live:
     url: str
     process: subprocess.Popen[bytes]
     log: Path
+
+    def call(
+        self, method: str, path: str, body: Any = None, headers: dict[str, str] | None = None
+    ) -> Answer:
+        """The answer to one request on a connection of its own."""
+        connection = HTTPConnection(self.url.removeprefix("http://"), timeout=30)
+        sent = {"Content-Type": "application/json"} if body is not None else {}
+        payload = None if body is None else json.dumps(body)
+        try:
+            connection.request(method, f"/api/v1/{path}", payload, {**sent, **(headers or {})})
+            response = connection.getresponse()
+            return Answer(response.status, dict(response.headers), response.read())
+        finally:
+            connection.close()
+
+    def log_in(self) -> dict[str, str]:
+        """The header fields of the demo user, who is an editor."""
+        credentials = {"email": DEMO_EMAIL, "password": DEMO_PASSWORD}
+        tokens = self.call("POST", "auth/login", credentials).json
+        return {"Authorization": f"Bearer {tokens['access_token']}"}
+
+    def workers(self) -> list[int]:
+        """The process ids of gunicorn's workers."""
+        children = Path(f"/proc/{self.process.pid}/task/{self.process.pid}/children").read_text()
+        return [int(pid) for pid in children.split()]
 
 
 @contextmanager

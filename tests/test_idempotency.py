@@ -1,9 +1,15 @@
 """Idempotency-Key under attack: many at once, workers killed, expired keys purged."""
 
+import os
+import signal
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
+from pathlib import Path
 
+import psycopg
 import pytest
+import redis
 from flask import Flask
 from sqlalchemy import func, select, update
 
@@ -13,6 +19,8 @@ from app.kit.idempotency import IdempotencyKey
 from app.kit.model import now
 from app.tasks.models import Task
 from tests.api import Api, Caller
+from tests.conftest import on_postgresql, own_server
+from tests.live import Answer, Live, serve
 
 KEY = {"Idempotency-Key": "key-1"}
 
@@ -47,6 +55,79 @@ def test_the_answer_is_kept_with_the_effect_or_not_at_all(
     assert count(app, Task) == count(app, IdempotencyKey) == 0
     api.post("tasks", {"title": "lost"}, by=user, headers=KEY, status=201)
     assert count(app, Task) == count(app, IdempotencyKey) == 1
+
+
+@pytest.fixture
+def redis_url() -> Iterator[str]:
+    with own_server("redis") as url:
+        yield url
+
+
+@pytest.fixture
+def live(another_database_url: str, redis_url: str, tmp_path: Path) -> Iterator[Live]:
+    with serve(another_database_url, REDIS_URL=redis_url, CACHE_DIR=str(tmp_path)) as live:
+        yield live
+
+
+def titles(live: Live, by: dict[str, str]) -> list[str]:
+    return [task["title"] for task in live.call("GET", "tasks?limit=100", headers=by).json["items"]]
+
+
+def test_thirty_clients_with_one_key_create_one_row_over_all_workers(live: Live) -> None:
+    by = live.log_in()
+
+    def post(_: int) -> Answer:
+        return live.call("POST", "tasks", {"title": "once"}, {**by, **KEY})
+
+    with ThreadPoolExecutor(30) as threads:
+        answers = list(threads.map(post, range(30)))
+    assert {answer.status for answer in answers} <= {201, 409}
+    assert len({answer.body for answer in answers if answer.status == 201}) == 1
+    assert titles(live, by).count("once") == 1
+
+
+def test_a_flushed_redis_forgets_no_key(live: Live, redis_url: str) -> None:
+    by = live.log_in()
+    first = live.call("POST", "tasks", {"title": "once"}, {**by, **KEY})
+    with redis.Redis.from_url(redis_url) as connection:
+        connection.flushall()
+    again = live.call("POST", "tasks", {"title": "once"}, {**by, **KEY})
+    assert again.body == first.body
+    assert titles(live, by).count("once") == 1
+
+
+@on_postgresql
+def test_a_worker_killed_in_mid_request_leaves_nothing_and_the_retry_creates(
+    live: Live, another_database_url: str
+) -> None:
+    by = live.log_in()
+    with (
+        psycopg.connect(another_database_url) as other,
+        ThreadPoolExecutor(1) as threads,
+    ):
+        other.execute("SELECT * FROM users FOR UPDATE")  # the insert waits for its owner's row
+        cut = threads.submit(live.call, "POST", "tasks", {"title": "once"}, {**by, **KEY})
+        while not _waits_for_a_lock(another_database_url):
+            assert not cut.done(), cut.result()
+        for worker in live.workers():
+            os.kill(worker, signal.SIGKILL)
+        with pytest.raises(OSError):
+            cut.result()
+        other.rollback()
+    retried = live.call("POST", "tasks", {"title": "once"}, {**by, **KEY})
+    while retried.status == 409:  # until PostgreSQL notices that the first one's client is gone
+        retried = live.call("POST", "tasks", {"title": "once"}, {**by, **KEY})
+    assert retried.status == 201
+    assert titles(live, by).count("once") == 1
+
+
+def _waits_for_a_lock(url: str) -> bool:
+    with psycopg.connect(url) as connection:
+        waiting = connection.execute(
+            "SELECT 1 FROM pg_stat_activity"
+            " WHERE datname = current_database() AND wait_event_type = 'Lock'"
+        )
+        return waiting.fetchone() is not None
 
 
 def test_expired_keys_are_purged_and_others_kept(app: Flask, api: Api, user: Caller) -> None:
