@@ -10,6 +10,7 @@ from contextlib import AbstractContextManager, ExitStack, contextmanager
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
+from uuid import uuid4
 
 import psycopg
 import pytest
@@ -68,6 +69,21 @@ def server_url(request: pytest.FixtureRequest, name: str) -> str:
     return url
 
 
+@contextmanager
+def own_server(name: str, *args: Any) -> Iterator[str]:
+    """The URL of a server for one test to stop; skips, or fails, the test where there is none."""
+    given = {"postgresql": "TEST_DATABASE_URL", "redis": "TEST_REDIS_URL"}[name]
+    with ExitStack() as stack:
+        try:
+            with pytest.MonkeyPatch.context() as patch:
+                patch.delenv(given, raising=False)
+                url = stack.enter_context(SERVERS[name](*args))
+        except services.Unavailable as reason:
+            refuse = pytest.fail if os.environ.get("REQUIRE_SERVICES") else pytest.skip
+            refuse(str(reason))
+        yield url
+
+
 @pytest.fixture(autouse=True)
 def _push_request_context() -> None:
     """Disarm pytest-flask's fixture of this name, which keeps one application context a test.
@@ -81,15 +97,35 @@ def database_url(
     request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[str]:
     """An empty database of this worker's own."""
-    if request.param == "sqlite":
-        yield f"sqlite:///{tmp_path_factory.mktemp('database') / 'test.db'}"
+    with _new_database(request, request.param, tmp_path_factory.mktemp("database")) as url:
+        yield url
+
+
+@pytest.fixture
+def another_database_url(
+    request: pytest.FixtureRequest, database_url: str, tmp_path: Path
+) -> Iterator[str]:
+    """An empty database of the same kind, for one test to do with as it likes."""
+    with _new_database(request, database_url.partition(":")[0], tmp_path) as url:
+        yield url
+
+
+# For tests of what only one of the two databases does.
+on_sqlite = pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)
+on_postgresql = pytest.mark.parametrize("database_url", ["postgresql"], indirect=True)
+
+
+@contextmanager
+def _new_database(request: pytest.FixtureRequest, kind: str, folder: Path) -> Iterator[str]:
+    if kind == "sqlite":
+        yield f"sqlite:///{folder / 'test.db'}"
         return
     server = server_url(request, "postgresql")
-    name = f"test_{os.environ.get('PYTEST_XDIST_WORKER', 'main')}_{os.getpid()}"
+    name = f"test_{uuid4().hex}"
     with psycopg.connect(server, autocommit=True) as connection:
-        connection.execute(f'CREATE DATABASE "{name}"')
+        connection.execute(f"CREATE DATABASE {name}")
         yield f"{server.rpartition('/')[0]}/{name}"
-        connection.execute(f'DROP DATABASE "{name}" WITH (FORCE)')
+        connection.execute(f"DROP DATABASE {name} WITH (FORCE)")
 
 
 @pytest.fixture(scope="session")
