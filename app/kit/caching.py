@@ -25,7 +25,11 @@ def init_app(app: Flask, settings: Any) -> None:
 
 def cached(key: str, seconds: int, compute: Callable[[], Any]) -> Any:
     """The value kept under the key, else computed and kept for that long."""
-    value = _try(cache.get, key)
+    try:
+        value = cache.get(key)
+    except Exception:  # a cache that hangs is not waited for a second time, to store
+        log.warning("cache_unavailable", exc_info=True)
+        return compute()
     if value is None:
         value = compute()
         _try(cache.set, key, value, timeout=seconds)
@@ -37,9 +41,8 @@ def forget(key: str) -> None:
     _try(cache.delete, key)
 
 
-def _try(operation: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
+def _try(operation: Callable[..., Any], *args: Any, **kwargs: Any) -> None:
     try:
-        return operation(*args, **kwargs)
+        operation(*args, **kwargs)
     except Exception:
         log.warning("cache_unavailable", exc_info=True)
-        return None
