@@ -116,7 +116,7 @@ class Blueprint(flask_smorest.Blueprint):
 
         def answer(visible: rows.Visible, _: UUID | None) -> Response:
             page = read_page(visible, shape, parameters)
-            response = _json(200, {"items": page.items, "next_cursor": page.next_cursor})
+            response = _json(200, page.body)
             if page.link:
                 response.headers["Link"] = page.link
             _say_cacheable(response)
@@ -251,6 +251,7 @@ def _page_schema(schema: type[Schema]) -> Schema:
     members: dict[str, Any] = {
         "items": ma.fields.List(ma.fields.Nested(schema), required=True),
         "next_cursor": ma.fields.String(required=True, allow_none=True),
+        "count": ma.fields.Integer(metadata={"description": "Only where `count` asks for it."}),
     }
     return Schema.from_dict(members, name=schema.__name__.replace("Schema", "PageSchema"))()  # type: ignore[return-value]
 

@@ -18,9 +18,21 @@ from uuid import UUID
 import marshmallow as ma
 from flask import current_app, request
 from itsdangerous import BadData, URLSafeSerializer
-from sqlalchemy import ColumnElement, Select, Uuid, bindparam, tuple_
+from sqlalchemy import (
+    ClauseElement,
+    ColumnElement,
+    Executable,
+    Select,
+    Uuid,
+    bindparam,
+    func,
+    tuple_,
+)
 from sqlalchemy import Integer as SQLInteger
+from sqlalchemy.ext.compiler import compiles
+from sqlalchemy.sql.compiler import SQLCompiler
 
+from app.extensions import db
 from app.kit import database
 from app.kit.access import caller
 from app.kit.fields import Choice, Integer, Text
@@ -61,15 +73,22 @@ class PageQuery(Schema):
 
     limit = Integer(least=1, most=100, load_default=20, metadata={"description": "Items a page."})
     cursor = Text(most=4096, metadata={"description": "Where to go on, as an answer gave it."})
+    count = Choice(
+        ["none", "exact", "estimated"],
+        load_default="none",
+        metadata={"description": "How to count what the filters match: exactly costs more."},
+    )
     sort: Sort
+
+
+_NOT_FILTERS = ("limit", "cursor", "count", "sort")
 
 
 @dataclass(frozen=True, slots=True)
 class Page:
-    """Items ready for JSON, and the way on."""
+    """The body of a page, and the way on."""
 
-    items: list[dict[str, Any]]
-    next_cursor: str | None
+    body: dict[str, Any]
     link: str | None  # the Link header's value (RFC 8288); None where all fits one page
 
 
@@ -93,48 +112,72 @@ class _Cursor:
         return cls(sort, filters, back, _unpack(*key), UUID(id_))
 
 
+@dataclass(frozen=True, slots=True)
+class _Asked:
+    """What the parameters ask for; those that a cursor carries need not be repeated."""
+
+    limit: int
+    count: str
+    sort: str
+    filters: dict[str, str]  # as given
+    values: dict[str, Any]  # as understood
+    cursor: _Cursor | None
+
+    @classmethod
+    def of_request(cls, query: PageQuery) -> "_Asked":
+        given = load_query(query)
+        filters = {k: v for k, v in request.args.items() if k not in _NOT_FILTERS}
+        loaded, cursor = given, None
+        if "cursor" in given:
+            cursor = _Cursor.loads(given["cursor"])
+            same_sort = request.args.get("sort", cursor.sort) == cursor.sort
+            if not same_sort or (filters or cursor.filters) != cursor.filters:
+                raise Problem("invalid-cursor")
+            filters = cursor.filters
+            loaded = load_parameters(query, filters | {"sort": cursor.sort})
+        values = {f"filter_{name}": loaded[name] for name in filters}
+        return cls(given["limit"], given["count"], loaded["sort"], filters, values, cursor)
+
+    @property
+    def back(self) -> bool:
+        return self.cursor is not None and self.cursor.back
+
+
 def read_page(visible: Visible, schema: Schema, query: PageQuery) -> Page:
-    """The page that the request's parameters ask for, in one SQL round trip.
+    """The page that the request's parameters ask for, in one SQL round trip (two with a count).
 
     Raises:
         Problem: 422 for the parameters, 400 for a cursor that does not go with them.
     """
-    asked = load_query(query)
-    given = {k: v for k, v in request.args.items() if k not in ("limit", "cursor", "sort")}
-    cursor = None
-    if "cursor" in asked:
-        cursor = _Cursor.loads(asked["cursor"])
-        same_sort = request.args.get("sort", cursor.sort) == cursor.sort
-        if not same_sort or (given or cursor.filters) != cursor.filters:
-            raise Problem("invalid-cursor")
-        given = cursor.filters
-        asked |= load_parameters(query, given | {"sort": cursor.sort}) | {"limit": asked["limit"]}
-    back = cursor is not None and cursor.back
-    values = {name: asked[name] for name in given}
-    _check_permissions(query, given)
+    asked = _Asked.of_request(query)
+    _check_permissions(query, asked.filters)
+    names = tuple(sorted(asked.filters))
+    binds = {"caller_id": caller.id, "rows": asked.limit + 1, **asked.values}
+    body: dict[str, Any] = {}
+    if asked.count != "none":
+        body["count"] = _count(_matching(visible, query, names), binds, asked.count)
+    if asked.cursor:
+        binds |= {"after_key": asked.cursor.key, "after_id": asked.cursor.id}
     statement = _select_page(
-        visible, schema, query, tuple(sorted(given)), asked["sort"], cursor is not None, back
+        visible, schema, query, names, asked.sort, asked.cursor is not None, asked.back
     )
-    binds = {"caller_id": caller.id, "rows": asked["limit"] + 1, **values}
-    if cursor:
-        binds |= {"after_key": cursor.key, "after_id": cursor.id}
     rows = list(database.read(statement, binds))
-    more = len(rows) > asked["limit"]
-    del rows[asked["limit"] :]
-    if back:
+    more = len(rows) > asked.limit
+    del rows[asked.limit :]
+    if asked.back:
         rows.reverse()
 
     def cursor_at(row: Any, *, back: bool) -> str:
-        return _Cursor(asked["sort"], given, back, row[-1], row.id).dumps()
+        return _Cursor(asked.sort, asked.filters, back, row[-1], row.id).dumps()
 
-    next_cursor = cursor_at(rows[-1], back=False) if rows and (more or back) else None
-    prev_cursor = cursor_at(rows[0], back=True) if rows and cursor and (more or not back) else None
-    links = {"first": "", "prev": prev_cursor, "next": next_cursor}
-    return Page(
-        items=[schema.dump_row(row) for row in rows],
-        next_cursor=next_cursor,
-        link=_link(links, given) if cursor or next_cursor else None,
-    )
+    has_next = bool(rows) and (more or asked.back)
+    has_prev = bool(rows) and asked.cursor is not None and (more or not asked.back)
+    next_cursor = cursor_at(rows[-1], back=False) if has_next else None
+    prev_cursor = cursor_at(rows[0], back=True) if has_prev else None
+    body = {"items": [schema.dump_row(row) for row in rows], "next_cursor": next_cursor, **body}
+    if not asked.cursor and not next_cursor:
+        return Page(body, None)
+    return Page(body, _link({"first": "", "prev": prev_cursor, "next": next_cursor}, asked.filters))
 
 
 def _check_permissions(query: PageQuery, given: Mapping[str, str]) -> None:
@@ -143,6 +186,42 @@ def _check_permissions(query: PageQuery, given: Mapping[str, str]) -> None:
         if needs and not caller.can(needs):
             place = {"detail": "The caller may not use this parameter.", "parameter": name}
             raise Problem("forbidden", errors=[place])
+
+
+@lru_cache(maxsize=1024)
+def _matching(visible: Visible, query: PageQuery, filters: tuple[str, ...]) -> Select[Any]:
+    statement = visible
+    for name in filters:
+        condition = query.fields[name].metadata["condition"]
+        statement = statement.where(condition(bindparam(f"filter_{name}")))
+    return statement
+
+
+def _count(matching: Select[Any], binds: Mapping[str, Any], how: str) -> int:
+    """How many rows match; estimated, it is what PostgreSQL's planner expects, at no cost."""
+    if how == "estimated" and db.engine.dialect.name == "postgresql":
+        plan = database.read(explain(matching), binds)[0][0]
+        return int(plan[0]["Plan"]["Plan Rows"])
+    return int(database.read(_counted(matching), binds)[0][0])
+
+
+@lru_cache(maxsize=256)
+def _counted(matching: Select[Any]) -> Select[Any]:
+    return matching.with_only_columns(func.count(), maintain_column_froms=True)
+
+
+class explain(Executable, ClauseElement):  # noqa: N801 - reads as a statement
+    """PostgreSQL's plan of a statement, as JSON."""
+
+    inherit_cache = False
+
+    def __init__(self, statement: Select[Any]) -> None:
+        self.statement = statement
+
+
+@compiles(explain)
+def _explain(element: explain, compiler: SQLCompiler, **kwargs: Any) -> str:
+    return f"EXPLAIN (FORMAT JSON) {compiler.process(element.statement, **kwargs)}"
 
 
 @lru_cache(maxsize=1024)
@@ -158,9 +237,8 @@ def _select_page(
     model = model_of(visible)
     key = query.fields["sort"].keys[sort.removeprefix("-")]  # type: ignore[attr-defined]
     descending = sort.startswith("-") != back
-    statement = visible.with_only_columns(*schema.columns(model), key.label("sort_key"))
-    for name in filters:
-        statement = statement.where(query.fields[name].metadata["condition"](bindparam(name)))
+    columns = [*schema.columns(model), key.label("sort_key")]
+    statement: Select[Any] = _matching(visible, query, filters).with_only_columns(*columns)
     if after:
         here = tuple_(key, model.id)
         there = tuple_(bindparam("after_key", type_=key.type), bindparam("after_id", type_=Uuid()))
@@ -170,7 +248,7 @@ def _select_page(
 
 
 def _link(cursors: Mapping[str, str | None], given: Mapping[str, str]) -> str:
-    kept = {k: v for k, v in request.args.items() if k in ("limit", "sort")} | dict(given)
+    kept = {k: v for k, v in request.args.items() if k in ("limit", "count", "sort")} | dict(given)
 
     def url(cursor: str) -> str:
         parameters = kept | ({"cursor": cursor} if cursor else {})

@@ -118,6 +118,17 @@ def test_a_cursor_of_another_sort_or_list_is_400(filled: World, operation: Opera
 
 
 @every_list
+def test_a_count_is_given_where_it_is_asked_for(filled: World, operation: Operation) -> None:
+    by = filled.writer(operation)
+    exact = filled.api.get(f"{operation.rule}?limit=2&count=exact", by=by, status=200).json
+    everything = filled.api.get(f"{operation.rule}?limit=100", by=by, status=200).json
+    assert exact["count"] == len(everything["items"])
+    assert "count" not in everything
+    estimated = filled.api.get(f"{operation.rule}?limit=2&count=estimated", by=by, status=200)
+    assert estimated.json["count"] >= 0
+
+
+@every_list
 def test_a_page_the_caller_has_already_is_304(filled: World, operation: Operation) -> None:
     by = filled.writer(operation)
     first = filled.api.get(operation.rule, by=by, status=200)

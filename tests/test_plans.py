@@ -1,0 +1,102 @@
+"""PostgreSQL's plans: a page costs the same at any depth, by every sort, in both directions."""
+
+import random
+from typing import Any
+
+import psycopg
+import pytest
+from flask import Flask
+from sqlalchemy import event, insert
+
+from app.cli import _product
+from app.extensions import db
+from app.products.models import Product
+from app.products.schemas import ProductQuery
+from app.tasks.models import PRIORITIES, Task
+from app.tasks.schemas import TaskQuery
+from tests.api import Api, Caller
+from tests.conftest import on_postgresql
+
+ROWS = 20_000
+DEPTH = 2_000
+LISTS = {"products": ProductQuery, "tasks": TaskQuery}
+EVERY_SORT = [
+    (path, sort)
+    for path, query in LISTS.items()
+    for sort in query().fields["sort"].validators[1].choices
+]
+
+
+@pytest.fixture
+def filled(app: Flask, api: Api, user: Caller) -> Caller:
+    """Many products, and as many tasks of one user; the planner knows about them."""
+    dice = random.Random(1)
+    with app.app_context():
+        tasks = [
+            {
+                "owner_id": user.id,
+                "title": f"task {dice.random()}",
+                "priority": dice.choice(PRIORITIES),
+            }
+            for _ in range(ROWS)
+        ]
+        db.session.execute(insert(Product), [_product(number) for number in range(ROWS)])
+        db.session.execute(insert(Task), tasks)
+        db.session.commit()
+        with db.engine.connect().execution_options(isolation_level="AUTOCOMMIT") as connection:
+            connection.exec_driver_sql("ANALYZE")
+    return user
+
+
+def plan_of(app: Flask, call: Any) -> dict[str, Any]:
+    """The plan of the one statement that a call sends, as PostgreSQL carries it out."""
+    plans = []
+
+    def explain(_c: Any, cursor: Any, statement: str, values: Any, context: Any, _m: Any) -> None:
+        other = psycopg.connect(
+            cursor.connection.info.dsn, password=cursor.connection.info.password
+        )
+        with other:
+            sql = f"EXPLAIN (ANALYZE, FORMAT JSON, BUFFERS) {statement}"
+            plans.append(other.execute(sql, values).fetchone()[0][0]["Plan"])
+
+    with app.app_context():
+        engine = db.engine
+    event.listen(engine, "before_cursor_execute", explain)
+    try:
+        call()
+    finally:
+        event.remove(engine, "before_cursor_execute", explain)
+    (plan,) = plans
+    return plan
+
+
+def deep_in(api: Api, path: str, sort: str, by: Caller) -> str:
+    """A cursor far behind the first page."""
+    cursor = ""
+    for _ in range(DEPTH // 100):
+        rest = f"&cursor={cursor}" if cursor else ""
+        page = api.get(f"{path}?sort={sort}&limit=100{rest}", by=by, status=200)
+        cursor = page.json["next_cursor"]
+    return cursor
+
+
+@on_postgresql
+def test_a_page_reads_one_index_and_sorts_nothing_at_any_depth(
+    app: Flask, api: Api, filled: Caller
+) -> None:
+    for path, sort in EVERY_SORT:
+        url = f"{path}?sort={sort}&limit=20"
+        first = plan_of(app, lambda url=url: api.get(url, by=filled, status=200))
+        url += f"&cursor={deep_in(api, path, sort, filled)}"
+        deep = plan_of(app, lambda url=url: api.get(url, by=filled, status=200))
+        for plan in (first, deep):
+            assert plan["Node Type"] == "Limit", (path, sort, plan)
+            (scan,) = plan["Plans"]
+            assert scan["Node Type"] in ("Index Scan", "Index Only Scan"), (path, sort, scan)
+        assert pages_read(deep) <= 2 * pages_read(first), (path, sort)
+
+
+def pages_read(plan: dict[str, Any]) -> int:
+    """How many pages of the table and its index a plan touched, with room for the index's depth."""
+    return plan["Shared Hit Blocks"] + plan["Shared Read Blocks"] + 10
