@@ -1,15 +1,18 @@
-"""The walk-through of the README, run against a live gunicorn."""
+"""The commands in the documents, run against a live gunicorn."""
 
 from pathlib import Path
+
+import pytest
 
 from tests.live import serve
 from tests.transcript import agrees, read_steps, run_steps
 
-README = Path(__file__).parent.parent / "README.md"
+ROOT = Path(__file__).parent.parent
 
 
-def test_the_readme_shows_what_happens(tmp_path: Path) -> None:
-    steps = read_steps(README)
+@pytest.mark.parametrize("document", ["README.md", "docs/http.md"])
+def test_the_document_shows_what_happens(document: str, tmp_path: Path) -> None:
+    steps = read_steps(ROOT / document)
     with serve(f"sqlite:///{tmp_path}/live.db", CACHE_DIR=str(tmp_path)) as live:
         done = run_steps(steps, {"http://127.0.0.1:8000": live.url})
     wrong = [(step, printed) for step, printed in done if not agrees(step.expected, printed)]
