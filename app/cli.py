@@ -7,7 +7,8 @@ from typing import Any
 
 import click
 from flask import Flask, current_app
-from flask.cli import AppGroup
+from flask.cli import AppGroup, with_appcontext
+from marshmallow import ValidationError
 from sqlalchemy import func, insert, select
 
 from app.auth.passwords import hash_password
@@ -16,6 +17,7 @@ from app.extensions import db
 from app.kit.fields import Email
 from app.kit.model import now
 from app.products.models import Product
+from app.products.service import forget_summary
 from app.tasks.models import PRIORITIES, Task
 from app.users.models import User
 
@@ -33,23 +35,28 @@ def init_app(app: Flask) -> None:
 
 
 @click.command("seed")
-@click.option("--products", default=0, metavar="N", help="Have at least N products.")
+@click.option("--products", default=0, metavar="N", help="Have the first N products.")
 @click.option("--demo", is_flag=True, help="Have a demo login with a few tasks and products.")
+@with_appcontext
 def seed(products: int, demo: bool) -> None:
     """Fill the database; the same rows every time, those that exist are left alone."""
     if demo:
         _seed_demo()
         products = max(products, 50)
-    existing = db.session.scalar(
-        select(func.count()).select_from(Product).where(Product.sku.like("SEED-%"))
-    )
-    numbers = range(existing or 0, products)
-    with click.progressbar(length=len(numbers), label="Products") as bar:
-        for start in range(numbers.start, numbers.stop, BATCH):
-            batch = range(start, min(start + BATCH, numbers.stop))
+    sku = func.upper(Product.sku)
+    existing = set(db.session.scalars(select(sku).where(sku.like("SEED-%"))))
+    missing = [n for n in range(products) if _sku(n) not in existing]
+    with click.progressbar(length=len(missing), label="Products") as bar:
+        for start in range(0, len(missing), BATCH):
+            batch = missing[start : start + BATCH]
             db.session.connection().execute(insert(Product), [_product(n) for n in batch])
             db.session.commit()
             bar.update(len(batch))
+    forget_summary()
+
+
+def _sku(number: int) -> str:
+    return f"SEED-{number:07d}"
 
 
 def _product(number: int) -> dict[str, Any]:
@@ -59,7 +66,7 @@ def _product(number: int) -> dict[str, Any]:
     )
     colour = dice.choice(["blue", "green", "red", "white", "yellow"])
     return {
-        "sku": f"SEED-{number:07d}",
+        "sku": _sku(number),
         "name": f"{colour.capitalize()} {thing} {number}",
         "description": f"A {colour} {thing} for the {category}.",
         "category": category,
@@ -122,5 +129,5 @@ def _find(email: str) -> User | None:
 def _normalised(email: str) -> str:
     try:
         return Email().deserialize(email)
-    except ValueError as error:
+    except ValidationError as error:
         raise click.ClickException("Not an e-mail address.") from error

@@ -1,12 +1,15 @@
 """Typed settings, read from the environment once and checked before the service starts."""
 
 import contextlib
+import logging
 import os
 import secrets
 from collections.abc import Mapping
 from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any, Literal, Self, get_args
+
+from limits import parse_many
 
 ROOT = Path(__file__).resolve().parent.parent
 INSTANCE = ROOT / "instance"
@@ -96,10 +99,17 @@ class Settings:
             reasons.append("SECRET_KEY is an example value; make one: openssl rand -base64 48")
         if production and "*" in self.cors_origins:
             reasons.append("CORS_ORIGINS must name its origins in production, not *")
-        for name in ("access_token_minutes", "refresh_token_days", "password_min_length",
-                     "max_content_length", "pool_size", "statement_timeout_ms"):  # fmt: skip
-            if getattr(self, name) < 1:
-                reasons.append(f"{name.upper()} must be at least 1")
+        for field in fields(self):
+            least = 0 if field.name in ("public_max_age", "trusted_proxies") else 1
+            if type(field.default) is int and getattr(self, field.name) < least:
+                reasons.append(f"{field.name.upper()} must be at least {least}")
+        for name in ("rate_limit", "login_rate_limit", "register_rate_limit"):
+            try:  # flask-limiter would only log that it cannot read it, and limit nothing
+                parse_many(getattr(self, name))
+            except ValueError:
+                reasons.append(f'{name.upper()} is not a limit such as "10 per minute"')
+        if self.log_level not in logging.getLevelNamesMapping():
+            reasons.append("LOG_LEVEL is one of DEBUG, INFO, WARNING, ERROR, CRITICAL")
         return reasons
 
 

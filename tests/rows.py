@@ -7,7 +7,7 @@ from typing import Any
 from uuid import UUID
 
 from flask import Flask
-from sqlalchemy import Select, func, insert, select, text, update
+from sqlalchemy import Select, delete, func, insert, select, text, update
 from werkzeug.test import TestResponse
 
 from app.extensions import Base, db
@@ -35,6 +35,13 @@ def change(app: Flask, model: type[Base], row_id: Any, **values: Any) -> None:
         db.session.commit()
 
 
+def remove(app: Flask, model: type[Base], **equal: Any) -> None:
+    """Delete the rows with these values."""
+    with app.app_context():
+        db.session.execute(delete(model).filter_by(**equal))
+        db.session.commit()
+
+
 def read(app: Flask, column: Any, **equal: Any) -> list[Any]:
     """The values of one column, of the rows in which other columns have these values."""
     with app.app_context():
@@ -45,11 +52,6 @@ def count(app: Flask, model: type[Base], **equal: Any) -> int:
     """How many rows there are with these values."""
     with app.app_context():
         return db.session.scalar(select(func.count()).select_from(model).filter_by(**equal)) or 0
-
-
-def is_sqlite(app: Flask) -> bool:
-    with app.app_context():
-        return db.engine.dialect.name == "sqlite"
 
 
 def at_once(*calls: Call) -> list[TestResponse]:

@@ -1,0 +1,223 @@
+"""Settings: read from the environment, and refused where they would make the service unsafe."""
+
+import os
+import stat
+from dataclasses import fields
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from app import config, create_app
+from app.config import ConfigError, Settings
+
+SECRET = "7Vq9nB2xLr5tYw8eKd3mZp6sGf1hJc4aQu0i"
+PRODUCTION = {"APP_ENV": "production", "SECRET_KEY": SECRET}
+
+
+def refusal(environ: dict[str, str]) -> list[str]:
+    """The reasons, a line each, for which an environment is refused."""
+    with pytest.raises(ConfigError) as refused:
+        Settings.from_env(environ)
+    first, *reasons = str(refused.value).splitlines()
+    assert first == "The configuration is refused:"
+    assert all(reason.startswith("  - ") for reason in reasons)
+    return [reason.removeprefix("  - ") for reason in reasons]
+
+
+@pytest.fixture(autouse=True)
+def instance(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Where a development machine keeps its secret: not the developer's own."""
+    monkeypatch.setattr(config, "INSTANCE", tmp_path / "instance")
+    return tmp_path / "instance"
+
+
+class TestAnEnvironment:
+    def test_may_say_nothing(self) -> None:
+        settings = Settings.from_env({})
+
+        assert settings.app_env == "development"
+        assert settings.database_url.startswith("sqlite:///")
+        assert settings.redis_url == ""
+        assert len(settings.secret_key) >= 32
+
+    @pytest.mark.parametrize(
+        ("name", "text", "value"),
+        [
+            ("DATABASE_URL", "postgresql+psycopg://db/app", "postgresql+psycopg://db/app"),
+            ("ACCESS_TOKEN_MINUTES", "5", 5),
+            ("TRUSTED_PROXIES", "0", 0),
+            ("RATE_LIMIT", "10 per second; 100 per minute", "10 per second; 100 per minute"),
+            ("CORS_ORIGINS", "https://a.example", ("https://a.example",)),
+            ("TRUSTED_HOSTS", " a.example , b.example,, ", ("a.example", "b.example")),
+            ("TRUSTED_HOSTS", ",", ()),
+        ],
+    )
+    def test_is_read_by_the_type_of_each_setting(self, name: str, text: str, value: Any) -> None:
+        settings = Settings.from_env({name: text, "SECRET_KEY": SECRET})
+
+        assert getattr(settings, name.lower()) == value
+
+    @pytest.mark.parametrize("name", [field.name for field in fields(Settings)])
+    def test_may_leave_any_setting_empty(self, name: str) -> None:
+        settings = Settings.from_env({"SECRET_KEY": SECRET, name.upper(): ""})
+
+        if name != "secret_key":
+            assert getattr(settings, name) == getattr(Settings(), name)
+
+    def test_is_that_of_the_process_by_default(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setenv("SECRET_KEY", SECRET)
+        monkeypatch.setenv("TOKEN_ISSUER", "the test")
+
+        assert Settings.from_env().token_issuer == "the test"
+
+    def test_may_hold_names_that_are_not_ours(self) -> None:
+        Settings.from_env({"SECRET_KEY": SECRET, "PATH": "/bin", "secret_key": "x"})
+
+    @pytest.mark.parametrize("name", ["ACCESS_TOKEN_MINUTES", "POOL_SIZE", "MAX_CONTENT_LENGTH"])
+    @pytest.mark.parametrize("text", ["ten", "1.5", "1e3", "10 minutes"])
+    def test_is_refused_when_a_number_is_none(self, name: str, text: str) -> None:
+        assert refusal({name: text}) == [f"{name} is not of type int: {text!r}"]
+
+    @pytest.mark.parametrize(
+        ("environ", "reason"),
+        [
+            ({"APP_ENV": "prod", "SECRET_KEY": SECRET}, "APP_ENV is one of development"),
+            ({"SECRET_KEY": "x" * 31}, "SECRET_KEY has fewer than 32 characters"),
+            ({"ACCESS_TOKEN_MINUTES": "0"}, "ACCESS_TOKEN_MINUTES must be at least 1"),
+            ({"REFRESH_TOKEN_DAYS": "-1"}, "REFRESH_TOKEN_DAYS must be at least 1"),
+            ({"STATEMENT_TIMEOUT_MS": "0"}, "STATEMENT_TIMEOUT_MS must be at least 1"),
+            ({"LOCK_TIMEOUT_MS": "0"}, "LOCK_TIMEOUT_MS must be at least 1"),
+            ({"REDIS_TIMEOUT_MS": "0"}, "REDIS_TIMEOUT_MS must be at least 1"),
+            ({"TRUSTED_PROXIES": "-1"}, "TRUSTED_PROXIES must be at least 0"),
+            ({"RATE_LIMIT": "lots"}, "RATE_LIMIT is not a limit"),
+            ({"LOGIN_RATE_LIMIT": "10"}, "LOGIN_RATE_LIMIT is not a limit"),
+            ({"REGISTER_RATE_LIMIT": "10 per fortnight"}, "REGISTER_RATE_LIMIT is not a limit"),
+            ({"LOG_LEVEL": "LOUD"}, "LOG_LEVEL is one of DEBUG, INFO"),
+        ],
+        ids=str,
+    )
+    def test_is_refused_anywhere_for_a_setting_that_makes_no_sense(
+        self, environ: dict[str, str], reason: str
+    ) -> None:
+        [found] = refusal(environ)
+        assert found.startswith(reason)
+
+    def test_is_refused_with_every_reason_at_once(self) -> None:
+        reasons = refusal(
+            {
+                "APP_ENV": "production",
+                "SECRET_KEY": "short",
+                "POOL_SIZE": "many",
+                "ACCESS_TOKEN_MINUTES": "0",
+                "CORS_ORIGINS": "*",
+            }
+        )
+
+        assert [reason.split()[0] for reason in reasons] == [
+            "POOL_SIZE", "SECRET_KEY", "CORS_ORIGINS", "ACCESS_TOKEN_MINUTES",
+        ]  # fmt: skip
+
+    def test_that_is_refused_stops_the_start(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setenv("APP_ENV", "production")
+        monkeypatch.delenv("SECRET_KEY", raising=False)
+
+        with pytest.raises(ConfigError, match="SECRET_KEY is required"):
+            create_app()
+
+
+class TestProduction:
+    def test_starts_with_a_secret_of_its_own(self) -> None:
+        assert Settings.from_env(PRODUCTION).secret_key == SECRET
+
+    @pytest.mark.parametrize("environ", [{}, {"SECRET_KEY": ""}], ids=["missing", "empty"])
+    def test_needs_a_secret(self, instance: Path, environ: dict[str, str]) -> None:
+        [reason] = refusal({"APP_ENV": "production", **environ})
+
+        assert reason.startswith("SECRET_KEY is required in production")
+        assert not instance.exists()
+
+    @pytest.mark.parametrize(
+        "secret",
+        [
+            "x" * 64,
+            "abcabcabc" * 8,
+            " " * 40,
+            "change-me-" + SECRET,
+            "CHANGEME" + SECRET,
+            "your-secret-key-goes-here-0123456789",
+            "example-" + SECRET,
+            "correct-Password-" + SECRET,
+        ],
+    )
+    def test_refuses_a_secret_that_anyone_may_know(self, secret: str) -> None:
+        [reason] = refusal(PRODUCTION | {"SECRET_KEY": secret})
+
+        assert reason.startswith("SECRET_KEY is an example value")
+        assert secret not in reason
+
+    def test_names_its_cors_origins(self) -> None:
+        [reason] = refusal(PRODUCTION | {"CORS_ORIGINS": "https://a.example, *"})
+
+        assert reason.startswith("CORS_ORIGINS must name its origins")
+
+    def test_is_what_an_unknown_environment_is_taken_for(self) -> None:
+        reasons = refusal({"APP_ENV": "live"})
+
+        assert [reason.split()[0] for reason in reasons] == ["APP_ENV", "SECRET_KEY"]
+
+    @pytest.mark.parametrize("environment", ["development", "testing"])
+    def test_is_stricter_than_the_others(self, environment: str) -> None:
+        lax = {"APP_ENV": environment, "SECRET_KEY": "x" * 32, "CORS_ORIGINS": "*"}
+
+        assert Settings.from_env(lax).cors_origins == ("*",)
+
+
+class TestTheLocalSecret:
+    def test_is_made_once_and_kept(self, instance: Path) -> None:
+        first, second = Settings.from_env({}), Settings.from_env({})
+
+        assert first.secret_key == second.secret_key
+        assert [path.name for path in instance.iterdir()] == ["secret_key"]
+        assert (instance / "secret_key").read_text() == first.secret_key
+
+    def test_is_for_its_owners_eyes_only(self, instance: Path) -> None:
+        umask = os.umask(0)
+        try:
+            Settings.from_env({})
+        finally:
+            os.umask(umask)
+
+        assert stat.S_IMODE((instance / "secret_key").stat().st_mode) == 0o600
+
+    def test_is_as_good_as_one_for_production(self) -> None:
+        secret = Settings.from_env({}).secret_key
+
+        assert Settings.from_env(PRODUCTION | {"SECRET_KEY": secret}).secret_key == secret
+
+    def test_is_another_one_on_another_machine(
+        self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        here = Settings.from_env({}).secret_key
+        monkeypatch.setattr(config, "INSTANCE", tmp_path / "elsewhere")
+
+        assert Settings.from_env({}).secret_key != here
+
+    def test_is_not_made_where_one_is_given(self, instance: Path) -> None:
+        Settings.from_env({"SECRET_KEY": SECRET})
+
+        assert not instance.exists()
+
+    def test_of_the_process_that_was_first_stands(
+        self, instance: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        link = os.link
+
+        def another_is_first(draft: Path, path: Path) -> None:
+            path.write_text("the first one's secret")
+            link(draft, path)
+
+        monkeypatch.setattr(os, "link", another_is_first)
+
+        assert Settings.from_env({}).secret_key == "the first one's secret"
+        assert [path.name for path in instance.iterdir()] == ["secret_key"]

@@ -1,0 +1,250 @@
+"""Fields and schemas: what is let in, and that the fast way out says what the slow one says."""
+
+from datetime import UTC, datetime, timedelta, timezone
+from decimal import Decimal
+from typing import Any
+
+import marshmallow as ma
+import pytest
+from flask import Flask
+from sqlalchemy import select
+
+from app.extensions import db
+from app.kit import json
+from app.kit.fields import (
+    CURRENCY_DECIMALS,
+    Amount,
+    Boolean,
+    Choice,
+    Currency,
+    Email,
+    Integer,
+    Text,
+    Timestamp,
+)
+from app.kit.schema import ResourceSchema, Schema
+from app.products.models import Product
+from app.products.schemas import CategorySchema, ProductSchema
+from app.tasks.models import Task
+from app.tasks.schemas import TaskSchema
+from app.users.models import User
+from app.users.schemas import UserSchema
+from examples.notes.models import Note
+from examples.notes.schemas import NoteSchema
+from tests import rows
+from tests.api import Caller
+
+NAN, INFINITY = float("nan"), float("inf")
+
+
+class TestText:
+    @pytest.mark.parametrize("value", ["", "x", "ab\tc\n", "🔑" * 5, "\u202e", "x" * 5])
+    def test_takes_any_characters_up_to_its_length(self, value: str) -> None:
+        assert Text(most=5).deserialize(value) == value
+
+    @pytest.mark.parametrize("value", ["x" * 6, "🔑" * 6, "a\0b", "\0", 7, True, b"x", ["x"], None])
+    def test_refuses_more_nul_and_other_types(self, value: Any) -> None:
+        with pytest.raises(ma.ValidationError):
+            Text(most=5).deserialize(value)
+
+    def test_may_ask_for_a_least_length(self) -> None:
+        with pytest.raises(ma.ValidationError, match="between 1 and 5"):
+            Text(least=1, most=5).deserialize("")
+
+
+class TestChoice:
+    def test_takes_its_own_words_only(self) -> None:
+        colour = Choice(["red", "green"])
+
+        assert colour.deserialize("red") == "red"
+        for other in ("RED", "blue", "", "red ", 0, None, ["red"]):
+            with pytest.raises(ma.ValidationError):
+                colour.deserialize(other)
+
+
+class TestInteger:
+    field = Integer(least=-5, most=5)
+
+    @pytest.mark.parametrize(("value", "taken"), [(0, 0), (5, 5), (-5, -5), (3.0, 3), (-0.0, 0)])
+    def test_takes_numbers_without_fraction(self, value: float, taken: int) -> None:
+        loaded = self.field.deserialize(value)
+
+        assert (loaded, type(loaded)) == (taken, int)
+
+    @pytest.mark.parametrize(
+        "value", [6, -6, 1.5, 10**40, 1e300, True, False, "1", "", None, [1], NAN, INFINITY]
+    )
+    def test_refuses_everything_else(self, value: Any) -> None:
+        with pytest.raises(ma.ValidationError):
+            self.field.deserialize(value)
+
+    @pytest.mark.parametrize(("text", "value"), [("1", 1), ("-1", -1), ("007", 7), ("0", 0)])
+    def test_reads_plain_digits_from_a_query(self, text: str, value: int) -> None:
+        assert self.field.from_text(text) == value
+
+    @pytest.mark.parametrize(
+        "text", ["1_0", " 1", "1 ", "1\n", "+1", "--1", "1.0", "1e3", "0x1", "\u0661", "", "9" * 19]
+    )
+    def test_leaves_anything_else_in_a_query_to_be_refused(self, text: str) -> None:
+        assert self.field.from_text(text) == text
+
+
+class TestBoolean:
+    field = Boolean()
+
+    @pytest.mark.parametrize("value", [True, False])
+    def test_takes_true_and_false(self, value: bool) -> None:
+        assert self.field.deserialize(value) is value
+
+    @pytest.mark.parametrize("value", [0, 1, "true", "false", "yes", "", None, [], 1.0])
+    def test_refuses_what_only_looks_like_them(self, value: Any) -> None:
+        with pytest.raises(ma.ValidationError):
+            self.field.deserialize(value)
+
+    @pytest.mark.parametrize("text", ["1", "0", "True", "FALSE", "yes", "on", ""])
+    def test_reads_only_the_two_words_from_a_query(self, text: str) -> None:
+        assert (self.field.from_text("true"), self.field.from_text("false")) == (True, False)
+        assert self.field.from_text(text) == text
+
+
+class TestTimestamp:
+    """What comes in is tabled in `test_tasks.TestDueAt`."""
+
+    @pytest.mark.parametrize(
+        ("instant", "text"),
+        [
+            (datetime(2030, 1, 2, 3, 4, 5, tzinfo=UTC), "2030-01-02T03:04:05Z"),
+            (datetime(2030, 1, 2, 3, 4, 5, 6, tzinfo=UTC), "2030-01-02T03:04:05.000006Z"),
+            (
+                datetime(2030, 1, 2, 3, 4, 5, tzinfo=timezone(timedelta(hours=2))),
+                "2030-01-02T01:04:05Z",
+            ),
+            (None, None),
+        ],
+    )
+    def test_is_given_out_in_utc_with_z(self, instant: datetime | None, text: str | None) -> None:
+        assert Timestamp().serialize("at", {"at": instant}) == text
+
+    def test_is_taken_in_as_utc(self) -> None:
+        taken = Timestamp().deserialize("2030-01-02T03:04:05+02:00")
+
+        assert taken.isoformat() == "2030-01-02T01:04:05+00:00"
+
+
+class TestEmail:
+    """What is refused is tabled in `test_users.TestTheEmailAddress`."""
+
+    @pytest.mark.parametrize(
+        ("given", "kept"),
+        [
+            ("Ada@Example.COM", "ada@example.com"),
+            ("ada+tag.x_y@mail.example.co.uk", "ada+tag.x_y@mail.example.co.uk"),
+            ("o'hara@example.com", "o'hara@example.com"),
+            ("ÄDA@example.com", "äda@example.com"),
+            ("a" * 64 + "@example.com", "a" * 64 + "@example.com"),
+        ],
+    )
+    def test_is_kept_in_lower_case(self, given: str, kept: str) -> None:
+        assert Email().deserialize(given) == kept
+
+
+class TestAmount:
+    """What comes in is tabled in `test_products.TestMoney`."""
+
+    def test_loads_to_an_exact_decimal(self) -> None:
+        ten, twenty = (Amount().deserialize(text) for text in ("0.10", "0.20"))
+
+        assert ten + twenty == Decimal("0.30")
+
+    def test_without_a_currency_has_up_to_four_decimals(self) -> None:
+        assert Amount().deserialize("1.2345") == Decimal("1.2345")
+        assert Amount().serialize("price", {"price": Decimal(1)}) == "1.0000"
+
+    @pytest.mark.parametrize("code", sorted(CURRENCY_DECIMALS))
+    def test_is_given_out_with_the_decimals_of_its_currency(self, code: str) -> None:
+        row = {"price": Decimal(7), "currency": code}
+        text = Amount(currency="currency").serialize("price", row)
+
+        assert len(text.partition(".")[2]) == CURRENCY_DECIMALS[code]
+        assert Amount(currency="currency").deserialize(text, "price", row) == 7
+
+    @pytest.mark.parametrize("code", ["JPY", "EUR", "KWD"])
+    def test_of_one_decimal_more_is_refused(self, code: str) -> None:
+        text = "7." + "1" * (CURRENCY_DECIMALS[code] + 1)
+        with pytest.raises(ma.ValidationError, match=code):
+            Amount(currency="currency").deserialize(text, "price", {"currency": code})
+
+    @pytest.mark.parametrize("siblings", [None, {}, {"currency": "XXX"}, {"currency": ["EUR"]}])
+    def test_leaves_a_wrong_currency_to_the_currencys_own_field(self, siblings: Any) -> None:
+        amount = Amount(currency="currency").deserialize("1.2345", "price", siblings)
+
+        assert amount == Decimal("1.2345")
+
+
+class TestCurrency:
+    def test_is_an_iso_4217_code_in_capitals(self) -> None:
+        assert Currency().deserialize("EUR") == "EUR"
+        for wrong in ("eur", "XXX", "EU", "EURO", "", None, 978):
+            with pytest.raises(ma.ValidationError):
+                Currency().deserialize(wrong)
+
+    def test_has_every_code_once_and_in_shape(self) -> None:
+        assert all(len(code) == 3 and code.isupper() for code in CURRENCY_DECIMALS)
+        assert set(CURRENCY_DECIMALS.values()) == {0, 2, 3, 4}
+
+
+WHOLE = datetime(2030, 1, 2, 3, 4, 5, tzinfo=UTC)
+SPLIT = WHOLE.replace(microsecond=60)
+ADA = {"email": "ada@example.com", "name": "Ada", "password_hash": "x"}
+MUG = {"sku": "S", "name": "Ä", "category": "all", "stock": 3, "currency": "EUR"}
+SAMPLES = {
+    UserSchema: [(User, ADA | {"created_at": SPLIT})],
+    ProductSchema: [
+        (Product, MUG | {"price": Decimal("12.50"), "description": "D"}),
+        (Product, MUG | {"price": Decimal(7), "currency": "JPY", "is_active": False}),
+        (Product, MUG | {"price": Decimal("0.125"), "currency": "KWD", "updated_at": WHOLE}),
+    ],
+    TaskSchema: [
+        (Task, {"title": '"quoted"\u2028', "due_at": SPLIT, "priority": "high"}),
+        (Task, {"title": "Done", "done": True, "completed_at": WHOLE, "description": "Well."}),
+    ],
+    NoteSchema: [(Note, {"text": "Milk, bread"})],
+}
+
+
+class TestDumpingARow:
+    def test_is_tested_for_every_resource(self) -> None:
+        shapes = ResourceSchema.__subclasses__()
+
+        assert set(SAMPLES) == {s for s in shapes if not s.__module__.startswith("tests.")}
+
+    @pytest.mark.parametrize(
+        ("shape", "model", "values"),
+        [(shape, *sample) for shape, samples in SAMPLES.items() for sample in samples],
+    )
+    def test_gives_the_json_that_dumping_the_object_gives(
+        self, app: Flask, user: Caller, shape: type[Schema], model: Any, values: dict[str, Any]
+    ) -> None:
+        owner = {"owner_id": user.id} if hasattr(model, "owner_id") else {}
+        row_id = rows.add(app, model, **values, **owner)
+        schema = shape()
+
+        with app.app_context():
+            stored = db.session.get(model, row_id)
+            row = db.session.execute(select(*schema.columns(model)).filter_by(id=row_id)).one()
+
+            assert json.dumps(schema.dump_row(row)) == json.dumps(schema.dump(stored))
+
+    def test_gives_money_that_has_no_column_of_its_own_as_well(self) -> None:
+        schema = CategorySchema()
+        members = {
+            "category": "kitchen",
+            "currency": "KWD",
+            "count": 2,
+            "stock": 7,
+            "price_min": Decimal("1.5"),
+            "price_max": Decimal(20),
+        }
+
+        assert schema.dump(members)["price_min"] == "1.500"
+        assert schema.dump(members)["price_max"] == "20.000"
