@@ -22,12 +22,21 @@ def init_app(app: Flask, origins: tuple[str, ...]) -> None:
     app.make_default_options_response = partial(_options, app)  # type: ignore[method-assign]
     app.after_request(_secure)
     if origins:
-        cors.init_app(app, origins=list(origins), expose_headers=EXPOSED, vary_header=True)
+        app.after_request(_vary_by_origin)
+        cors.init_app(
+            app, origins=list(origins), expose_headers=EXPOSED, always_send=False, vary_header=False
+        )
 
 
 def _secure(response: Response) -> Response:
     for name, value in SECURITY.items():
         response.headers.setdefault(name, value)
+    return response
+
+
+def _vary_by_origin(response: Response) -> Response:
+    """Also where no origin was named: a cache must not give that answer to a page of one."""
+    response.vary.add("Origin")
     return response
 
 

@@ -1,0 +1,57 @@
+"""Health: one probe says that the process lives, the other that it can do its work."""
+
+import pytest
+from flask import Flask
+
+from tests.api import Api
+from tests.conftest import Counter, MakeApp, on_postgresql
+from tests.services import free_port
+
+
+@pytest.fixture
+def cut_off(make_app: MakeApp, database_url: str) -> Api:
+    """An application that cannot reach its database."""
+    away = "sqlite:////nonexistent/folder/test.db"
+    if database_url.startswith("postgresql"):
+        away = f"postgresql://nobody@127.0.0.1:{free_port()}/nowhere"
+    return Api(make_app(database_url=away, connect_timeout=1))
+
+
+def test_liveness_touches_nothing(api: Api, queries: Counter) -> None:
+    with queries() as sent:
+        response = api.get("/health/live", status=200)
+    assert sent == []
+    assert response.json == {"status": "ok"}
+
+
+def test_readiness_asks_the_database_once(api: Api, queries: Counter) -> None:
+    with queries() as sent:
+        response = api.get("/health/ready", status=200)
+    assert len(sent) == 1
+    assert response.json == {"status": "ok"}
+
+
+def test_a_process_without_its_database_lives_and_is_not_ready(cut_off: Api) -> None:
+    cut_off.get("/health/live", status=200)
+    response = cut_off.get("/health/ready", status=503)
+    assert response.json["type"] == "/problems/service-unavailable"
+    assert int(response.headers["Retry-After"]) > 0
+
+
+@on_postgresql
+def test_a_database_that_was_never_migrated_is_not_ready(
+    make_app: MakeApp, another_database_url: str
+) -> None:
+    Api(make_app(database_url=another_database_url)).get("/health/ready", status=503)
+
+
+@pytest.mark.parametrize("path", ["/health/live", "/health/ready"])
+def test_nobody_keeps_what_a_probe_answers(api: Api, path: str) -> None:
+    assert api.get(path, status=200).headers["Cache-Control"] == "no-store"
+    api.call("HEAD", path, status=200)
+
+
+@pytest.mark.parametrize("path", ["/health/live", "/health/ready"])
+def test_a_probe_needs_no_credentials_and_is_there_once(app: Flask, api: Api, path: str) -> None:
+    assert app.url_map.bind("").match(path)
+    api.get(f"/api/v1{path}", status=404)
