@@ -13,10 +13,11 @@ auth = Blueprint("auth", __name__, url_prefix="/auth", description="Log in and o
 @auth.post("/login", access=anyone, limit="LOGIN_RATE_LIMIT")
 @auth.body(LoginSchema)
 @auth.answers(200, TokensSchema)
+@auth.refuses(401, "The address or the password is wrong, or the account is disabled.")
 def log_in(data: dict[str, Any]) -> dict[str, Any]:
     """Log in with e-mail and password.
 
-    Gives an access token for ten minutes and a refresh token to exchange for the next.
+    Gives a short-lived access token, and a refresh token to exchange for the next.
     """
     return service.log_in(**data)
 
@@ -24,6 +25,7 @@ def log_in(data: dict[str, Any]) -> dict[str, Any]:
 @auth.post("/refresh", access=anyone, limit="LOGIN_RATE_LIMIT")
 @auth.body(RefreshSchema)
 @auth.answers(200, TokensSchema)
+@auth.refuses(401, "The refresh token is not, or no longer, valid.")
 def refresh(data: dict[str, Any]) -> dict[str, Any]:
     """Exchange a refresh token for new tokens.
 

@@ -3,6 +3,8 @@
 from app.kit.fields import Choice, Email, Integer, Text
 from app.kit.schema import Schema
 
+_REFRESH_TOKEN = "AZqfPHsefFiKUj8rbRyeB" + "0" * 43
+
 
 class LoginSchema(Schema):
     """Credentials."""
@@ -19,18 +21,20 @@ class LoginSchema(Schema):
 class RefreshSchema(Schema):
     """A refresh token, as the last answer gave it."""
 
-    refresh_token = Text(least=1, most=200, required=True)
+    refresh_token = Text(least=1, most=200, required=True, metadata={"example": _REFRESH_TOKEN})
 
 
 class TokensSchema(Schema):
     """A pair of tokens (RFC 6749 section 5.1)."""
 
-    access_token = Text(most=2048, required=True)
+    access_token = Text(
+        most=2048, required=True, metadata={"example": "eyJhbGciOi.eyJpc3MiOi.c2ln"}
+    )
     token_type = Choice(["Bearer"], required=True)
     expires_in = Integer(
         least=1,
         most=86400,
         required=True,
-        metadata={"description": "Seconds until the access token expires."},
+        metadata={"description": "Seconds until the access token expires.", "example": 600},
     )
-    refresh_token = Text(most=200, required=True)
+    refresh_token = Text(most=200, required=True, metadata={"example": _REFRESH_TOKEN})

@@ -7,6 +7,7 @@ from flask import Blueprint, Response, current_app, render_template, request, se
 
 from app.kit import json
 from app.kit.access import anyone, declare
+from app.kit.conditional import etag_of_body, make_conditional
 from app.kit.problems import TYPES, Problem, ProblemType
 
 SWAGGER_UI = Path(flask_swagger_ui.__file__).parent / "dist"
@@ -22,7 +23,8 @@ docs = Blueprint("docs", __name__, template_folder="assets")
 @declare(anyone)
 def send_openapi() -> Response:
     """The OpenAPI document."""
-    return _json(current_app.extensions["flask-smorest"]["apis"][""]["ext_obj"].spec.to_dict())
+    document = current_app.extensions["flask-smorest"]["apis"][""]["ext_obj"].spec.to_dict()
+    return _kept(_json(document))
 
 
 @docs.get("/docs")
@@ -72,6 +74,12 @@ def _described(kind: ProblemType) -> dict[str, object]:
 def _wants_json() -> bool:
     best = request.accept_mimetypes.best_match(("text/html", "application/json"), "text/html")
     return best == "application/json"
+
+
+def _kept(response: Response) -> Response:
+    """Anyone may keep it, and ask with its tag whether it still holds."""
+    response.headers["Cache-Control"] = "public, max-age=300"
+    return make_conditional(response, etag_of_body(response.get_data()))
 
 
 def _page(html: str) -> Response:

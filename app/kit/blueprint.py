@@ -32,7 +32,8 @@ from app.kit.conditional import (
     make_conditional,
     versions_to_change,
 )
-from app.kit.pages import PageQuery, read_page
+from app.kit.fields import Integer, Text
+from app.kit.pages import LARGEST_PAGE, PageQuery, read_page
 from app.kit.problems import Problem
 from app.kit.schema import Schema, load_body, load_query
 
@@ -47,7 +48,8 @@ class Operation:
     body: Schema | None = None
     query: Schema | None = None
     answer: Answer | None = None
-    creates: bool = False
+    kind: str = "answers"  # the decorator that gave the answer
+    refusals: dict[int, str] = field(default_factory=dict)
     parameters: list[Any] = field(default_factory=list)
     responses: dict[int, Any] = field(default_factory=dict)
 
@@ -107,7 +109,7 @@ class Blueprint(flask_smorest.Blueprint):
             _say_cacheable(response)
             return make_conditional(response, etag_of_version(row.version))
 
-        return _answers(200, answer, shape)
+        return _answers("item", 200, answer, shape)
 
     @staticmethod
     def page(schema: type[Schema], query: type[PageQuery]) -> Callable[[View], View]:
@@ -125,7 +127,7 @@ class Blueprint(flask_smorest.Blueprint):
         def decorate(view: View) -> View:
             operation_of(view).query = parameters
             operation_of(view).parameters.append({"in": "query", "schema": parameters})
-            return _answers(200, answer, _page_schema(schema))(view)
+            return _answers("page", 200, answer, _page_schema(schema))(view)
 
         return decorate
 
@@ -141,11 +143,7 @@ class Blueprint(flask_smorest.Blueprint):
             response.headers["ETag"] = etag_of_version(row.version)
             return response
 
-        def decorate(view: View) -> View:
-            operation_of(view).creates = True
-            return _answers(201, answer, shape)(view)
-
-        return decorate
+        return _answers("creates", 201, answer, shape)
 
     @staticmethod
     def changes(schema: type[Schema]) -> Callable[[View], View]:
@@ -159,7 +157,7 @@ class Blueprint(flask_smorest.Blueprint):
             response.headers["ETag"] = etag_of_version(row.version)
             return response
 
-        return _answers(200, answer, shape)
+        return _answers("changes", 200, answer, shape)
 
     @staticmethod
     def deletes() -> Callable[[View], View]:
@@ -169,7 +167,7 @@ class Blueprint(flask_smorest.Blueprint):
             rows.remove(visible, item_id, versions_to_change())
             return _empty()
 
-        return _answers(204, answer)
+        return _answers("deletes", 204, answer)
 
     @staticmethod
     def answers(status: int, schema: type[Schema] | None = None) -> Callable[[View], View]:
@@ -181,7 +179,17 @@ class Blueprint(flask_smorest.Blueprint):
             response.headers["Cache-Control"] = "no-store"
             return response
 
-        return _answers(status, answer, shape)
+        return _answers("answers", status, answer, shape)
+
+    @staticmethod
+    def refuses(status: int, reason: str) -> Callable[[View], View]:
+        """Document an error that the kit does not know of, and when a caller meets it."""
+
+        def decorate(view: View) -> View:
+            operation_of(view).refusals[status] = reason
+            return view
+
+        return decorate
 
     def _method(
         self, method: str, rule: str, access: Access, limit: str | None = None
@@ -213,7 +221,7 @@ def _assemble(view: View, access: Access, *, writes: bool) -> View:
             load_query(_NO_PARAMETERS)
         arguments = [load_body(operation.body)] if operation.body else []
         item_id = next(reversed(path.values()), None)
-        attempt = idempotency.begin(*arguments) if operation.creates else None
+        attempt = idempotency.begin(*arguments) if operation.kind == "creates" else None
         if attempt and attempt.replay:
             return attempt.replay
         response = answer(view(*arguments, **path), item_id)
@@ -227,7 +235,6 @@ def _assemble(view: View, access: Access, *, writes: bool) -> View:
     endpoint._apidoc = {  # type: ignore[attr-defined]
         "arguments": {"parameters": operation.parameters},
         "response": {"responses": operation.responses},
-        "manual_doc": {} if access.anonymous else {"security": [{"bearer": []}]},
     }
     return endpoint
 
@@ -235,10 +242,12 @@ def _assemble(view: View, access: Access, *, writes: bool) -> View:
 _NO_PARAMETERS = Schema()
 
 
-def _answers(status: int, answer: Answer, shape: Schema | None = None) -> Callable[[View], View]:
+def _answers(
+    kind: str, status: int, answer: Answer, shape: Schema | None = None
+) -> Callable[[View], View]:
     def decorate(view: View) -> View:
         operation = operation_of(view)
-        operation.answer = answer
+        operation.kind, operation.answer = kind, answer
         response = {"description": HTTPStatus(status).phrase, "content_type": None}
         operation.responses[status] = [response | ({"schema": shape} if shape else {})]
         return view
@@ -248,10 +257,12 @@ def _answers(status: int, answer: Answer, shape: Schema | None = None) -> Callab
 
 def _page_schema(schema: type[Schema]) -> Schema:
     """The envelope of a page, for the document."""
+    on_request = {"description": "Only where `count` asks for it.", "x-optional": True}
+    at_most = ma.validate.Length(max=LARGEST_PAGE)
     members: dict[str, Any] = {
-        "items": ma.fields.List(ma.fields.Nested(schema), required=True),
-        "next_cursor": ma.fields.String(required=True, allow_none=True),
-        "count": ma.fields.Integer(metadata={"description": "Only where `count` asks for it."}),
+        "items": ma.fields.List(ma.fields.Nested(schema), validate=at_most),
+        "next_cursor": Text(least=1, most=4096, allow_none=True),
+        "count": Integer(least=0, most=2**53, metadata=on_request),
     }
     return Schema.from_dict(members, name=schema.__name__.replace("Schema", "PageSchema"))()  # type: ignore[return-value]
 

@@ -1,6 +1,9 @@
-"""The OpenAPI 3.1 document, made from the routes by flask-smorest; every error is a problem."""
+"""The OpenAPI 3.1 document: what flask-smorest writes of the routes, completed by `contract`."""
 
-from http import HTTPStatus
+import re
+from collections.abc import Callable, Iterable, Iterator
+from copy import deepcopy
+from functools import cache, partial
 from typing import Any
 
 import flask_smorest
@@ -8,34 +11,35 @@ import marshmallow as ma
 from apispec.ext.marshmallow import MarshmallowPlugin
 from flask import Flask
 
-from app.kit.fields import Integer, Text
-from app.kit.schema import Schema
+from app.kit import contract
+from app.kit.access import Access, probe
+from app.kit.contract import JSON
+from app.kit.problems import BY_STATUS, TYPES
 
-CONFIG = {
-    "API_TITLE": "Flask REST reference",
-    "API_VERSION": "1.0.0",
-    "OPENAPI_VERSION": "3.1.0",
-}
+CONFIG = {"API_TITLE": "Flask REST reference", "API_VERSION": "1.0.0", "OPENAPI_VERSION": "3.1.0"}
 
 
-class PlaceSchema(Schema):
-    """One failing place of a request."""
+class Api(flask_smorest.Api):
+    """flask-smorest without its own errors, pages and conditional requests."""
 
-    detail = Text(most=500, required=True)
-    pointer = Text(most=500, metadata={"description": "JSON Pointer into the body (RFC 6901)."})
-    parameter = Text(most=100, metadata={"description": "The query parameter's name."})
+    DEFAULT_ERROR_RESPONSE_NAME = None
+
+    def _register_nothing(self) -> None:
+        """Leave it out."""
+
+    _register_error_handlers = _register_responses = _register_nothing
+    _register_pagination_header = _register_etag_headers = _register_nothing
 
 
-class ProblemSchema(Schema):
-    """Problem details (RFC 9457)."""
-
-    type = Text(most=200, required=True, metadata={"format": "uri-reference"})
-    title = Text(most=100, required=True)
-    status = Integer(least=400, most=599, required=True)
-    detail = Text(most=1000, required=True)
-    instance = Text(most=100, required=True, metadata={"format": "uri"})
-    request_id = Text(most=128, required=True, allow_none=True)
-    errors = ma.fields.List(ma.fields.Nested(PlaceSchema))
+def init_app(app: Flask) -> Api:
+    """The Api on which resources are registered; `api.spec.to_dict()` is the whole document."""
+    app.config.update(CONFIG)
+    plugin = MarshmallowPlugin(schema_name_resolver=_name)
+    api = Api(spec_kwargs={"marshmallow_plugin": plugin})
+    api.init_app(app)
+    api.ma_plugin.converter.add_attribute_function(_describe_field)
+    api.spec.to_dict = cache(partial(_write, app, api.spec.to_dict))
+    return api
 
 
 def _name(schema: Any) -> str:
@@ -47,39 +51,220 @@ def _name(schema: Any) -> str:
     return f"{name}New" if instance.exclude else name
 
 
-class Api(flask_smorest.Api):
-    """flask-smorest, with our errors in the document and our handlers at run time."""
-
-    ERROR_SCHEMA = ProblemSchema
-    DEFAULT_ERROR_RESPONSE_NAME = "DEFAULT_ERROR"
-
-    def _register_error_handlers(self) -> None:
-        """The handlers are those of `app.kit.problems`."""
-
-    def _register_responses(self) -> None:
-        problem = {"application/problem+json": {"schema": ProblemSchema}}
-        for status in HTTPStatus:
-            response: dict[str, Any] = {"description": status.phrase}
-            if status >= 400:
-                response["content"] = problem
-            self.spec.components.response(status.name, response, lazy=True)
-        default = {"description": "Any error.", "content": problem}
-        self.spec.components.response("DEFAULT_ERROR", default, lazy=True)
-
-    def _register_pagination_header(self) -> None:
-        """Pages are told by the body and by Link, not by flask-smorest's own header."""
-
-    def _register_etag_headers(self) -> None:
-        """Conditional requests are those of `app.kit.conditional`."""
+_FILTERS = {
+    "_from": "Only items whose `{}_at` is this or later.",
+    "_to": "Only items whose `{}_at` is earlier.",
+    "_min": "Only items whose `{}` is at least this.",
+    "_max": "Only items whose `{}` is at most this.",
+    "": "Only items with this `{}`.",
+}
+_UUID = {"minLength": 36, "maxLength": 36}
 
 
-def init_app(app: Flask) -> Api:
-    """The Api on which resources are registered; its document is served by `app.docs`."""
-    app.config.update(CONFIG)
-    plugin = MarshmallowPlugin(schema_name_resolver=_name)
-    api = Api(spec_kwargs={"marshmallow_plugin": plugin})
-    api.init_app(app)
-    api.spec.components.security_scheme(
-        "bearer", {"type": "http", "scheme": "bearer", "bearerFormat": "JWT (RFC8725)"}
-    )
-    return api
+def _describe_field(_: Any, field: ma.fields.Field[Any], ret: JSON, **__: Any) -> JSON:
+    """What apispec does not see of a field."""
+    facts: JSON = getattr(field, "described", dict)()
+    if isinstance(field, ma.fields.UUID):
+        facts = dict(_UUID)
+    if "condition" in field.metadata:
+        name = str(field.name)
+        suffix = next(s for s in _FILTERS if name.endswith(s))
+        told = ret.get("description") or _FILTERS[suffix].format(name.removesuffix(suffix))
+        needs = field.metadata["needs"]
+        facts["description"] = f"{told} Needs the permission `{needs}`." if needs else told
+    return facts
+
+
+def _write(app: Flask, draft: Callable[[], JSON]) -> JSON:
+    """The document, in the order in which one reads it."""
+    written = deepcopy(draft())
+    paths, schemas = written["paths"], written["components"]["schemas"]
+    for name in _used(paths, "responses", schemas) - _used(paths, "requestBody", schemas):
+        _open(schemas[name])
+    for rule in app.url_map.iter_rules():
+        path = paths.get(re.sub(r"<(?:[^:>]+:)?([^>]+)>", r"{\1}", rule.rule), {})
+        for method in path.keys() & {m.lower() for m in rule.methods or ()}:
+            view: Any = app.view_functions[rule.endpoint]
+            operation_id = rule.endpoint.rpartition(".")[2]
+            path[method] = {
+                "operationId": operation_id,
+                **_operation(path[method], view.operation, view.access, schemas),
+            }
+    for address, path in paths.items():
+        for parameter in path.get("parameters", ()):
+            parameter["description"] = "The item's `id`."
+            parameter["schema"] |= _UUID
+        if created := path.get("post", {}).get("responses", {}).get("201"):
+            created["links"] = _links(address, paths)
+    statuses = sorted({s for o in _operations(paths) for s in o["responses"] if s >= "400"})
+    return {
+        "openapi": written["openapi"],
+        "info": written["info"] | contract.INFO,
+        "servers": contract.SERVERS,
+        "tags": written["tags"],
+        "paths": paths,
+        "components": {
+            "schemas": schemas | {"Problem": contract.PROBLEM, "Place": contract.PLACE},
+            "responses": {_component(int(s)): _problem(int(s)) for s in statuses},
+            "parameters": {
+                name: {"name": name, "in": "header", **parameter}
+                for name, parameter in contract.PARAMETERS.items()
+            },
+            "headers": {
+                name: {"description": h.description, "required": h.always, "schema": h.schema}
+                for name, h in contract.HEADERS.items()
+            },
+            "securitySchemes": {"bearer": contract.BEARER},
+        },
+    }
+
+
+def _operation(written: JSON, declared: Any, access: Access, schemas: JSON) -> JSON:
+    """One operation: what its view declares, and what follows from its kind and its access."""
+    kind = contract.KINDS[declared.kind]
+    filters = declared.query.fields.values() if declared.query else ()
+    reasons = [*declared.refusals.items(), *kind.refusals]
+    errors = {400, 406, 422, 500, *kind.errors, *dict(reasons)}
+    security: list[JSON] = [{}] if access.anonymous else []
+    counted: tuple[str, ...] = ()
+    if access is not probe:
+        errors |= {401, 429, 503}
+        security.append({"bearer": []})
+        counted = contract.COUNTED
+    if access.permission or any(f.metadata.get("needs") for f in filters):
+        errors.add(403)
+    body = written.get("requestBody", {})
+    if body:
+        errors |= {413, 415}
+        if declared.body.partial:
+            body["content"]["application/merge-patch+json"] = body["content"]["application/json"]
+    ((status, success),) = written["responses"].items()
+    success["headers"] = _refs("headers", (*contract.EVERYWHERE, *counted, *kind.headers))
+    responses = {status: success}
+    if "If-None-Match" in kind.parameters:
+        responses["304"] = {"description": "Not Modified", "headers": success["headers"]}
+    for code in sorted(errors):
+        responses[str(code)] = {"$ref": f"#/components/responses/{_component(code)}"}
+        if found := " ".join(reason for refused, reason in reasons if refused == code):
+            responses[str(code)]["description"] = found
+    for content in (body, success):
+        for media_type in content.get("content", {}).values():
+            media_type["example"] = _sample(media_type["schema"], schemas)
+    return {
+        "summary": written["summary"].removesuffix("."),
+        "description": f"{written.get('description', '')}\n\n{_who(access)}".strip(),
+        "tags": written["tags"],
+        "security": security,
+        "parameters": [
+            *written.get("parameters", ()),
+            *({"$ref": f"#/components/parameters/{name}"} for name in kind.parameters),
+        ],
+        **({"requestBody": body} if body else {}),
+        "responses": responses,
+    }
+
+
+def _who(access: Access) -> str:
+    if access.permission:
+        return f"Needs the permission `{access.permission}`."
+    return "For anyone." if access.anonymous else "For anyone who is signed in."
+
+
+def _problem(status: int) -> JSON:
+    """The response of an error status, with an example of each problem type that has it."""
+    examples = {
+        kind.slug: {
+            "value": {
+                "type": f"/problems/{kind.slug}",
+                "title": kind.title,
+                "status": status,
+                "detail": kind.explanation,
+                "instance": f"urn:uuid:{_SAMPLES['uuid']}",
+                "request_id": _SAMPLES["uuid"],
+            }
+        }
+        for kind in TYPES.values()
+        if kind.status == status
+    }
+    schema = {"$ref": "#/components/schemas/Problem"}
+    headers = (*contract.EVERYWHERE, *contract.COUNTED, *contract.OF_PROBLEMS.get(status, ()))
+    return {
+        "description": BY_STATUS[status].explanation,
+        "headers": _refs("headers", headers),
+        "content": {"application/problem+json": {"schema": schema, "examples": examples}},
+    }
+
+
+def _component(status: int) -> str:
+    return re.sub(r"\W", "", BY_STATUS[status].title)
+
+
+def _refs(section: str, names: Iterable[str]) -> JSON:
+    return {name: {"$ref": f"#/components/{section}/{name}"} for name in names}
+
+
+def _operations(paths: JSON) -> Iterator[JSON]:
+    for path in paths.values():
+        yield from (value for method, value in path.items() if method != "parameters")
+
+
+def _links(address: str, paths: JSON) -> JSON:
+    """From a 201 to all that can be done with the new item (OpenAPI's Link Object)."""
+    links = {}
+    for item, path in paths.items():
+        found = re.fullmatch(re.escape(address) + r"/\{(\w+)\}", item)
+        for method, operation in path.items() if found else ():
+            if found and method != "parameters":
+                name = operation["operationId"]
+                parameters = {found[1]: "$response.body#/id"}
+                if method != "get":
+                    parameters["If-Match"] = "$response.header.ETag"
+                links[name] = {"operationId": name, "parameters": parameters}
+    return links
+
+
+def _used(paths: JSON, part: str, schemas: JSON) -> set[str]:
+    """The names of the schemas that the requests, or the responses, are made of."""
+    found: set[str] = set()
+    text = repr([operation.get(part) for operation in _operations(paths)])
+    while names := set(re.findall(r"#/components/schemas/(\w+)", text)) - found:
+        found |= names
+        text = repr([schemas[name] for name in names])
+    return found
+
+
+def _open(schema: JSON) -> None:
+    """What is given out has all its members, and may gain more; what is taken in stays closed."""
+    schema.pop("additionalProperties", None)
+    optional = {n for n, p in schema["properties"].items() if p.pop("x-optional", False)}
+    schema["required"] = [name for name in schema["properties"] if name not in optional]
+
+
+_SAMPLES = {
+    "uuid": "019a9f3c-7b1e-7c58-8a52-3f2b6d1c9e07",
+    "date-time": "2026-01-31T12:00:00Z",
+    "email": "ada1@example.com",
+    "password": "correct horse battery staple",
+}
+
+
+def _sample(schema: JSON, schemas: JSON) -> Any:
+    """An example of a whole, made of the examples of its parts."""
+    if "$ref" in schema:
+        return _sample(schemas[schema["$ref"].rpartition("/")[2]], schemas)
+    for known in ("example", "const", "default"):
+        if known in schema:
+            return schema[known]
+    match schema["type"]:
+        case "object":
+            wanted = schema.get("required") or schema["properties"]
+            return {name: _sample(schema["properties"][name], schemas) for name in wanted}
+        case "array":
+            return [_sample(schema["items"], schemas)]
+        case "integer":
+            return max(schema["minimum"], 1)
+        case "boolean":
+            return True
+        case [*_, "null"]:
+            return None
+    return schema["enum"][0] if "enum" in schema else _SAMPLES[schema["format"]]

@@ -64,14 +64,20 @@ class Sort(Choice):
 
     def __init__(self, keys: Mapping[str, Any], *, default: str) -> None:
         choices = [sign + name for name in keys for sign in ("", "-")]
-        super().__init__(choices, load_default=default)
+        told = {"description": "The order; with `-` in front, the reverse."}
+        super().__init__(choices, load_default=default, metadata=told)
         self.keys = keys
+
+
+LARGEST_PAGE = 100
 
 
 class PageQuery(Schema):
     """The parameters of every list. A subclass adds `sort` and its filters."""
 
-    limit = Integer(least=1, most=100, load_default=20, metadata={"description": "Items a page."})
+    limit = Integer(
+        least=1, most=LARGEST_PAGE, load_default=20, metadata={"description": "Items a page."}
+    )
     cursor = Text(most=4096, metadata={"description": "Where to go on, as an answer gave it."})
     count = Choice(
         ["none", "exact", "estimated"],

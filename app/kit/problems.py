@@ -70,6 +70,7 @@ TYPES = {
         ProblemType(504, "gateway-timeout", "The service behind the gateway took too long."),
     )
 }  # fmt: skip
+MOST_PLACES = 100  # named in one problem
 BY_STATUS = {kind.status: kind for kind in reversed(TYPES.values())}
 
 # {"detail": "...", "pointer": "#/price"}, or "parameter" in place of the pointer
@@ -111,7 +112,7 @@ class Problem(HTTPException):
             "request_id": g.get("request_id"),
         }
         if self.errors:
-            body["errors"] = self.errors
+            body["errors"] = self.errors[:MOST_PLACES]
         response = Response(json.dumps(body), self.kind.status, mimetype="application/problem+json")
         response.headers["Cache-Control"] = "no-store"
         response.headers.update(self.headers)

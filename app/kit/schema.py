@@ -134,7 +134,8 @@ def _pointers(messages: Mapping[Any, Any], at: str = "#") -> list[Place]:
     places: list[Place] = []
     for key, found in messages.items():
         step = quote(str(key).replace("~", "~0").replace("/", "~1"), safe=_IN_FRAGMENT)
-        where = at if key == "_schema" else f"{at}/{step}"
+        # A name of a megabyte is not given back; its object is pointed at.
+        where = at if key == "_schema" or len(step) > 8000 else f"{at}/{step}"
         if isinstance(found, Mapping):
             places += _pointers(found, where)
         else:

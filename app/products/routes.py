@@ -25,6 +25,7 @@ def list_products() -> Visible:
 @products.post("", access=can("products:write"))
 @products.body(ProductSchema)
 @products.creates(ProductSchema)
+@products.refuses(409, "Another product has this SKU.")
 def create_product(data: dict[str, Any]) -> Product:
     """Create a product."""
     return Product(**data)
@@ -33,7 +34,7 @@ def create_product(data: dict[str, Any]) -> Product:
 @products.get("/summary", access=anyone)
 @products.answers(200, SummarySchema)
 def read_summary() -> dict[str, Any]:
-    """Summarise the catalogue per category and currency."""
+    """Summarise the catalogue per category and currency: the first thousand of them."""
     return {"items": service.summary()}
 
 
@@ -47,6 +48,7 @@ def read_product(product_id: UUID) -> Visible:
 @products.patch("/<uuid:product_id>", access=can("products:write"))
 @products.body(ProductSchema, partial=True)
 @products.changes(ProductSchema)
+@products.refuses(409, "Another product has this SKU.")
 def change_product(data: dict[str, Any], product_id: UUID) -> tuple[Visible, dict[str, Any]]:
     """Change a product."""
     return Product.visible_to(caller), data

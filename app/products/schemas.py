@@ -28,7 +28,10 @@ class ProductQuery(PageQuery):
     category = where(Text(least=1, most=100), lambda value: Product.category == value)
     currency = where(Currency(), lambda value: Product.currency == value)
     is_active = where(Boolean(), lambda value: Product.is_active == value, needs="products:write")
-    in_stock = where(Boolean(), lambda value: (Product.stock > 0) == value)
+    in_stock = where(
+        Boolean(metadata={"description": "Only items of which there are some, or none."}),
+        lambda value: (Product.stock > 0) == value,
+    )
     price_min = where(Amount(), lambda value: Product.price >= value)
     price_max = where(Amount(), lambda value: Product.price <= value)
     created_from = where(Timestamp(), lambda value: Product.created_at >= value)
@@ -48,18 +51,23 @@ class ProductQuery(PageQuery):
     )
 
 
+LARGEST_SUMMARY = 1000
+
+
 class CategorySchema(Schema):
     """What a category holds in one currency."""
 
-    category = Text(most=100, required=True)
-    currency = Currency(required=True)
-    count = Integer(least=1, most=2**53, required=True)
-    stock = Integer(least=0, most=2**53, required=True)
-    price_min = Amount(currency="currency", required=True)
-    price_max = Amount(currency="currency", required=True)
+    category = Text(most=100, required=True, metadata={"example": "kitchen"})
+    currency = Currency(required=True, metadata={"example": "EUR"})
+    count = Integer(least=1, most=2**53, required=True, metadata={"example": 3})
+    stock = Integer(least=0, most=2**53, required=True, metadata={"example": 25})
+    price_min = Amount(currency="currency", required=True, metadata={"example": "2.00"})
+    price_max = Amount(currency="currency", required=True, metadata={"example": "12.50"})
 
 
 class SummarySchema(Schema):
     """The catalogue at a glance."""
 
-    items = ma.fields.List(ma.fields.Nested(CategorySchema), required=True)
+    items = ma.fields.List(
+        ma.fields.Nested(CategorySchema), validate=ma.validate.Length(max=LARGEST_SUMMARY)
+    )

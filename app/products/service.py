@@ -7,6 +7,7 @@ from sqlalchemy import func, select
 from app.kit import database
 from app.kit.caching import cached, forget
 from app.products.models import Product
+from app.products.schemas import LARGEST_SUMMARY
 
 _KEY = "products-summary"
 _SECONDS = 60  # bounds what a write that commits during the computation can leave stale
@@ -23,6 +24,7 @@ _SUMMARY = (
     .where(Product.is_active)
     .group_by(Product.category, Product.currency)
     .order_by(Product.category, Product.currency)
+    .limit(LARGEST_SUMMARY)
 )
 
 

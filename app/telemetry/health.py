@@ -12,7 +12,7 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from app.extensions import limiter
 from app.kit import database
-from app.kit.access import anyone
+from app.kit.access import probe
 from app.kit.blueprint import Blueprint
 from app.kit.fields import Choice
 from app.kit.problems import Problem
@@ -33,15 +33,16 @@ class HealthSchema(Schema):
     status = Choice(["ok"], required=True)
 
 
-@health.get("/live", access=anyone)
+@health.get("/live", access=probe)
 @health.answers(200, HealthSchema)
 def read_liveness() -> dict[str, Any]:
     """Tell that the process answers; touches nothing else."""
     return {"status": "ok"}
 
 
-@health.get("/ready", access=anyone)
+@health.get("/ready", access=probe)
 @health.answers(200, HealthSchema)
+@health.refuses(503, "No requests may be sent here: see `detail`.")
 def read_readiness() -> dict[str, Any]:
     """Tell whether requests may be sent here: the database answers, its schema is not behind.
 

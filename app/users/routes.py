@@ -23,6 +23,7 @@ users = Blueprint("users", __name__, url_prefix="/users", description="Accounts.
 @users.post("", access=anyone, limit="REGISTER_RATE_LIMIT")
 @users.body(RegistrationSchema)
 @users.creates(UserSchema)
+@users.refuses(409, "The e-mail address is registered already.")
 def register(data: dict[str, Any]) -> User:
     """Register.
 
@@ -55,6 +56,7 @@ def change_me(data: dict[str, Any]) -> tuple[Visible, dict[str, Any]]:
 
 @users.delete("/me", access=signed_in)
 @users.deletes()
+@users.refuses(409, "The caller is the last active admin.")
 def delete_me() -> Visible:
     """Delete one's own account, with everything in it."""
     service.keep_an_admin(besides=caller.id)
@@ -64,6 +66,7 @@ def delete_me() -> Visible:
 @users.put("/me/password", access=signed_in)
 @users.body(PasswordChangeSchema)
 @users.answers(204)
+@users.refuses(404, "The account is gone.")
 def change_password(data: dict[str, Any]) -> None:
     """Change one's own password; the present one must be given."""
     service.change_password(**data)
@@ -79,6 +82,7 @@ def read_user(user_id: UUID) -> Visible:
 @users.patch("/<uuid:user_id>", access=can("users:manage"))
 @users.body(UserAdminSchema, partial=True)
 @users.changes(UserSchema)
+@users.refuses(409, "This is the last active admin.")
 def change_user(data: dict[str, Any], user_id: UUID) -> tuple[Visible, dict[str, Any]]:
     """Change a user's role, or disable or enable the account."""
     if data.get("role", "admin") != "admin" or not data.get("is_active", True):
@@ -88,6 +92,7 @@ def change_user(data: dict[str, Any], user_id: UUID) -> tuple[Visible, dict[str,
 
 @users.delete("/<uuid:user_id>", access=can("users:manage"))
 @users.deletes()
+@users.refuses(409, "This is the last active admin.")
 def delete_user(user_id: UUID) -> Visible:
     """Delete a user, with everything in the account."""
     service.keep_an_admin(besides=user_id)

@@ -21,6 +21,10 @@ class Password(Text):
         metadata = {"example": "correct horse battery staple", "format": "password"}
         super().__init__(least=1, most=1024, load_only=True, metadata=metadata, **kwargs)
 
+    def described(self) -> dict[str, Any]:
+        """JSON Schema keywords for the document; the length is a setting."""
+        return super().described() | {"minLength": current_app.config["PASSWORD_MIN_LENGTH"]}
+
     def _deserialize(self, value: Any, *args: Any, **kwargs: Any) -> str:
         password = super()._deserialize(value, *args, **kwargs)
         least = current_app.config["PASSWORD_MIN_LENGTH"]
@@ -49,7 +53,9 @@ class RegistrationSchema(Schema):
 class PasswordChangeSchema(Schema):
     """A new password, and the present one as proof."""
 
-    current_password = Text(most=1024, required=True, load_only=True)
+    current_password = Text(
+        most=1024, required=True, load_only=True, metadata={"format": "password"}
+    )
     new_password = Password(required=True)
 
 

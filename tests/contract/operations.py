@@ -66,7 +66,7 @@ def _read_operations() -> Iterator[Operation]:
                 parameters={
                     parameter["name"]: parameter["schema"]
                     for parameter in described.get("parameters", ())
-                    if parameter["in"] == "query"
+                    if parameter.get("in") == "query"
                 },
             )
 
