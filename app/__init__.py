@@ -7,6 +7,7 @@ from werkzeug.middleware.proxy_fix import ProxyFix
 
 from app import cli
 from app.auth import tokens
+from app.auth.models import IS_ALIVE
 from app.auth.routes import auth
 from app.config import INSTANCE, Settings
 from app.docs.routes import docs
@@ -55,7 +56,7 @@ def create_app(settings: Settings | None = None, *, also: tuple[Blueprint, ...] 
     migrate.init_app(app, db)
     caching.init_app(app, settings)
     tokens.init_app(app, settings)
-    access.init_app(app, tokens.load_caller)
+    access.init_app(app, tokens.load_caller, IS_ALIVE)
     limits.init_app(app, settings)
 
     api = openapi.init_app(app)

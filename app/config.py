@@ -37,6 +37,7 @@ class Settings:
 
     access_token_minutes: int = 10
     refresh_token_days: int = 30
+    session_idle_days: int = 7
     password_min_length: int = 15
     token_issuer: str = "flask-rest-reference"  # noqa: S105 - a name, not a secret
     token_audience: str = "flask-rest-reference"  # noqa: S105

@@ -2,7 +2,7 @@
 
 import itertools
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import timedelta
 from typing import Any
 from uuid import UUID
@@ -47,14 +47,18 @@ class Api:
         with self.app.app_context():
             user = User(email=email, name="Test", password_hash=PASSWORD_HASH, role=role)
             db.session.add(user)
-            db.session.flush()
-            session = Session(
-                user_id=user.id, refresh_hash=b"", expires_at=now() + timedelta(days=1)
-            )
+            db.session.commit()
+            return self.sign_in(Caller(user.id, email, role, {}))
+
+    def sign_in(self, caller: Caller) -> Caller:
+        """The same user in a further session."""
+        with self.app.app_context():
+            expires_at = now() + timedelta(days=1)
+            session = Session(owner_id=caller.id, refresh_hash=b"", expires_at=expires_at)
             db.session.add(session)
             db.session.commit()
-            token = issue_access_token(session, role)
-        return Caller(user.id, email, role, {"Authorization": f"Bearer {token}"})
+            token = issue_access_token(session, caller.role)
+        return replace(caller, headers={"Authorization": f"Bearer {token}"})
 
     def call(
         self,
@@ -102,7 +106,9 @@ def fresh(example: Any) -> Any:
     """An example's value; the number at the end of a name is one not used before."""
     if not isinstance(example, str):
         return example
-    return re.sub(r"(?<=[a-zA-Z-])\d+(?=$|@)", lambda old: f"{next(_numbers):0{len(old[0])}d}", example)
+    return re.sub(
+        r"(?<=[a-zA-Z-])\d+(?=$|@)", lambda old: f"{next(_numbers):0{len(old[0])}d}", example
+    )
 
 
 def places(response: TestResponse) -> set[str]:

@@ -131,7 +131,7 @@ class TestOnesOwnAccount:
         assert gone.data == b""
         assert rows.read(app, User.id) == [other.id]
         assert rows.read(app, Task.owner_id) == [other.id]
-        assert rows.read(app, Session.user_id) == [other.id]
+        assert rows.read(app, Session.owner_id) == [other.id]
 
     def test_that_is_deleted_frees_its_address(self, api: Api, user: Caller) -> None:
         api.delete("users/me", by=user, status=204)
@@ -312,7 +312,7 @@ class TestAdmins:
 
         api.get(f"users/{user.id}", by=admin, status=404)
         assert rows.count(app, Task) == 0
-        assert rows.count(app, Session, user_id=user.id) == 0
+        assert rows.count(app, Session, owner_id=user.id) == 0
 
 
 WAYS_TO_LOSE_AN_ADMIN = {
@@ -394,7 +394,8 @@ class TestTheLastActiveAdmin:
             app, admins, lambda: lose(api, admin, rival), lambda: lose(api, rival, admin)
         )
 
-        assert sorted(answer.status_code for answer in answers)[1] == 409
+        # who was removed before their own request was looked at is no admin any more: 401
+        assert sorted(answer.status_code for answer in answers)[1] in (401, 409)
         assert active_admins(app) == 1
 
     def test_stays_when_two_leave_at_the_same_time(

@@ -1,24 +1,36 @@
 """Sessions: a login, kept alive by refresh tokens."""
 
 from datetime import datetime
-from uuid import UUID
 
-from sqlalchemy import ForeignKey, LargeBinary, Text, Uuid
-from sqlalchemy.orm import Mapped, mapped_column
+from sqlalchemy import Index, LargeBinary, Text, Uuid, bindparam, exists
+from sqlalchemy.orm import Mapped, aliased, mapped_column
 
-from app.kit.model import Base, Timestamp, now, uuid7
+from app.kit.model import CALLER_ID, Base, Owned, Timestamp, now
+from app.users.models import User
 
 
-class Session(Base):
-    """One login of one user. Of its refresh token only a hash is kept."""
+class Session(Owned, Base):
+    """One login of one user. Of its refresh tokens only hashes are kept."""
 
     __tablename__ = "sessions"
 
-    id: Mapped[UUID] = mapped_column(Uuid(), primary_key=True, default=uuid7)
-    user_id: Mapped[UUID] = mapped_column(ForeignKey("users.id", ondelete="CASCADE"), index=True)
     refresh_hash: Mapped[bytes] = mapped_column(LargeBinary)
+    previous_hash: Mapped[bytes | None] = mapped_column(LargeBinary)
     user_agent: Mapped[str | None] = mapped_column(Text)
     address: Mapped[str | None] = mapped_column(Text)
-    created_at: Mapped[datetime] = mapped_column(Timestamp, default=now)
     last_used_at: Mapped[datetime] = mapped_column(Timestamp, default=now)
     expires_at: Mapped[datetime] = mapped_column(Timestamp)
+
+
+Index("ix_sessions_owner_id_created_at", Session.owner_id, Session.created_at, Session.id)
+
+# Whether what an access token says still holds: its session was not ended, its user is active and
+# has the same role. `app.kit.rows` makes it part of the statements that read.
+_session, _user = aliased(Session), aliased(User)  # apart from those that the statement reads
+IS_ALIVE = (
+    exists()
+    .where(_session.id == bindparam("session_id", type_=Uuid()))
+    .where(_session.owner_id == CALLER_ID)
+    .where(_user.id == _session.owner_id)
+    .where(_user.is_active, _user.role == bindparam("caller_role"))
+)

@@ -1,11 +1,14 @@
 """Auth: log in, stay logged in, log out."""
 
 from typing import Any
+from uuid import UUID
 
-from app.auth import service
-from app.auth.schemas import LoginSchema, RefreshSchema, TokensSchema
+from app.auth import service, sessions
+from app.auth.models import Session
+from app.auth.schemas import LoginSchema, RefreshSchema, SessionQuery, SessionSchema, TokensSchema
 from app.kit.access import anyone, caller, signed_in
 from app.kit.blueprint import Blueprint
+from app.kit.rows import Visible
 
 auth = Blueprint("auth", __name__, url_prefix="/auth", description="Log in and out.")
 
@@ -38,4 +41,32 @@ def refresh(data: dict[str, Any]) -> dict[str, Any]:
 @auth.answers(204)
 def log_out() -> None:
     """End the session that the access token belongs to."""
-    service.log_out(caller.session_id)
+    sessions.end_session(caller.session_id)
+
+
+@auth.get("/sessions", access=signed_in)
+@auth.page(SessionSchema, SessionQuery)
+def list_sessions() -> Visible:
+    """List one's sessions: where one is logged in."""
+    return Session.visible_to(caller)
+
+
+@auth.delete("/sessions", access=signed_in)
+@auth.answers(204)
+def end_other_sessions() -> None:
+    """End all of one's sessions but this one."""
+    sessions.end_sessions(caller.id, besides=caller.session_id)
+
+
+@auth.get("/sessions/<uuid:session_id>", access=signed_in)
+@auth.item(SessionSchema)
+def read_session(session_id: UUID) -> Visible:
+    """Read one of one's sessions."""
+    return Session.visible_to(caller)
+
+
+@auth.delete("/sessions/<uuid:session_id>", access=signed_in)
+@auth.deletes()
+def end_session(session_id: UUID) -> Visible:
+    """End one of one's sessions."""
+    return Session.visible_to(caller)

@@ -1,7 +1,9 @@
 """What the login routes take and give."""
 
-from app.kit.fields import Choice, Email, Integer, Text
-from app.kit.schema import Schema
+from app.auth.models import Session
+from app.kit.fields import Choice, Email, Integer, Text, Timestamp
+from app.kit.pages import PageQuery, Sort
+from app.kit.schema import ResourceSchema, Schema
 
 _REFRESH_TOKEN = "AZqfPHsefFiKUj8rbRyeB" + "0" * 43
 
@@ -38,3 +40,18 @@ class TokensSchema(Schema):
         metadata={"description": "Seconds until the access token expires.", "example": 600},
     )
     refresh_token = Text(most=200, required=True, metadata={"example": _REFRESH_TOKEN})
+
+
+class SessionSchema(ResourceSchema):
+    """A login."""
+
+    user_agent = Text(most=500, allow_none=True, dump_only=True)
+    address = Text(most=100, allow_none=True, dump_only=True)
+    last_used_at = Timestamp(dump_only=True)
+    expires_at = Timestamp(dump_only=True)
+
+
+class SessionQuery(PageQuery):
+    """The caller's sessions, in which order."""
+
+    sort = Sort({"created_at": Session.created_at}, default="-created_at")

@@ -1,4 +1,4 @@
-"""Rules of a session: it begins with a password, lives by rotation, ends for good."""
+"""Rules of a session: it begins with a password and lives by rotation."""
 
 import hashlib
 import secrets
@@ -9,7 +9,7 @@ from uuid import UUID
 
 import structlog
 from flask import current_app, request
-from sqlalchemy import delete, select
+from sqlalchemy import select
 
 from app.auth.models import Session
 from app.auth.passwords import is_outdated, verify_password
@@ -22,6 +22,8 @@ from app.users.models import User
 from app.users.service import replace_password
 
 log = structlog.get_logger()
+
+GRACE = timedelta(seconds=10)
 
 
 def log_in(email: str, password: str) -> dict[str, Any]:
@@ -38,7 +40,7 @@ def log_in(email: str, password: str) -> dict[str, Any]:
     if is_outdated(user.password_hash):
         replace_password(user, password)
     session = Session(
-        user_id=user.id,
+        owner_id=user.id,
         user_agent=(request.user_agent.string or "")[:500] or None,
         address=request.remote_addr,
         expires_at=now() + timedelta(days=current_app.config["REFRESH_TOKEN_DAYS"]),
@@ -54,30 +56,35 @@ def refresh(token: str) -> dict[str, Any]:
     """Exchange a refresh token for new tokens; it works once.
 
     A token that was exchanged before means that two parties hold it: the session ends, which is
-    committed although the answer is 401 (RFC 9700 section 4.14.2).
+    committed although the answer is 401 (RFC 9700 section 4.14.2). Only a client that sends one
+    token twice at a time is spared: for a moment the late request is a conflict, and gets nothing.
 
     Raises:
-        Problem: 401, the token is not, or no longer, valid.
+        Problem: 401, the token is not, or no longer, valid; 409, it was exchanged this moment.
     """
     session_id, secret = _split(token)
     session = db.session.scalar(select(Session).where(Session.id == session_id).with_for_update())
-    if session is None or session.expires_at <= now():
+    if session is None or _has_expired(session):
         raise _refused("The refresh token is not valid.")
-    user = db.session.get(User, session.user_id)
+    if session.previous_hash == _hash(secret) and now() - session.last_used_at < GRACE:
+        raise Problem("conflict", "This refresh token was exchanged just now, by another request.")
+    user = db.session.get(User, session.owner_id)
     reused = not secrets.compare_digest(session.refresh_hash, _hash(secret))
     if reused or user is None or not user.is_active:
         log.warning("refresh_refused", session_id=str(session_id), reused=reused)
         db.session.delete(session)
         db.session.commit()
         raise _refused("The refresh token is not valid.")
-    secret = _renew(session)
+    session.previous_hash = session.refresh_hash
     session.last_used_at = now()
+    secret = _renew(session)
     return _tokens(session, user.role, secret)
 
 
-def log_out(session_id: UUID | None) -> None:
-    """End the session; its refresh token is worth nothing from here on."""
-    db.session.execute(delete(Session).where(Session.id == session_id))
+def _has_expired(session: Session) -> bool:
+    """Whether the session is too old, or was idle for too long (RFC 9700 section 4.14.2)."""
+    idle = timedelta(days=current_app.config["SESSION_IDLE_DAYS"])
+    return now() >= min(session.expires_at, session.last_used_at + idle)
 
 
 def _tokens(session: Session, role: str, secret: bytes) -> dict[str, Any]:

@@ -2,13 +2,15 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from functools import wraps
+from functools import cache, wraps
 from typing import Any
 from uuid import UUID
 
 from flask import Flask, current_app, g
+from sqlalchemy import ColumnElement, Select, literal, select
 from werkzeug.local import LocalProxy
 
+from app.kit import database
 from app.kit.problems import Problem
 
 View = Callable[..., Any]
@@ -73,8 +75,40 @@ def known_caller() -> Caller:
         return ANONYMOUS
 
 
+def binds() -> dict[str, Any]:
+    """Values for what selects say of the caller: `CALLER_ID`, and the condition of `is_alive`."""
+    who = _current()
+    return {"caller_id": who.id, "session_id": who.session_id, "caller_role": who.role}
+
+
+def is_alive() -> ColumnElement[bool] | None:
+    """The condition that the caller's session still stands; None for whoever has no session.
+
+    A statement that reads takes it up, and so costs no second round trip: where it finds rows, the
+    session stands. Where it finds none, and before everything else, `require_alive` asks.
+    """
+    condition: ColumnElement[bool] = current_app.extensions["is_alive"]
+    return None if _current().session_id is None else condition
+
+
+def require_alive() -> None:
+    """Make sure that the caller's session still stands.
+
+    Raises:
+        Problem: 401, it was ended, or its user was disabled or has another role by now.
+    """
+    condition = is_alive()
+    if condition is not None and not database.read(_select_alive(condition), binds()):
+        raise invalid_token()
+
+
+@cache
+def _select_alive(condition: ColumnElement[bool]) -> Select[Any]:
+    return select(literal(1)).where(condition)
+
+
 def authorise(access: Access) -> None:
-    """Let the request pass, or raise.
+    """Let the request pass as far as its credentials say, or raise.
 
     Raises:
         Problem: 401 with a challenge (RFC 6750 section 3), or 403 where the role does not suffice.
@@ -97,9 +131,15 @@ def unauthorized(detail: str | None = None, *, error: str = "") -> Problem:
     return Problem("unauthorized", detail, headers={"WWW-Authenticate": challenge})
 
 
-def init_app(app: Flask, load_caller: Callable[[], Caller]) -> None:
-    """Tell the kit how a caller is found in a request."""
+def invalid_token() -> Problem:
+    """The one answer to credentials that do not, or no longer, hold."""
+    return unauthorized("The access token is not valid.", error="invalid_token")
+
+
+def init_app(app: Flask, load_caller: Callable[[], Caller], is_alive: ColumnElement[bool]) -> None:
+    """Tell the kit how a caller is found in a request, and when its session stands."""
     app.extensions["load_caller"] = load_caller
+    app.extensions["is_alive"] = is_alive
 
 
 def declare(access: Access) -> Callable[[View], View]:

@@ -25,7 +25,7 @@ from flask import Response, current_app, request
 
 from app.extensions import db, limiter
 from app.kit import idempotency, json, rows
-from app.kit.access import Access, authorise, caller
+from app.kit.access import Access, authorise, caller, require_alive
 from app.kit.conditional import (
     etag_of_body,
     etag_of_version,
@@ -216,6 +216,8 @@ def _assemble(view: View, access: Access, *, writes: bool) -> View:
     @wraps(view)
     def endpoint(**path: Any) -> Response:
         authorise(access)
+        if operation.kind not in ("item", "page"):  # these ask in the statement that reads
+            require_alive()
         _check_accept()
         if operation.query is None and request.query_string:
             load_query(_NO_PARAMETERS)

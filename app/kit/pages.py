@@ -33,7 +33,7 @@ from sqlalchemy.ext.compiler import compiles
 from sqlalchemy.sql.compiler import SQLCompiler
 
 from app.extensions import db
-from app.kit import database
+from app.kit import access, database
 from app.kit.access import caller
 from app.kit.fields import Choice, Integer, Text
 from app.kit.problems import Problem
@@ -158,16 +158,25 @@ def read_page(visible: Visible, schema: Schema, query: PageQuery) -> Page:
     asked = _Asked.of_request(query)
     _check_permissions(query, asked.filters)
     names = tuple(sorted(asked.filters))
-    binds = {"caller_id": caller.id, "rows": asked.limit + 1, **asked.values}
+    binds = {"rows": asked.limit + 1, **access.binds(), **asked.values}
     body: dict[str, Any] = {}
     if asked.count != "none":
         body["count"] = _count(_matching(visible, query, names), binds, asked.count)
     if asked.cursor:
         binds |= {"after_key": asked.cursor.key, "after_id": asked.cursor.id}
     statement = _select_page(
-        visible, schema, query, names, asked.sort, asked.cursor is not None, asked.back
+        visible,
+        schema,
+        query,
+        names,
+        asked.sort,
+        asked.cursor is not None,
+        asked.back,
+        access.is_alive(),
     )
     rows = list(database.read(statement, binds))
+    if not rows:
+        access.require_alive()
     more = len(rows) > asked.limit
     del rows[asked.limit :]
     if asked.back:
@@ -239,12 +248,15 @@ def _select_page(
     sort: str,
     after: bool,
     back: bool,
+    alive: ColumnElement[bool] | None,
 ) -> Select[Any]:
     model = model_of(visible)
     key = query.fields["sort"].keys[sort.removeprefix("-")]  # type: ignore[attr-defined]
     descending = sort.startswith("-") != back
     columns = [*schema.columns(model), key.label("sort_key")]
     statement: Select[Any] = _matching(visible, query, filters).with_only_columns(*columns)
+    if alive is not None:
+        statement = statement.where(alive)
     if after:
         here = tuple_(key, model.id)
         there = tuple_(bindparam("after_key", type_=key.type), bindparam("after_id", type_=Uuid()))

@@ -26,8 +26,7 @@ from sqlalchemy import (
 )
 
 from app.extensions import db
-from app.kit import database
-from app.kit.access import caller
+from app.kit import access, database
 from app.kit.model import Resource, now
 from app.kit.problems import Problem
 from app.kit.schema import Schema
@@ -47,10 +46,13 @@ def find(visible: Visible, item_id: UUID | None, schema: Schema) -> Row[Any]:
     """The row of that id, or the only one; with the columns of the schema and the version.
 
     Raises:
-        Problem: 404, it does not exist or the caller may not see it: the same answer.
+        Problem: 404, it does not exist or the caller may not see it: the same answer. 401, the
+            caller's session has ended.
     """
-    rows = database.read(_select_item(visible, item_id is not None, schema), _binds(item_id))
+    statement = _select_item(visible, item_id is not None, schema, access.is_alive())
+    rows = database.read(statement, _binds(item_id))
     if not rows:
+        access.require_alive()
         raise Problem("not-found")
     return rows[0]
 
@@ -114,7 +116,7 @@ def _missed(visible: Visible, item_id: UUID | None) -> Problem:
 
 
 def _binds(item_id: UUID | None, versions: frozenset[int] | None = None) -> dict[str, Any]:
-    binds: dict[str, Any] = {"item_id": item_id, "caller_id": caller.id}
+    binds: dict[str, Any] = {"item_id": item_id, **access.binds()}
     if versions is not None:
         binds["versions"] = tuple(versions)
     return binds
@@ -131,10 +133,14 @@ def _columns(model: type[Any], schema: Schema) -> list[Any]:
 
 
 @lru_cache(maxsize=256)
-def _select_item(visible: Visible, by_id: bool, schema: Schema) -> Select[Any]:
+def _select_item(
+    visible: Visible, by_id: bool, schema: Schema, alive: ColumnElement[bool] | None
+) -> Select[Any]:
     model = model_of(visible)
-    columns = visible.with_only_columns(*_columns(model, schema))
-    return columns.where(model.id == _ITEM_ID) if by_id else columns
+    statement = visible.with_only_columns(*_columns(model, schema))
+    if by_id:
+        statement = statement.where(model.id == _ITEM_ID)
+    return statement if alive is None else statement.where(alive)
 
 
 @lru_cache(maxsize=256)

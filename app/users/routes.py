@@ -4,6 +4,7 @@ from typing import Any
 from uuid import UUID
 
 from app.auth.passwords import hash_password
+from app.auth.sessions import end_sessions
 from app.kit.access import anyone, caller, can, signed_in
 from app.kit.blueprint import Blueprint
 from app.kit.rows import Visible
@@ -84,9 +85,14 @@ def read_user(user_id: UUID) -> Visible:
 @users.changes(UserSchema)
 @users.refuses(409, "This is the last active admin.")
 def change_user(data: dict[str, Any], user_id: UUID) -> tuple[Visible, dict[str, Any]]:
-    """Change a user's role, or disable or enable the account."""
+    """Change a user's role, or disable or enable the account.
+
+    Either counts from the user's next request on. Disabling ends all sessions.
+    """
     if data.get("role", "admin") != "admin" or not data.get("is_active", True):
         service.keep_an_admin(besides=user_id)
+    if not data.get("is_active", True):
+        end_sessions(user_id)
     return User.visible_to(caller), data
 
 

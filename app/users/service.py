@@ -5,6 +5,7 @@ from uuid import UUID
 from sqlalchemy import select, update
 
 from app.auth.passwords import hash_password, verify_password
+from app.auth.sessions import end_sessions
 from app.extensions import db
 from app.kit.access import caller
 from app.kit.problems import Problem
@@ -28,7 +29,7 @@ def keep_an_admin(besides: UUID | None) -> None:
 
 
 def change_password(current_password: str, new_password: str) -> None:
-    """Give the caller a new password.
+    """Give the caller a new password; all their other sessions end.
 
     Raises:
         Problem: 422, the present password is not right.
@@ -40,6 +41,7 @@ def change_password(current_password: str, new_password: str) -> None:
         place = {"detail": "Is not the present password.", "pointer": "#/current_password"}
         raise Problem("validation-error", errors=[place])
     replace_password(user, new_password)
+    end_sessions(user.id, besides=caller.session_id)
 
 
 def replace_password(user: User, password: str) -> None:

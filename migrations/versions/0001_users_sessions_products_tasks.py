@@ -52,19 +52,22 @@ def upgrade() -> None:
     op.create_table(
         "sessions",
         sa.Column("id", sa.Uuid(), nullable=False),
-        sa.Column("user_id", sa.Uuid(), nullable=False),
+        sa.Column("owner_id", sa.Uuid(), nullable=False),
         sa.Column("refresh_hash", sa.LargeBinary(), nullable=False),
+        sa.Column("previous_hash", sa.LargeBinary(), nullable=True),
         sa.Column("user_agent", sa.Text(), nullable=True),
         sa.Column("address", sa.Text(), nullable=True),
-        sa.Column("created_at", sa.DateTime(timezone=True), nullable=False),
         sa.Column("last_used_at", sa.DateTime(timezone=True), nullable=False),
         sa.Column("expires_at", sa.DateTime(timezone=True), nullable=False),
+        *_resource(),
         sa.PrimaryKeyConstraint("id", name="pk_sessions"),
         sa.ForeignKeyConstraint(
-            ["user_id"], ["users.id"], name="fk_sessions_user_id", ondelete="CASCADE"
+            ["owner_id"], ["users.id"], name="fk_sessions_owner_id", ondelete="CASCADE"
         ),
     )
-    op.create_index("ix_sessions_user_id", "sessions", ["user_id"])
+    op.create_index(
+        "ix_sessions_owner_id_created_at", "sessions", ["owner_id", "created_at", "id"]
+    )
     op.create_table(
         "products",
         sa.Column("id", sa.Uuid(), nullable=False),
