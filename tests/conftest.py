@@ -97,7 +97,7 @@ def database_url(
     request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[str]:
     """An empty database of this worker's own."""
-    with _new_database(request, request.param, tmp_path_factory.mktemp("database")) as url:
+    with new_database(request, request.param, tmp_path_factory.mktemp("database")) as url:
         yield url
 
 
@@ -106,7 +106,7 @@ def another_database_url(
     request: pytest.FixtureRequest, database_url: str, tmp_path: Path
 ) -> Iterator[str]:
     """An empty database of the same kind, for one test to do with as it likes."""
-    with _new_database(request, database_url.partition(":")[0], tmp_path) as url:
+    with new_database(request, database_url.partition(":")[0], tmp_path) as url:
         yield url
 
 
@@ -116,7 +116,7 @@ on_postgresql = pytest.mark.parametrize("database_url", ["postgresql"], indirect
 
 
 @contextmanager
-def _new_database(request: pytest.FixtureRequest, kind: str, folder: Path) -> Iterator[str]:
+def new_database(request: pytest.FixtureRequest, kind: str, folder: Path) -> Iterator[str]:
     if kind == "sqlite":
         yield f"sqlite:///{folder / 'test.db'}"
         return

@@ -8,6 +8,7 @@ from urllib.parse import quote, unquote_to_bytes
 import marshmallow as ma
 from flask import request
 from sqlalchemy.orm import InstrumentedAttribute
+from werkzeug.exceptions import HTTPException
 
 from app.kit import json
 from app.kit.fields import Amount, Integer, Timestamp
@@ -78,17 +79,24 @@ def load_body(schema: Schema) -> dict[str, Any]:
     if request.headers.get("Content-Encoding", "identity").lower() != "identity":
         headers = {"Accept-Encoding": "identity"}
         raise Problem("unsupported-media-type", headers=headers)
-    body = request.get_data(cache=False)
+    try:
+        data = json.loads(_read_body())
+    except json.StrictJSONError as error:
+        raise Problem("bad-request", str(error)) from error
+    return _load(schema, data, _pointers)
+
+
+def _read_body() -> bytes:
+    try:
+        body = request.get_data(cache=False)
+    except HTTPException:
+        raise
+    except Exception as error:  # the server's own, for broken chunks and connections
+        raise Problem("bad-request", "The body did not arrive whole.") from error
     if request.content_length is None and len(body) == request.max_content_length:
         # Werkzeug cuts a chunked body off at the limit, without an error.
         raise Problem("content-too-large")
-    try:
-        data = json.loads(body)
-    except json.StrictJSONError as error:
-        raise Problem("bad-request", str(error)) from error
-    except OSError as error:  # gunicorn's, for broken chunks and connections
-        raise Problem("bad-request", "The body did not arrive whole.") from error
-    return _load(schema, data, _pointers)
+    return body
 
 
 def load_query(schema: Schema) -> dict[str, Any]:

@@ -1,0 +1,287 @@
+"""The service in gunicorn, as shipped: what reaches no view, signals, and many at once."""
+
+import itertools
+import json
+import signal
+import socket
+import threading
+import time
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from http.client import HTTPResponse
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests import services
+from tests.conftest import new_database
+from tests.live import Live, serve
+
+LIMIT = 2000  # bytes of a body
+PLENTY = {"RATE_LIMIT": "100000 per minute", "LOGIN_RATE_LIMIT": "100000 per minute"}
+SECURITY = {
+    "X-Content-Type-Options": "nosniff",
+    "Strict-Transport-Security": "max-age=31536000; includeSubDomains",
+    "Content-Security-Policy": "default-src 'none'; frame-ancestors 'none'",
+    "Referrer-Policy": "no-referrer",
+}
+_numbers = itertools.count(1)
+
+
+@pytest.fixture(scope="module", params=["sqlite", "postgresql"])
+def live(
+    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Live]:
+    """The service, for every test that leaves it running."""
+    folder = tmp_path_factory.mktemp("live")
+    with new_database(request, request.param, folder) as url:
+        settings = {"CACHE_DIR": str(folder / "cache"), "MAX_CONTENT_LENGTH": str(LIMIT)}
+        with serve(url, **PLENTY, **settings) as service:
+            yield service
+
+
+@pytest.fixture(scope="module")
+def editor(live: Live) -> dict[str, str]:
+    """The header fields of an editor."""
+    return live.log_in()
+
+
+@pytest.fixture
+def mortal(tmp_path: Path) -> Iterator[Live]:
+    """The service, for a test of its end."""
+    with serve(f"sqlite:///{tmp_path}/live.db", CACHE_DIR=str(tmp_path), **PLENTY) as service:
+        yield service
+
+
+def mug(**members: Any) -> dict[str, Any]:
+    """A product that there is not yet."""
+    sku = f"LIVE-{next(_numbers)}"
+    return {
+        "sku": sku,
+        "name": "Mug",
+        "category": "live",
+        "price": "1",
+        "currency": "EUR",
+    } | members
+
+
+@contextmanager
+def connected(live: Live) -> Iterator[socket.socket]:
+    host, _, port = live.url.removeprefix("http://").partition(":")
+    with socket.create_connection((host, int(port)), timeout=services.SECONDS) as wire:
+        yield wire
+
+
+def answer(wire: socket.socket) -> tuple[HTTPResponse, bytes]:
+    """The next response on the wire, and its body."""
+    response = HTTPResponse(wire)
+    response.begin()
+    return response, response.read()
+
+
+def ask(live: Live, sent: bytes) -> tuple[HTTPResponse, bytes]:
+    """The answer to these very bytes."""
+    with connected(live) as wire:
+        wire.sendall(sent)
+        return answer(wire)
+
+
+def head(method: str, path: str, headers: dict[str, str]) -> bytes:
+    lines = [
+        f"{method} {path} HTTP/1.1",
+        "Host: localhost",
+        *(f"{n}: {v}" for n, v in headers.items()),
+    ]
+    return ("\r\n".join(lines) + "\r\n\r\n").encode()
+
+
+def check_problem(response: HTTPResponse, body: bytes, status: int) -> None:
+    """A problem that is complete and hardened, whoever made it."""
+    problem = json.loads(body)
+    assert response.status == status, problem
+    assert response.headers["Content-Type"] == "application/problem+json"
+    assert problem["status"] == status
+    assert {"type", "title", "detail", "instance", "request_id"} <= set(problem)
+    assert response.headers["X-Request-ID"] == problem["request_id"]
+    assert {name: response.headers[name] for name in SECURITY} == SECURITY
+
+
+# --- on the wire -----------------------------------------------------------------------------
+
+GET = b"GET /api/v1/products HTTP/1.1\r\nHost: localhost\r\n"
+POST = b"POST /api/v1/products HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\n"
+REFUSED = {
+    "no request line": (b"nonsense\r\n\r\n", 400),
+    "no version": (b"GET /\r\n\r\n", 400),
+    "a header without a colon": (GET + b"nonsense\r\n\r\n", 400),
+    "a space before the colon": (GET + b"Accept : */*\r\n\r\n", 400),
+    "a folded header": (GET + b"Accept: */*,\r\n text/html\r\n\r\n", 400),
+    "NUL in a header": (GET + b"Accept: \0\r\n\r\n", 400),
+    "raw bytes in the path": (b"GET /api/v1/\xff HTTP/1.1\r\nHost: localhost\r\n\r\n", 400),
+    "two lengths": (POST + b"Content-Length: 2\r\nContent-Length: 3\r\n\r\n{}", 400),
+    "a negative length": (POST + b"Content-Length: -1\r\n\r\n", 400),
+    "length and chunks": (
+        POST + b"Content-Length: 2\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n", 400
+    ),
+    "chunks, then identity": (POST + b"Transfer-Encoding: chunked, identity\r\n\r\n0\r\n\r\n", 400),
+    "an unknown transfer coding": (POST + b"Transfer-Encoding: nonsense\r\n\r\n", 501),
+    "a line too long": (b"GET /" + b"x" * 10_000 + b" HTTP/1.1\r\nHost: localhost\r\n\r\n", 414),
+    "a header too long": (GET + b"X-Long: " + b"x" * 10_000 + b"\r\n\r\n", 431),
+    "headers too many": (GET + b"X-Many: 1\r\n" * 200 + b"\r\n", 431),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize(("sent", "status"), REFUSED.values(), ids=REFUSED)
+def test_what_is_no_good_http_is_a_problem_too(live: Live, sent: bytes, status: int) -> None:
+    response, body = ask(live, sent)
+    check_problem(response, body, status)
+    assert response.headers["Connection"] == "close"
+    if (kind := json.loads(body)["type"]) != "about:blank":
+        assert ask(live, head("GET", kind, {"Accept": "text/html"}))[0].status == 200
+
+
+def chunks(body: bytes) -> bytes:
+    return b"%x\r\n%s\r\n0\r\n\r\n" % (len(body), body)
+
+
+def test_a_chunked_body_is_read(live: Live, editor: dict[str, str]) -> None:
+    fields = {**editor, "Content-Type": "application/json", "Transfer-Encoding": "chunked"}
+    sent = head("POST", "/api/v1/products", fields) + chunks(json.dumps(mug()).encode())
+    assert ask(live, sent)[0].status == 201
+
+
+def test_a_chunked_body_over_the_limit_is_413(live: Live, editor: dict[str, str]) -> None:
+    fields = {**editor, "Content-Type": "application/json", "Transfer-Encoding": "chunked"}
+    body = json.dumps(mug()).encode() + b" " * LIMIT
+    response, body = ask(live, head("POST", "/api/v1/products", fields) + chunks(body))
+    check_problem(response, body, 413)
+
+
+def test_a_body_that_is_announced_too_large_is_413_before_it_is_sent(
+    live: Live, editor: dict[str, str]
+) -> None:
+    fields = {**editor, "Content-Type": "application/json", "Content-Length": str(10**12)}
+    response, body = ask(live, head("POST", "/api/v1/products", fields))
+    check_problem(response, body, 413)
+
+
+def test_broken_chunks_are_400(live: Live, editor: dict[str, str]) -> None:
+    fields = {**editor, "Content-Type": "application/json", "Transfer-Encoding": "chunked"}
+    response, body = ask(live, head("POST", "/api/v1/products", fields) + b"nonsense\r\n")
+    check_problem(response, body, 400)
+
+
+def test_a_connection_serves_one_request_after_the_other(live: Live) -> None:
+    with connected(live) as wire:
+        for path in ("/health/live", "/nothing", "/health/ready"):
+            wire.sendall(head("GET", path, {}))
+            response, _ = answer(wire)
+            assert response.status == (404 if path == "/nothing" else 200)
+
+
+def test_every_line_of_the_log_is_json_or_gunicorns(live: Live) -> None:
+    forged = b'\n{"event": "forged"}'.hex("%")
+    for path in ("/api/v1/products", f"/%{forged}", f"/problems/%{forged}"):
+        ask(live, head("GET", path, {"User-Agent": '"}{"', "X-Request-ID": '{"a": "b"}'}))
+    lines = live.log.read_text().splitlines()
+    events = [json.loads(line) for line in lines if line.startswith("{")]
+    assert "request" in {event["event"] for event in events}
+    assert "forged" not in {event["event"] for event in events}
+    assert all(line.startswith(("{", "[20")) for line in lines)
+
+
+# --- many at once ----------------------------------------------------------------------------
+
+
+def test_of_fifty_changes_to_one_version_one_wins(live: Live, editor: dict[str, str]) -> None:
+    created = live.call("POST", "products", mug(), editor)
+    path, headers = f"products/{created.json['id']}", editor | {"If-Match": created.headers["ETag"]}
+    start = threading.Barrier(50)
+
+    def change(number: int) -> int:
+        start.wait()
+        return live.call("PATCH", path, {"stock": number}, headers).status
+
+    with ThreadPoolExecutor(50) as pool:
+        statuses = list(pool.map(change, range(50)))
+    after = live.call("GET", path, headers=editor).json
+    assert sorted(statuses) == [200] + [412] * 49
+    assert (after["version"], after["stock"]) == (2, statuses.index(200))
+
+
+def test_of_twenty_products_of_one_sku_one_is_created(live: Live, editor: dict[str, str]) -> None:
+    same, start = mug(), threading.Barrier(20)
+
+    def create(_: int) -> int:
+        start.wait()
+        return live.call("POST", "products", same, editor).status
+
+    with ThreadPoolExecutor(20) as pool:
+        assert sorted(pool.map(create, range(20))) == [201] + [409] * 19
+
+
+# --- signals ---------------------------------------------------------------------------------
+
+
+def eventually(condition: Callable[[], Any]) -> None:
+    deadline = time.monotonic() + services.SECONDS
+    while not condition():
+        assert time.monotonic() < deadline, "it did not happen"
+        time.sleep(0.01)
+
+
+def test_a_request_in_flight_is_finished_before_the_end(mortal: Live) -> None:
+    body = json.dumps(mug()).encode()
+    fields = {
+        **mortal.log_in(),
+        "Content-Type": "application/json",
+        "Content-Length": str(len(body)),
+        "Expect": "100-continue",
+    }
+    with connected(mortal) as wire:
+        wire.sendall(head("POST", "/api/v1/products", fields))
+        assert wire.recv(100).startswith(b"HTTP/1.1 100")  # a thread is at work on it
+        mortal.process.send_signal(signal.SIGTERM)
+        eventually(lambda: "Handling signal: term" in mortal.log.read_text())
+        wire.sendall(body)
+        response, _ = answer(wire)
+        assert response.status == 201
+    assert mortal.process.wait(services.SECONDS) == 0
+
+
+def test_a_reload_under_load_loses_nothing(live: Live, editor: dict[str, str]) -> None:
+    category, over = f"load-{next(_numbers)}", threading.Event()
+
+    def load(number: int) -> list[int]:
+        statuses = []
+        while not over.is_set():
+            if number % 2:
+                product = mug(category=category)
+                statuses.append(live.call("POST", "products", product, editor).status)
+            else:
+                statuses.append(live.call("GET", "products?limit=5").status)
+        return statuses
+
+    with ThreadPoolExecutor(4) as pool:
+        loads = [pool.submit(load, number) for number in range(4)]
+        try:
+            old = set(live.workers())
+            live.process.send_signal(signal.SIGHUP)
+            eventually(lambda: len(live.workers()) == 2 and not old & set(live.workers()))
+        finally:
+            over.set()
+    statuses = [status for each in loads for status in each.result()]
+    assert set(statuses) == {200, 201}
+    assert count(live, category) == statuses.count(201)
+
+
+def count(live: Live, category: str) -> int:
+    """How many products of the category there are, page by page."""
+    found, more = 0, ""
+    while more is not None:
+        query = f"category={category}&limit=100" + (f"&cursor={more}" if more else "")
+        page = live.call("GET", f"products?{query}").json
+        found, more = found + len(page["items"]), page["next_cursor"]
+    return found
