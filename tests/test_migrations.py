@@ -22,7 +22,8 @@ ROOT = Path(__file__).parent.parent
 TABLES = {"users", "sessions", "products", "tasks"}
 
 WAITING = (
-    "SELECT FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock'"
+    "SELECT FROM pg_locks WHERE NOT granted"
+    " AND database = (SELECT oid FROM pg_database WHERE datname = current_database())"
 )
 
 Flask_ = Callable[..., subprocess.Popen[str]]
