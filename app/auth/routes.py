@@ -29,6 +29,7 @@ def log_in(data: dict[str, Any]) -> dict[str, Any]:
 @auth.body(RefreshSchema)
 @auth.answers(200, TokensSchema)
 @auth.refuses(401, "The refresh token is not, or no longer, valid.")
+@auth.refuses(409, "It was exchanged this moment, by another request.")
 def refresh(data: dict[str, Any]) -> dict[str, Any]:
     """Exchange a refresh token for new tokens.
 

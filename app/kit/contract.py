@@ -155,15 +155,15 @@ class Kind(NamedTuple):
 
 
 KINDS = {
-    "item": Kind(("If-None-Match",), ("ETag", "Vary"), (404,)),
+    "item": Kind(("If-None-Match",), ("ETag", "Vary")),
     "page": Kind(("If-None-Match",), ("ETag", "Vary", "Link")),
     "creates": Kind(
         ("Idempotency-Key",),
         ("ETag", "Location", "Idempotent-Replayed"),
         refusals=((409, "The first request with this Idempotency-Key is still running."),),
     ),
-    "changes": Kind(("If-Match",), ("ETag",), (404, 412, 428)),
-    "deletes": Kind(("If-Match",), (), (404, 412, 428)),
+    "changes": Kind(("If-Match",), ("ETag",), (412, 428)),
+    "deletes": Kind(("If-Match",), (), (412, 428)),
     "answers": Kind(),
 }
 

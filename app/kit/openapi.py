@@ -88,7 +88,7 @@ def _write(app: Flask, draft: Callable[[], JSON]) -> JSON:
             operation_id = rule.endpoint.rpartition(".")[2]
             path[method] = {
                 "operationId": operation_id,
-                **_operation(path[method], view.operation, view.access, schemas),
+                **_operation(path, method, view.operation, view.access, schemas),
             }
     for address, path in paths.items():
         for parameter in path.get("parameters", ()):
@@ -119,8 +119,9 @@ def _write(app: Flask, draft: Callable[[], JSON]) -> JSON:
     }
 
 
-def _operation(written: JSON, declared: Any, access: Access, schemas: JSON) -> JSON:
+def _operation(path: JSON, method: str, declared: Any, access: Access, schemas: JSON) -> JSON:
     """One operation: what its view declares, and what follows from its kind and its access."""
+    written = path[method]
     kind = contract.KINDS[declared.kind]
     filters = declared.query.fields.values() if declared.query else ()
     reasons = [*declared.refusals.items(), *kind.refusals]
@@ -131,6 +132,8 @@ def _operation(written: JSON, declared: Any, access: Access, schemas: JSON) -> J
         errors |= {401, 429, 503}
         security.append({"bearer": []})
         counted = contract.COUNTED
+    if "parameters" in path:
+        errors.add(404)
     if access.permission or any(f.metadata.get("needs") for f in filters):
         errors.add(403)
     body = written.get("requestBody", {})

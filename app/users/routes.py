@@ -67,7 +67,6 @@ def delete_me() -> Visible:
 @users.put("/me/password", access=signed_in)
 @users.body(PasswordChangeSchema)
 @users.answers(204)
-@users.refuses(404, "The account is gone.")
 def change_password(data: dict[str, Any]) -> None:
     """Change one's own password; the present one must be given."""
     service.change_password(**data)

@@ -11,7 +11,8 @@ from app import create_app
 from app.config import Settings
 from app.kit.access import Access
 from examples.notes.routes import notes
-from tests.api import Api, Caller, fresh
+from tests.api import Caller, fresh
+from tests.contract.document import CheckedApi
 
 
 @dataclass(frozen=True, eq=False)
@@ -105,7 +106,7 @@ class World:
     """An application with callers of every kind, who can have items of every resource."""
 
     def __init__(self, app: Flask) -> None:
-        self.api = Api(app)
+        self.api = CheckedApi(app)
         self.anonymous = None
         self.owner = self.api.sign_up("user")
         self.api.sign_in(self.owner)  # on another device

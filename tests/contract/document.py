@@ -1,0 +1,109 @@
+"""The OpenAPI document, held against what the service really answers."""
+
+import re
+from collections.abc import Iterator
+from copy import deepcopy
+from functools import cache
+from typing import Any
+
+from flask import Flask
+from jsonschema import Draft202012Validator
+from referencing import Registry, Resource
+from referencing.jsonschema import DRAFT202012
+from werkzeug.exceptions import HTTPException
+from werkzeug.test import TestResponse
+
+from tests.api import Api
+
+Key = tuple[str, str]  # ("get", "/api/v1/tasks/{task_id}")
+
+
+def document_of(app: Flask) -> dict[str, Any]:
+    """The document that the application gives out."""
+    return app.extensions["flask-smorest"]["apis"][""]["ext_obj"].spec.to_dict()
+
+
+def path_of(rule: str) -> str:
+    """A route's address as the document writes it."""
+    return re.sub(r"<(?:[^:>]+:)?([^>]+)>", r"{\1}", rule)
+
+
+def operations_in(document: dict[str, Any]) -> Iterator[tuple[Key, dict[str, Any]]]:
+    for path, operations in document["paths"].items():
+        for method, operation in operations.items():
+            if method != "parameters":
+                yield (method, path), operation
+
+
+class Contract:
+    """Says where an answer is not what the document says."""
+
+    def __init__(self, app: Flask) -> None:
+        self.app = app
+        self.document = deepcopy(document_of(app))
+        # The document leaves answers room to grow; today's have no member beyond what it lists.
+        for schema in self.document["components"]["schemas"].values():
+            schema["additionalProperties"] = False
+        resource = Resource.from_contents(self.document, default_specification=DRAFT202012)
+        self.registry = Registry().with_resource("urn:openapi", resource)
+        self.operations = dict(operations_in(self.document))
+
+    def check(self, response: TestResponse) -> None:
+        """Fail unless status, media type, header fields and body are as documented."""
+        method = response.request.method
+        operation = self._find(method, response.request.path)
+        if operation is None:
+            return
+        told = f"{method} {response.request.path} -> {response.status_code}"
+        assert str(response.status_code) in operation["responses"], f"{told} is not documented"
+        documented = self._resolved(operation["responses"][str(response.status_code)])
+        for name, header in documented["headers"].items():
+            header = self._resolved(header)
+            value = response.headers.get(name)
+            assert value is not None or not header["required"], f"{told} lacks {name}"
+            if value is not None:
+                typed = int(value) if header["schema"]["type"] == "integer" else value
+                self._validate(header["schema"], typed, f"{told}: {name}")
+        content = documented.get("content")
+        if content is None:
+            assert not response.data, f"{told} has a body"
+            return
+        assert response.mimetype in content, f"{told} is {response.mimetype}"
+        if method != "HEAD":
+            self._validate(content[response.mimetype]["schema"], response.json, told)
+
+    def _find(self, method: str, path: str) -> dict[str, Any] | None:
+        """The operation that answers; None for what is no operation, such as a 405."""
+        try:
+            rule, _ = self.app.url_map.bind("localhost").match(path, method, return_rule=True)
+        except HTTPException:
+            return None
+        key = ("get" if method == "HEAD" else method.lower(), path_of(rule.rule))
+        return self.operations.get(key)
+
+    def _resolved(self, part: dict[str, Any]) -> dict[str, Any]:
+        if "$ref" not in part:
+            return part
+        _, section, name = part["$ref"].rsplit("/", 2)
+        return self.document["components"][section][name]
+
+    def _validate(self, schema: dict[str, Any], value: Any, told: str) -> None:
+        if reference := schema.get("$ref"):
+            schema = {"$ref": f"urn:openapi{reference}"}
+        validator = Draft202012Validator(
+            schema, registry=self.registry, format_checker=Draft202012Validator.FORMAT_CHECKER
+        )
+        wrong = [f"{error.json_path}: {error.message}" for error in validator.iter_errors(value)]
+        assert not wrong, f"{told}: {wrong}"
+
+
+contract_of = cache(Contract)
+
+
+class CheckedApi(Api):
+    """Holds every answer against the document, whatever else a test asks of it."""
+
+    def call(self, *args: Any, **kwargs: Any) -> TestResponse:
+        response = super().call(*args, **kwargs)
+        contract_of(self.app).check(response)
+        return response

@@ -1,0 +1,170 @@
+"""The document cannot lie: it is held against the routes and against real answers.
+
+Every answer in `tests/contract` is, by `CheckedApi`; here are those that nothing else provokes.
+"""
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+from flask import Flask
+from sqlalchemy.exc import OperationalError
+from werkzeug.exceptions import TooManyRequests
+from werkzeug.test import TestResponse
+
+from app import create_app
+from app.auth.permissions import ROLES
+from app.config import Settings
+from app.kit import blueprint
+from tests.contract.document import document_of, operations_in, path_of
+from tests.contract.operations import OPERATIONS, Operation, World, ids
+
+COMMITTED = Path(__file__).parents[2] / "openapi.json"
+NEVER = "01890a5d-ac96-774b-bcce-b302099a8057"
+
+
+def made_from_code(**settings: Any) -> tuple[Flask, dict[str, Any]]:
+    app = create_app(Settings(app_env="testing", secret_key="only reads the routes", **settings))
+    return app, document_of(app)
+
+
+def test_the_committed_document_is_the_one_that_the_code_makes() -> None:
+    app, _ = made_from_code()
+    printed = app.test_cli_runner().invoke(args=["openapi", "print"])
+    assert COMMITTED.read_text() == printed.output, "`python3 dev.py openapi` writes it anew"
+
+
+def test_routes_and_document_agree(app: Flask) -> None:
+    routes = {
+        (method.lower(), path_of(rule.rule))
+        for rule in app.url_map.iter_rules()
+        for method in rule.methods - {"HEAD", "OPTIONS"}
+        if not rule.endpoint.startswith("docs.")  # pages for people
+    }
+    assert routes == {key for key, _ in operations_in(document_of(app))}
+
+
+def test_the_document_tells_the_settings_it_depends_on() -> None:
+    _, document = made_from_code(password_min_length=20)
+    password = document["components"]["schemas"]["Registration"]["properties"]["password"]
+    assert password["minLength"] == 20
+
+
+def test_what_is_taken_in_is_closed_and_what_is_given_out_is_whole_and_open(app: Flask) -> None:
+    schemas = document_of(app)["components"]["schemas"]
+    assert schemas["TaskNew"]["additionalProperties"] is False
+    assert schemas["TaskChange"]["additionalProperties"] is False
+    assert "additionalProperties" not in schemas["Task"]
+    assert schemas["Task"]["required"] == list(schemas["Task"]["properties"])
+    assert "count" not in schemas["TaskPage"]["required"]
+
+
+def test_each_201_links_to_all_that_can_be_done_with_the_new_item(app: Flask) -> None:
+    document = document_of(app)
+    for (_, path), operation in operations_in(document):
+        if created := operation["responses"].get("201"):
+            item = next(p for p in document["paths"] if p.startswith(path + "/{"))
+            on_item = [o["operationId"] for (_, p), o in operations_in(document) if p == item]
+            assert sorted(created["links"]) == sorted(on_item)
+
+
+def documented(operation: Operation) -> set[int]:
+    return {int(s) for s in SAID[(operation.method.lower(), path_of(operation.rule))]["responses"]}
+
+
+def _said() -> dict[Any, dict[str, Any]]:
+    from examples.notes.routes import notes
+
+    settings = Settings(app_env="testing", secret_key="only reads the routes")
+    return dict(operations_in(document_of(create_app(settings, also=(notes,)))))
+
+
+SAID = _said()
+
+
+def has_it_already(world: World, o: Operation, path: str) -> TestResponse:
+    tag = world.api.get(path, by=world.writer(o), status=200).headers["ETag"]
+    return call(world, o, path, headers={"If-None-Match": tag})
+
+
+def call(world: World, o: Operation, path: str, **kwargs: Any) -> TestResponse:
+    kwargs = {"by": world.writer(o), "headers": {"If-Match": "*"}} | kwargs
+    if "data" not in kwargs:
+        kwargs["json"] = world.body(o)
+    return world.api.call(o.method, path, **kwargs)
+
+
+PROVOKED: dict[int, Callable[[World, Operation, str], TestResponse]] = {
+    304: has_it_already,
+    400: lambda w, o, p: call(w, o, f"{p}?nonsense=%ff"),
+    401: lambda w, o, p: call(w, o, p, by=None, headers={"Authorization": "Bearer no.no.no"}),
+    403: lambda w, o, p: call(w, o, p, by=w.owner),
+    404: lambda w, o, p: call(w, o, f"{o.collection}/{NEVER}"),
+    406: lambda w, o, p: call(w, o, p, headers={"Accept": "text/html"}),
+    412: lambda w, o, p: call(w, o, p, headers={"If-Match": '"7"'}),
+    413: lambda w, o, p: call(w, o, p, data=b" " * 2**21, content_type="application/json"),
+    415: lambda w, o, p: call(w, o, p, data=b"{}", content_type="text/plain"),
+    422: lambda w, o, p: call(w, o, f"{p}?nonsense=1"),
+    428: lambda w, o, p: call(w, o, p, headers={}),
+}
+CASES = [
+    pytest.param(o, status, id=f"{o} -> {status}")
+    for o in OPERATIONS
+    for status in sorted(documented(o) & PROVOKED.keys())
+    # 403 takes somebody who may not; what every role may do is refused to nobody.
+    if status != 403 or o.access.permission not in ROLES["user"]
+]
+
+
+@pytest.mark.parametrize(("operation", "status"), CASES)
+def test_what_is_documented_can_be_provoked(
+    world: World, operation: Operation, status: int
+) -> None:
+    path = world.path(operation)
+    if status == 403 and operation.access.anonymous:
+        pytest.skip("refused for a parameter, not for the address")
+    assert PROVOKED[status](world, operation, path).status_code == status
+
+
+FAILURES = {
+    429: TooManyRequests(),
+    500: RuntimeError("planted"),
+    503: OperationalError("SELECT", {}, Exception("planted")),
+}
+
+
+@pytest.mark.parametrize("status", FAILURES)
+@pytest.mark.parametrize("operation", OPERATIONS, ids=ids)
+def test_failures_are_as_documented(
+    world: World, operation: Operation, status: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    if status not in documented(operation) or operation.endpoint.startswith("health."):
+        pytest.skip("has no such answer, or one of its own")
+    path = world.path(operation)
+
+    def fail(_: Any) -> None:
+        raise FAILURES[status]
+
+    monkeypatch.setattr(blueprint, "authorise", fail)
+    response = call(world, operation, path)
+    assert response.status_code == status
+    if status != 500:
+        assert int(response.headers["Retry-After"]) >= 1
+
+
+@pytest.mark.parametrize("operation", OPERATIONS, ids=ids)
+def test_every_operation_says_what_a_reader_needs(operation: Operation) -> None:
+    said = SAID[(operation.method.lower(), path_of(operation.rule))]
+    assert said["summary"]
+    assert said["description"]
+    assert said["operationId"] == operation.endpoint.rpartition(".")[2]
+    assert ("requestBody" in said) == (operation.body is not None)
+    for response in said["responses"].values():
+        for media_type in response.get("content", {}).values():
+            assert media_type["example"]
+
+
+def test_a_counted_answer_tells_the_quota(world: World) -> None:
+    for path in ("products", "/api/v1/nothing-here"):
+        assert {"RateLimit", "RateLimit-Policy"} <= set(world.api.get(path).headers.keys())
