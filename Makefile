@@ -3,7 +3,7 @@ PYTHON ?= python3
 ARGS ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help run test check lock up down stack-test clean
+.PHONY: help run test check openapi api-diff lock up down stack-test clean
 
 help: ## Show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-11s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -14,8 +14,14 @@ run: ## Serve on SQLite with demo data; BIND=host:port moves it (127.0.0.1:8000)
 test: ## Run the tests; ARGS="-k name" goes to pytest
 	@$(PYTHON) dev.py test $(ARGS)
 
-check: ## Check style, types, imports, locks and migrations
+check: ## Check style, types, imports, locks, migrations and the OpenAPI document
 	@$(PYTHON) dev.py check
+
+openapi: ## Write openapi.json anew from the routes
+	@$(PYTHON) dev.py openapi
+
+api-diff: ## Fail on a break of the API since the last tag, unless its major version moved
+	@$(PYTHON) dev.py api-diff
 
 lock: ## Make the locks anew from pyproject.toml (needs uv); ARGS=--upgrade lifts the versions
 	@$(PYTHON) dev.py lock $(ARGS)
@@ -31,5 +37,5 @@ stack-test: ## Bring a stack up, test it through nginx, take it down
 	@tests/stack/run.sh
 
 clean: ## Remove the environment and what the tools made; data and .env stay
-	rm -rf .venv .pytest_cache .mypy_cache .ruff_cache .import_linter_cache htmlcov .coverage .coverage.*
+	rm -rf .venv .pytest_cache .mypy_cache .ruff_cache .import_linter_cache htmlcov .coverage .coverage.* artifacts tools/node_modules
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +

@@ -26,6 +26,7 @@ PYTHON = VENV / "bin" / "python"
 STAMP = VENV / "installed"
 RUN_LOCK = ROOT / "requirements.lock"
 DEV_LOCK = ROOT / "requirements-dev.lock"
+TOOLS = ROOT / "tools"
 
 
 # --- the environment -----------------------------------------------------------------------
@@ -119,7 +120,7 @@ def test(*arguments: str) -> None:
 
 
 def check() -> None:
-    """Check style, types, imports, locks and migrations."""
+    """Check style, types, imports, locks, migrations and the OpenAPI document."""
     environment(RUN_LOCK, DEV_LOCK)
     python = [str(PYTHON), "-m"]
     flask_db = [*python, "flask", "db"]
@@ -133,6 +134,7 @@ def check() -> None:
             passes("imports", [str(PYTHON), "-c", import_linter]),
             passes("locks", [str(PYTHON), "dev.py", "check-locks"], [*python, "pip", "check"]),
             passes("migrations", [*flask_db, "upgrade"], [*flask_db, "check"], **database),
+            check_openapi(),
         ]
     sys.exit(0 if all(results) else 1)
 
@@ -164,6 +166,42 @@ def passes(title: str, *commands: "list[str]", **settings: str) -> bool:
     return failed is None
 
 
+def check_openapi() -> bool:
+    """Lint openapi.json with Spectral; a machine without Node is told so, and passes."""
+    if not shutil.which("npm"):
+        required = bool(os.environ.get("CI"))
+        print("openapi      {} npm is not there".format("FAILED" if required else "skipped,"))
+        return not required
+    ruleset = str(TOOLS / "spectral.yaml")
+    spectral = [str(TOOLS / "node_modules/.bin/spectral"), "lint", "openapi.json", "-r", ruleset]
+    return passes("openapi", [str(PYTHON), "dev.py", "npm-tools"], [*spectral, "-F", "warn"])
+
+
+def npm_tools() -> None:
+    """Install the tools that tools/package-lock.json names, unless they are there."""
+    lock = TOOLS / "package-lock.json"
+    stamp = TOOLS / "node_modules" / ("installed-" + hashlib.sha256(lock.read_bytes()).hexdigest())
+    if stamp.exists():
+        return
+    if run("npm", "ci", "--silent", "--prefix", TOOLS):
+        sys.exit("The npm tools could not be installed; see the lines above")
+    stamp.touch()
+
+
+def openapi() -> None:
+    """Write openapi.json anew from the routes."""
+    environment(RUN_LOCK)
+    defaults = environ({"APP_ENV": "testing", "PASSWORD_MIN_LENGTH": ""})
+    command = [str(PYTHON), "-m", "flask", "openapi", "print"]
+    document = subprocess.check_output(command, cwd=str(ROOT), env=defaults)
+    (ROOT / "openapi.json").write_bytes(document)
+
+
+def api_diff() -> None:
+    """Fail on a break of the API since the last git tag, unless its major version moved."""
+    sys.exit(run(sys.executable, TOOLS / "api_diff.py"))
+
+
 def check_locks() -> None:
     """Check that the locks name no place, satisfy pyproject.toml and agree."""
     # Both come with the environment's Python, which runs this command.
@@ -176,10 +214,12 @@ def check_locks() -> None:
     extras = project["optional-dependencies"]
     required = {RUN_LOCK: project["dependencies"], DEV_LOCK: extras["test"] + extras["dev"]}
     problems, pins = [], {}
-    for lock, requirements in required.items():
+    for lock in (*required, TOOLS / "package-lock.json"):
         text = lock.read_text()
         for place in re.findall(r"(?m)^.*(?:https?://|file:|index-url|find-links).*$", text):
             problems.append("{} names a place: {}".format(lock.name, place.strip()))
+    for lock, requirements in required.items():
+        text = lock.read_text()
         pins[lock] = set(re.findall(r"(?m)^([\w.-]+)==(\S+)", text))
         for requirement in map(Requirement, requirements):
             name = canonicalize_name(requirement.name)
@@ -234,6 +274,9 @@ COMMANDS = {
     "test": test,
     "check": check,
     "check-locks": check_locks,
+    "npm-tools": npm_tools,
+    "openapi": openapi,
+    "api-diff": api_diff,
     "lock": lock,
     "env": env,
     "help": usage,
