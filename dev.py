@@ -5,6 +5,7 @@ The Makefile calls this file; `python3 dev.py help` lists the commands. It stays
 by Python 3.6, so that an old Python gets a clear line and not a SyntaxError.
 """
 
+import contextlib
 import hashlib
 import os
 import re
@@ -19,6 +20,11 @@ from pathlib import Path
 
 if sys.version_info < (3, 11):
     sys.exit("Python 3.11 or newer is needed, this is {}.{}".format(*sys.version_info[:2]))
+
+try:
+    import fcntl
+except ImportError:  # not on Windows, where nothing of this is run at once either
+    fcntl = None
 
 ROOT = Path(__file__).resolve().parent
 VENV = ROOT / ".venv"
@@ -38,6 +44,20 @@ def environment(*locks: Path) -> None:
     A stamp tells what is installed, for which Python and where. An environment that is
     partial, stale, moved or of another Python is made anew, so nothing old lingers in it.
     """
+    with alone():
+        _environment(*locks)
+
+
+@contextlib.contextmanager
+def alone():
+    """Wait until no other process works on the environment, and keep them out meanwhile."""
+    with open(str(ROOT / ".venv.lock"), "w") as file:
+        if fcntl is not None:
+            fcntl.flock(file, fcntl.LOCK_EX)
+        yield
+
+
+def _environment(*locks: Path) -> None:
     base = "python {}.{} in {}".format(*sys.version_info[:2], VENV)
     wanted = [base] + [hashlib.sha256(lock.read_bytes()).hexdigest() for lock in locks]
     usable = STAMP.is_file() and PYTHON.exists()

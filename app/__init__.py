@@ -6,6 +6,7 @@ from flask import Flask
 from werkzeug.middleware.proxy_fix import ProxyFix
 
 from app import cli
+from app.audit.routes import audit_events
 from app.auth import tokens
 from app.auth.models import IS_ALIVE
 from app.auth.routes import auth
@@ -20,7 +21,7 @@ from app.tasks.routes import tasks
 from app.telemetry import health, logs
 from app.users.routes import users
 
-RESOURCES = (auth, users, products, tasks)
+RESOURCES = (auth, users, products, tasks, audit_events)
 
 
 def create_app(settings: Settings | None = None, *, also: tuple[Blueprint, ...] = ()) -> Flask:

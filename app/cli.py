@@ -14,6 +14,7 @@ from sqlalchemy import func, insert, select
 from app.auth.passwords import hash_password
 from app.auth.permissions import ROLES
 from app.extensions import db
+from app.kit.changes import record
 from app.kit.fields import Email
 from app.kit.model import now
 from app.products.models import Product
@@ -117,6 +118,7 @@ def set_role(email: str, role: str) -> None:
     user = _find(_normalised(email))
     if user is None:
         raise click.ClickException(f"{email} is not registered.")
+    record("change", "users", user.id, before={"role": user.role}, after={"role": role})
     user.role = role
     db.session.commit()
     click.echo(f"{user.email} has the role {role}.")

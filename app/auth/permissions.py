@@ -2,6 +2,6 @@
 
 _USER = frozenset({"tasks:own"})
 _EDITOR = _USER | {"products:write"}
-_ADMIN = _EDITOR | {"users:manage"}
+_ADMIN = _EDITOR | {"users:manage", "audit:read"}
 
 ROLES: dict[str, frozenset[str]] = {"user": _USER, "editor": _EDITOR, "admin": _ADMIN}

@@ -67,7 +67,7 @@ def read_session(session_id: UUID) -> Visible:
 
 
 @auth.delete("/sessions/<uuid:session_id>", access=signed_in)
-@auth.deletes()
+@auth.deletes(SessionSchema)
 def end_session(session_id: UUID) -> Visible:
     """End one of one's sessions."""
     return Session.visible_to(caller)

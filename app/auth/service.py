@@ -16,6 +16,7 @@ from app.auth.passwords import is_outdated, verify_password
 from app.auth.tokens import issue_access_token
 from app.extensions import db
 from app.kit.access import unauthorized
+from app.kit.changes import record
 from app.kit.model import now
 from app.kit.problems import Problem
 from app.users.models import User
@@ -48,6 +49,7 @@ def log_in(email: str, password: str) -> dict[str, Any]:
     secret = _renew(session)
     db.session.add(session)
     db.session.flush()
+    record("create", "sessions", session.id, after={"owner_id": user.id})
     log.info("login", user_id=str(user.id), session_id=str(session.id))
     return _tokens(session, user.role, secret)
 
@@ -73,6 +75,7 @@ def refresh(token: str) -> dict[str, Any]:
     if reused or user is None or not user.is_active:
         log.warning("refresh_refused", session_id=str(session_id), reused=reused)
         db.session.delete(session)
+        record("delete", "sessions", session_id)
         db.session.commit()
         raise _refused("The refresh token is not valid.")
     session.previous_hash = session.refresh_hash

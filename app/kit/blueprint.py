@@ -160,11 +160,12 @@ class Blueprint(flask_smorest.Blueprint):
         return _answers("changes", 200, answer, shape)
 
     @staticmethod
-    def deletes() -> Callable[[View], View]:
+    def deletes(schema: type[Schema]) -> Callable[[View], View]:
         """204, under If-Match: the view returns the visible select, the path's id picks the row."""
+        shape = schema()
 
         def answer(visible: rows.Visible, item_id: UUID | None) -> Response:
-            rows.remove(visible, item_id, versions_to_change())
+            rows.remove(visible, item_id, versions_to_change(), shape)
             return _empty()
 
         return _answers("deletes", 204, answer)
@@ -216,7 +217,8 @@ def _assemble(view: View, access: Access, *, writes: bool) -> View:
     @wraps(view)
     def endpoint(**path: Any) -> Response:
         authorise(access)
-        if operation.kind not in ("item", "page"):  # these ask in the statement that reads
+        # Those of the kinds "item" and "page" ask in the statement that reads.
+        if not access.blind and operation.kind not in ("item", "page"):
             require_alive()
         _check_accept()
         if operation.query is None and request.query_string:

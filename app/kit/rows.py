@@ -12,6 +12,7 @@ from uuid import UUID
 from sqlalchemy import (
     ColumnElement,
     Delete,
+    Integer,
     Row,
     Select,
     Table,
@@ -20,13 +21,12 @@ from sqlalchemy import (
     bindparam,
     delete,
     insert,
-    inspect,
-    literal,
     update,
 )
 
 from app.extensions import db
 from app.kit import access, database
+from app.kit.changes import record
 from app.kit.model import Resource, now
 from app.kit.problems import Problem
 from app.kit.schema import Schema
@@ -34,6 +34,7 @@ from app.kit.schema import Schema
 Visible = Select[Any]
 
 _ITEM_ID = bindparam("item_id", type_=Uuid())
+_SEEN = bindparam("seen", type_=Integer())
 
 
 def model_of(visible: Visible) -> type[Any]:
@@ -61,7 +62,9 @@ def add(instance: Resource, schema: Schema) -> Row[Any]:
     """Insert a new model instance; the stored row, in one round trip."""
     values = {k: v for k, v in vars(instance).items() if k != "_sa_instance_state"}
     statement = _insert(type(instance), schema)  # type: ignore[arg-type]
-    return db.session.connection().execute(statement, values).one()
+    row = db.session.connection().execute(statement, values).one()
+    record("create", _table(type(instance)).name, row.id, after=schema.dump_row(row))
+    return row
 
 
 def change(
@@ -71,7 +74,7 @@ def change(
     versions: frozenset[int] | None,
     schema: Schema,
 ) -> Row[Any]:
-    """Change one row if it still has one of the versions; the check is part of the UPDATE.
+    """Change one row if it still has one of the versions; the check is part of the UPDATE too.
 
     Args:
         values: new values by column; SQL expressions are allowed. None given: nothing changes.
@@ -79,52 +82,61 @@ def change(
     Raises:
         Problem: 404, or 412 where the row has another version.
     """
+    before = _lock(visible, item_id, versions, schema)
     if not values:
-        row = find(visible, item_id, schema)
-        if versions is not None and row.version not in versions:
-            raise Problem("precondition-failed")
-        return row
+        return before
+    model = model_of(visible)
     plain = {k: v for k, v in values.items() if not isinstance(v, ColumnElement)}
-    statement = _update(visible, item_id is not None, versions is None, tuple(plain), schema)
+    statement = _update(model, tuple(plain), schema)  # type: ignore[arg-type]
     if computed := {k: v for k, v in values.items() if k not in plain}:
         statement = statement.values(computed)
     binds = {f"new_{name}": value for name, value in plain.items()}
-    binds |= {"new_updated_at": now(), **_binds(item_id, versions)}
-    changed = db.session.connection().execute(statement, binds).first()
-    if changed is None:
-        raise _missed(visible, item_id)
-    return changed
+    binds |= {"new_updated_at": now(), "item_id": before.id, "seen": before.version}
+    after = db.session.connection().execute(statement, binds).first()
+    if after is None:
+        raise Problem("precondition-failed")
+    was, is_now = schema.dump_row(before), schema.dump_row(after)
+    record("change", _table(model).name, after.id, before=was, after=is_now)
+    return after
 
 
-def remove(visible: Visible, item_id: UUID | None, versions: frozenset[int] | None) -> None:
+def remove(
+    visible: Visible, item_id: UUID | None, versions: frozenset[int] | None, schema: Schema
+) -> None:
     """Delete one row if it still has one of the versions.
 
     Raises:
         Problem: 404, or 412 where the row has another version.
     """
-    statement = _delete(visible, item_id is not None, versions is None)
-    result = db.session.connection().execute(statement, _binds(item_id, versions))
-    if result.rowcount == 0:
-        raise _missed(visible, item_id)
+    before = _lock(visible, item_id, versions, schema)
+    binds = {"item_id": before.id, "seen": before.version}
+    model = model_of(visible)
+    deleted = db.session.connection().execute(_delete(model), binds)  # type: ignore[arg-type]
+    if deleted.rowcount == 0:
+        raise Problem("precondition-failed")
+    record("delete", _table(model).name, before.id, before=schema.dump_row(before))
 
 
-def _missed(visible: Visible, item_id: UUID | None) -> Problem:
-    """Why a change met no row. Asked afterwards, so that the usual case costs nothing."""
-    statement = _exists(visible, item_id is not None)
-    found = db.session.connection().execute(statement, _binds(item_id)).first()
-    return Problem("precondition-failed" if found else "not-found")
+def _lock(
+    visible: Visible, item_id: UUID | None, versions: frozenset[int] | None, schema: Schema
+) -> Row[Any]:
+    """The row as it stands before it is changed, and nobody else's to change until we commit."""
+    statement = _select_item(visible, item_id is not None, schema, None).with_for_update()
+    row = db.session.connection().execute(statement, _binds(item_id)).first()
+    if row is None:
+        raise Problem("not-found")
+    if versions is not None and row.version not in versions:
+        raise Problem("precondition-failed")
+    return row
 
 
-def _binds(item_id: UUID | None, versions: frozenset[int] | None = None) -> dict[str, Any]:
-    binds: dict[str, Any] = {"item_id": item_id, **access.binds()}
-    if versions is not None:
-        binds["versions"] = tuple(versions)
-    return binds
+def _binds(item_id: UUID | None) -> dict[str, Any]:
+    return {"item_id": item_id, **access.binds()}
 
 
-def _conditions(visible: Visible, by_id: bool) -> list[ColumnElement[bool]]:
-    conditions = [] if visible.whereclause is None else [visible.whereclause]
-    return [*conditions, model_of(visible).id == _ITEM_ID] if by_id else conditions
+def _table(model: type[Any]) -> Table:
+    table: Table = model.__table__
+    return table
 
 
 def _columns(model: type[Any], schema: Schema) -> list[Any]:
@@ -144,36 +156,21 @@ def _select_item(
 
 
 @lru_cache(maxsize=256)
-def _exists(visible: Visible, by_id: bool) -> Select[Any]:
-    found = visible.with_only_columns(literal(1))
-    return found.where(model_of(visible).id == _ITEM_ID) if by_id else found
-
-
-@lru_cache(maxsize=256)
 def _insert(model: type[Resource], schema: Schema) -> Any:
-    table: Table = inspect(model).local_table
-    return insert(table).returning(*_columns(model, schema))
+    return insert(_table(model)).returning(*_columns(model, schema))
 
 
 @lru_cache(maxsize=256)
-def _update(
-    visible: Visible, by_id: bool, any_version: bool, names: tuple[str, ...], schema: Schema
-) -> Update:
-    model = model_of(visible)
-    columns = model.__table__.c
+def _update(model: type[Any], names: tuple[str, ...], schema: Schema) -> Update:
+    columns = _table(model).c
     new = {name: bindparam(f"new_{name}", type_=columns[name].type) for name in names}
     new["updated_at"] = bindparam("new_updated_at", type_=columns.updated_at.type)
-    statement = update(model.__table__).where(*_conditions(visible, by_id))
-    if not any_version:
-        statement = statement.where(columns.version.in_(bindparam("versions", expanding=True)))
+    statement = update(_table(model)).where(columns.id == _ITEM_ID, columns.version == _SEEN)
     statement = statement.values(new | {"version": columns.version + 1})
     return statement.returning(*_columns(model, schema))
 
 
 @lru_cache(maxsize=256)
-def _delete(visible: Visible, by_id: bool, any_version: bool) -> Delete:
-    model = model_of(visible)
-    statement = delete(model.__table__).where(*_conditions(visible, by_id))
-    if any_version:
-        return statement
-    return statement.where(model.version.in_(bindparam("versions", expanding=True)))
+def _delete(model: type[Any]) -> Delete:
+    columns = _table(model).c
+    return delete(_table(model)).where(columns.id == _ITEM_ID, columns.version == _SEEN)

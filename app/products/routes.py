@@ -55,7 +55,7 @@ def change_product(data: dict[str, Any], product_id: UUID) -> tuple[Visible, dic
 
 
 @products.delete("/<uuid:product_id>", access=can("products:write"))
-@products.deletes()
+@products.deletes(ProductSchema)
 def delete_product(product_id: UUID) -> Visible:
     """Delete a product."""
     return Product.visible_to(caller)

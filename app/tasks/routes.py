@@ -48,7 +48,7 @@ def change_task(data: dict[str, Any], task_id: UUID) -> tuple[Visible, dict[str,
 
 
 @tasks.delete("/<uuid:task_id>", access=can("tasks:own"))
-@tasks.deletes()
+@tasks.deletes(TaskSchema)
 def delete_task(task_id: UUID) -> Visible:
     """Delete a task."""
     return Task.visible_to(caller)

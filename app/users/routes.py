@@ -56,7 +56,7 @@ def change_me(data: dict[str, Any]) -> tuple[Visible, dict[str, Any]]:
 
 
 @users.delete("/me", access=signed_in)
-@users.deletes()
+@users.deletes(UserSchema)
 @users.refuses(409, "The caller is the last active admin.")
 def delete_me() -> Visible:
     """Delete one's own account, with everything in it."""
@@ -96,7 +96,7 @@ def change_user(data: dict[str, Any], user_id: UUID) -> tuple[Visible, dict[str,
 
 
 @users.delete("/<uuid:user_id>", access=can("users:manage"))
-@users.deletes()
+@users.deletes(UserSchema)
 @users.refuses(409, "This is the last active admin.")
 def delete_user(user_id: UUID) -> Visible:
     """Delete a user, with everything in the account."""

@@ -8,6 +8,7 @@ from app.auth.passwords import hash_password, verify_password
 from app.auth.sessions import end_sessions
 from app.extensions import db
 from app.kit.access import caller
+from app.kit.changes import record
 from app.kit.problems import Problem
 from app.users.models import User
 
@@ -41,6 +42,7 @@ def change_password(current_password: str, new_password: str) -> None:
         place = {"detail": "Is not the present password.", "pointer": "#/current_password"}
         raise Problem("validation-error", errors=[place])
     replace_password(user, new_password)
+    record("change_password", "users", user.id)
     end_sessions(user.id, besides=caller.session_id)
 
 

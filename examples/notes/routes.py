@@ -43,7 +43,7 @@ def change_note(data: dict[str, Any], note_id: UUID) -> tuple[Visible, dict[str,
 
 
 @notes.delete("/<uuid:note_id>", access=signed_in)
-@notes.deletes()
+@notes.deletes(NoteSchema)
 def delete_note(note_id: UUID) -> Visible:
     """Delete a note."""
     return Note.visible_to(caller)

@@ -65,9 +65,7 @@ def upgrade() -> None:
             ["owner_id"], ["users.id"], name="fk_sessions_owner_id", ondelete="CASCADE"
         ),
     )
-    op.create_index(
-        "ix_sessions_owner_id_created_at", "sessions", ["owner_id", "created_at", "id"]
-    )
+    op.create_index("ix_sessions_owner_id_created_at", "sessions", ["owner_id", "created_at", "id"])
     op.create_table(
         "products",
         sa.Column("id", sa.Uuid(), nullable=False),
