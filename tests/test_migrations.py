@@ -1,6 +1,7 @@
 """Migrations: up and down on both databases, safe beside each other and beside the service."""
 
 import os
+import re
 import sqlite3
 import subprocess
 import sys
@@ -16,7 +17,7 @@ from sqlalchemy import inspect, text
 
 from app.extensions import db
 from tests.api import Api
-from tests.conftest import MakeApp, dispose, on_postgresql
+from tests.conftest import MakeApp, dispose, on_postgresql, on_sqlite
 
 ROOT = Path(__file__).parent.parent
 TABLES = {"users", "sessions", "products", "tasks"}
@@ -143,8 +144,25 @@ def test_a_downgrade_takes_the_rows_along(new_app: Flask) -> None:
     assert api.get("products", status=200).json["items"] == []
 
 
+@on_sqlite
 def test_upgrades_at_the_same_time_all_succeed(flask: Flask_, new_app: Flask) -> None:
     for process in [flask("db", "upgrade") for _ in range(2)]:
+        outcome(process)
+    assert tables(new_app) >= TABLES
+
+
+@on_postgresql
+def test_upgrades_at_the_same_time_queue_up_and_all_succeed(
+    flask: Flask_, new_app: Flask, another_database_url: str
+) -> None:
+    number = re.search(r"ADVISORY_LOCK = ([0-9_]+)", (ROOT / "migrations/env.py").read_text())[1]
+    with psycopg.connect(another_database_url) as first:
+        first.execute("SELECT pg_advisory_lock(%s)", [int(number)])
+        others = [flask("db", "upgrade") for _ in range(2)]
+        while first.execute(WAITING).rowcount < len(others):
+            assert all(process.poll() is None for process in others)
+        assert tables(new_app) == set()
+    for process in others:
         outcome(process)
     assert tables(new_app) >= TABLES
 
