@@ -199,13 +199,16 @@ def check_openapi() -> bool:
 
 def npm_tools() -> None:
     """Install the tools that tools/package-lock.json names, unless they are there."""
-    lock = TOOLS / "package-lock.json"
-    stamp = TOOLS / "node_modules" / ("installed-" + hashlib.sha256(lock.read_bytes()).hexdigest())
-    if stamp.exists():
-        return
-    if run("npm", "ci", "--silent", "--prefix", TOOLS):
-        sys.exit("The npm tools could not be installed; see the lines above")
-    stamp.touch()
+    digest = hashlib.sha256((TOOLS / "package-lock.json").read_bytes()).hexdigest()
+    modules = TOOLS / "node_modules"
+    stamp = modules / ("installed-" + digest)
+    with alone():
+        if stamp.exists():
+            return
+        shutil.rmtree(str(modules), ignore_errors=True)
+        if run("npm", "ci", "--silent", "--prefix", TOOLS):
+            sys.exit("The npm tools could not be installed; see the lines above")
+        stamp.touch()
 
 
 def openapi() -> None:
