@@ -2,7 +2,7 @@
 
 from datetime import datetime
 
-from sqlalchemy import Index, LargeBinary, Text, Uuid, bindparam, exists
+from sqlalchemy import JSON, Index, LargeBinary, Text, Uuid, bindparam, exists
 from sqlalchemy.orm import Mapped, aliased, mapped_column
 
 from app.kit.model import CALLER_ID, Base, Owned, Timestamp, now
@@ -22,6 +22,21 @@ class Session(Owned, Base):
     expires_at: Mapped[datetime] = mapped_column(Timestamp)
 
 
+class ApiKey(Owned, Base):
+    """A machine's credential: it may do what its scopes name and its owner may. Kept as a hash."""
+
+    __tablename__ = "api_keys"
+
+    name: Mapped[str] = mapped_column(Text)
+    prefix: Mapped[str] = mapped_column(Text)  # how the secret begins, to recognise it by
+    secret_hash: Mapped[bytes] = mapped_column(LargeBinary)
+    scopes: Mapped[list[str]] = mapped_column(JSON)
+    expires_at: Mapped[datetime | None] = mapped_column(Timestamp)
+    last_used_at: Mapped[datetime | None] = mapped_column(Timestamp)
+    secret = ""  # of a key just made, and nowhere else
+
+
+Index("ix_api_keys_owner_id_created_at", ApiKey.owner_id, ApiKey.created_at, ApiKey.id)
 Index("ix_sessions_owner_id_created_at", Session.owner_id, Session.created_at, Session.id)
 
 # Whether what an access token says still holds: its session was not ended, its user is active and

@@ -3,9 +3,18 @@
 from typing import Any
 from uuid import UUID
 
-from app.auth import service, sessions
-from app.auth.models import Session
-from app.auth.schemas import LoginSchema, RefreshSchema, SessionQuery, SessionSchema, TokensSchema
+from app.auth import api_keys, service, sessions
+from app.auth.models import ApiKey, Session
+from app.auth.schemas import (
+    ApiKeyQuery,
+    ApiKeySchema,
+    LoginSchema,
+    NewApiKeySchema,
+    RefreshSchema,
+    SessionQuery,
+    SessionSchema,
+    TokensSchema,
+)
 from app.kit.access import anyone, caller, signed_in
 from app.kit.blueprint import Blueprint
 from app.kit.rows import Visible
@@ -71,3 +80,35 @@ def read_session(session_id: UUID) -> Visible:
 def end_session(session_id: UUID) -> Visible:
     """End one of one's sessions."""
     return Session.visible_to(caller)
+
+
+@auth.get("/api-keys", access=signed_in)
+@auth.page(ApiKeySchema, ApiKeyQuery)
+def list_api_keys() -> Visible:
+    """List one's API keys."""
+    return ApiKey.visible_to(caller)
+
+
+@auth.post("/api-keys", access=signed_in)
+@auth.body(ApiKeySchema)
+@auth.creates(NewApiKeySchema)
+def create_api_key(data: dict[str, Any]) -> ApiKey:
+    """Create an API key for a machine; its secret is shown this once.
+
+    Sent as a bearer token, it may do what its scopes name, as long as its owner may.
+    """
+    return api_keys.make(data)
+
+
+@auth.get("/api-keys/<uuid:key_id>", access=signed_in)
+@auth.item(ApiKeySchema)
+def read_api_key(key_id: UUID) -> Visible:
+    """Read one of one's API keys."""
+    return ApiKey.visible_to(caller)
+
+
+@auth.delete("/api-keys/<uuid:key_id>", access=signed_in)
+@auth.deletes(ApiKeySchema)
+def revoke_api_key(key_id: UUID) -> Visible:
+    """Revoke an API key, from its next request on."""
+    return ApiKey.visible_to(caller)

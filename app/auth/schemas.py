@@ -1,6 +1,9 @@
 """What the login routes take and give."""
 
-from app.auth.models import Session
+import marshmallow as ma
+
+from app.auth.models import ApiKey, Session
+from app.auth.permissions import ROLES
 from app.kit.fields import Choice, Email, Integer, Text, Timestamp
 from app.kit.pages import PageQuery, Sort
 from app.kit.schema import ResourceSchema, Schema
@@ -55,3 +58,32 @@ class SessionQuery(PageQuery):
     """The caller's sessions, in which order."""
 
     sort = Sort({"created_at": Session.created_at}, default="-created_at")
+
+
+class ApiKeySchema(ResourceSchema):
+    """A machine's credential, without its secret."""
+
+    name = Text(least=1, most=100, required=True, metadata={"example": "Nightly import"})
+    scopes = ma.fields.List(
+        Choice(sorted(ROLES["admin"])),
+        required=True,
+        validate=ma.validate.Length(min=1, max=20),
+        metadata={"example": ["tasks:own"], "description": "What it may do, as far as you may."},
+    )
+    expires_at = Timestamp(allow_none=True, metadata={"example": "2099-01-31T18:00:00Z"})
+    prefix = Text(most=12, dump_only=True, metadata={"example": "key_AZqfPHse"})
+    last_used_at = Timestamp(dump_only=True, allow_none=True)
+
+
+class NewApiKeySchema(ApiKeySchema):
+    """A machine's credential, with its secret: this is the only time that it is shown."""
+
+    secret = Text(
+        most=100, dump_only=True, metadata={"transient": True, "example": "key_" + _REFRESH_TOKEN}
+    )
+
+
+class ApiKeyQuery(PageQuery):
+    """The caller's API keys, in which order."""
+
+    sort = Sort({"created_at": ApiKey.created_at}, default="-created_at")

@@ -10,6 +10,7 @@ from flask_jwt_extended import create_access_token, verify_jwt_in_request
 from flask_jwt_extended.exceptions import JWTExtendedException
 from jwt.exceptions import PyJWTError
 
+from app.auth import api_keys
 from app.auth.models import Session
 from app.auth.permissions import ROLES
 from app.config import Settings
@@ -60,13 +61,15 @@ def issue_access_token(session: Session, role: str) -> str:
 
 
 def load_caller() -> Caller:
-    """The caller that the request's bearer token names, or `ANONYMOUS` without one.
+    """The caller that the request's access token or API key names, or `ANONYMOUS` without one.
 
     Raises:
         Problem: 401 `invalid_token`, whatever is wrong with the token: one answer for all.
     """
     scheme, _, token = request.headers.get("Authorization", "").partition(" ")
     sent = scheme.lower() == "bearer"
+    if sent and token.startswith(api_keys.PREFIX):
+        return api_keys.load_caller(token)
     if sent:  # flask-jwt-extended tells cases apart, RFC 9110 section 11.1 does not
         request.environ["HTTP_AUTHORIZATION"] = f"Bearer {token}"
     try:

@@ -14,6 +14,7 @@ from app.kit import database
 from app.kit.problems import Problem
 
 View = Callable[..., Any]
+CHALLENGE = 'Bearer realm="api"'  # RFC 6750 section 3
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,6 +25,7 @@ class Caller:
     role: str | None = None
     permissions: frozenset[str] = frozenset()
     session_id: UUID | None = None
+    api_key_id: UUID | None = None
 
     def can(self, permission: str) -> bool:
         """Whether the caller's role holds the permission."""
@@ -40,11 +42,13 @@ class Access:
     name: str
     anonymous: bool = False
     permission: str | None = None
+    blind: bool = False  # credentials are not even looked at
 
 
 anyone = Access("anyone", anonymous=True)
-probe = Access("probe", anonymous=True)  # credentials are not even looked at
-signed_in = Access("signed-in")
+newcomer = Access("newcomer", anonymous=True, blind=True)  # comes for credentials
+probe = Access("probe", anonymous=True, blind=True)
+signed_in = Access("signed-in")  # in a session: a key does only what its scopes name
 
 
 def can(permission: str) -> Access:
@@ -58,8 +62,14 @@ def _current() -> Caller:
     Raises:
         Problem: 401, the credentials are not valid (also where none were needed).
     """
+    if "refusal" in g:
+        raise g.refusal
     if "caller" not in g:
-        g.caller = current_app.extensions["load_caller"]()
+        try:
+            g.caller = current_app.extensions["load_caller"]()
+        except Problem as problem:
+            g.refusal = problem
+            raise
     found: Caller = g.caller
     return found
 
@@ -113,21 +123,22 @@ def authorise(access: Access) -> None:
     Raises:
         Problem: 401 with a challenge (RFC 6750 section 3), or 403 where the role does not suffice.
     """
-    if access is probe:
+    if access.blind:
         return
     who = _current()
     if access.anonymous:
         return
     if who.id is None:
         raise unauthorized()
-    if access.permission and not who.can(access.permission):
-        challenge = 'Bearer realm="api", error="insufficient_scope"'
+    by_key_alone = who.api_key_id is not None and access.permission is None
+    if by_key_alone or (access.permission and not who.can(access.permission)):
+        challenge = f'{CHALLENGE}, error="insufficient_scope"'
         raise Problem("forbidden", headers={"WWW-Authenticate": challenge})
 
 
 def unauthorized(detail: str | None = None, *, error: str = "") -> Problem:
     """A 401 and its challenge; `error` only where credentials were sent (RFC 6750 section 3.1)."""
-    challenge = f'Bearer realm="api", error="{error}"' if error else 'Bearer realm="api"'
+    challenge = f'{CHALLENGE}, error="{error}"' if error else CHALLENGE
     return Problem("unauthorized", detail, headers={"WWW-Authenticate": challenge})
 
 

@@ -138,7 +138,8 @@ class Blueprint(flask_smorest.Blueprint):
 
         def answer(instance: Any, _: UUID | None) -> Response:
             row = rows.add(instance, shape)
-            response = _json(201, shape.dump_row(row))
+            shown_once = {name: getattr(instance, name) for name in shape.transient}
+            response = _json(201, shape.dump_row(row) | shown_once)
             response.headers["Location"] = f"{request.path}/{row.id}"
             response.headers["ETag"] = etag_of_version(row.version)
             return response

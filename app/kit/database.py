@@ -89,6 +89,13 @@ def read(statement: Executable, values: Mapping[str, Any]) -> Sequence[Row[Any]]
         return connection.execute(statement, values).all()
 
 
+def write(statement: Executable, values: Mapping[str, Any]) -> None:
+    """One statement that stands for itself, whatever becomes of the request."""
+    reader: Engine = current_app.extensions["reader"]
+    with reader.connect() as connection:
+        connection.execute(statement, values)
+
+
 def answer(error: SQLAlchemyError) -> Response:
     """The problem response for a database error; never its text, which may quote stored data."""
     db.session.rollback()

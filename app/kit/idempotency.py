@@ -8,12 +8,14 @@ turns its twins away; on SQLite they wait for the write lock, and are then given
 import hmac
 import random
 import re
+from base64 import urlsafe_b64encode
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from hashlib import sha256
 from typing import Any
 
 import orjson
+from cryptography.fernet import Fernet
 from flask import Response, current_app, request
 from sqlalchemy import JSON, LargeBinary, Text, delete, func, select
 from sqlalchemy.orm import Mapped, mapped_column
@@ -54,7 +56,7 @@ class Attempt:
         """Write the answer; it is committed with the effect, or not at all."""
         self.key.status = response.status_code
         self.key.headers = {k: v for k, v in response.headers if k in KEPT_HEADERS}
-        self.key.body = response.get_data()
+        self.key.body = _cipher().encrypt(response.get_data())
         self.key.expires_at = now() + LIFETIME
         db.session.add(self.key)
         db.session.flush()
@@ -87,9 +89,15 @@ def begin(data: Any) -> Attempt | None:
         return Attempt(wanted, None)
     if not hmac.compare_digest(found.fingerprint, wanted.fingerprint):
         raise Problem("idempotency-key-reused")
-    replay = Response(found.body, found.status, headers=found.headers)
+    replay = Response(_cipher().decrypt(found.body), found.status, headers=found.headers)
     replay.headers["Idempotent-Replayed"] = "true"
     return Attempt(found, replay)
+
+
+def _cipher() -> Fernet:
+    """An answer may hold what is shown only once, so it is not kept in the clear."""
+    secret = current_app.config["SECRET_KEY"].encode()
+    return Fernet(urlsafe_b64encode(hmac.digest(secret, b"kept answers", "sha256")))
 
 
 def purge(most: int) -> None:

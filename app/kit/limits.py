@@ -43,9 +43,11 @@ def init_app(app: Flask, settings: Any) -> None:
 
 
 def _key() -> str:
-    """A user wherever they are, else the address; bad credentials use up nobody's quota."""
-    caller_id = known_caller().id
-    return f"user:{caller_id}" if caller_id else f"address:{request.remote_addr}"
+    """An API key, a user wherever they are, else the address: bad credentials count for that."""
+    who = known_caller()
+    if who.api_key_id:
+        return f"key:{who.api_key_id}"
+    return f"user:{who.id}" if who.id else f"address:{request.remote_addr}"
 
 
 def _announce(response: Response) -> Response:

@@ -60,7 +60,8 @@ def find(visible: Visible, item_id: UUID | None, schema: Schema) -> Row[Any]:
 
 def add(instance: Resource, schema: Schema) -> Row[Any]:
     """Insert a new model instance; the stored row, in one round trip."""
-    values = {k: v for k, v in vars(instance).items() if k != "_sa_instance_state"}
+    columns = _table(type(instance)).c
+    values = {name: value for name, value in vars(instance).items() if name in columns}
     statement = _insert(type(instance), schema)  # type: ignore[arg-type]
     row = db.session.connection().execute(statement, values).one()
     record("create", _table(type(instance)).name, row.id, after=schema.dump_row(row))

@@ -29,7 +29,13 @@ class Schema(ma.Schema):
     @cached_property
     def names(self) -> tuple[str, ...]:
         """The members given out, in order; each is the name of a model's column as well."""
-        return tuple(self.dump_fields)
+        return tuple(name for name in self.dump_fields if name not in self.transient)
+
+    @cached_property
+    def transient(self) -> frozenset[str]:
+        """The members that are no columns, but attributes of an instance just made: secrets."""
+        fields = self.dump_fields.items()
+        return frozenset(name for name, field in fields if field.metadata.get("transient"))
 
     @cached_property
     def _computed(self) -> dict[str, ma.fields.Field[Any]]:
