@@ -210,11 +210,15 @@ class TestSetRole:
         assert printed == f"{user.email} has the role {role}.\n"
         assert rows.read(app, User.role, id=user.id) == [role]
 
-    def test_shows_in_the_accounts_etag(self, api: Api, app: Flask, user: Caller) -> None:
-        before = api.get("users/me", by=user).headers["ETag"]
+    def test_shows_in_the_accounts_etag(
+        self, api: Api, app: Flask, user: Caller, admin: Caller
+    ) -> None:
+        path = f"users/{user.id}"
+        before = api.get(path, by=admin).headers["ETag"]
+
         flask(app, "users", "set-role", user.email, "editor")
 
-        api.patch("users/me", {"name": "Ada"}, etag=before, by=user, status=412)
+        api.patch(path, {"is_active": False}, etag=before, by=admin, status=412)
 
     @pytest.mark.parametrize("email", ["nobody@example.com", "nobody"])
     def test_refuses_who_is_not_registered(self, app: Flask, email: str) -> None:
