@@ -19,7 +19,7 @@ def post(world: World, create: Operation, key: str, body: dict, by: str = "", **
 
 
 def rows(world: World, create: Operation) -> int:
-    table = create.rule.rpartition("/")[2]
+    table = create.rule.rpartition("/")[2].replace("-", "_")
     with world.api.app.app_context():
         return db.session.scalar(select(func.count()).select_from(db.metadata.tables[table]))
 
