@@ -129,7 +129,8 @@ def answer(error: HTTPException) -> Response:
     """The problem response for any HTTP exception, of Flask, Werkzeug or an extension."""
     if isinstance(error, Problem):
         return error.get_response()
-    kind = BY_STATUS.get(error.code or 500, BY_STATUS[500])
+    code = error.code or 500
+    kind = BY_STATUS.get(code, BY_STATUS[400 if 400 <= code < 500 else 500])  # RFC 9110 section 15
     headers = {}
     if isinstance(error, MethodNotAllowed) and error.valid_methods:
         headers["Allow"] = ", ".join(sorted(error.valid_methods))
