@@ -134,7 +134,7 @@ def _operation(path: JSON, method: str, declared: Any, access: Access, schemas: 
         counted = contract.COUNTED
     if "parameters" in path:
         errors.add(404)
-    if access.permission or any(f.metadata.get("needs") for f in filters):
+    if not access.anonymous or any(f.metadata.get("needs") for f in filters):
         errors.add(403)
     body = written.get("requestBody", {})
     if body:
@@ -170,7 +170,7 @@ def _operation(path: JSON, method: str, declared: Any, access: Access, schemas: 
 def _who(access: Access) -> str:
     if access.permission:
         return f"Needs the permission `{access.permission}`."
-    return "For anyone." if access.anonymous else "For anyone who is signed in."
+    return "For anyone." if access.anonymous else "For anyone who is signed in; no API key does."
 
 
 def _problem(status: int) -> JSON:
