@@ -5,6 +5,7 @@ process that pytest-xdist calls the controller; its workers are told their addre
 """
 
 import os
+import shutil
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, ExitStack, contextmanager
 from dataclasses import replace
@@ -27,6 +28,7 @@ from examples.notes.routes import notes
 from tests import services
 from tests.api import Api, Caller
 
+PROGRAMS = ("chromium", "npm")
 SERVERS = {"postgresql": services.postgres, "redis": services.redis}
 ROOT = Path(__file__).parent.parent
 NOTES_MIGRATIONS = ROOT / "examples" / "notes" / "migrations"
@@ -46,6 +48,11 @@ def pytest_configure(config: pytest.Config) -> None:
             if os.environ.get("REQUIRE_SERVICES"):
                 pytest.exit(str(reason), returncode=3)
             _missing.append(f"{name}: not tested, {reason}")
+    for name in PROGRAMS:
+        if not shutil.which(name):
+            if os.environ.get("REQUIRE_SERVICES"):
+                pytest.exit(f"{name} is not installed", returncode=3)
+            _missing.append(f"{name}: what needs it is not tested, it is not installed")
 
 
 def pytest_configure_node(node: Any) -> None:

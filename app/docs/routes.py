@@ -10,10 +10,11 @@ from app.kit.access import anyone, declare
 from app.kit.conditional import etag_of_body, make_conditional
 from app.kit.problems import TYPES, Problem, ProblemType
 
+ASSETS = Path(__file__).parent / "assets"
 SWAGGER_UI = Path(flask_swagger_ui.__file__).parent / "dist"
 POLICY = (
-    "default-src 'none'; script-src 'self'; style-src 'self' 'unsafe-inline'; "
-    "img-src 'self' data:; connect-src 'self'; frame-ancestors 'none'"
+    "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; "
+    "connect-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
 )
 
 docs = Blueprint("docs", __name__, template_folder="assets")
@@ -37,9 +38,9 @@ def show_docs() -> Response:
 @docs.get("/docs/<path:name>")
 @declare(anyone)
 def send_asset(name: str) -> Response:
-    """A file of Swagger UI, or our script that starts it."""
-    folder = Path(__file__).parent / "assets" if name == "start.js" else SWAGGER_UI
-    return send_from_directory(folder, name, max_age=86400)
+    """A file of Swagger UI, or one of ours beside it."""
+    folder = ASSETS if name in ("start.js", "pages.css") else SWAGGER_UI
+    return send_from_directory(folder, name, max_age=3600)
 
 
 @docs.get("/problems")
@@ -48,7 +49,7 @@ def list_problems() -> Response:
     """All problem types."""
     if _wants_json():
         return _json({"items": [_described(kind) for kind in TYPES.values()]})
-    return _page(render_template("problems.html", kinds=TYPES.values()))
+    return _page(render_template("problems.html", kinds=list(TYPES.values())))
 
 
 @docs.get("/problems/<slug>")
@@ -59,7 +60,8 @@ def show_problem(slug: str) -> Response:
         raise Problem("not-found")
     if _wants_json():
         return _json(_described(TYPES[slug]))
-    return _page(render_template("problems.html", kinds=[TYPES[slug]]))
+    example = current_app.json.dumps(TYPES[slug].example(), indent=2)
+    return _page(render_template("problems.html", kinds=[TYPES[slug]], example=example))
 
 
 def _described(kind: ProblemType) -> dict[str, object]:

@@ -27,6 +27,17 @@ class ProblemType:
     def __post_init__(self) -> None:
         object.__setattr__(self, "title", self.title or HTTPStatus(self.status).phrase)
 
+    def example(self) -> dict[str, Any]:
+        """A body such as `Problem` makes, for the documentation."""
+        return {
+            "type": f"/problems/{self.slug}",
+            "title": self.title,
+            "status": self.status,
+            "detail": self.explanation,
+            "instance": "urn:uuid:019a9f3c-7b1e-7c58-8a52-3f2b6d1c9e07",
+            "request_id": "019a9f3c-7b1e-7c58-8a52-3f2b6d1c9e06",
+        }
+
 
 TYPES = {
     kind.slug: kind

@@ -1,0 +1,123 @@
+"""A headless Chromium, driven over the pipe of its DevTools protocol: no driver, no package."""
+
+import base64
+import json
+import os
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+SECONDS = 30  # that anything on a page may take
+FLAGS = [
+    *("--headless=new", "--no-sandbox", "--disable-gpu", "--disable-dev-shm-usage"),
+    *("--disable-quic", "--disable-background-networking", "--disable-component-update"),
+    *("--disable-sync", "--no-first-run", "--window-size=1280,1600"),
+]
+# Chromium reads commands from descriptor 3 and answers on 4; a process in between puts them there.
+REPLACE = """import fcntl, os, sys
+pipes = [fcntl.fcntl(int(fd), fcntl.F_DUPFD, 10) for fd in sys.argv[1:3]]
+for fd, pipe in zip((3, 4), pipes):
+    os.dup2(pipe, fd)
+os.execvp(sys.argv[3], sys.argv[3:])
+"""
+
+
+class Browser:
+    """One page of a browser, and everything that it reported."""
+
+    def __init__(self, commands: int, answers: int) -> None:
+        self._commands, self._answers = commands, answers
+        self._rest, self._last, self._session = b"", 0, {}
+        self.events: list[dict[str, Any]] = []
+        target = self.call("Target.createTarget", url="about:blank")["targetId"]
+        attached = self.call("Target.attachToTarget", targetId=target, flatten=True)
+        self._session = {"sessionId": attached["sessionId"]}
+        for domain in ("Page", "Runtime", "Log", "Network"):
+            self.call(f"{domain}.enable")
+
+    def call(self, method: str, **params: Any) -> dict[str, Any]:
+        """The result of one command; events that come meanwhile are kept."""
+        self._last += 1
+        command = {"id": self._last, "method": method, "params": params, **self._session}
+        os.write(self._commands, json.dumps(command).encode() + b"\0")
+        while True:
+            message = self._next()
+            if message.get("id") == self._last:
+                assert "error" not in message, message
+                return message["result"]
+            self.events.append(message)
+
+    def _next(self) -> dict[str, Any]:
+        while b"\0" not in self._rest:
+            read = os.read(self._answers, 1 << 16)
+            assert read, "the browser ended"
+            self._rest += read
+        message, _, self._rest = self._rest.partition(b"\0")
+        return json.loads(message)
+
+    def run(self, script: str) -> Any:
+        """The value of a JavaScript expression in the page."""
+        result = self.call("Runtime.evaluate", expression=script, returnByValue=True)
+        assert "exceptionDetails" not in result, result
+        return result["result"].get("value")
+
+    def wait(self, script: str) -> Any:
+        """The value of an expression, as soon as it is true."""
+        deadline = time.monotonic() + SECONDS
+        while not (value := self.run(script)):
+            assert time.monotonic() < deadline, f"never true: {script}"
+            time.sleep(0.05)
+        return value
+
+    def click(self, selector: str) -> None:
+        """Click what the selector finds, once it is there."""
+        found = f"document.querySelector({json.dumps(selector)})"
+        self.wait(f"!!{found}")
+        self.run(f"{found}.scrollIntoView(), {found}.click()")
+
+    def text(self, selector: str) -> str:
+        """The text of what the selector finds, once there is some."""
+        return self.wait(f"document.querySelector({json.dumps(selector)})?.textContent")
+
+    def type(self, selector: str, text: str) -> None:
+        """Type into a field, as a keyboard does, and leave it."""
+        self.click(selector)
+        self.run(f"document.querySelector({json.dumps(selector)}).focus()")
+        self.call("Input.insertText", text=text)
+        self.run("document.activeElement.blur()")
+
+    def screenshot(self, path: Path) -> None:
+        path.parent.mkdir(exist_ok=True)
+        picture = self.call("Page.captureScreenshot")
+        path.write_bytes(base64.b64decode(picture["data"]))
+
+    def reported(self, method: str) -> list[dict[str, Any]]:
+        """The parameters of all events of one kind so far."""
+        self.run("1")  # what was on the way is here now
+        return [event["params"] for event in self.events if event["method"] == method]
+
+
+@contextmanager
+def chromium(profile: Path) -> Iterator[Browser]:
+    """Yield a browser with a fresh profile."""
+    commands_in, commands = os.pipe()
+    answers, answers_out = os.pipe()
+    ends = (commands_in, answers_out)
+    options = [*FLAGS, "--remote-debugging-pipe", f"--user-data-dir={profile}"]
+    launch = [sys.executable, "-c", REPLACE, *map(str, ends), "chromium", *options]
+    quiet: dict[str, Any] = {"stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL}
+    with subprocess.Popen(launch, pass_fds=ends, **quiet) as process:
+        for end in ends:
+            os.close(end)
+        try:
+            browser = Browser(commands, answers)
+            yield browser
+            browser.call("Browser.close")
+        finally:
+            process.kill()
+            os.close(commands)
+            os.close(answers)

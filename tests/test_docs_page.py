@@ -1,0 +1,82 @@
+"""`/docs` in a real browser: somebody authorises, creates a task and reads it back."""
+
+import json
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.browser import Browser, chromium
+from tests.live import ROOT, Live, serve
+
+ARTIFACTS = ROOT / "artifacts"
+
+pytestmark = pytest.mark.skipif(not shutil.which("chromium"), reason="no chromium")
+
+
+@pytest.fixture(scope="module")
+def live(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Live]:
+    folder = tmp_path_factory.mktemp("live")
+    with serve(f"sqlite:///{folder}/live.db", CACHE_DIR=str(folder)) as service:
+        yield service
+
+
+@pytest.fixture
+def browser(tmp_path: Path) -> Iterator[Browser]:
+    with chromium(tmp_path / "profile") as started:
+        yield started
+
+
+def try_out(browser: Browser, operation: str, **parameters: str) -> tuple[str, dict]:
+    """Open an operation, fill its parameters in, execute it; the status and body that are shown."""
+    block = f"#operations-{operation}"
+    browser.click(f"{block} .opblock-summary-control")
+    browser.click(f"{block} .try-out__btn")
+    for name, value in parameters.items():
+        browser.type(f"{block} tr[data-param-name={name}] input", value)
+    browser.click(f"{block} .execute")
+    answered = f"{block} .live-responses-table .response"
+    status = browser.text(f"{answered} .response-col_status")
+    return status[:3], json.loads(browser.text(f"{answered} .response-col_description code"))
+
+
+def test_somebody_authorises_creates_a_task_and_reads_it_back(live: Live, browser: Browser) -> None:
+    token = live.log_in()["Authorization"].removeprefix("Bearer ")
+    browser.call("Page.navigate", url=f"{live.url}/docs")
+
+    browser.click(".auth-wrapper .authorize")
+    browser.screenshot(ARTIFACTS / "docs-authorize.png")
+    browser.type(".auth-container input", token)
+    browser.click(".auth-btn-wrapper .authorize")
+    browser.click(".auth-btn-wrapper .btn-done")
+    status, created = try_out(browser, "tasks-create_task")
+    assert (status, created["title"]) == ("201", "Water the plants")
+    status, read = try_out(browser, "tasks-read_task", task_id=created["id"])
+    browser.run("document.querySelector('#operations-tasks-read_task').scrollIntoView()")
+    browser.screenshot(ARTIFACTS / "docs-read-back.png")
+    assert (status, read) == ("200", created)
+
+    assert_clean(live, browser)
+
+
+def test_problem_pages_are_readable(live: Live, browser: Browser) -> None:
+    browser.call("Page.navigate", url=f"{live.url}/docs")
+    browser.click("a[href='/problems']")
+    browser.click("a[href='/problems/precondition-failed']")
+    browser.wait("location.pathname == '/problems/precondition-failed'")
+    assert "If-Match" in browser.text("main")
+    browser.screenshot(ARTIFACTS / "problem.png")
+    assert_clean(live, browser)
+
+
+def assert_clean(live: Live, browser: Browser) -> None:
+    """The page kept to its policy, failed at nothing and asked nobody but the service."""
+    asked = [event["request"]["url"] for event in browser.reported("Network.requestWillBeSent")]
+    elsewhere = [u for u in asked if not u.startswith((f"{live.url}/", "data:", "blob:"))]
+    assert asked
+    assert elsewhere == []
+    assert browser.reported("Log.entryAdded") == []
+    assert browser.reported("Runtime.exceptionThrown") == []
+    said = browser.reported("Runtime.consoleAPICalled")
+    assert [s for s in said if s["type"] in ("error", "warning", "assert")] == []
