@@ -40,8 +40,8 @@ BEARER = {
     "type": "http",
     "scheme": "bearer",
     "bearerFormat": "JWT",
-    "description": "An access token from `/auth/login` (a JWT that follows RFC8725 and RFC 9068) or an "
-    "API key from `/auth/api-keys`.",
+    "description": "An access token from `/auth/login`, a JWT that follows RFC8725 and RFC 9068, "
+    "or an API key from `/auth/api-keys`.",
 }
 
 

@@ -128,9 +128,11 @@ def _operation(path: JSON, method: str, declared: Any, access: Access, schemas: 
     errors = {400, 406, 422, 500, *kind.errors, *dict(reasons)}
     security: list[JSON] = [{}] if access.anonymous else []
     counted: tuple[str, ...] = ()
-    if access is not probe:
-        errors |= {401, 429, 503}
+    if not access.blind:
+        errors.add(401)
         security.append({"bearer": []})
+    if access is not probe:
+        errors |= {429, 503}
         counted = contract.COUNTED
     if "parameters" in path:
         errors.add(404)
@@ -140,7 +142,9 @@ def _operation(path: JSON, method: str, declared: Any, access: Access, schemas: 
     if body:
         errors |= {413, 415}
         if declared.body.partial:
-            body["content"]["application/merge-patch+json"] = body["content"]["application/json"]
+            # Both types are taken; one is listed, since generated clients stumble over two.
+            body["content"] = {"application/merge-patch+json": body["content"]["application/json"]}
+            body["description"] = "A merge patch (RFC 7396); `application/json` means the same."
     ((status, success),) = written["responses"].items()
     success["headers"] = _refs("headers", (*contract.EVERYWHERE, *counted, *kind.headers))
     responses = {status: success}
@@ -170,25 +174,14 @@ def _operation(path: JSON, method: str, declared: Any, access: Access, schemas: 
 def _who(access: Access) -> str:
     if access.permission:
         return f"Needs the permission `{access.permission}`."
-    return "For anyone." if access.anonymous else "For anyone who is signed in; no API key does."
+    return (
+        "For anyone." if access.anonymous else "For whoever is signed in; an API key is refused."
+    )
 
 
 def _problem(status: int) -> JSON:
     """The response of an error status, with an example of each problem type that has it."""
-    examples = {
-        kind.slug: {
-            "value": {
-                "type": f"/problems/{kind.slug}",
-                "title": kind.title,
-                "status": status,
-                "detail": kind.explanation,
-                "instance": f"urn:uuid:{_SAMPLES['uuid']}",
-                "request_id": _SAMPLES["uuid"],
-            }
-        }
-        for kind in TYPES.values()
-        if kind.status == status
-    }
+    examples = {k.slug: {"value": k.example()} for k in TYPES.values() if k.status == status}
     schema = {"$ref": "#/components/schemas/Problem"}
     headers = (*contract.EVERYWHERE, *contract.COUNTED, *contract.OF_PROBLEMS.get(status, ()))
     return {
@@ -260,8 +253,9 @@ def _sample(schema: JSON, schemas: JSON) -> Any:
             return schema[known]
     match schema["type"]:
         case "object":
-            wanted = schema.get("required") or schema["properties"]
-            return {name: _sample(schema["properties"][name], schemas) for name in wanted}
+            members, required = schema["properties"], schema.get("required", ())
+            wanted = [n for n, m in members.items() if n in required or "example" in m] or members
+            return {name: _sample(members[name], schemas) for name in wanted}
         case "array":
             return [_sample(schema["items"], schemas)]
         case "integer":

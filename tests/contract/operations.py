@@ -80,7 +80,8 @@ def _example(document: dict[str, Any], body: dict[str, Any] | None) -> dict[str,
     """A valid body, made of the examples in the document."""
     if body is None:
         return None
-    name = body["content"]["application/json"]["schema"]["$ref"].rpartition("/")[2]
+    (media_type,) = body["content"].values()
+    name = media_type["schema"]["$ref"].rpartition("/")[2]
     members = document["components"]["schemas"][name]["properties"]
     return {
         name: member.get("example", member.get("enum", ["x" * 20])[0])
