@@ -174,9 +174,7 @@ def _operation(path: JSON, method: str, declared: Any, access: Access, schemas: 
 def _who(access: Access) -> str:
     if access.permission:
         return f"Needs the permission `{access.permission}`."
-    return (
-        "For anyone." if access.anonymous else "For whoever is signed in; an API key is refused."
-    )
+    return "For anyone." if access.anonymous else "For whoever is signed in; an API key is refused."
 
 
 def _problem(status: int) -> JSON:

@@ -28,9 +28,7 @@ def upgrade() -> None:
             ["owner_id"], ["users.id"], name="fk_api_keys_owner_id", ondelete="CASCADE"
         ),
     )
-    op.create_index(
-        "ix_api_keys_owner_id_created_at", "api_keys", ["owner_id", "created_at", "id"]
-    )
+    op.create_index("ix_api_keys_owner_id_created_at", "api_keys", ["owner_id", "created_at", "id"])
 
 
 def downgrade() -> None:
