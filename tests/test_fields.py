@@ -4,12 +4,14 @@ from collections import namedtuple
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta, timezone
 from decimal import Decimal
+from pathlib import Path
 from typing import Any
 from uuid import UUID
 
 import marshmallow as ma
 import pytest
 from flask import Flask
+from jsonschema import Draft202012Validator
 from sqlalchemy import select
 
 from app.extensions import db
@@ -37,6 +39,8 @@ from examples.notes.models import Note
 from examples.notes.schemas import NoteSchema
 from tests import rows
 from tests.api import Caller
+
+DOCUMENT = json.loads((Path(__file__).parent.parent / "openapi.json").read_bytes())
 
 NAN, INFINITY = float("nan"), float("inf")
 
@@ -177,6 +181,15 @@ class TestAmount:
         text = "7." + "1" * (CURRENCY_DECIMALS[code] + 1)
         with pytest.raises(ma.ValidationError, match=code):
             Amount(currency="currency").deserialize(text, "price", {"currency": code})
+
+    @pytest.mark.parametrize("code", sorted(CURRENCY_DECIMALS))
+    def test_has_its_scale_in_the_document(self, code: str) -> None:
+        documented = Draft202012Validator(DOCUMENT["components"]["schemas"]["ProductChange"])
+        for decimals in range(6):
+            price = "7" + ("." + "1" * decimals if decimals else "")
+            valid = documented.is_valid({"price": price, "currency": code})
+            assert valid == (decimals <= CURRENCY_DECIMALS[code])
+            assert documented.is_valid({"price": price}) == (decimals <= 4)
 
     @pytest.mark.parametrize("siblings", [None, {}, {"currency": "XXX"}, {"currency": ["EUR"]}])
     def test_leaves_a_wrong_currency_to_the_currencys_own_field(self, siblings: Any) -> None:

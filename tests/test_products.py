@@ -291,6 +291,7 @@ class TestAnInactiveProduct:
         for reader in (None, user):
             refused = api.get(f"products?{query}", by=reader, status=403)
             assert places(refused) == {"is_active"}
+            assert "insufficient_scope" in refused.headers["WWW-Authenticate"]
 
     def test_is_not_reached_by_a_writers_cursor(
         self, api: Api, editor: Caller, inactive: dict[str, Any]

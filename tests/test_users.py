@@ -348,6 +348,9 @@ class TestTheLastActiveAdmin:
         assert "last active admin" in refused.json["detail"]
         api.get("users/me", by=admin, status=200)
 
+    def test_is_asked_for_if_match_first_like_everybody(self, api: Api, admin: Caller) -> None:
+        api.call("DELETE", "users/me", by=admin, status=428)
+
     @by_every_way
     def test_is_the_last_although_there_are_disabled_ones(
         self, api: Api, app: Flask, admin: Caller, lose: Any

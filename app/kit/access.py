@@ -11,7 +11,7 @@ from sqlalchemy import ColumnElement, Select, literal, select
 from werkzeug.local import LocalProxy
 
 from app.kit import database
-from app.kit.problems import Problem
+from app.kit.problems import Place, Problem
 
 View = Callable[..., Any]
 CHALLENGE = 'Bearer realm="api"'  # RFC 6750 section 3
@@ -132,14 +132,19 @@ def authorise(access: Access) -> None:
         raise unauthorized()
     by_key_alone = who.api_key_id is not None and access.permission is None
     if by_key_alone or (access.permission and not who.can(access.permission)):
-        challenge = f'{CHALLENGE}, error="insufficient_scope"'
-        raise Problem("forbidden", headers={"WWW-Authenticate": challenge})
+        raise forbidden()
 
 
 def unauthorized(detail: str | None = None, *, error: str = "") -> Problem:
     """A 401 and its challenge; `error` only where credentials were sent (RFC 6750 section 3.1)."""
     challenge = f'{CHALLENGE}, error="{error}"' if error else CHALLENGE
     return Problem("unauthorized", detail, headers={"WWW-Authenticate": challenge})
+
+
+def forbidden(*errors: Place) -> Problem:
+    """A 403 and its challenge; `errors` name what of the request is not allowed."""
+    headers = {"WWW-Authenticate": f'{CHALLENGE}, error="insufficient_scope"'}
+    return Problem("forbidden", errors=errors, headers=headers)
 
 
 def invalid_token() -> Problem:

@@ -32,8 +32,8 @@ from app.kit.conditional import (
     make_conditional,
     versions_to_change,
 )
-from app.kit.fields import Integer, Text
-from app.kit.pages import LARGEST_PAGE, PageQuery, read_page
+from app.kit.fields import Integer
+from app.kit.pages import LARGEST_PAGE, Cursor, PageQuery, read_page
 from app.kit.problems import Problem
 from app.kit.schema import Schema, load_body, load_query
 
@@ -225,6 +225,8 @@ def _assemble(view: View, access: Access, *, writes: bool) -> View:
         if operation.query is None and request.query_string:
             load_query(_NO_PARAMETERS)
         arguments = [load_body(operation.body)] if operation.body else []
+        if operation.kind in ("changes", "deletes"):
+            versions_to_change()  # 428 before the view asks the database
         item_id = next(reversed(path.values()), None)
         attempt = idempotency.begin(*arguments) if operation.kind == "creates" else None
         if attempt and attempt.replay:
@@ -266,7 +268,7 @@ def _page_schema(schema: type[Schema]) -> Schema:
     at_most = ma.validate.Length(max=LARGEST_PAGE)
     members: dict[str, Any] = {
         "items": ma.fields.List(ma.fields.Nested(schema), validate=at_most),
-        "next_cursor": Text(least=1, most=4096, allow_none=True),
+        "next_cursor": Cursor(allow_none=True),
         "count": Integer(least=0, most=2**53, metadata=on_request),
     }
     return Schema.from_dict(members, name=schema.__name__.replace("Schema", "PageSchema"))()  # type: ignore[return-value]

@@ -7,6 +7,8 @@ from flask import Response, request
 
 from app.kit.problems import Problem
 
+LONGEST = 8000  # characters of a condition
+
 _TAG = r'(?:W/)?"[\x21\x23-\x7e]*"'
 _TAG_LIST = re.compile(rf"{_TAG}(?:[ \t]*,[ \t]*{_TAG})*")
 
@@ -28,12 +30,11 @@ def versions_to_change() -> frozenset[int] | None:
     way is nginx, when it compresses the answer (RFC 9110 section 8.8.1).
 
     Raises:
-        Problem: 428 where If-Match is missing (RFC 6585 section 3).
+        Problem: 428 where If-Match is missing (RFC 6585 section 3), 400 where it is too long.
     """
-    condition = request.headers.get("If-Match")
+    condition = _condition("If-Match")
     if condition is None:
         raise Problem("precondition-required")
-    condition = condition.strip()
     if condition == "*":
         return None
     if not _TAG_LIST.fullmatch(condition):
@@ -44,12 +45,19 @@ def versions_to_change() -> frozenset[int] | None:
 def make_conditional(response: Response, etag: str) -> Response:
     """Give a 200 its tag, or turn it into a 304 where the caller has it (section 13.1.2)."""
     response.headers["ETag"] = etag
-    condition = request.headers.get("If-None-Match")
-    if condition is not None and (
-        condition.strip() == "*" or etag in re.findall(r'"[^"]*"', condition)
-    ):
+    condition = _condition("If-None-Match")
+    if condition is not None and (condition == "*" or etag in re.findall(r'"[^"]*"', condition)):
         response.status_code = 304
         response.set_data(b"")
         del response.headers["Content-Type"]
         response.headers.pop("Content-Length", None)
     return response
+
+
+def _condition(name: str) -> str | None:
+    condition = request.headers.get(name)
+    if condition is None:
+        return None
+    if len(condition) > LONGEST:
+        raise Problem("bad-request", f"{name} takes at most {LONGEST} characters.")
+    return condition.strip()

@@ -6,6 +6,7 @@ to it is checked against real answers in `tests/contract/test_openapi.py`.
 
 from typing import Any, NamedTuple
 
+from app.kit.conditional import LONGEST
 from app.kit.headers import SECURITY
 from app.kit.problems import MOST_PLACES
 
@@ -123,7 +124,7 @@ OF_PROBLEMS: dict[int, tuple[str, ...]] = {
 
 # RFC 9110 section 5.5. Conditions are not narrowed down to entity tags: one that is not well-formed
 # matches nothing, which is no error of its own.
-_FIELD_VALUE = _string(8000, r"^[^\x00-\x08\x0a-\x1f\x7f]*$")
+_FIELD_VALUE = _string(LONGEST, r"^[^\x00-\x08\x0a-\x1f\x7f]*$")
 _BARE = r"[\x21\x23-\x7e][\x21-\x7e]{0,254}"
 _QUOTED = r'"([\x21\x23-\x5b\x5d-\x7e]|\\["\\]){1,255}"'
 
@@ -174,7 +175,7 @@ PLACE: JSON = {
     "properties": {
         "detail": _string(500, _TEXT),
         "pointer": _string(8192, "^#", description="JSON Pointer into the body (RFC 6901)."),
-        "parameter": _string(8192, _TEXT, description="The query parameter's name."),
+        "parameter": _string(8192, r"^[\s\S]*$", description="The query parameter's name."),
     },
     "required": ["detail"],
 }

@@ -55,10 +55,11 @@ class Text(ma.fields.String):
 
 
 class Choice(Text):
-    """One of a fixed set of strings."""
+    """One of a fixed set of strings, which `error` describes where it is too long to be told."""
 
-    def __init__(self, choices: Sequence[str], **kwargs: Any) -> None:
-        super().__init__(most=max(map(len, choices)), validate=[validate.OneOf(choices)], **kwargs)
+    def __init__(self, choices: Sequence[str], *, error: str | None = None, **kwargs: Any) -> None:
+        one_of = validate.OneOf(choices, error=error)
+        super().__init__(most=max(map(len, choices)), validate=[one_of], **kwargs)
 
     def described(self) -> dict[str, Any]:
         """Nothing that the enumeration does not say."""
@@ -156,7 +157,7 @@ class Currency(Choice):
     """An ISO 4217 code in capitals."""
 
     def __init__(self, **kwargs: Any) -> None:
-        super().__init__(sorted(CURRENCY_DECIMALS), **kwargs)
+        super().__init__(sorted(CURRENCY_DECIMALS), error="Not an ISO 4217 code.", **kwargs)
 
 
 class Amount(ma.fields.String):
@@ -169,20 +170,36 @@ class Amount(ma.fields.String):
         "invalid": 'Not a decimal string such as "19.99".',
         "scale": "Has more decimals than {currency} allows.",
     }
-    PATTERN = r"^(0|[1-9][0-9]{0,10})(\.[0-9]{1,4})?$"
+    USUAL, MOST = 2, 4  # decimals
 
     def __init__(self, *, currency: str | None = None, **kwargs: Any) -> None:
         super().__init__(validate=[validate.Length(min=1, max=16)], **kwargs)
         self.currency = currency
 
+    @staticmethod
+    def pattern(decimals: int) -> str:
+        """What an amount with at most so many decimals looks like."""
+        return r"^(0|[1-9][0-9]{0,10})" + (rf"(\.[0-9]{{1,{decimals}}})?" if decimals else "") + "$"
+
     def described(self) -> dict[str, Any]:
-        """JSON Schema keywords for the document."""
-        return {"pattern": self.PATTERN}
+        """JSON Schema keywords for the document, and for the object that the amount is in."""
+        rules = [self._rule(decimals) for decimals in (0, 2, 3)] if self.currency else []
+        return {"pattern": self.pattern(self.MOST), **({"x-rules": rules} if rules else {})}
+
+    def _rule(self, decimals: int) -> dict[str, Any]:
+        """JSON Schema for: with a currency of so many decimals, the amount has no more of them."""
+        codes = sorted(code for code, n in CURRENCY_DECIMALS.items() if n == decimals)
+        others = sorted(code for code, n in CURRENCY_DECIMALS.items() if n != self.USUAL)
+        which = {"not": {"enum": others}} if decimals == self.USUAL else {"enum": codes}
+        return {
+            "if": {"properties": {self.currency: which}, "required": [self.currency]},
+            "then": {"properties": {self.name: {"pattern": self.pattern(decimals)}}},
+        }
 
     def _deserialize(
         self, value: Any, attr: str | None, data: Mapping[str, Any] | None, **kwargs: Any
     ) -> Any:
-        if not isinstance(value, str) or not re.fullmatch(self.PATTERN, value, re.ASCII):
+        if not isinstance(value, str) or not re.fullmatch(self.pattern(self.MOST), value):
             raise self.make_error("invalid")
         amount = Decimal(value)
         code = (data or {}).get(self.currency) if self.currency else None

@@ -79,6 +79,8 @@ def _write(app: Flask, draft: Callable[[], JSON]) -> JSON:
     """The document, in the order in which one reads it."""
     written = deepcopy(draft())
     paths, schemas = written["paths"], written["components"]["schemas"]
+    for schema in schemas.values():
+        _lift_rules(schema)
     for name in _used(paths, "responses", schemas) - _used(paths, "requestBody", schemas):
         _open(schemas[name])
     for rule in app.url_map.iter_rules():
@@ -225,6 +227,13 @@ def _used(paths: JSON, part: str, schemas: JSON) -> set[str]:
         found |= names
         text = repr([schemas[name] for name in names])
     return found
+
+
+def _lift_rules(schema: JSON) -> None:
+    """What a member says of its siblings is written at the object that they are in."""
+    members = schema["properties"].values()
+    if rules := [rule for member in members for rule in member.pop("x-rules", ())]:
+        schema["allOf"] = rules
 
 
 def _open(schema: JSON) -> None:

@@ -69,6 +69,17 @@ class Sort(Choice):
         self.keys = keys
 
 
+class Cursor(Text):
+    """Where to go on, as an answer gave it: letters, digits and `-_.`, of no meaning to callers."""
+
+    def __init__(self, **kwargs: Any) -> None:
+        super().__init__(least=1, most=4096, **kwargs)
+
+    def described(self) -> dict[str, Any]:
+        """JSON Schema keywords for the document."""
+        return {"pattern": "^[A-Za-z0-9._-]+$"}
+
+
 LARGEST_PAGE = 100
 
 
@@ -78,7 +89,7 @@ class PageQuery(Schema):
     limit = Integer(
         least=1, most=LARGEST_PAGE, load_default=20, metadata={"description": "Items a page."}
     )
-    cursor = Text(most=4096, metadata={"description": "Where to go on, as an answer gave it."})
+    cursor = Cursor(metadata={"description": "Where to go on, as an answer gave it."})
     count = Choice(
         ["none", "exact", "estimated"],
         load_default="none",
@@ -199,8 +210,8 @@ def _check_permissions(query: PageQuery, given: Mapping[str, str]) -> None:
     for name in given:
         needs = query.fields[name].metadata["needs"]
         if needs and not caller.can(needs):
-            place = {"detail": "The caller may not use this parameter.", "parameter": name}
-            raise Problem("forbidden", errors=[place])
+            detail = "The caller may not use this parameter."
+            raise access.forbidden({"detail": detail, "parameter": name})
 
 
 @lru_cache(maxsize=1024)

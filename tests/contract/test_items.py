@@ -63,6 +63,24 @@ def test_a_change_without_if_match_is_428_and_changes_nothing(
     assert state(world, change, path) == before
 
 
+@pytest.mark.parametrize("change", CHANGES, ids=ids)
+def test_an_if_match_beyond_the_documented_length_is_400(world: World, change: Operation) -> None:
+    path, body, who = world.item(change), world.body(change), by(world, change)
+    for length, status in ((8000, 412), (8001, 400)):
+        headers = {"If-Match": "1" * length}
+        world.api.call(change.method, path, by=who, json=body, headers=headers, status=status)
+
+
+@pytest.mark.parametrize("read", READS, ids=ids)
+def test_an_if_none_match_beyond_the_documented_length_is_400(
+    world: World, read: Operation
+) -> None:
+    path = world.item(read)
+    for length, status in ((8000, 200), (8001, 400)):
+        headers = {"If-None-Match": "1" * length}
+        world.api.get(path, by=by(world, read), headers=headers, status=status)
+
+
 @pytest.mark.parametrize("tag", ['"7"', '"other"', "1", '"1', '""', 'W/"7"', '"7", "8"'])
 @pytest.mark.parametrize("change", CHANGES, ids=ids)
 def test_a_stale_or_malformed_if_match_is_412_and_changes_nothing(
