@@ -91,10 +91,14 @@ def test_a_page_reads_one_index_and_sorts_nothing_at_any_depth(
         url += f"&cursor={deep_in(api, path, sort, filled)}"
         deep = plan_of(app, lambda url=url: api.get(url, by=filled, status=200))
         for plan in (first, deep):
-            assert plan["Node Type"] == "Limit", (path, sort, plan)
-            (scan,) = plan["Plans"]
-            assert scan["Node Type"] in ("Index Scan", "Index Only Scan"), (path, sort, scan)
+            assert steps(plan) in (["Limit", "Index Scan"], ["Limit", "Result", "Index Scan"])
         assert pages_read(deep) <= 2 * pages_read(first), (path, sort)
+
+
+def steps(plan: dict[str, Any]) -> list[str]:
+    """The nodes of a plan, but for the look at the session, which it takes once (`InitPlan`)."""
+    below = [p for p in plan.get("Plans", ()) if p["Parent Relationship"] != "InitPlan"]
+    return [plan["Node Type"], *(step for each in below for step in steps(each))]
 
 
 def pages_read(plan: dict[str, Any]) -> int:
