@@ -8,6 +8,7 @@ from werkzeug.middleware.proxy_fix import ProxyFix
 from app import cli
 from app.audit.routes import audit_events
 from app.auth import tokens
+from app.auth.jwks import jwks
 from app.auth.models import IS_ALIVE
 from app.auth.routes import auth
 from app.config import INSTANCE, Settings
@@ -67,6 +68,7 @@ def create_app(settings: Settings | None = None, *, also: tuple[Blueprint, ...] 
         api.register_blueprint(health.health)
     health.init_app(app)
     app.register_blueprint(docs)
+    app.register_blueprint(jwks)
     cli.init_app(app)
     access.refuse_undeclared(app)
     return app

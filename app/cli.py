@@ -1,4 +1,4 @@
-"""Commands for people: `flask seed`, `flask users`."""
+"""Commands for people: `flask seed`, `flask users`, `flask keys`."""
 
 import random
 from datetime import timedelta
@@ -11,6 +11,7 @@ from flask.cli import AppGroup, with_appcontext
 from marshmallow import ValidationError
 from sqlalchemy import func, insert, select
 
+from app.auth.commands import keys
 from app.auth.passwords import hash_password
 from app.auth.permissions import ROLES
 from app.extensions import db
@@ -32,6 +33,7 @@ users = AppGroup("users", help="Manage accounts.")
 def init_app(app: Flask) -> None:
     """Add the commands to `flask`."""
     app.cli.add_command(users)
+    app.cli.add_command(keys)
     app.cli.add_command(seed)
 
 

@@ -41,6 +41,7 @@ class Settings:
     password_min_length: int = 15
     token_issuer: str = "flask-rest-reference"  # noqa: S105 - a name, not a secret
     token_audience: str = "flask-rest-reference"  # noqa: S105
+    jwt_keys: str = ""  # a file of `flask keys`; empty: one key, derived from secret_key
 
     rate_limit: str = "600 per minute"
     login_rate_limit: str = "10 per minute"

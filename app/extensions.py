@@ -5,7 +5,6 @@ from pathlib import Path
 from flask import current_app, request
 from flask_caching import Cache
 from flask_cors import CORS
-from flask_jwt_extended import JWTManager
 from flask_limiter import Limiter
 from flask_migrate import Migrate
 from flask_sqlalchemy import SQLAlchemy
@@ -33,7 +32,6 @@ db = SQLAlchemy(
     session_options={"expire_on_commit": False},
 )
 migrate = Migrate(directory=str(Path(__file__).parent.parent / "migrations"))
-jwt = JWTManager()
 limiter = Limiter(
     key_func=lambda: current_app.extensions["rate_limit_key"](),
     request_identifier=lambda: request.endpoint or "unrouted",  # a scan for routes counts too

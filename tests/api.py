@@ -111,6 +111,18 @@ def fresh(example: Any) -> Any:
     )
 
 
+def bearer(token: str) -> dict[str, str]:
+    """The header field that carries a token."""
+    return {"Authorization": f"Bearer {token}"}
+
+
+def answer_of(response: TestResponse) -> tuple[Any, ...]:
+    """What a caller can tell one refusal from another by: all but the ids of this request."""
+    body = {k: v for k, v in response.json.items() if k not in ("instance", "request_id")}
+    headers = response.headers
+    return response.status_code, body, headers.get("WWW-Authenticate"), sorted(headers.keys())
+
+
 def places(response: TestResponse) -> set[str]:
     """The pointers and parameters that a problem names."""
     return {place.get("pointer") or place["parameter"] for place in response.json["errors"]}

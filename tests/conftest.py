@@ -21,6 +21,7 @@ from flask_migrate import upgrade
 from sqlalchemy import event
 
 from app import create_app
+from app.auth import keys
 from app.config import Settings
 from app.extensions import cache, db, limiter, migrate
 from app.kit.blueprint import Blueprint
@@ -137,11 +138,17 @@ def new_database(request: pytest.FixtureRequest, kind: str, folder: Path) -> Ite
 
 @pytest.fixture(scope="session")
 def settings(database_url: str, tmp_path_factory: pytest.TempPathFactory) -> Settings:
-    """Settings for tests: limits so high that only the tests of limits meet them."""
+    """Settings for tests: limits so high that only the tests of limits meet them.
+
+    There is a key for each algorithm; that for HS256 signs.
+    """
     plenty = "100000 per minute"
+    key_file = str(tmp_path_factory.mktemp("keys") / "keys.json")
+    keys.write_file(key_file, [keys.generate(algorithm) for algorithm in keys.SHAPES])
     return Settings(
         app_env="testing",
         secret_key="not a secret, but long enough for tests",
+        jwt_keys=key_file,
         database_url=database_url,
         cache_dir=str(tmp_path_factory.mktemp("cache")),
         rate_limit=plenty,

@@ -1,7 +1,6 @@
 """Auth: a session begins with a password, lives by rotation, and ends for good."""
 
 import base64
-import json
 from datetime import timedelta
 from typing import Any
 from uuid import UUID
@@ -19,7 +18,7 @@ from app.auth.service import GRACE
 from app.kit.model import now, uuid7
 from app.users.models import User
 from tests import rows
-from tests.api import PASSWORD, Api, Caller, places
+from tests.api import PASSWORD, Api, Caller, answer_of, bearer, places
 
 NAME = {"name": "Ada Lovelace"}
 
@@ -33,10 +32,6 @@ def refresh(api: Api, tokens: TestResponse | str, **kwargs: Any) -> TestResponse
     return api.post("auth/refresh", {"refresh_token": token}, **kwargs)
 
 
-def bearer(token: str) -> dict[str, str]:
-    return {"Authorization": f"Bearer {token}"}
-
-
 def claims_of(app: Flask, tokens: TestResponse) -> dict[str, Any]:
     return jwt.decode(
         tokens.json["access_token"],
@@ -44,13 +39,6 @@ def claims_of(app: Flask, tokens: TestResponse) -> dict[str, Any]:
         algorithms=["HS256"],
         audience=app.config["TOKEN_AUDIENCE"],
     )
-
-
-def answer_of(response: TestResponse) -> tuple[Any, ...]:
-    """What a caller can tell one refusal from another by: all but the ids of this request."""
-    body = {k: v for k, v in response.json.items() if k not in ("instance", "request_id")}
-    headers = response.headers
-    return response.status_code, body, headers.get("WWW-Authenticate"), sorted(headers.keys())
 
 
 class TestRegistering:
@@ -421,165 +409,3 @@ class TestLogout:
     ) -> None:
         api.post("auth/logout", by=user, status=204)
         api.post("auth/logout", by=user, status=401)
-
-
-def _segment(value: Any) -> str:
-    text = value if isinstance(value, str) else json.dumps(value)
-    return base64.urlsafe_b64encode(text.encode()).rstrip(b"=").decode()
-
-
-class Forge:
-    """Makes access tokens like the service's own, but for what a test says."""
-
-    def __init__(self, app: Flask, user: Caller) -> None:
-        self.key = app.config["JWT_SECRET_KEY"]
-        seconds = int(now().timestamp())
-        self.claims = {
-            "iss": app.config["TOKEN_ISSUER"],
-            "aud": app.config["TOKEN_AUDIENCE"],
-            "sub": str(user.id),
-            "sid": str(rows.read(app, Session.id, owner_id=user.id)[0]),
-            "role": "user",
-            "iat": seconds,
-            "nbf": seconds,
-            "exp": seconds + 600,
-            "jti": str(uuid7()),
-            "type": "access",
-        }
-
-    def token(
-        self,
-        *,
-        key: str | None = None,
-        algorithm: str = "HS256",
-        headers: dict[str, Any] | None = None,
-        without: tuple[str, ...] = (),
-        **claims: Any,
-    ) -> str:
-        """A token, signed with our key unless another is given."""
-        body = {k: v for k, v in (self.claims | claims).items() if k not in without}
-        header = {"typ": "at+jwt", "alg": algorithm} | (headers or {})
-        signed = f"{_segment(header)}.{_segment(body)}"
-        signer = jwt.get_algorithm_by_name(algorithm)
-        signature = signer.sign(signed.encode(), signer.prepare_key(key or self.key))
-        return f"{signed}.{base64.urlsafe_b64encode(signature).rstrip(b'=').decode()}"
-
-    def unsigned(self, header: Any, body: Any = None) -> str:
-        """A token without a signature; its parts may be any text."""
-        return f"{_segment(header)}.{_segment(self.claims if body is None else body)}."
-
-
-def with_payload(token: str, claims: dict[str, Any]) -> str:
-    header, _, signature = token.split(".")
-    return f"{header}.{_segment(claims)}.{signature}"
-
-
-BAD_TOKENS = {
-    "garbage": lambda forge: "garbage",
-    "three dots": lambda forge: "...",
-    "not ASCII": lambda forge: "ключ".encode().decode("latin-1"),
-    "another secret": lambda forge: forge.token(key="another secret that is long enough"),
-    "the word secret as the secret": lambda forge: forge.token(key="secret"),
-    "a stronger algorithm": lambda forge: forge.token(algorithm="HS512", key=forge.key * 2),
-    "alg none": lambda forge: forge.unsigned({"typ": "at+jwt", "alg": "none"}),
-    "alg nOnE": lambda forge: forge.unsigned({"typ": "at+jwt", "alg": "nOnE"}),
-    "alg missing": lambda forge: forge.unsigned({"typ": "at+jwt"}),
-    "empty signature": lambda forge: forge.unsigned({"typ": "at+jwt", "alg": "HS256"}),
-    "third segment stripped": lambda forge: forge.token().rpartition(".")[0],
-    "header changed": lambda forge: "e30" + forge.token()[3:],
-    "payload changed": lambda forge: with_payload(forge.token(), forge.claims | {"role": "admin"}),
-    "header nested deeply": lambda forge: forge.unsigned("[" * 5000, "{}"),
-    "payload nested deeply": lambda forge: forge.unsigned(
-        {"typ": "at+jwt", "alg": "HS256"}, "[" * 5000
-    ),
-    "header no object": lambda forge: forge.unsigned("[]"),
-    "payload no object": lambda forge: forge.unsigned({"typ": "at+jwt", "alg": "HS256"}, "7"),
-    "kid of a wrong type": lambda forge: forge.token(headers={"kid": 7}),
-    "unknown crit": lambda forge: forge.token(headers={"crit": ["exp2"], "exp2": 1}),
-    "typ of another kind": lambda forge: forge.token(headers={"typ": "JWT"}),
-    "typ missing": lambda forge: forge.token(headers={"typ": None}),
-    "flask's own kind refresh": lambda forge: forge.token(type="refresh"),
-    **{
-        f"{name} missing": lambda forge, name=name: forge.token(without=(name,))
-        for name in ("iss", "aud", "sub", "sid", "role", "iat", "exp", "jti")
-    },
-    "expired": lambda forge: forge.token(exp=int(now().timestamp()) - 1),
-    "exp a word": lambda forge: forge.token(exp="tomorrow"),
-    "exp infinite": lambda forge: forge.token(exp=float("inf")),
-    "exp negative": lambda forge: forge.token(exp=-1),
-    "not yet valid": lambda forge: forge.token(nbf=int(now().timestamp()) + 600),
-    "issued in the future": lambda forge: forge.token(iat=int(now().timestamp()) + 600),
-    "another issuer": lambda forge: forge.token(iss="elsewhere"),
-    "another audience": lambda forge: forge.token(aud="elsewhere"),
-    "sub no UUID": lambda forge: forge.token(sub="1"),
-    "sub a number": lambda forge: forge.token(sub=1),
-    "sid no UUID": lambda forge: forge.token(sid="1"),
-    "sid a number": lambda forge: forge.token(sid=1),
-    "unknown role": lambda forge: forge.token(role="root"),
-    "role a list": lambda forge: forge.token(role=["admin"]),
-}
-
-
-class TestAccessTokens:
-    @pytest.fixture
-    def forge(self, app: Flask, user: Caller) -> Forge:
-        return Forge(app, user)
-
-    def test_are_what_the_forge_makes(self, api: Api, forge: Forge) -> None:
-        """Without this the table below could be refused for another reason than it names."""
-        api.get("users/me", headers=bearer(forge.token()), status=200)
-
-    @pytest.mark.parametrize("name", BAD_TOKENS)
-    def test_with_a_flaw_are_401_with_one_answer(self, api: Api, forge: Forge, name: str) -> None:
-        plainly_wrong = api.get("users/me", headers=bearer("x"), status=401)
-
-        refused = api.get("users/me", headers=bearer(BAD_TOKENS[name](forge)), status=401)
-
-        assert refused.headers["WWW-Authenticate"] == 'Bearer realm="api", error="invalid_token"'
-        assert answer_of(refused) == answer_of(plainly_wrong)
-
-    @pytest.mark.parametrize("name", ["garbage", "expired", "alg none", "header nested deeply"])
-    def test_with_a_flaw_are_401_on_a_public_route_too(
-        self, api: Api, forge: Forge, name: str
-    ) -> None:
-        refused = api.get("products", headers=bearer(BAD_TOKENS[name](forge)), status=401)
-
-        assert 'error="invalid_token"' in refused.headers["WWW-Authenticate"]
-
-    def test_that_were_given_out_as_refresh_tokens_are_401(self, api: Api, user: Caller) -> None:
-        tokens = log_in(api, user.email, status=200)
-
-        api.get("users/me", headers=bearer(tokens.json["refresh_token"]), status=401)
-
-    @pytest.mark.parametrize("scheme", ["Bearer", "bearer", "BEARER"])
-    def test_are_taken_whatever_the_case_of_the_scheme(
-        self, api: Api, forge: Forge, scheme: str
-    ) -> None:
-        header = {"Authorization": f"{scheme} {forge.token()}"}
-        api.get("users/me", headers=header, status=200)
-
-    @pytest.mark.parametrize("value", ["Bearer", "bearer x", "Bearer x y", "Bearer x, Bearer y"])
-    @pytest.mark.parametrize("path", ["users/me", "products"])
-    def test_that_cannot_be_read_are_invalid_not_absent(
-        self, api: Api, path: str, value: str
-    ) -> None:
-        refused = api.get(path, headers={"Authorization": value}, status=401)
-
-        assert 'error="invalid_token"' in refused.headers["WWW-Authenticate"]
-
-    @pytest.mark.parametrize("headers", [{}, {"Authorization": "Basic YTpi"}], ids=["no", "Basic"])
-    def test_that_are_absent_get_a_challenge_without_error(self, api: Api, headers: Any) -> None:
-        refused = api.get("users/me", headers=headers, status=401)
-
-        assert refused.headers["WWW-Authenticate"] == 'Bearer realm="api"'
-
-    def test_are_read_from_the_header_only(self, api: Api, forge: Forge) -> None:
-        refused = api.get(f"users/me?access_token={forge.token()}", status=401)
-
-        assert refused.headers["WWW-Authenticate"] == 'Bearer realm="api"'
-
-    def test_of_too_low_a_role_are_403_and_say_so(self, api: Api, user: Caller) -> None:
-        refused = api.get("users", by=user, status=403)
-
-        challenge = refused.headers["WWW-Authenticate"]
-        assert challenge == 'Bearer realm="api", error="insufficient_scope"'

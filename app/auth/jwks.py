@@ -1,0 +1,26 @@
+"""`/.well-known/jwks.json`: for services that verify our access tokens by themselves."""
+
+from flask import Blueprint, Response, current_app
+
+from app.auth.keys import Key
+from app.kit import json
+from app.kit.access import declare, probe
+from app.kit.conditional import etag_of_body, make_conditional
+from app.kit.problems import Problem
+
+MAX_AGE = 300  # seconds; a new key waits for as long before it signs
+
+jwks = Blueprint("jwks", __name__)
+
+
+@jwks.get("/.well-known/jwks.json")
+@declare(probe)
+def send_jwks() -> Response:
+    """The public halves of the asymmetric keys (RFC 7517 section 5); 404 where there are none."""
+    keys: list[Key] = list(current_app.extensions["token_keys"].values())
+    public = [key.describe() for key in keys if not key.is_symmetric]
+    if not public:
+        raise Problem("not-found")
+    response = Response(json.dumps({"keys": public}), mimetype="application/jwk-set+json")
+    response.headers["Cache-Control"] = f"public, max-age={MAX_AGE}"
+    return make_conditional(response, etag_of_body(response.get_data()))
