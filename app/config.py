@@ -42,6 +42,7 @@ class Settings:
     token_issuer: str = "flask-rest-reference"  # noqa: S105 - a name, not a secret
     token_audience: str = "flask-rest-reference"  # noqa: S105
     jwt_keys: str = ""  # a file of `flask keys`; empty: one key, derived from secret_key
+    auth_cookies: bool = False  # whether browsers may log in with cookies
 
     rate_limit: str = "600 per minute"
     login_rate_limit: str = "10 per minute"
@@ -118,7 +119,15 @@ class Settings:
 def _parse(text: str, kind: type) -> Any:
     if kind is tuple:
         return tuple(part.strip() for part in text.split(",") if part.strip())
+    if kind is bool:
+        return _parse_bool(text)
     return kind(text)
+
+
+def _parse_bool(text: str) -> bool:
+    if text not in ("true", "false"):
+        raise ValueError
+    return text == "true"
 
 
 def _looks_like_an_example(secret: str) -> bool:

@@ -149,6 +149,7 @@ def settings(database_url: str, tmp_path_factory: pytest.TempPathFactory) -> Set
         app_env="testing",
         secret_key="not a secret, but long enough for tests",
         jwt_keys=key_file,
+        auth_cookies=True,
         database_url=database_url,
         cache_dir=str(tmp_path_factory.mktemp("cache")),
         rate_limit=plenty,

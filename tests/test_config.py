@@ -47,6 +47,8 @@ class TestAnEnvironment:
             ("DATABASE_URL", "postgresql+psycopg://db/app", "postgresql+psycopg://db/app"),
             ("ACCESS_TOKEN_MINUTES", "5", 5),
             ("TRUSTED_PROXIES", "0", 0),
+            ("AUTH_COOKIES", "true", True),
+            ("AUTH_COOKIES", "false", False),
             ("RATE_LIMIT", "10 per second; 100 per minute", "10 per second; 100 per minute"),
             ("CORS_ORIGINS", "https://a.example", ("https://a.example",)),
             ("TRUSTED_HOSTS", " a.example , b.example,, ", ("a.example", "b.example")),
@@ -78,6 +80,10 @@ class TestAnEnvironment:
     @pytest.mark.parametrize("text", ["ten", "1.5", "1e3", "10 minutes"])
     def test_is_refused_when_a_number_is_none(self, name: str, text: str) -> None:
         assert refusal({name: text}) == [f"{name} is not of type int: {text!r}"]
+
+    @pytest.mark.parametrize("text", ["yes", "1", "True", "on"])
+    def test_is_refused_when_a_switch_is_none(self, text: str) -> None:
+        assert refusal({"AUTH_COOKIES": text}) == [f"AUTH_COOKIES is not of type bool: {text!r}"]
 
     @pytest.mark.parametrize(
         ("environ", "reason"),

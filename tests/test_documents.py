@@ -13,7 +13,8 @@ ROOT = Path(__file__).parent.parent
 @pytest.mark.parametrize("document", ["README.md", "docs/http.md"])
 def test_the_document_shows_what_happens(document: str, tmp_path: Path) -> None:
     steps = read_steps(ROOT / document)
-    with serve(f"sqlite:///{tmp_path}/live.db", CACHE_DIR=str(tmp_path)) as live:
+    settings = {"CACHE_DIR": str(tmp_path), "AUTH_COOKIES": "true"}
+    with serve(f"sqlite:///{tmp_path}/live.db", **settings) as live:
         done = run_steps(steps, {"http://127.0.0.1:8000": live.url})
     wrong = [(step, printed) for step, printed in done if not agrees(step.expected, printed)]
     assert wrong == []

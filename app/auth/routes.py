@@ -3,11 +3,12 @@
 from typing import Any
 from uuid import UUID
 
-from app.auth import api_keys, service, sessions
+from app.auth import api_keys, cookies, service, sessions
 from app.auth.models import ApiKey, Session
 from app.auth.schemas import (
     ApiKeyQuery,
     ApiKeySchema,
+    CookiesSchema,
     LoginSchema,
     NewApiKeySchema,
     RefreshSchema,
@@ -15,7 +16,7 @@ from app.auth.schemas import (
     SessionSchema,
     TokensSchema,
 )
-from app.kit.access import anyone, caller, signed_in
+from app.kit.access import anyone, caller, newcomer, signed_in
 from app.kit.blueprint import Blueprint
 from app.kit.rows import Visible
 
@@ -52,6 +53,35 @@ def refresh(data: dict[str, Any]) -> dict[str, Any]:
 def log_out() -> None:
     """End the session that the access token belongs to."""
     sessions.end_session(caller.session_id)
+    cookies.take_back()
+
+
+@auth.post("/cookies", access=newcomer, limit="LOGIN_RATE_LIMIT")
+@auth.body(LoginSchema)
+@auth.answers(200, CookiesSchema)
+@auth.refuses(401, "The address or the password is wrong, or the account is disabled.")
+@auth.refuses(404, "This service gives no cookies.")
+def log_in_with_cookies(data: dict[str, Any]) -> dict[str, Any]:
+    """Log in with e-mail and password, from a browser's page of the same origin.
+
+    The tokens are given as cookies, which no script can read. Where AUTH_COOKIES is set.
+    """
+    cookies.require_enabled()
+    return cookies.give(service.log_in(**data))
+
+
+@auth.post("/cookies/refresh", access=newcomer, limit="LOGIN_RATE_LIMIT")
+@auth.answers(200, CookiesSchema)
+@auth.refuses(401, "There is no cookie with a refresh token, or it is not, or no longer, valid.")
+@auth.refuses(403, "The CSRF token is missing or wrong.")
+@auth.refuses(404, "This service gives no cookies.")
+@auth.refuses(409, "It was exchanged this moment, by another request.")
+def refresh_cookies() -> dict[str, Any]:
+    """Exchange the cookie with the refresh token for new cookies.
+
+    Needs `X-CSRF-Token`. Where the answer is 401, it takes the cookies back.
+    """
+    return cookies.give(service.refresh(cookies.sent_refresh_token()))
 
 
 @auth.get("/sessions", access=signed_in)

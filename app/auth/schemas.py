@@ -45,6 +45,22 @@ class TokensSchema(Schema):
     refresh_token = Text(most=200, required=True, metadata={"example": _REFRESH_TOKEN})
 
 
+class CookiesSchema(Schema):
+    """What a page needs to know of the cookies that it was given."""
+
+    expires_in = Integer(
+        least=1,
+        most=86400,
+        required=True,
+        metadata={"description": "Seconds until they are to be refreshed.", "example": 600},
+    )
+    csrf_token = Text(
+        most=64,
+        required=True,
+        metadata={"description": "To be sent as `X-CSRF-Token`.", "example": "5e" * 32},
+    )
+
+
 class SessionSchema(ResourceSchema):
     """A login."""
 

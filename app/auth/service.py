@@ -2,10 +2,9 @@
 
 import hashlib
 import secrets
-from base64 import urlsafe_b64decode, urlsafe_b64encode
+from base64 import urlsafe_b64encode
 from datetime import timedelta
 from typing import Any
-from uuid import UUID
 
 import structlog
 from flask import current_app, request
@@ -13,6 +12,7 @@ from sqlalchemy import select
 
 from app.auth.models import Session
 from app.auth.passwords import is_outdated, verify_password
+from app.auth.sessions import split_refresh_token
 from app.auth.tokens import issue_access_token
 from app.extensions import db
 from app.kit.access import unauthorized
@@ -64,7 +64,7 @@ def refresh(token: str) -> dict[str, Any]:
     Raises:
         Problem: 401, the token is not, or no longer, valid; 409, it was exchanged this moment.
     """
-    session_id, secret = _split(token)
+    session_id, secret = split_refresh_token(token)
     session = db.session.scalar(select(Session).where(Session.id == session_id).with_for_update())
     if session is None or _has_expired(session):
         raise _refused("The refresh token is not valid.")
@@ -108,15 +108,6 @@ def _renew(session: Session) -> bytes:
 
 def _hash(secret: bytes) -> bytes:
     return hashlib.sha256(secret).digest()
-
-
-def _split(token: str) -> tuple[UUID, bytes]:
-    """A refresh token is its session's id, then the secret: so a used one is still recognised."""
-    try:
-        raw = urlsafe_b64decode(token.encode("ascii"))
-        return UUID(bytes=raw[:16]), raw[16:]
-    except ValueError as error:
-        raise _refused("The refresh token is not valid.") from error
 
 
 def _refused(detail: str) -> Problem:

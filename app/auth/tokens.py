@@ -12,13 +12,14 @@ from jwt import PyJWT
 from jwt.exceptions import InvalidTokenError, PyJWTError
 from jwt.utils import base64url_encode
 
-from app.auth import api_keys
+from app.auth import api_keys, cookies
 from app.auth.keys import Key, load_keys
 from app.auth.models import Session
 from app.auth.permissions import ROLES
 from app.config import Settings
 from app.kit import json
-from app.kit.access import ANONYMOUS, Caller, invalid_token
+from app.kit.access import ANONYMOUS, CHALLENGE, Caller, invalid_token
+from app.kit.problems import Problem
 
 TYPE = "at+jwt"
 LEEWAY = 10  # seconds by which the clocks of two machines may differ
@@ -112,6 +113,7 @@ def init_app(app: Flask, settings: Settings) -> None:
         "JWT_ENCODE_AUDIENCE": settings.token_audience,
         "JWT_DECODE_AUDIENCE": settings.token_audience,
     }
+    cookies.init_app(app, enabled=settings.auth_cookies)
     jwt.use(app, load_keys(settings))
 
 
@@ -129,12 +131,24 @@ def load_caller() -> Caller:
     """The caller that the request's access token or API key names, or `ANONYMOUS` without one.
 
     Raises:
-        Problem: 401 `invalid_token`, whatever is wrong with the token: one answer for all.
+        Problem: 401 `invalid_token`, whatever is wrong with the token: one answer for all; 400,
+            there are two; 403, it is in a cookie and the CSRF token is missing or wrong.
     """
     scheme, _, bearer = request.headers.get("Authorization", "").partition(" ")
+    cookie = cookies.sent_access_token()
     if scheme.lower() != "bearer":  # in any case: RFC 9110 section 11.1
-        return ANONYMOUS
+        return ANONYMOUS if cookie is None else _load_from_cookie(cookie)
+    if cookie is not None:  # RFC 6750 section 2
+        challenge = f'{CHALLENGE}, error="invalid_request"'
+        detail = "A request carries a bearer token or cookies, not both."
+        raise Problem("bad-request", detail, headers={"WWW-Authenticate": challenge})
     return api_keys.load_caller(bearer) if bearer.startswith(api_keys.PREFIX) else _read(bearer)
+
+
+def _load_from_cookie(token: str) -> Caller:
+    found = _read(token)
+    cookies.check_csrf(found.session_id)
+    return found
 
 
 def _read(token: str) -> Caller:

@@ -37,12 +37,28 @@ SERVERS = [
         "x-internal": False,
     }
 ]
-BEARER = {
-    "type": "http",
-    "scheme": "bearer",
-    "bearerFormat": "JWT",
-    "description": "An access token from `/auth/login`, a JWT that follows RFC8725 and RFC 9068, "
-    "or an API key from `/auth/api-keys`.",
+SECURITY_SCHEMES = {
+    "bearer": {
+        "type": "http",
+        "scheme": "bearer",
+        "bearerFormat": "JWT",
+        "description": "An access token from `/auth/login`, a JWT that follows RFC8725 and RFC "
+        "9068, or an API key from `/auth/api-keys`.",
+    },
+    "cookie": {
+        "type": "apiKey",
+        "in": "cookie",
+        "name": "__Host-access_token",
+        "description": "Given by `/auth/cookies`, where the service is set up for cookies "
+        "(RFC 6265). Never together with a bearer token.",
+    },
+    "csrf": {
+        "type": "apiKey",
+        "in": "header",
+        "name": "X-CSRF-Token",
+        "description": "What is in the cookie `__Host-csrf_token`. Whatever changes something "
+        "needs it beside the cookies.",
+    },
 }
 
 

@@ -116,7 +116,7 @@ def _write(app: Flask, draft: Callable[[], JSON]) -> JSON:
                 name: {"description": h.description, "required": h.always, "schema": h.schema}
                 for name, h in contract.HEADERS.items()
             },
-            "securitySchemes": {"bearer": contract.BEARER},
+            "securitySchemes": contract.SECURITY_SCHEMES,
         },
     }
 
@@ -132,13 +132,15 @@ def _operation(path: JSON, method: str, declared: Any, access: Access, schemas: 
     counted: tuple[str, ...] = ()
     if not access.blind:
         errors.add(401)
-        security.append({"bearer": []})
+        cookies: JSON = {"cookie": []} if method == "get" else {"cookie": [], "csrf": []}
+        security += [{"bearer": []}, cookies]
     if access is not probe:
         errors |= {429, 503}
         counted = contract.COUNTED
     if "parameters" in path:
         errors.add(404)
-    if not access.anonymous or any(f.metadata.get("needs") for f in filters):
+    needs_more = any(f.metadata.get("needs") for f in filters)
+    if not access.blind and (needs_more or not access.anonymous or method != "get"):
         errors.add(403)
     body = written.get("requestBody", {})
     if body:

@@ -1,0 +1,134 @@
+"""Tokens in cookies, for pages of the service's own origin (AUTH_COOKIES).
+
+No script can read the cookies of the tokens, and no page of another site can send them. A browser
+sends cookies by itself, though, whoever made the request: so one that may change something repeats
+in X-CSRF-Token what is in the cookie of the CSRF token, which pages of our origin can read. It is
+derived from the session: OWASP's "signed double-submit cookie".
+"""
+
+import hmac
+from typing import Any
+from uuid import UUID
+
+from flask import Flask, Response, after_this_request, current_app, request
+from flask_jwt_extended import set_access_cookies, set_refresh_cookies, unset_jwt_cookies
+
+from app.auth.sessions import split_refresh_token
+from app.kit.access import CHALLENGE, unauthorized
+from app.kit.problems import Problem
+
+# A browser takes these names only with Secure and, after __Host-, without Domain and for all paths:
+# so no other host of the domain can plant one (RFC 6265bis section 4.1.3).
+ACCESS = "__Host-access_token"
+CSRF = "__Host-csrf_token"
+REFRESH = "__Secure-refresh_token"
+CSRF_HEADER = "X-CSRF-Token"
+_CSRF_COOKIE: dict[str, Any] = {"secure": True, "samesite": "Strict"}
+_SAFE = ("GET", "HEAD", "OPTIONS")  # RFC 9110 section 9.2.1
+
+
+def init_app(app: Flask, *, enabled: bool) -> None:
+    """Configure the cookies. All of them end with the browser, and sooner with the session."""
+    app.config |= {
+        "JWT_TOKEN_LOCATION": ["headers", "cookies"] if enabled else ["headers"],
+        "JWT_ACCESS_COOKIE_NAME": ACCESS,
+        "JWT_REFRESH_COOKIE_NAME": REFRESH,
+        "JWT_REFRESH_COOKIE_PATH": "/api/v1/auth",
+        "JWT_COOKIE_SECURE": True,  # browsers take http://127.0.0.1 and localhost for secure
+        "JWT_COOKIE_SAMESITE": "Strict",
+        "JWT_COOKIE_CSRF_PROTECT": False,  # the library's cannot protect a token that is no JWT
+    }
+    if enabled:
+        app.after_request(_vary)
+
+
+def sent_access_token() -> str | None:
+    """The access token in the request's cookie, where cookies are enabled and there is one."""
+    return request.cookies.get(ACCESS) if _enabled() else None
+
+
+def sent_refresh_token() -> str:
+    """The refresh token in the request's cookie. If it is refused, the cookies are taken back.
+
+    Raises:
+        Problem: 401, there is none; 403, the CSRF token is missing or wrong; 404, cookies are not
+            enabled.
+    """
+    require_enabled()
+    after_this_request(_take_back_when_refused)
+    token = request.cookies.get(REFRESH)
+    if not token:
+        raise unauthorized("There is no cookie with a refresh token.")
+    check_csrf(split_refresh_token(token)[0])
+    return token
+
+
+def require_enabled() -> None:
+    """Make sure that the service gives cookies.
+
+    Raises:
+        Problem: 404, it does not.
+    """
+    if not _enabled():
+        raise Problem("not-found")
+
+
+def give(tokens: dict[str, Any]) -> dict[str, Any]:
+    """Set the tokens as cookies of the answer to this request; what is left is for its body."""
+    access, refresh = tokens["access_token"], tokens["refresh_token"]
+    csrf = _csrf_token(split_refresh_token(refresh)[0])
+
+    def set_cookies(response: Response) -> Response:
+        if response.status_code == 200:  # and what the cookies stand for was stored
+            set_access_cookies(response, access)
+            set_refresh_cookies(response, refresh)
+            response.set_cookie(CSRF, csrf, **_CSRF_COOKIE)
+        return response
+
+    after_this_request(set_cookies)
+    return {"expires_in": tokens["expires_in"], "csrf_token": csrf}
+
+
+def take_back() -> None:
+    """Have the answer to this request delete the cookies, where they were sent."""
+    if ACCESS in request.cookies:
+        after_this_request(_take_back)
+
+
+def check_csrf(session_id: UUID | None) -> None:
+    """Make sure that a page of ours sent the request, where it may change something.
+
+    Raises:
+        Problem: 403, the CSRF token is missing, or not that of the session.
+    """
+    sent = request.headers.get(CSRF_HEADER, "").encode()
+    if request.method in _SAFE or hmac.compare_digest(sent, _csrf_token(session_id).encode()):
+        return
+    detail = f"A request with cookies needs {CSRF_HEADER}, with the value of the cookie {CSRF}."
+    raise Problem("forbidden", detail, headers={"WWW-Authenticate": CHALLENGE})
+
+
+def _enabled() -> bool:
+    return "cookies" in current_app.config["JWT_TOKEN_LOCATION"]
+
+
+def _csrf_token(session_id: UUID | None) -> str:
+    key = f"csrf tokens {current_app.config['SECRET_KEY']}"
+    return hmac.digest(key.encode(), str(session_id).encode(), "sha256").hex()
+
+
+def _take_back(response: Response) -> Response:
+    unset_jwt_cookies(response)
+    response.delete_cookie(CSRF, **_CSRF_COOKIE)
+    return response
+
+
+def _take_back_when_refused(response: Response) -> Response:
+    return _take_back(response) if response.status_code == 401 else response
+
+
+def _vary(response: Response) -> Response:
+    """What depends on who asks depends on the cookies too (RFC 9110 section 12.5.5)."""
+    if "Authorization" in response.vary:
+        response.vary.add("Cookie")
+    return response
