@@ -3,7 +3,7 @@ PYTHON ?= python3
 ARGS ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help run test check openapi api-diff lock up down stack-test clean
+.PHONY: help run test fuzz check openapi api-diff lock up down stack-test clean
 
 help: ## Show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-11s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -13,6 +13,9 @@ run: ## Serve on SQLite with demo data; BIND=host:port moves it (127.0.0.1:8000)
 
 test: ## Run the tests; ARGS="-k name" goes to pytest
 	@$(PYTHON) dev.py test $(ARGS)
+
+fuzz: ## Run Schemathesis against the service, for minutes; ARGS="--examples N --seed S" bounds it
+	@$(PYTHON) dev.py fuzz $(ARGS)
 
 check: ## Check style, types, imports, locks, migrations and the OpenAPI document
 	@$(PYTHON) dev.py check

@@ -139,6 +139,12 @@ def test(*arguments: str) -> None:
     sys.exit(run(PYTHON, "-m", "pytest", "-n", cores, *(arguments or ["--cov"])))
 
 
+def fuzz(*arguments: str) -> None:
+    """Run Schemathesis against the service on PostgreSQL; --examples N, --seed S bound it."""
+    environment(RUN_LOCK, DEV_LOCK)
+    sys.exit(run(PYTHON, "-m", "tests.fuzz.run", *arguments))
+
+
 def check() -> None:
     """Check style, types, imports, locks, migrations and the OpenAPI document."""
     environment(RUN_LOCK, DEV_LOCK)
@@ -295,6 +301,7 @@ def usage() -> None:
 COMMANDS = {
     "run": serve,
     "test": test,
+    "fuzz": fuzz,
     "check": check,
     "check-locks": check_locks,
     "npm-tools": npm_tools,
@@ -311,7 +318,7 @@ def main() -> None:
     name, *arguments = sys.argv[1:] or ["help"]
     if name not in COMMANDS:
         sys.exit("There is no command {!r}; try python3 dev.py help".format(name))
-    if arguments and name not in ("test", "lock"):
+    if arguments and name not in ("test", "fuzz", "lock"):
         sys.exit("`{}` takes no arguments".format(name))
     try:
         COMMANDS[name](*arguments)

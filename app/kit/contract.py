@@ -149,7 +149,7 @@ PARAMETERS: dict[str, JSON] = {
         "description": "The `ETag` of what the change was made from, or `*` for any version.",
         "required": True,
         "schema": _FIELD_VALUE,
-        "example": '"1"',
+        "examples": {"one version": {"value": '"1"'}, "any version": {"value": "*"}},
     },
     "If-None-Match": {
         "description": "The `ETag` of the answer that the caller has; 304 where it still holds.",

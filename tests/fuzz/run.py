@@ -1,0 +1,83 @@
+"""Schemathesis against the service as it runs: gunicorn on PostgreSQL and Redis, all thrown away.
+
+    python -m tests.fuzz.run --examples 300 --seed 1
+
+It goes through the API twice: first as alice, with bob as the peer who must not see her things and
+an admin for what she may not do; then as the admin alone.
+"""
+
+import argparse
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import psycopg
+
+from tests import services
+from tests.api import PASSWORD
+from tests.live import ROOT, Live, serve
+
+FOLDER = Path(__file__).parent
+TOOL = [
+    Path(sys.executable).with_name("schemathesis"),
+    "--config-file",
+    FOLDER / "schemathesis.toml",
+]
+RUNS = {"a user, with a peer and an admin": [], "an admin": ["--auth-wfc-user", "admin"]}
+PLENTY = "1000000 per minute"
+SETTINGS = {
+    "ACCESS_TOKEN_MINUTES": "1440",  # no token expires during the run
+    "RATE_LIMIT": PLENTY,  # a 429 would hide what is behind it
+    "LOGIN_RATE_LIMIT": PLENTY,
+    "REGISTER_RATE_LIMIT": PLENTY,
+}
+
+
+def main() -> int:
+    """Run Schemathesis as each of `RUNS`; 0 if nothing failed and there was nothing to warn of."""
+    parser = argparse.ArgumentParser(description="Further arguments go to `schemathesis run`.")
+    parser.add_argument("--examples", default="300", help="cases an operation and phase (300)")
+    parser.add_argument("--seed", default=str(int.from_bytes(os.urandom(4))), help="(random)")
+    options, more = parser.parse_known_args()
+    given = ["--max-examples", options.examples, "--seed", options.seed, *more]
+    statuses = []
+    for who, identity in RUNS.items():
+        print(f"\n== Schemathesis as {who}", flush=True)
+        statuses.append(run([*identity, *given]))
+    return max(statuses)
+
+
+def run(arguments: list[str]) -> int:
+    """Run Schemathesis against a service of its own; its exit status."""
+    with (
+        services.postgres() as database,
+        services.redis() as redis,
+        serve(database, REDIS_URL=redis, **SETTINGS) as live,
+    ):
+        command = [*TOOL, "run", f"{live.url}/openapi.json", "--checks", "all", "--mode", "all"]
+        command += ["--phases", "examples,coverage,fuzzing,stateful", *arguments]
+        settings = os.environ | {"FUZZ_NEEDED_USERS": prepare(live, database)}
+        return subprocess.call(command, cwd=ROOT, env=settings)
+
+
+def prepare(live: Live, database_url: str) -> str:
+    """Register those of `users.json`, and whom the document's examples name; return their ids."""
+    document = json.loads((FOLDER / "users.json").read_text())
+    theirs = document["authTemplate"]["loginEndpointAuth"]["payloadUserPwd"]["password"]
+    passwords = {user["name"]: theirs for user in document["auth"]} | {"ada1": PASSWORD}
+    ids = []
+    for name, password in passwords.items():
+        new = {"email": f"{name}@example.com", "name": name, "password": password}
+        ids.append(live.call("POST", "users", new).json["id"])
+    with psycopg.connect(database_url) as connection:
+        connection.execute("UPDATE users SET role = 'admin' WHERE email = 'admin@example.com'")
+    return " ".join(ids)
+
+
+if __name__ == "__main__":
+    try:
+        sys.exit(main())
+    except services.Unavailable as reason:
+        sys.exit(str(reason))
