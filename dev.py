@@ -82,6 +82,8 @@ def make_venv() -> None:
         import venv
     except ImportError:
         sys.exit("Python's venv module is missing; on Debian or Ubuntu: apt install python3-venv")
+    if VENV.is_symlink():
+        sys.exit(".venv is a symbolic link, and another tree's would be emptied; remove the link")
     print("Making .venv", flush=True)
     venv.EnvBuilder(clear=True, symlinks=True, with_pip=True).create(VENV)
 

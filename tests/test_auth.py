@@ -206,9 +206,9 @@ class TestLogin:
         session = UUID(claims_of(app, tokens)["sid"])
         [kept] = rows.read(app, Session.refresh_hash, id=session)
         secret = base64.urlsafe_b64decode(tokens.json["refresh_token"])
-        assert len(secret) == 16 + 32
+        assert len(secret) == 16 + 32 + 16  # the id, the secret and the seal
         assert kept not in secret
-        assert secret[16:] not in kept
+        assert secret[16:48] not in kept
 
     def test_has_one_answer_for_whatever_is_wrong(
         self, api: Api, app: Flask, user: Caller, other: Caller

@@ -1,5 +1,6 @@
 """Sessions: what ends one ends it at the next request, whatever its tokens say."""
 
+from base64 import urlsafe_b64encode
 from datetime import timedelta
 
 import pytest
@@ -147,3 +148,13 @@ def api_sessions(app: Flask, user: Caller) -> list:
     with_hash = rows.read(app, Session.id, owner_id=user.id)
     fixtures = rows.read(app, Session.id, owner_id=user.id, refresh_hash=b"")
     return [each for each in with_hash if each not in fixtures]
+
+
+def test_who_knows_only_the_id_of_a_session_cannot_end_it(
+    app: Flask, api: Api, user: Caller
+) -> None:
+    tokens = log_in(api, user)
+    (session_id,) = api_sessions(app, user)
+    forged = urlsafe_b64encode(session_id.bytes + bytes(48)).decode()
+    refresh(api, {"refresh_token": forged}, status=401)
+    refresh(api, tokens, status=200)

@@ -2,7 +2,6 @@
 
 import hashlib
 import secrets
-from base64 import urlsafe_b64encode
 from datetime import timedelta
 from typing import Any
 
@@ -12,7 +11,7 @@ from sqlalchemy import select
 
 from app.auth.models import Session
 from app.auth.passwords import is_outdated, verify_password
-from app.auth.sessions import split_refresh_token
+from app.auth.sessions import make_refresh_token, split_refresh_token
 from app.auth.tokens import issue_access_token
 from app.extensions import db
 from app.kit.access import unauthorized
@@ -95,7 +94,7 @@ def _tokens(session: Session, role: str, secret: bytes) -> dict[str, Any]:
         "access_token": issue_access_token(session, role),
         "token_type": "Bearer",
         "expires_in": current_app.config["ACCESS_TOKEN_MINUTES"] * 60,
-        "refresh_token": urlsafe_b64encode(session.id.bytes + secret).decode(),
+        "refresh_token": make_refresh_token(session.id, secret),
     }
 
 

@@ -1,27 +1,54 @@
 """Sessions by what stands for them, and their end: the next request with a token is a 401."""
 
-from base64 import urlsafe_b64decode
+import hmac
+from base64 import urlsafe_b64decode, urlsafe_b64encode
 from uuid import UUID
 
+from flask import current_app
 from sqlalchemy import delete
 
 from app.auth.models import Session
 from app.extensions import db
 from app.kit.access import unauthorized
 from app.kit.changes import record
+from app.kit.problems import Problem
+
+_SEAL = 16  # bytes
+
+
+def make_refresh_token(session_id: UUID, secret: bytes) -> str:
+    """A refresh token: its session's id, the secret, and a seal.
+
+    By the id a used one is still recognised. By the seal one is ours: whoever only knows the id of
+    a session, out of a log, cannot make one that looks used and would end it.
+    """
+    sealed = session_id.bytes + secret
+    return urlsafe_b64encode(sealed + _seal(sealed)).decode()
 
 
 def split_refresh_token(token: str) -> tuple[UUID, bytes]:
-    """A refresh token is its session's id, then the secret: so a used one is still recognised.
+    """The id of the session and the secret.
 
     Raises:
-        Problem: 401, it is none.
+        Problem: 401, it is no refresh token of ours.
     """
     try:
         raw = urlsafe_b64decode(token.encode("ascii"))
-        return UUID(bytes=raw[:16]), raw[16:]
     except ValueError as error:
-        raise unauthorized("The refresh token is not valid.") from error
+        raise _refused() from error
+    sealed, seal = raw[:-_SEAL], raw[-_SEAL:]
+    if len(sealed) <= 16 or not hmac.compare_digest(seal, _seal(sealed)):
+        raise _refused()
+    return UUID(bytes=sealed[:16]), sealed[16:]
+
+
+def _seal(sealed: bytes) -> bytes:
+    key = f"refresh tokens {current_app.config['SECRET_KEY']}".encode()
+    return hmac.digest(key, sealed, "sha256")[:_SEAL]
+
+
+def _refused() -> Problem:
+    return unauthorized("The refresh token is not valid.")
 
 
 def end_session(session_id: UUID | None) -> None:
