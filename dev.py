@@ -148,7 +148,7 @@ def fuzz(*arguments: str) -> None:
 
 
 def check() -> None:
-    """Check style, types, imports, locks, migrations and the OpenAPI document."""
+    """Check style, types, imports, locks, migrations, security and the OpenAPI document."""
     environment(RUN_LOCK, DEV_LOCK)
     python = [str(PYTHON), "-m"]
     flask_db = [*python, "flask", "db"]
@@ -162,6 +162,8 @@ def check() -> None:
             passes("imports", [str(PYTHON), "-c", import_linter]),
             passes("locks", [str(PYTHON), "dev.py", "check-locks"], [*python, "pip", "check"]),
             passes("migrations", [*flask_db, "upgrade"], [*flask_db, "check"], **database),
+            passes("bandit", [*python, "bandit", "-q", "-r", "app", "--severity-level", "medium"]),
+            check_advisories(),
             check_openapi(),
         ]
     sys.exit(0 if all(results) else 1)
@@ -192,6 +194,20 @@ def passes(title: str, *commands: "list[str]", **settings: str) -> bool:
         print(failed.stdout)
     sys.stdout.flush()
     return failed is None
+
+
+def check_advisories() -> bool:
+    """Look for known vulnerabilities in what is shipped; where nobody can be asked, say so."""
+    audit = [str(PYTHON), "-m", "pip_audit", "--strict", "--require-hashes", "--disable-pip"]
+    audit += ["--progress-spinner", "off", "-r", RUN_LOCK.name]
+    done = subprocess.run(audit, cwd=str(ROOT), stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
+    said = done.stdout.decode(errors="replace")
+    known = re.search(r"Found \d+ known vulnerabilit", said)
+    if done.returncode and not known:
+        print("advisories   skipped, they cannot be asked for from here")
+        return True
+    print("advisories  ", "FAILED\n" + said if known else "ok")
+    return not known
 
 
 def check_openapi() -> bool:
