@@ -3,11 +3,13 @@
 import contextlib
 import logging
 import os
+import re
 import secrets
 from collections.abc import Mapping
 from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any, Literal, Self, get_args
+from urllib.parse import urlsplit
 
 from limits import parse_many
 
@@ -39,6 +41,8 @@ class Settings:
     refresh_token_days: int = 30
     session_idle_days: int = 7
     password_min_length: int = 15
+    reset_token_minutes: int = 30
+    verify_token_minutes: int = 24 * 60
     token_issuer: str = "flask-rest-reference"  # noqa: S105 - a name, not a secret
     token_audience: str = "flask-rest-reference"  # noqa: S105
     jwt_keys: str = ""  # a file of `flask keys`; empty: one key, derived from secret_key
@@ -47,6 +51,11 @@ class Settings:
     rate_limit: str = "600 per minute"
     login_rate_limit: str = "10 per minute"
     register_rate_limit: str = "10 per hour"
+    mail_rate_limit: str = "10 per hour"
+
+    smtp_url: str = ""  # smtp://host:port, smtps://user:password@host; empty: mail goes to the log
+    mail_from: str = "service@localhost"
+    public_url: str = "http://127.0.0.1:8000"  # where links in mails lead
 
     max_content_length: int = 1024 * 1024  # bytes
     public_max_age: int = 30  # seconds an anonymous read of the catalogue may be cached
@@ -103,17 +112,39 @@ class Settings:
         if production and "*" in self.cors_origins:
             reasons.append("CORS_ORIGINS must name its origins in production, not *")
         for field in fields(self):
-            least = 0 if field.name in ("public_max_age", "trusted_proxies") else 1
+            least = _LEAST.get(field.name, 1)
             if type(field.default) is int and getattr(self, field.name) < least:
                 reasons.append(f"{field.name.upper()} must be at least {least}")
-        for name in ("rate_limit", "login_rate_limit", "register_rate_limit"):
+        for name in (f.name for f in fields(self) if f.name.endswith("rate_limit")):
             try:  # flask-limiter would only log that it cannot read it, and limit nothing
                 parse_many(getattr(self, name))
             except ValueError:
                 reasons.append(f'{name.upper()} is not a limit such as "10 per minute"')
         if self.log_level not in logging.getLevelNamesMapping():
             reasons.append("LOG_LEVEL is one of DEBUG, INFO, WARNING, ERROR, CRITICAL")
+        return reasons + self._unsafe_mail(production)
+
+    def _unsafe_mail(self, production: bool) -> list[str]:
+        """Why mail could not be sent, or would give away what it must not."""
+        reasons = []
+        smtp = urlsplit(self.smtp_url)
+        if production and not self.smtp_url:
+            reasons.append("SMTP_URL is required in production: without it mail goes to the log")
+        elif self.smtp_url and (smtp.scheme not in ("smtp", "smtps") or not smtp.hostname):
+            reasons.append("SMTP_URL is smtp://host:port or smtps://user:password@host:port")
+        elif production and smtp.scheme == "smtp" and smtp.username:
+            reasons.append("SMTP_URL would send its password in clear; use smtps://")
+        if not re.fullmatch(r"[^@\s<>,]+@[A-Za-z0-9.-]+", self.mail_from):
+            reasons.append("MAIL_FROM is not an e-mail address")
+        if urlsplit(self.public_url).scheme not in ("http", "https"):
+            reasons.append("PUBLIC_URL is not a URL such as https://app.example.com")
+        elif production and self.public_url == type(self)().public_url:
+            reasons.append("PUBLIC_URL is required in production: links in mails lead there")
         return reasons
+
+
+# The least value of a setting that is a number, where it is not 1.
+_LEAST = {"public_max_age": 0, "trusted_proxies": 0, "password_min_length": 8}
 
 
 def _parse(text: str, kind: type) -> Any:

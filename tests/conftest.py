@@ -155,6 +155,7 @@ def settings(database_url: str, tmp_path_factory: pytest.TempPathFactory) -> Set
         rate_limit=plenty,
         login_rate_limit=plenty,
         register_rate_limit=plenty,
+        mail_rate_limit=plenty,
         log_level="ERROR",
     )
 

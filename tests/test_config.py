@@ -12,7 +12,8 @@ from app import config, create_app
 from app.config import ConfigError, Settings
 
 SECRET = "7Vq9nB2xLr5tYw8eKd3mZp6sGf1hJc4aQu0i"
-PRODUCTION = {"APP_ENV": "production", "SECRET_KEY": SECRET}
+SENDS_MAIL = {"SMTP_URL": "smtp://mail.example", "PUBLIC_URL": "https://app.example"}
+PRODUCTION = {"APP_ENV": "production", "SECRET_KEY": SECRET, **SENDS_MAIL}
 
 
 def refusal(environ: dict[str, str]) -> list[str]:
@@ -88,7 +89,7 @@ class TestAnEnvironment:
     @pytest.mark.parametrize(
         ("environ", "reason"),
         [
-            ({"APP_ENV": "prod", "SECRET_KEY": SECRET}, "APP_ENV is one of development"),
+            (PRODUCTION | {"APP_ENV": "prod"}, "APP_ENV is one of development"),
             ({"SECRET_KEY": "x" * 31}, "SECRET_KEY has fewer than 32 characters"),
             ({"ACCESS_TOKEN_MINUTES": "0"}, "ACCESS_TOKEN_MINUTES must be at least 1"),
             ({"REFRESH_TOKEN_DAYS": "-1"}, "REFRESH_TOKEN_DAYS must be at least 1"),
@@ -99,7 +100,15 @@ class TestAnEnvironment:
             ({"RATE_LIMIT": "lots"}, "RATE_LIMIT is not a limit"),
             ({"LOGIN_RATE_LIMIT": "10"}, "LOGIN_RATE_LIMIT is not a limit"),
             ({"REGISTER_RATE_LIMIT": "10 per fortnight"}, "REGISTER_RATE_LIMIT is not a limit"),
+            ({"MAIL_RATE_LIMIT": "few"}, "MAIL_RATE_LIMIT is not a limit"),
             ({"LOG_LEVEL": "LOUD"}, "LOG_LEVEL is one of DEBUG, INFO"),
+            ({"PASSWORD_MIN_LENGTH": "7"}, "PASSWORD_MIN_LENGTH must be at least 8"),
+            ({"SMTP_URL": "mail.example:25"}, "SMTP_URL is smtp://host:port or smtps://"),
+            ({"SMTP_URL": "smtp:///"}, "SMTP_URL is smtp://host:port or smtps://"),
+            ({"MAIL_FROM": "service"}, "MAIL_FROM is not an e-mail address"),
+            ({"MAIL_FROM": "a@b.example, c@d.example"}, "MAIL_FROM is not an e-mail address"),
+            ({"PUBLIC_URL": "app.example"}, "PUBLIC_URL is not a URL"),
+            ({"PUBLIC_URL": "javascript:alert(1)"}, "PUBLIC_URL is not a URL"),
         ],
         ids=str,
     )
@@ -112,7 +121,7 @@ class TestAnEnvironment:
     def test_is_refused_with_every_reason_at_once(self) -> None:
         reasons = refusal(
             {
-                "APP_ENV": "production",
+                **PRODUCTION,
                 "SECRET_KEY": "short",
                 "POOL_SIZE": "many",
                 "ACCESS_TOKEN_MINUTES": "0",
@@ -138,7 +147,7 @@ class TestProduction:
 
     @pytest.mark.parametrize("environ", [{}, {"SECRET_KEY": ""}], ids=["missing", "empty"])
     def test_needs_a_secret(self, instance: Path, environ: dict[str, str]) -> None:
-        [reason] = refusal({"APP_ENV": "production", **environ})
+        [reason] = refusal({"APP_ENV": "production", **SENDS_MAIL, **environ})
 
         assert reason.startswith("SECRET_KEY is required in production")
         assert not instance.exists()
@@ -162,13 +171,27 @@ class TestProduction:
         assert reason.startswith("SECRET_KEY is an example value")
         assert secret not in reason
 
+    @pytest.mark.parametrize(
+        ("name", "value", "start"),
+        [
+            ("SMTP_URL", "", "SMTP_URL is required in production"),
+            ("SMTP_URL", "smtp://user:hidden@mail.example", "SMTP_URL would send its password"),
+            ("PUBLIC_URL", "", "PUBLIC_URL is required in production"),
+        ],
+    )
+    def test_sends_mail_and_nothing_in_clear(self, name: str, value: str, start: str) -> None:
+        [reason] = refusal(PRODUCTION | {name: value})
+
+        assert reason.startswith(start)
+        assert "hidden" not in reason
+
     def test_names_its_cors_origins(self) -> None:
         [reason] = refusal(PRODUCTION | {"CORS_ORIGINS": "https://a.example, *"})
 
         assert reason.startswith("CORS_ORIGINS must name its origins")
 
     def test_is_what_an_unknown_environment_is_taken_for(self) -> None:
-        reasons = refusal({"APP_ENV": "live"})
+        reasons = refusal({"APP_ENV": "live", **SENDS_MAIL})
 
         assert [reason.split()[0] for reason in reasons] == ["APP_ENV", "SECRET_KEY"]
 

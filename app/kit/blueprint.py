@@ -24,7 +24,7 @@ import marshmallow as ma
 from flask import Response, current_app, request
 
 from app.extensions import db, limiter
-from app.kit import idempotency, json, rows
+from app.kit import afterwards, idempotency, json, rows
 from app.kit.access import Access, authorise, caller, require_alive
 from app.kit.conditional import (
     etag_of_body,
@@ -177,7 +177,7 @@ class Blueprint(flask_smorest.Blueprint):
         shape = schema() if schema else None
 
         def answer(result: Any, _: UUID | None) -> Response:
-            response = _json(status, shape.dump(result)) if shape else _empty()
+            response = _json(status, shape.dump(result)) if shape else _empty(status)
             response.headers["Cache-Control"] = "no-store"
             return response
 
@@ -236,6 +236,7 @@ def _assemble(view: View, access: Access, *, writes: bool) -> View:
             attempt.keep(response)
         if writes:
             db.session.commit()
+            afterwards.attach(response)
         return response
 
     endpoint.access = access  # type: ignore[attr-defined]
@@ -280,8 +281,8 @@ def _json(status: int, value: Any) -> Response:
     return response
 
 
-def _empty() -> Response:
-    response = Response(status=204)
+def _empty(status: int = 204) -> Response:
+    response = Response(status=status)
     del response.headers["Content-Type"]
     response.headers["Cache-Control"] = "no-store"
     return response

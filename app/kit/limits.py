@@ -64,7 +64,7 @@ def _announce(response: Response) -> Response:
     response.headers["RateLimit"] = ", ".join(remaining)
     if response.status_code == 429:
         wait = max((left for _, limit, left in states if limit.breached), default=1)
-        response.headers["Retry-After"] = str(max(1, wait))
+        response.headers.setdefault("Retry-After", str(max(1, wait)))
     return response
 
 

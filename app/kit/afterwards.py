@@ -1,0 +1,36 @@
+"""Work for later: after the transaction of a request is committed and its answer is on its way.
+
+Whoever asks does not wait for it, learns nothing from how long it takes, and is not told when it
+fails; and it never happens where the transaction did not.
+"""
+
+from collections.abc import Callable
+from functools import partial
+
+import structlog
+from flask import Flask, Response, current_app, g
+
+log = structlog.get_logger()
+
+Work = Callable[[], None]
+
+
+def afterwards(work: Callable[..., None], *arguments: object) -> None:
+    """Have `work(*arguments)` done when this request is over, if it succeeds."""
+    g.setdefault("afterwards", []).append(partial(work, *arguments))
+
+
+def attach(response: Response) -> None:
+    """Let the work of this request begin when the server has sent the response."""
+    if works := g.pop("afterwards", None):
+        app = current_app._get_current_object()  # type: ignore[attr-defined]
+        response.call_on_close(partial(_do, app, works))
+
+
+def _do(app: Flask, works: list[Work]) -> None:
+    for work in works:
+        try:
+            with app.app_context():
+                work()
+        except Exception:
+            log.exception("afterwards_failed")

@@ -1,0 +1,53 @@
+"""Mail: the one way out, over SMTP; to the log where no server is set, which production refuses."""
+
+import smtplib
+import ssl
+from email.headerregistry import Address
+from email.message import EmailMessage
+from email.utils import formatdate, make_msgid
+from urllib.parse import SplitResult, unquote, urlsplit
+
+import structlog
+from flask import current_app
+
+TIMEOUT = 10  # seconds, for each step of the conversation
+
+log = structlog.get_logger()
+
+
+def send_mail(to: str, subject: str, text: str) -> None:
+    """Send one mail. That no server took it is logged, without the address, and is no error.
+
+    Call it outside a transaction: it may take as long as a mail server may.
+    """
+    url, sender = current_app.config["SMTP_URL"], current_app.config["MAIL_FROM"]
+    if not url:
+        log.info("mail", to=to, subject=subject, text=text)
+        return
+    user, _, domain = to.rpartition("@")
+    recipient = Address(username=user, domain=domain)  # quoted, so that it stays one address
+    message = EmailMessage()
+    message["From"] = sender
+    message["To"] = recipient
+    message["Subject"] = subject
+    message["Date"] = formatdate()
+    message["Message-ID"] = make_msgid(domain=sender.rpartition("@")[2])
+    message["Auto-Submitted"] = "auto-generated"  # RFC 3834: no out-of-office replies
+    message.set_content(text)
+    parts = urlsplit(url)
+    try:
+        with _connect(parts) as server:
+            if parts.username:
+                server.login(unquote(parts.username), unquote(parts.password or ""))
+            server.send_message(message, to_addrs=[recipient.addr_spec])
+    except (OSError, smtplib.SMTPException) as error:
+        log.error("mail_failed", error=type(error).__name__, code=getattr(error, "smtp_code", None))
+
+
+def _connect(parts: SplitResult) -> smtplib.SMTP:
+    """A connection in clear to smtp://host:port, under TLS to smtps://user:password@host."""
+    host = parts.hostname or ""
+    if parts.scheme == "smtps":
+        context = ssl.create_default_context()
+        return smtplib.SMTP_SSL(host, parts.port or 465, timeout=TIMEOUT, context=context)
+    return smtplib.SMTP(host, parts.port or 25, timeout=TIMEOUT)
