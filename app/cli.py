@@ -22,6 +22,7 @@ from app.products.models import Product
 from app.products.service import forget_summary
 from app.tasks.models import PRIORITIES, Task
 from app.users.models import User
+from app.users.schemas import RegistrationSchema
 
 DEMO_EMAIL = "demo@example.com"
 DEMO_PASSWORD = "demo password for trying out"  # noqa: S105 - printed, and refused in production
@@ -100,13 +101,15 @@ def _seed_demo() -> None:
 @click.password_option(envvar="ADMIN_PASSWORD", help="Asked for, or taken from ADMIN_PASSWORD.")
 def create_admin(email: str, name: str, password: str) -> None:
     """Create an admin account."""
-    least = current_app.config["PASSWORD_MIN_LENGTH"]
-    if len(password) < least:
-        raise click.ClickException(f"The password must have at least {least} characters.")
-    email = _normalised(email)
+    try:
+        data = RegistrationSchema().load({"email": email, "name": name, "password": password})
+    except ValidationError as error:
+        reasons = [f"{name}: {' '.join(found)}" for name, found in error.messages_dict.items()]
+        raise click.ClickException("; ".join(reasons)) from error
+    email, password_hash = data["email"], hash_password(data["password"])
     if _find(email):
         raise click.ClickException(f"{email} is registered already; see `flask users set-role`.")
-    user = User(email=email, name=name, password_hash=hash_password(password), role="admin")
+    user = User(email=email, name=data["name"], password_hash=password_hash, role="admin")
     db.session.add(user)
     db.session.commit()
     click.echo(f"{email} is an admin.")

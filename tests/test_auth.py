@@ -53,7 +53,8 @@ class TestRegistering:
         created = api.post("users", account | NAME, status=201)
 
         assert created.json.keys() == {
-            "id", "email", "name", "role", "is_active", "version", "created_at", "updated_at",
+            "id", "email", "name", "role", "is_active", "email_verified_at",
+            "version", "created_at", "updated_at",
         }  # fmt: skip
         assert created.json["role"] == "user"
         assert created.json["is_active"] is True

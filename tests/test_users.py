@@ -20,6 +20,7 @@ READ_ONLY = {
     "email": "other@example.com",
     "role": "admin",
     "is_active": False,
+    "email_verified_at": "2020-01-01T00:00:00Z",
     "version": 9,
     "created_at": "2020-01-01T00:00:00Z",
     "updated_at": "2020-01-01T00:00:00Z",

@@ -1,24 +1,30 @@
-"""Auth: log in, stay logged in, log out."""
+"""Auth: log in, stay logged in, log out; recover a password, confirm an address."""
 
 from typing import Any
 from uuid import UUID
 
 from app.auth import api_keys, cookies, service, sessions
+from app.auth.mail_tokens import RESET, VERIFY, mail_token
 from app.auth.models import ApiKey, Session
 from app.auth.schemas import (
+    AddressSchema,
     ApiKeyQuery,
     ApiKeySchema,
     CookiesSchema,
     LoginSchema,
+    MailTokenSchema,
     NewApiKeySchema,
+    PasswordResetSchema,
     RefreshSchema,
     SessionQuery,
     SessionSchema,
     TokensSchema,
 )
 from app.kit.access import anyone, caller, newcomer, signed_in
+from app.kit.afterwards import afterwards
 from app.kit.blueprint import Blueprint
 from app.kit.rows import Visible
+from app.users.models import User
 
 auth = Blueprint("auth", __name__, url_prefix="/auth", description="Log in and out.")
 
@@ -142,3 +148,45 @@ def read_api_key(key_id: UUID) -> Visible:
 def revoke_api_key(key_id: UUID) -> Visible:
     """Revoke an API key, from its next request on."""
     return ApiKey.visible_to(caller)
+
+
+@auth.post("/password/forgot", access=newcomer, limit="MAIL_RATE_LIMIT")
+@auth.body(AddressSchema)
+@auth.answers(202)
+def forget_password(data: dict[str, Any]) -> None:
+    """Ask for a mail with which to set a new password.
+
+    The answer is the same whether or not the address is registered.
+    """
+    afterwards(mail_token, RESET, User.email == data["email"])
+
+
+@auth.post("/password/reset", access=newcomer, limit="LOGIN_RATE_LIMIT")
+@auth.body(PasswordResetSchema)
+@auth.answers(204)
+@auth.refuses(401, "The token is not, or no longer, valid.")
+def reset_password(data: dict[str, Any]) -> None:
+    """Set a new password with a token from a mail.
+
+    The token works once. All sessions end, and the address counts as confirmed.
+    """
+    service.reset_password(**data)
+
+
+@auth.post("/email/verify", access=newcomer, limit="LOGIN_RATE_LIMIT")
+@auth.body(MailTokenSchema)
+@auth.answers(204)
+@auth.refuses(401, "The token is not, or no longer, valid.")
+def verify_email(data: dict[str, Any]) -> None:
+    """Confirm an e-mail address with a token from a mail."""
+    service.verify_email(**data)
+
+
+@auth.post("/email/resend", access=signed_in, limit="MAIL_RATE_LIMIT")
+@auth.answers(202)
+def resend_verification() -> None:
+    """Ask for another mail with which to confirm one's address.
+
+    None is sent where it is confirmed already.
+    """
+    afterwards(mail_token, VERIFY, User.id == caller.id)

@@ -4,6 +4,7 @@ import marshmallow as ma
 
 from app.auth.models import ApiKey, Session
 from app.auth.permissions import ROLES
+from app.auth.policy import Password
 from app.kit.fields import Choice, Email, Integer, Text, Timestamp
 from app.kit.pages import PageQuery, Sort
 from app.kit.schema import ResourceSchema, Schema
@@ -21,6 +22,24 @@ class LoginSchema(Schema):
         load_only=True,
         metadata={"example": "correct horse battery staple", "format": "password"},
     )
+
+
+class AddressSchema(Schema):
+    """Where to send a mail."""
+
+    email = Email(required=True, metadata={"example": "ada1@example.com"})
+
+
+class MailTokenSchema(Schema):
+    """A token that came by mail."""
+
+    token = Text(least=1, most=200, required=True, metadata={"example": "A" * 43})
+
+
+class PasswordResetSchema(MailTokenSchema):
+    """A new password, and a token that came by mail as proof."""
+
+    new_password = Password(required=True)
 
 
 class RefreshSchema(Schema):

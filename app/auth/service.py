@@ -1,4 +1,4 @@
-"""Rules of a session: it begins with a password and lives by rotation."""
+"""Rules of a session: it begins with a password and lives by rotation. Recovery by mail."""
 
 import hashlib
 import secrets
@@ -7,19 +7,22 @@ from typing import Any
 
 import structlog
 from flask import current_app, request
-from sqlalchemy import select
+from sqlalchemy import bindparam, select
 
+from app.auth import throttling
+from app.auth.mail_tokens import RESET, VERIFY, redeem
 from app.auth.models import Session
 from app.auth.passwords import is_outdated, verify_password
-from app.auth.sessions import make_refresh_token, split_refresh_token
+from app.auth.sessions import end_sessions, make_refresh_token, split_refresh_token
 from app.auth.tokens import issue_access_token
 from app.extensions import db
+from app.kit import database
 from app.kit.access import unauthorized
 from app.kit.changes import record
 from app.kit.model import now
 from app.kit.problems import Problem
 from app.users.models import User
-from app.users.service import replace_password
+from app.users.service import choose_password, replace_password
 
 log = structlog.get_logger()
 
@@ -30,13 +33,14 @@ def log_in(email: str, password: str) -> dict[str, Any]:
     """Begin a session; its tokens.
 
     Raises:
-        Problem: 401, one answer for an unknown address, a wrong password and a disabled account.
+        Problem: 401, one answer for an unknown address, a wrong password and a disabled account;
+            429, too many attempts failed, whether or not there is such an account.
     """
-    user = db.session.scalar(select(User).where(User.email == email))
-    valid = verify_password(user.password_hash if user else None, password)
-    if user is None or not valid or not user.is_active:
-        log.warning("login_failed", user_id=user and str(user.id))
+    throttling.count_attempt(email)
+    user = _authenticate(email, password)
+    if user is None:
         raise _refused("The e-mail address or the password is wrong.")
+    throttling.forgive(email)
     if is_outdated(user.password_hash):
         replace_password(user, password)
     session = Session(
@@ -51,6 +55,57 @@ def log_in(email: str, password: str) -> dict[str, Any]:
     record("create", "sessions", session.id, after={"owner_id": user.id})
     log.info("login", user_id=str(user.id), session_id=str(session.id))
     return _tokens(session, user.role, secret)
+
+
+_CREDENTIALS = select(User.id, User.is_active, User.password_hash).where(
+    User.email == bindparam("email")
+)
+
+
+def _authenticate(email: str, password: str) -> User | None:
+    """The active user with that password, locked till we commit; after the same work, None."""
+    # No transaction is open during the hash: on SQLite it would keep all others waiting.
+    found = next(iter(database.read(_CREDENTIALS, {"email": email})), None)
+    stored = found.password_hash if found and found.is_active else None
+    if not verify_password(stored, password):
+        log.warning("login_failed", user_id=found and str(found.id))
+        return None
+    still = select(User).where(User.email == email, User.is_active)
+    user = db.session.scalar(still.with_for_update(key_share=True))
+    if user and user.password_hash != stored and not verify_password(user.password_hash, password):
+        return None  # it was replaced meanwhile, and ended sessions must not be followed by this
+    return user
+
+
+def reset_password(token: str, new_password: str) -> None:
+    """Give the user to whom the token was mailed a new password; all their sessions end.
+
+    Raises:
+        Problem: 401, the token is not, or no longer, valid; 422, the password is not good enough,
+            and the token can be used again.
+    """
+    user = redeem(RESET, token)
+    choose_password(user, new_password)
+    _confirm_address(user)
+    end_sessions(user.id)
+    throttling.forgive(user.email)
+    record("reset_password", "users", user.id)
+
+
+def verify_email(token: str) -> None:
+    """Note that the user to whom the token was mailed has the address.
+
+    Raises:
+        Problem: 401, the token is not, or no longer, valid.
+    """
+    _confirm_address(redeem(VERIFY, token))
+
+
+def _confirm_address(user: User) -> None:
+    if user.email_verified_at is None:
+        user.email_verified_at = user.updated_at = now()
+        after = {"email_verified_at": user.email_verified_at}
+        record("change", "users", user.id, before={"email_verified_at": None}, after=after)
 
 
 def refresh(token: str) -> dict[str, Any]:

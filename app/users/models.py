@@ -1,10 +1,12 @@
 """The user."""
 
+from datetime import datetime
+
 from sqlalchemy import CheckConstraint, Index, Select, Text, UniqueConstraint, select
 from sqlalchemy.orm import Mapped, mapped_column
 
 from app.kit.access import Caller
-from app.kit.model import CALLER_ID, Base, Resource
+from app.kit.model import CALLER_ID, Base, Resource, Timestamp
 
 
 class User(Resource, Base):
@@ -23,6 +25,7 @@ class User(Resource, Base):
     password_hash: Mapped[str] = mapped_column(Text)
     role: Mapped[str] = mapped_column(Text, default="user")
     is_active: Mapped[bool] = mapped_column(default=True)
+    email_verified_at: Mapped[datetime | None] = mapped_column(Timestamp)
 
     @staticmethod
     def visible_to(caller: Caller) -> "Select[User]":

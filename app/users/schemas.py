@@ -2,35 +2,15 @@
 
 from typing import Any
 
-from flask import current_app
+from marshmallow import ValidationError, validates_schema
 
 from app.auth.permissions import ROLES
-from app.kit.fields import Boolean, Choice, Email, Text
+from app.auth.policy import Password, flaw
+from app.kit.fields import Boolean, Choice, Email, Text, Timestamp
 from app.kit.pages import PageQuery, Sort, where
 from app.kit.schema import ResourceSchema, Schema
 from app.kit.search import matches
 from app.users.models import User
-
-
-class Password(Text):
-    """A password to be set: long enough, any characters, nothing else asked of it."""
-
-    default_error_messages = {"short": "Must have at least {least} characters."}
-
-    def __init__(self, **kwargs: Any) -> None:
-        metadata = {"example": "correct horse battery staple", "format": "password"}
-        super().__init__(least=1, most=1024, load_only=True, metadata=metadata, **kwargs)
-
-    def described(self) -> dict[str, Any]:
-        """JSON Schema keywords for the document; the length is a setting."""
-        return super().described() | {"minLength": current_app.config["PASSWORD_MIN_LENGTH"]}
-
-    def _deserialize(self, value: Any, *args: Any, **kwargs: Any) -> str:
-        password = super()._deserialize(value, *args, **kwargs)
-        least = current_app.config["PASSWORD_MIN_LENGTH"]
-        if len(password) < least:
-            raise self.make_error("short", least=least)
-        return password
 
 
 class UserSchema(ResourceSchema):
@@ -40,6 +20,7 @@ class UserSchema(ResourceSchema):
     name = Text(least=1, most=100, required=True, metadata={"example": "Ada Lovelace"})
     role = Choice(list(ROLES), dump_only=True)
     is_active = Boolean(dump_only=True)
+    email_verified_at = Timestamp(dump_only=True, allow_none=True)
 
 
 class RegistrationSchema(Schema):
@@ -48,6 +29,11 @@ class RegistrationSchema(Schema):
     email = Email(required=True, metadata={"example": "ada1@example.com"})
     name = Text(least=1, most=100, required=True, metadata={"example": "Ada Lovelace"})
     password = Password(required=True)
+
+    @validates_schema
+    def _is_not_about_its_owner(self, data: dict[str, Any], **_: Any) -> None:
+        if found := flaw(data["password"], data["email"], data["name"]):
+            raise ValidationError(found, "password")
 
 
 class PasswordChangeSchema(Schema):

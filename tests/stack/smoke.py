@@ -25,6 +25,7 @@ SECURITY_HEADERS = {
     "Content-Security-Policy": "default-src 'none'; frame-ancestors 'none'",
 }
 PASSWORD = "a wholly unguessed phrase"
+NEW_PASSWORD = "another phrase that nobody guesses"
 
 
 class Reply:
@@ -110,6 +111,23 @@ class Stack:
         service = f"label=com.docker.compose.service={service}"
         return self.docker("ps", "--all", "--quiet", "--filter", project, "--filter", service)
 
+    def mailpit(self, path: str) -> dict:
+        """An answer of Mailpit, which only its neighbours can ask."""
+        ask = "import sys, urllib.request as u; print(u.urlopen(sys.argv[1]).read().decode())"
+        url = f"http://mailpit:8025/api/v1/{path}"
+        return json.loads(self.docker("exec", self.container("web"), "python", "-c", ask, url))
+
+    def mailed_token(self, subject: str) -> str:
+        """The token that was mailed to the user under this subject; mail follows the answer."""
+        deadline = time.monotonic() + 10
+        while time.monotonic() < deadline:
+            for found in self.mailpit(f"search?query=to:{self.email}")["messages"]:
+                if found["Subject"] == subject:
+                    text = self.mailpit(f"message/{found['ID']}")["Text"]
+                    return re.search(r"#token=(\S+)", text)[1]
+            time.sleep(0.2)
+        raise AssertionError(f"no mail to {self.email}: {subject}")
+
     @contextlib.contextmanager
     def without(self, service: str):
         """Stop a service for the length of a block."""
@@ -142,6 +160,27 @@ def a_user_registers_and_logs_in(stack: Stack) -> None:
     login = {"email": stack.email, "password": PASSWORD}
     reply = stack.call("POST", "/api/v1/auth/login", login).expect(200)
     assert reply.header("Cache-Control") == "no-store", reply.headers
+    stack.token = reply.json()["access_token"]
+
+
+def an_address_is_confirmed_by_mail(stack: Stack) -> None:
+    assert stack.call("GET", "/api/v1/users/me").expect(200).json()["email_verified_at"] is None
+    token = {"token": stack.mailed_token("Confirm your e-mail address")}
+    stack.call("POST", "/api/v1/auth/email/verify", token).expect(204)
+    stack.call("POST", "/api/v1/auth/email/verify", token).problem(401, "unauthorized")
+    assert stack.call("GET", "/api/v1/users/me").expect(200).json()["email_verified_at"]
+
+
+def a_forgotten_password_is_reset_by_mail(stack: Stack) -> None:
+    strangers = {"email": f"{uuid.uuid4().hex}@example.com"}
+    for body in (strangers, {"email": stack.email}):
+        assert stack.call("POST", "/api/v1/auth/password/forgot", body).expect(202).body == b""
+    new = {"token": stack.mailed_token("Set a new password"), "new_password": NEW_PASSWORD}
+    stack.call("POST", "/api/v1/auth/password/reset", new).expect(204)
+    stack.call("GET", "/api/v1/users/me").problem(401, "unauthorized")
+    stack.token = ""
+    login = {"email": stack.email, "password": NEW_PASSWORD}
+    reply = stack.call("POST", "/api/v1/auth/login", login).expect(200)
     stack.token = reply.json()["access_token"]
 
 
@@ -351,6 +390,8 @@ def guessing_passwords_ends_in_429(stack: Stack) -> None:
 CHECKS = [
     it_is_up_and_documented,
     a_user_registers_and_logs_in,
+    an_address_is_confirmed_by_mail,
+    a_forgotten_password_is_reset_by_mail,
     tasks_and_products_are_listed,
     refusals_are_problems,
     a_compressed_etag_still_changes_the_item,

@@ -1,0 +1,157 @@
+"""Guessing slows down: attempts are counted by account, before the password is looked at.
+
+They are counted twice: from one address, which waits longer after each failure, and from anywhere,
+which takes many more. So many addresses together are slowed down as well, and still nobody locks
+somebody else out: an address from which the account was logged in to before waits only for what it
+did itself. Accounts that do not exist are counted like those that do.
+
+The counters are rows, locked while they are counted: exact over all workers, and not forgotten by a
+restart of anything.
+"""
+
+import hmac
+import math
+import random
+from collections.abc import Mapping
+from datetime import datetime, timedelta
+from ipaddress import ip_address, ip_network
+from typing import Any
+
+import structlog
+from flask import current_app, request
+from sqlalchemy import LargeBinary, Row, Text, delete, select, tuple_, update
+from sqlalchemy.dialects import postgresql, sqlite
+from sqlalchemy.orm import Mapped, mapped_column
+
+from app.extensions import db
+from app.kit.model import Base, Timestamp, now
+from app.kit.problems import Problem
+
+FREE_HERE = 10  # failures from one address that cost nothing but themselves
+FREE_ANYWHERE = 100  # the same from all addresses together; NIST SP 800-63B allows no more
+LONGEST = timedelta(minutes=15)  # between two attempts
+MEMORY = timedelta(days=1)  # after the last wait is over, failures are forgotten
+
+_ANYWHERE = ""  # in place of an address
+
+log = structlog.get_logger()
+
+
+class LoginAttempts(Base):
+    """How often a login to an account failed of late, from one address or from anywhere."""
+
+    __tablename__ = "login_attempts"
+
+    account: Mapped[bytes] = mapped_column(LargeBinary, primary_key=True)
+    address: Mapped[str] = mapped_column(Text, primary_key=True)
+    failures: Mapped[int]
+    retry_at: Mapped[datetime] = mapped_column(Timestamp)  # no attempt is looked at before
+    known_until: Mapped[datetime] = mapped_column(Timestamp)  # a login from here succeeded
+    expires_at: Mapped[datetime] = mapped_column(Timestamp, index=True)
+
+
+def count_attempt(email: str) -> None:
+    """Count an attempt to log in as failed; `forgive` takes it back when it was none.
+
+    Raises:
+        Problem: 429, too many failed; this one is not looked at, and does not count.
+    """
+    with db.engine.begin() as connection:  # a transaction of its own, whatever becomes of the login
+        rows = connection.execute(_upsert(email, now())).all()
+        moment = now()  # others may have counted while this waited for them
+        here = next(row for row in rows if row.address != _ANYWHERE)
+        known = here.known_until > moment
+        seconds = max(_seconds_left(row, moment) for row in ([here] if known else rows))
+        if seconds > 0:
+            log.warning("login_throttled", seconds=seconds)
+            raise Problem("too-many-requests", headers={"Retry-After": str(seconds)})
+        for row in rows:
+            connection.execute(_set(row, _one_more(row, moment)))
+        if random.random() < 0.01:  # noqa: S311 - no scheduler is needed for the purge
+            connection.execute(_purge(moment))
+
+
+def forgive(email: str) -> None:
+    """Forget the failures of an account, and remember the caller's address as its owner's.
+
+    Part of the transaction of the login.
+    """
+    moment = now()
+    known_until = moment + timedelta(days=current_app.config["REFRESH_TOKEN_DAYS"])
+    for row in db.session.execute(_upsert(email, moment)).all():
+        known = {"known_until": known_until, "expires_at": known_until}
+        values = {"failures": 0, "retry_at": moment} | (known if row.address else {})
+        db.session.execute(_set(row, values))
+
+
+def _seconds_left(row: Row[Any], moment: datetime) -> int:
+    """For how long no attempt is looked at; none as long as failures are free."""
+    if row.failures < _free(row):
+        return 0
+    left: timedelta = row.retry_at - moment
+    return math.ceil(left.total_seconds())
+
+
+def _free(row: Row[Any]) -> int:
+    return FREE_ANYWHERE if row.address == _ANYWHERE else FREE_HERE
+
+
+def _one_more(row: Row[Any], moment: datetime) -> dict[str, Any]:
+    """The values of a row after one more failure."""
+    failures = 1 if moment - row.retry_at > MEMORY else row.failures + 1
+    over = failures - _free(row)
+    wait = min(LONGEST, timedelta(seconds=2 ** min(over, 20))) if over >= 0 else timedelta(0)
+    retry_at = moment + wait
+    expires_at = max(row.known_until, retry_at + MEMORY)
+    return {"failures": failures, "retry_at": retry_at, "expires_at": expires_at}
+
+
+def _upsert(email: str, moment: datetime) -> Any:
+    """The statement that gives the account's two rows, made if need be, and locks them."""
+    dialect = {"postgresql": postgresql, "sqlite": sqlite}[db.engine.dialect.name]
+    new = {
+        "account": _account(email),
+        "failures": 0,
+        "retry_at": moment,
+        "known_until": moment,
+        "expires_at": moment + MEMORY,
+    }
+    both = [new | {"address": address} for address in (_ANYWHERE, _address())]  # always this order
+    statement = dialect.insert(LoginAttempts).values(both)
+    return statement.on_conflict_do_update(
+        index_elements=["account", "address"], set_={"address": statement.excluded.address}
+    ).returning(LoginAttempts.__table__)
+
+
+def _set(row: Row[Any], values: Mapping[str, Any]) -> Any:
+    table = LoginAttempts
+    this = update(table).where(table.account == row.account, table.address == row.address)
+    return this.values(**values)
+
+
+def _purge(moment: datetime) -> Any:
+    """The statement that deletes a few counters whose time is over, but none that is in use."""
+    key = tuple_(LoginAttempts.account, LoginAttempts.address)
+    old = select(LoginAttempts.account, LoginAttempts.address)
+    old = old.where(LoginAttempts.expires_at <= moment).limit(100)
+    return delete(LoginAttempts).where(key.in_(old.with_for_update(skip_locked=True)))
+
+
+def _account(email: str) -> bytes:
+    """The key of an account. Not its address: whatever is typed there would be kept in clear."""
+    secret = current_app.config["SECRET_KEY"].encode()
+    return hmac.digest(secret, b"login attempts " + email.encode(), "sha256")
+
+
+def _address() -> str:
+    """The caller's address; of IPv6 the network that one subscriber has to choose from."""
+    text = request.remote_addr or "unknown"
+    try:
+        address = ip_address(text)
+    except ValueError:
+        return text
+    if address.version == 4:
+        return text
+    if address.ipv4_mapped:
+        return str(address.ipv4_mapped)
+    return str(ip_network((address.packed, 64), strict=False))

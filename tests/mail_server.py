@@ -1,0 +1,86 @@
+"""A mail server for tests: it speaks SMTP on a loopback port, and keeps what it is given."""
+
+import re
+import socketserver
+import ssl
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from email import message_from_bytes, policy
+from email.message import EmailMessage
+from threading import Thread
+from typing import Any
+
+
+@dataclass
+class Mailbox:
+    """What a server was given, the latest last, and how it behaves."""
+
+    url: str = ""
+    messages: list[EmailMessage] = field(default_factory=list)
+    recipients: list[list[str]] = field(default_factory=list)
+    logins: list[str] = field(default_factory=list)
+    refusal: str = ""  # the answer to every recipient, for example "550 No such user"
+    when_given: Callable[[], Any] = lambda: None
+
+    @property
+    def text(self) -> str:
+        """The latest message's text."""
+        content: str = self.messages[-1].get_content()
+        return content.replace("\r\n", "\n")
+
+    @property
+    def token(self) -> str:
+        """The token in the link of the latest message."""
+        return re.search(r"#token=(\S+)", self.text)[1]
+
+
+@contextmanager
+def receive(context: ssl.SSLContext | None = None) -> Iterator[Mailbox]:
+    """Yield the mailbox of a server that listens; under TLS where a context is given."""
+    mailbox = Mailbox()
+
+    class Conversation(socketserver.StreamRequestHandler):
+        def handle(self) -> None:
+            self.say("220 test ESMTP")
+            recipients: list[str] = []
+            while line := self.rfile.readline():
+                verb = line[:4].upper()
+                if verb == b"EHLO":
+                    self.say("250-test")
+                    self.say("250-SMTPUTF8")
+                    self.say("250 AUTH PLAIN")
+                elif verb == b"AUTH":
+                    mailbox.logins.append(line.decode().split()[-1])
+                    self.say("235 Welcome")
+                elif verb == b"RCPT":
+                    recipients.append(line.decode().strip().partition(":")[2])
+                    self.say(mailbox.refusal or "250 Ok")
+                elif verb == b"DATA":
+                    self.say("354 Go on")
+                    raw = b"".join(iter(self.rfile.readline, b".\r\n"))
+                    mailbox.when_given()
+                    mailbox.messages.append(message_from_bytes(raw, policy=policy.default))
+                    mailbox.recipients.append(recipients)
+                    self.say("250 Ok")
+                else:
+                    self.say("221 Bye" if verb == b"QUIT" else "250 Ok")
+
+        def say(self, line: str) -> None:
+            self.wfile.write(line.encode() + b"\r\n")
+
+    class Server(socketserver.ThreadingTCPServer):
+        def get_request(self) -> Any:
+            connection, address = super().get_request()
+            return (context.wrap_socket(connection, True) if context else connection), address
+
+    with Server(("127.0.0.1", 0), Conversation) as server:
+        scheme = "smtps://ada:a%20secret@localhost" if context else "smtp://127.0.0.1"
+        mailbox.url = f"{scheme}:{server.server_address[1]}"
+        thread = Thread(target=server.serve_forever, args=[0.01])
+        thread.start()
+        try:
+            yield mailbox
+        finally:
+            server.shutdown()
+            thread.join()
