@@ -33,6 +33,7 @@ class Settings:
     app_env: Environment = "development"
     secret_key: str = ""  # signs access tokens and cursors; at least 32 characters
     database_url: str = f"sqlite:///{INSTANCE / 'app.db'}"
+    single_node: bool = False  # in production: one machine with SQLite, or without Redis, is meant
     redis_url: str = ""  # empty: limits are counted in this process, the cache lies on disk
 
     cache_dir: str = str(INSTANCE / "cache")  # used where there is no Redis
@@ -109,6 +110,12 @@ class Settings:
             reasons.append("SECRET_KEY has fewer than 32 characters")
         elif production and _looks_like_an_example(self.secret_key):
             reasons.append("SECRET_KEY is an example value; make one: openssl rand -base64 48")
+        if production and not self.single_node:
+            meant = "SINGLE_NODE=true says that it is meant"
+            if self.database_url.startswith("sqlite"):
+                reasons.append(f"DATABASE_URL is SQLite, which serves one machine; {meant}")
+            if not self.redis_url:
+                reasons.append(f"REDIS_URL is missing, each worker would limit by itself; {meant}")
         if production and "*" in self.cors_origins:
             reasons.append("CORS_ORIGINS must name its origins in production, not *")
         for field in fields(self):

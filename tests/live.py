@@ -16,6 +16,14 @@ from typing import Any
 from app.cli import DEMO_EMAIL, DEMO_PASSWORD
 
 ROOT = Path(__file__).parent.parent
+# No test may find one of these in the log of a live server, whatever it does there.
+SECRETS = (
+    DEMO_PASSWORD,
+    "correct horse battery",  # the password of tests and documents
+    "long enough for tests",  # SECRET_KEY
+    "$argon2id$",  # a hash
+    "eyJ",  # an access token
+)
 
 
 @dataclass(frozen=True)
@@ -98,6 +106,8 @@ def serve(database_url: str, **settings: str) -> Iterator[Live]:
         finally:
             process.terminate()
             process.wait(30)
+            leaked = [secret for secret in SECRETS if secret in log.read_text(errors="replace")]
+            assert not leaked, f"in the log of a live server: {leaked}"
 
 
 def _wait_for_address(process: subprocess.Popen[bytes], log: Path) -> str:

@@ -12,8 +12,13 @@ from app import config, create_app
 from app.config import ConfigError, Settings
 
 SECRET = "7Vq9nB2xLr5tYw8eKd3mZp6sGf1hJc4aQu0i"
-SENDS_MAIL = {"SMTP_URL": "smtp://mail.example", "PUBLIC_URL": "https://app.example"}
-PRODUCTION = {"APP_ENV": "production", "SECRET_KEY": SECRET, **SENDS_MAIL}
+SERVERS = {
+    "SMTP_URL": "smtp://mail.example",
+    "PUBLIC_URL": "https://app.example",
+    "DATABASE_URL": "postgresql://app@db.example/app",
+    "REDIS_URL": "redis://cache.example:6379/0",
+}
+PRODUCTION = {"APP_ENV": "production", "SECRET_KEY": SECRET, **SERVERS}
 
 
 def refusal(environ: dict[str, str]) -> list[str]:
@@ -147,7 +152,7 @@ class TestProduction:
 
     @pytest.mark.parametrize("environ", [{}, {"SECRET_KEY": ""}], ids=["missing", "empty"])
     def test_needs_a_secret(self, instance: Path, environ: dict[str, str]) -> None:
-        [reason] = refusal({"APP_ENV": "production", **SENDS_MAIL, **environ})
+        [reason] = refusal({"APP_ENV": "production", **SERVERS, **environ})
 
         assert reason.startswith("SECRET_KEY is required in production")
         assert not instance.exists()
@@ -191,9 +196,19 @@ class TestProduction:
         assert reason.startswith("CORS_ORIGINS must name its origins")
 
     def test_is_what_an_unknown_environment_is_taken_for(self) -> None:
-        reasons = refusal({"APP_ENV": "live", **SENDS_MAIL})
+        reasons = refusal({"APP_ENV": "live", **SERVERS})
 
         assert [reason.split()[0] for reason in reasons] == ["APP_ENV", "SECRET_KEY"]
+
+    @pytest.mark.parametrize("name", ["DATABASE_URL", "REDIS_URL"])
+    def test_is_not_embedded_unless_that_is_meant(self, name: str) -> None:
+        embedded = PRODUCTION | {name: ""}
+
+        [reason] = refusal(embedded)
+
+        assert reason.startswith(name)
+        assert "SINGLE_NODE=true" in reason
+        Settings.from_env(embedded | {"SINGLE_NODE": "true"})
 
     @pytest.mark.parametrize("environment", ["development", "testing"])
     def test_is_stricter_than_the_others(self, environment: str) -> None:
