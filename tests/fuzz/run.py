@@ -28,6 +28,7 @@ TOOL = [
 RUNS = {"a user, with a peer and an admin": [], "an admin": ["--auth-wfc-user", "admin"]}
 PLENTY = "1000000 per minute"
 SETTINGS = {
+    "AUTH_COOKIES": "true",  # every route does something
     "ACCESS_TOKEN_MINUTES": "1440",  # no token expires during the run
     "RATE_LIMIT": PLENTY,  # a 429 would hide what is behind it
     "LOGIN_RATE_LIMIT": PLENTY,
