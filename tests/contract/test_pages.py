@@ -165,8 +165,6 @@ def test_rows_that_come_and_go_during_a_walk_move_no_others(
     assert len(set(seen)) == len(seen)
 
 
-@every_list
+@pytest.mark.parametrize("operation", [o for o in COLLECTIONS if o.is_private], ids=ids)
 def test_somebody_elses_rows_are_in_no_page(filled: World, operation: Operation) -> None:
-    if not operation.is_private:
-        pytest.skip("shared by all")
     assert filled.api.get(operation.rule, by=filled.other, status=200).json["items"] == []
