@@ -134,9 +134,14 @@ class Timestamp(ma.fields.AwareDateTime):
 
 
 class Email(Text):
-    """An e-mail address, kept in lower case. Whether it exists only a mail can tell."""
+    """An e-mail address, kept in lower case. Whether it exists only a mail can tell.
 
-    PATTERN = r"^[^@\s\x00-\x1f]{1,64}@[A-Za-z0-9-]{1,63}(\.[A-Za-z0-9-]{1,63})+$"
+    Its local part is a dot-string (RFC 5321 section 4.1.2) of any script (RFC 6531): no quotes.
+    """
+
+    _ATOM = r"[^\x00-\x20\x7f\s\"(),.:;<>@[\\\]]{1,64}"
+    _LABEL = r"[A-Za-z0-9]([A-Za-z0-9-]{0,61}[A-Za-z0-9])?"
+    PATTERN = rf"^{_ATOM}(\.{_ATOM})*@{_LABEL}(\.{_LABEL})+$"
     default_error_messages = {"email": "Not an e-mail address."}
 
     def __init__(self, **kwargs: Any) -> None:
@@ -144,11 +149,11 @@ class Email(Text):
 
     def described(self) -> dict[str, Any]:
         """JSON Schema keywords for the document."""
-        return {"format": "email", "pattern": self.PATTERN}
+        return {"format": "idn-email", "pattern": self.PATTERN}
 
     def _deserialize(self, value: Any, *args: Any, **kwargs: Any) -> str:
         text = super()._deserialize(value, *args, **kwargs)
-        if not re.fullmatch(self.PATTERN, text):
+        if not re.fullmatch(self.PATTERN, text) or text.index("@") > 64:
             raise self.make_error("email")
         return text.lower()
 

@@ -248,7 +248,7 @@ def _open(schema: JSON) -> None:
 _SAMPLES = {
     "uuid": "019a9f3c-7b1e-7c58-8a52-3f2b6d1c9e07",
     "date-time": "2026-01-31T12:00:00Z",
-    "email": "ada1@example.com",
+    "idn-email": "ada1@example.com",
     "password": "correct horse battery staple",
 }
 

@@ -4,9 +4,11 @@ It is loaded by `schemathesis.toml`, in the process of the tool.
 """
 
 import os
+import re
+import time
 from collections.abc import Mapping
-from dataclasses import dataclass
 from itertools import count
+from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
@@ -16,74 +18,120 @@ from schemathesis import Case, CheckContext, GenerationMode, HookContext, Respon
 from schemathesis.core.failures import Failure
 from schemathesis.openapi.checks import RejectedPositiveData
 
-PASSWORD = "the password of an account to throw away"
-NEEDED = os.environ["FUZZ_NEEDED_USERS"].split()  # ids of those whom the run acts as
+PASSWORD = "none that anybody will miss"
+NEEDED = os.environ["FUZZ_NEEDED_USERS"].split()  # ids and addresses of those whom the run acts as
+LOG = Path(os.environ["FUZZ_LOG"])  # where the service writes its mails, too
 
 ENDS_THE_ACCOUNT = ("DELETE /api/v1/users/me", "PUT /api/v1/users/me/password")
 CHANGES_AN_ACCOUNT = ("PATCH /api/v1/users/{user_id}", "DELETE /api/v1/users/{user_id}")
+CREATES = tuple(f"POST /api/v1/{name}" for name in ("users", "products", "tasks", "auth/api-keys"))
 LOGS_IN = ("POST /api/v1/auth/login", "POST /api/v1/auth/cookies")
 REFRESHES = "POST /api/v1/auth/refresh"
 REFRESHES_COOKIES = "POST /api/v1/auth/cookies/refresh"
+TAKES_A_MAILED_TOKEN = {  # and the page that the mail links to
+    "POST /api/v1/auth/email/verify": "/verify-email",
+    "POST /api/v1/auth/password/reset": "/reset-password",
+}
+USES_AN_ACCOUNT_UP = (
+    *ENDS_THE_ACCOUNT,
+    *CHANGES_AN_ACCOUNT,
+    *TAKES_A_MAILED_TOKEN,
+    REFRESHES,
+    REFRESHES_COOKIES,
+)
 ACCESS_COOKIE, REFRESH_COOKIE = "__Host-access_token", "__Secure-refresh_token"
-USES_AN_ACCOUNT_UP = (*ENDS_THE_ACCOUNT, *CHANGES_AN_ACCOUNT, REFRESHES, REFRESHES_COOKIES)
+
+_numbers = count(1)
 
 
-@dataclass(frozen=True)
 class Account:
     """Somebody who may be lost."""
 
-    id: str
-    access_token: str
-    refresh_token: str
-    csrf_token: str
+    def __init__(self, base_url: str) -> None:
+        self.api = f"{base_url.rstrip('/')}/api/v1"
+        self.log_before = LOG.stat().st_size
+        self.email = f"spare{next(_numbers)}@example.com"
+        user = self._post("users", name="Spare", password=PASSWORD)
+        login = self._post("auth/cookies", password=PASSWORD)
+        self.id: str = user.json()["id"]
+        self.access_token = login.cookies[ACCESS_COOKIE]
+        self.refresh_token = login.cookies[REFRESH_COOKIE]
+        self.csrf_token: str = login.json()["csrf_token"]
+
+    def mailed_token(self, page: str) -> str:
+        """The token of the last mail that links to a page; one for a new password is asked for."""
+        deadline = time.monotonic() + 10
+        while not (tokens := self._mailed_tokens(page)):
+            if time.monotonic() > deadline:
+                raise TimeoutError(f"no mail came with a link to {page}")
+            if page == "/reset-password":
+                self._post("auth/password/forgot")
+            time.sleep(0.05)
+        return tokens[-1]
+
+    def _mailed_tokens(self, page: str) -> list[str]:
+        with LOG.open("rb") as log:
+            log.seek(self.log_before)
+            mails = [line for line in log if f'"{self.email}"'.encode() in line]
+        return re.findall(rf"{page}#token=([\w-]+)", b"".join(mails).decode())
+
+    def _post(self, path: str, **body: str) -> requests.Response:
+        body = {"email": self.email, **body}
+        response = requests.post(f"{self.api}/{path}", json=body, timeout=10)
+        response.raise_for_status()
+        return response
 
 
-_numbers = count(1)
 _spare: list[Account] = []
 
 
-def spare_account(base_url: str) -> Account:
+def spare_account(case: Case) -> Account:
     """An account that is still in order; the same one until `after_call` sees it used up."""
     if not _spare:
-        email = f"spare{next(_numbers)}@example.com"
-        user = _post(base_url, "users", email=email, name="Spare", password=PASSWORD)
-        login = _post(base_url, "auth/cookies", email=email, password=PASSWORD)
-        tokens = [login.cookies[name] for name in (ACCESS_COOKIE, REFRESH_COOKIE)]
-        _spare.append(Account(user.json()["id"], *tokens, login.json()["csrf_token"]))
+        _spare.append(Account(case.operation.schema.get_base_url()))
     return _spare[0]
-
-
-def _post(base_url: str, path: str, **body: str) -> requests.Response:
-    response = requests.post(f"{base_url.rstrip('/')}/api/v1/{path}", json=body, timeout=10)
-    response.raise_for_status()
-    return response
 
 
 @schemathesis.hook
 def before_call(context: HookContext, case: Case, kwargs: dict[str, Any]) -> None:
+    """Keep the accounts of the run from harm, and fill in what a valid request needs to know."""
+    if "Authorization" in case.headers:  # then cookies are a 400, which no schema can say
+        case.cookies.pop(ACCESS_COOKIE, None)
+        case.headers.pop("X-CSRF-Token", None)
+    _spare_the_needed(case)
+    if case.meta is not None and case.meta.generation.mode is GenerationMode.POSITIVE:
+        _complete(case)
+
+
+def _spare_the_needed(case: Case) -> None:
     """Point what would end one of the run's own accounts at one that was made for it.
 
     Logging out and ending sessions need no such care: whose session is gone logs in anew.
     """
-    label, base_url = case.operation.label, case.operation.schema.get_base_url()
-    if "Authorization" in case.headers:  # then cookies are a 400, which no schema can say
-        case.cookies.pop(ACCESS_COOKIE, None)
-        case.headers.pop("X-CSRF-Token", None)
-    valid = case.meta is not None and case.meta.generation.mode is GenerationMode.POSITIVE
+    label = case.operation.label
     if label in ENDS_THE_ACCOUNT and case.auth_identity:
-        case.headers["Authorization"] = f"Bearer {spare_account(base_url).access_token}"
+        case.headers["Authorization"] = f"Bearer {spare_account(case).access_token}"
     elif label in CHANGES_AN_ACCOUNT and case.path_parameters.get("user_id") in NEEDED:
-        case.path_parameters["user_id"] = spare_account(base_url).id
-    if valid and label == "PUT /api/v1/users/me/password":
+        case.path_parameters["user_id"] = spare_account(case).id
+    elif label in LOGS_IN and isinstance(case.body, dict) and case.body.get("email") in NEEDED:
+        case.body["email"] = spare_account(case).email  # too many guesses lock an account
+
+
+def _complete(case: Case) -> None:
+    """Fill in what the service gave to somebody, which nobody can make up."""
+    label = case.operation.label
+    if label == "PUT /api/v1/users/me/password":
         case.body["current_password"] = PASSWORD
-    elif valid and label == REFRESHES:
-        case.body["refresh_token"] = spare_account(base_url).refresh_token
-    elif valid and label == REFRESHES_COOKIES:
-        case.cookies[REFRESH_COOKIE] = spare_account(base_url).refresh_token
-        case.headers["X-CSRF-Token"] = spare_account(base_url).csrf_token
-    elif valid and "cursor" in case.query:
+    elif label in TAKES_A_MAILED_TOKEN:
+        case.body["token"] = spare_account(case).mailed_token(TAKES_A_MAILED_TOKEN[label])
+    elif label == REFRESHES:
+        case.body["refresh_token"] = spare_account(case).refresh_token
+    elif label == REFRESHES_COOKIES:
+        case.cookies[REFRESH_COOKIE] = spare_account(case).refresh_token
+        case.headers["X-CSRF-Token"] = spare_account(case).csrf_token
+    elif "cursor" in case.query:
         _send_a_cursor_that_was_given(case)
-    elif valid and case.method == "POST":
+    elif label in CREATES:
         _make_unique(case)
 
 
@@ -101,7 +149,7 @@ def _make_unique(case: Case) -> None:
         (case.body, "email", "user{}@example.com"),
         (case.body, "sku", "SKU-{}"),
     ):
-        if isinstance(values, Mapping) and name in values and case.operation.label not in LOGS_IN:
+        if name in values:
             if values[name].casefold() in _used:
                 values[name] = form.format(next(_numbers))
             _used.add(values[name].casefold())
@@ -162,6 +210,8 @@ def filter_failure(context: HookContext, failure: Failure, case: Case, response:
     match problem["type"], case.operation.label, places:
         case "/problems/idempotency-key-reused", _, _:
             return False  # `"a"` and `a` are one key
+        case _, _, [(detail, "#/password" | "#/new_password")]:
+            return not detail.startswith(("Is one of", "Is little more"))  # known or guessable ones
         case _, "POST /api/v1/auth/api-keys", [(detail, "#/scopes")]:
             return "role does not hold" not in detail  # which scopes there are depends on the role
         case _, "PATCH /api/v1/products/{product_id}", [(detail, "#/price")]:

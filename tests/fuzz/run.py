@@ -33,6 +33,7 @@ SETTINGS = {
     "RATE_LIMIT": PLENTY,  # a 429 would hide what is behind it
     "LOGIN_RATE_LIMIT": PLENTY,
     "REGISTER_RATE_LIMIT": PLENTY,
+    "MAIL_RATE_LIMIT": PLENTY,
 }
 
 
@@ -59,22 +60,31 @@ def run(arguments: list[str]) -> int:
     ):
         command = [*TOOL, "run", f"{live.url}/openapi.json", "--checks", "all", "--mode", "all"]
         command += ["--phases", "examples,coverage,fuzzing,stateful", *arguments]
-        settings = os.environ | {"FUZZ_NEEDED_USERS": prepare(live, database)}
-        return subprocess.call(command, cwd=ROOT, env=settings)
+        told = {"FUZZ_NEEDED_USERS": prepare(live, database), "FUZZ_LOG": str(live.log)}
+        return subprocess.call(command, cwd=ROOT, env=os.environ | told)
 
 
 def prepare(live: Live, database_url: str) -> str:
-    """Register those of `users.json`, and whom the document's examples name; return their ids."""
+    """Register those of `users.json`, and whom the document's examples name.
+
+    Returns:
+        The ids and addresses of those who must remain.
+    """
     document = json.loads((FOLDER / "users.json").read_text())
-    theirs = document["authTemplate"]["loginEndpointAuth"]["payloadUserPwd"]["password"]
-    passwords = {user["name"]: theirs for user in document["auth"]} | {"ada1": PASSWORD}
-    ids = []
-    for name, password in passwords.items():
-        new = {"email": f"{name}@example.com", "name": name, "password": password}
-        ids.append(live.call("POST", "users", new).json["id"])
+    password = document["authTemplate"]["loginEndpointAuth"]["payloadUserPwd"]["password"]
+    needed = []
+    for name in [user["name"] for user in document["auth"]]:
+        needed += register(live, name, password)
+    register(live, "ada1", PASSWORD)
     with psycopg.connect(database_url) as connection:
         connection.execute("UPDATE users SET role = 'admin' WHERE email = 'admin@example.com'")
-    return " ".join(ids)
+    return " ".join(needed)
+
+
+def register(live: Live, name: str, password: str) -> tuple[str, str]:
+    """Create an account; its id and address."""
+    new = {"email": f"{name}@example.com", "name": name, "password": password}
+    return live.call("POST", "users", new).json["id"], new["email"]
 
 
 if __name__ == "__main__":
