@@ -138,16 +138,22 @@ class TestRegistering:
 
         log_in(mailing, ADA["email"], status=200)
 
-    @pytest.mark.parametrize(
-        ("user", "quoted"),
-        [("a,b", '"a,b"'), ("a>b", '"a>b"'), ('"a', r'"\"a"'), ("a(b)", '"a(b)"'), ("ä", "ä")],
-    )
+    @pytest.mark.parametrize("user", ["ä", "a+b", "o'neill", "a=b", "first.last", "{a|b}"])
     def test_with_an_odd_address_mails_to_that_one(
-        self, mailing: Mailing, mailbox: Mailbox, user: str, quoted: str
+        self, mailing: Mailing, mailbox: Mailbox, user: str
     ) -> None:
         mailing.post("users", ADA | {"email": f"{user}@example.com"}, status=201)
 
-        assert mailbox.recipients == [[f"<{quoted}@example.com>"]]
+        assert mailbox.recipients == [[f"<{user}@example.com>"]]
+
+    @pytest.mark.parametrize("user", ["a,b", "a>b", '"a', "a(b)", "a@b", "a..b", ".a", "a b"])
+    def test_with_an_address_that_could_be_two_mails_nothing(
+        self, mailing: Mailing, mailbox: Mailbox, user: str
+    ) -> None:
+        refused = mailing.post("users", ADA | {"email": f"{user}@example.com"}, status=422)
+
+        assert places(refused) == {"#/email"}
+        assert mailbox.recipients == []
 
     def test_cannot_say_that_the_address_is_confirmed(self, mailing: Mailing) -> None:
         claim = {"email_verified_at": "2026-01-01T00:00:00Z"}
