@@ -8,6 +8,7 @@ from typing import Any
 from uuid import UUID
 
 from flask import Flask
+from flask.testing import FlaskClient
 from werkzeug.test import TestResponse
 
 from app.auth.models import Session
@@ -60,6 +61,10 @@ class Api:
             token = issue_access_token(session, caller.role)
         return replace(caller, headers={"Authorization": f"Bearer {token}"})
 
+    def client(self) -> FlaskClient:
+        """What sends a request: one that keeps nothing from one to the next."""
+        return self.app.test_client()
+
     def call(
         self,
         method: str,
@@ -73,7 +78,7 @@ class Api:
         """The response to one request; its status is checked where one is given."""
         url = path if path.startswith("/") else f"/api/v1/{path}"
         sent = {**(by.headers if by else {}), **(headers or {})}
-        response = self.app.test_client().open(url, method=method, headers=sent, **kwargs)
+        response = self.client().open(url, method=method, headers=sent, **kwargs)
         if status is not None:
             assert response.status_code == status, (method, url, response.status, response.text)
         return response

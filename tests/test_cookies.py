@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 from flask import Flask
+from flask.testing import FlaskClient
 from werkzeug.test import TestResponse
 
 from app.auth.cookies import ACCESS, CSRF, CSRF_HEADER, REFRESH
@@ -23,34 +24,26 @@ class Browser(Api):
 
     def __init__(self, app: Flask) -> None:
         super().__init__(app)
-        self.client = app.test_client()
+        self.kept = app.test_client()
+
+    def client(self) -> FlaskClient:
+        return self.kept
 
     def call(
-        self,
-        method: str,
-        path: str,
-        *,
-        by: Caller | None = None,
-        status: int | None = None,
-        headers: dict[str, str] | None = None,
-        **kwargs: Any,
+        self, method: str, path: str, *, headers: dict[str, str] | None = None, **kwargs: Any
     ) -> TestResponse:
         """The response to a request with the cookies; `X-CSRF-Token: ""` sends none."""
-        csrf = self.client.get_cookie(CSRF)
-        sent = {"X-CSRF-Token": csrf.value} if csrf else {}
-        sent |= (by.headers if by else {}) | (headers or {})
+        csrf = self.kept.get_cookie(CSRF)
+        sent = ({CSRF_HEADER: csrf.value} if csrf else {}) | (headers or {})
         sent = {name: value for name, value in sent.items() if value}
-        response = self.client.open(f"/api/v1/{path}", method=method, headers=sent, **kwargs)
-        if status is not None:
-            assert response.status_code == status, (method, path, response.text)
-        return response
+        return super().call(method, path, headers=sent, **kwargs)
 
     def log_in(self, email: str, **kwargs: Any) -> TestResponse:
         return self.post("auth/cookies", {"email": email, "password": PASSWORD}, **kwargs)
 
     def has(self, name: str) -> bool:
         path = "/api/v1/auth" if name == REFRESH else "/"
-        return self.client.get_cookie(name, path=path) is not None
+        return self.kept.get_cookie(name, path=path) is not None
 
 
 @pytest.fixture
@@ -150,7 +143,7 @@ class TestARequest:
     @pytest.mark.parametrize("path", ["users/me", "products"])
     def test_with_a_bad_cookie_is_401_as_with_a_bad_token(self, app: Flask, path: str) -> None:
         browser = Browser(app)
-        browser.client.set_cookie(ACCESS, "x.y.z")
+        browser.kept.set_cookie(ACCESS, "x.y.z")
         bad = browser.get(path, status=401)
 
         assert bad.headers["WWW-Authenticate"] == 'Bearer realm="api", error="invalid_token"'
@@ -160,7 +153,7 @@ class TestARequest:
         self, app: Flask, user: Caller, name: str
     ) -> None:
         browser = Browser(app)
-        browser.client.set_cookie(name, user.headers["Authorization"].split()[1])
+        browser.kept.set_cookie(name, user.headers["Authorization"].split()[1])
         refused = browser.get("users/me", status=401)
 
         assert refused.headers["WWW-Authenticate"] == 'Bearer realm="api"'
@@ -173,16 +166,16 @@ class TestARequest:
 
 class TestRefresh:
     def test_gives_new_cookies(self, browser: Browser) -> None:
-        before = {name: browser.client.get_cookie(name) for name in (ACCESS, CSRF)}
+        before = {name: browser.kept.get_cookie(name) for name in (ACCESS, CSRF)}
         answer = browser.post("auth/cookies/refresh", status=200)
 
         assert set_by(answer).keys() == {ACCESS, REFRESH, CSRF}
-        assert browser.client.get_cookie(ACCESS) != before[ACCESS]
-        assert browser.client.get_cookie(CSRF).value == before[CSRF].value  # for other tabs
+        assert browser.kept.get_cookie(ACCESS) != before[ACCESS]
+        assert browser.kept.get_cookie(CSRF).value == before[CSRF].value  # for other tabs
         browser.get("users/me", status=200)
 
     def test_needs_no_access_token_that_still_holds(self, browser: Browser) -> None:
-        browser.client.set_cookie(ACCESS, "x.y.z")
+        browser.kept.set_cookie(ACCESS, "x.y.z")
         browser.get("users/me", status=401)
         browser.post("auth/cookies/refresh", status=200)
         browser.get("users/me", status=200)
@@ -207,24 +200,24 @@ class TestRefresh:
     def test_with_a_used_cookie_ends_the_session(
         self, app: Flask, browser: Browser, user: Caller
     ) -> None:
-        stolen = browser.client.get_cookie(REFRESH, path="/api/v1/auth").value
+        stolen = browser.kept.get_cookie(REFRESH, path="/api/v1/auth").value
         browser.post("auth/cookies/refresh", status=200)
         for session_id in rows.read(app, Session.id, owner_id=user.id):
             rows.change(app, Session, session_id, last_used_at=now() - timedelta(minutes=1))
 
-        browser.client.set_cookie(REFRESH, stolen, path="/api/v1/auth")
+        browser.kept.set_cookie(REFRESH, stolen, path="/api/v1/auth")
         browser.post("auth/cookies/refresh", status=401)
         assert rows.count(app, Session, owner_id=user.id) == 1  # that of the fixture
 
 
 class TestLogout:
     def test_ends_the_session_and_takes_the_cookies_back(self, browser: Browser) -> None:
-        stolen = browser.client.get_cookie(ACCESS).value
+        stolen = browser.kept.get_cookie(ACCESS).value
         browser.post("auth/logout", status=204)
 
         assert not any(browser.has(name) for name in (ACCESS, REFRESH, CSRF))
         browser.get("users/me", status=401)
-        browser.client.set_cookie(ACCESS, stolen)
+        browser.kept.set_cookie(ACCESS, stolen)
         browser.get("users/me", status=401)
 
     def test_needs_the_csrf_token(self, browser: Browser) -> None:
@@ -254,7 +247,7 @@ class TestAServiceWithoutCookies:
 
     def test_looks_at_none(self, plain: Flask, user: Caller) -> None:
         browser = Browser(plain)
-        browser.client.set_cookie(ACCESS, user.headers["Authorization"].split()[1])
+        browser.kept.set_cookie(ACCESS, user.headers["Authorization"].split()[1])
         browser.get("users/me", status=401)
         browser.get("users/me", by=user, status=200)
         assert "Cookie" not in browser.get("products", status=200).vary

@@ -1,6 +1,5 @@
 """API keys: how one is made, and how a request's caller is read from one."""
 
-import hashlib
 import secrets
 from base64 import urlsafe_b64decode, urlsafe_b64encode
 from datetime import timedelta
@@ -10,6 +9,7 @@ from uuid import UUID
 from sqlalchemy import bindparam, select, update
 
 from app.auth.models import ApiKey
+from app.auth.passwords import hash_secret
 from app.auth.permissions import ROLES
 from app.kit import database
 from app.kit.access import Caller, caller, invalid_token
@@ -42,7 +42,7 @@ def make(data: dict[str, Any]) -> ApiKey:
     key_id, random = uuid7(), secrets.token_bytes(32)
     secret = PREFIX + urlsafe_b64encode(key_id.bytes + random).decode()
     key = ApiKey(id=key_id, owner_id=caller.id, prefix=secret[:12], **data)
-    key.secret_hash, key.secret = _hash(random), secret
+    key.secret_hash, key.secret = hash_secret(random), secret
     return key
 
 
@@ -58,7 +58,7 @@ def load_caller(secret: str) -> Caller:
     except ValueError as error:
         raise invalid_token() from error
     found = next(iter(database.read(_FIND, {"key_id": key_id})), None)
-    if found is None or not secrets.compare_digest(found.secret_hash, _hash(raw[16:])):
+    if found is None or not secrets.compare_digest(found.secret_hash, hash_secret(raw[16:])):
         raise invalid_token()
     if found.expires_at is not None and found.expires_at <= now():
         raise invalid_token()
@@ -66,7 +66,3 @@ def load_caller(secret: str) -> Caller:
         database.write(_NOTE_USE.values(last_used_at=now()), {"key_id": key_id})
     permissions = ROLES[found.role] & frozenset(found.scopes)
     return Caller(id=found.user_id, role=found.role, permissions=permissions, api_key_id=key_id)
-
-
-def _hash(random: bytes) -> bytes:
-    return hashlib.sha256(random).digest()

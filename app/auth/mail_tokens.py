@@ -4,7 +4,6 @@ A token has 256 random bits, is kept as a hash, works once and for a short time.
 in the fragment, which browsers keep out of requests, and so out of logs.
 """
 
-import hashlib
 import secrets
 from datetime import datetime, timedelta
 from textwrap import fill
@@ -25,6 +24,7 @@ from sqlalchemy import (
 )
 from sqlalchemy.orm import Mapped, mapped_column
 
+from app.auth.passwords import hash_secret
 from app.extensions import db
 from app.kit.access import unauthorized
 from app.kit.mail import send_mail
@@ -101,7 +101,7 @@ def mail_token(purpose: Purpose, whose: ColumnElement[bool]) -> None:
     token = secrets.token_urlsafe(32)
     expires_at = moment + timedelta(minutes=current_app.config[purpose.lifetime])
     about = {"purpose": purpose.name, "user_id": user.id, "expires_at": expires_at}
-    db.session.add(MailToken(hash=_hash(token), **about))
+    db.session.add(MailToken(hash=hash_secret(token.encode()), **about))
     db.session.commit()
     link = f"{current_app.config['PUBLIC_URL'].rstrip('/')}{purpose.page}#token={token}"
     about = {"expires_at": expires_at, "link": link, "route": purpose.route}
@@ -115,7 +115,7 @@ def redeem(purpose: Purpose, token: str) -> User:
         Problem: 401, the token is not, or no longer, valid.
     """
     sent = delete(MailToken).where(
-        MailToken.hash == _hash(token),
+        MailToken.hash == hash_secret(token.encode()),
         MailToken.purpose == purpose.name,
         MailToken.expires_at > now(),
     )
@@ -131,7 +131,3 @@ def withdraw(user_id: UUID) -> None:
     db.session.execute(
         delete(MailToken).where(MailToken.user_id == user_id, MailToken.purpose == RESET.name)
     )
-
-
-def _hash(token: str) -> bytes:
-    return hashlib.sha256(token.encode()).digest()

@@ -1,5 +1,6 @@
 """Passwords, hashed with argon2id at OWASP's minimum: 19 MiB, two passes, one lane."""
 
+import hashlib
 import os
 import unicodedata
 from functools import cache
@@ -34,6 +35,11 @@ def verify_password(stored: str | None, password: str) -> bool:
 def is_outdated(stored: str) -> bool:
     """Whether the hash was made with weaker parameters than today's."""
     return _hasher.check_needs_rehash(stored)
+
+
+def hash_secret(secret: bytes) -> bytes:
+    """What is kept of a random secret. It has too many bits to be guessed, so SHA-256 is enough."""
+    return hashlib.sha256(secret).digest()
 
 
 def _normalised(password: str) -> str:

@@ -1,6 +1,5 @@
 """Rules of a session: it begins with a password and lives by rotation. Recovery by mail."""
 
-import hashlib
 import secrets
 from datetime import timedelta
 from typing import Any
@@ -12,7 +11,7 @@ from sqlalchemy import bindparam, select
 from app.auth import throttling
 from app.auth.mail_tokens import RESET, VERIFY, redeem
 from app.auth.models import Session
-from app.auth.passwords import is_outdated, verify_password
+from app.auth.passwords import hash_secret, is_outdated, verify_password
 from app.auth.sessions import end_sessions, make_refresh_token, split_refresh_token
 from app.auth.tokens import issue_access_token
 from app.extensions import db
@@ -122,10 +121,10 @@ def refresh(token: str) -> dict[str, Any]:
     session = db.session.scalar(select(Session).where(Session.id == session_id).with_for_update())
     if session is None or _has_expired(session):
         raise _refused("The refresh token is not valid.")
-    if session.previous_hash == _hash(secret) and now() - session.last_used_at < GRACE:
+    if session.previous_hash == hash_secret(secret) and now() - session.last_used_at < GRACE:
         raise Problem("conflict", "This refresh token was exchanged just now, by another request.")
     user = db.session.get(User, session.owner_id)
-    reused = not secrets.compare_digest(session.refresh_hash, _hash(secret))
+    reused = not secrets.compare_digest(session.refresh_hash, hash_secret(secret))
     if reused or user is None or not user.is_active:
         log.warning("refresh_refused", session_id=str(session_id), reused=reused)
         db.session.delete(session)
@@ -156,12 +155,8 @@ def _tokens(session: Session, role: str, secret: bytes) -> dict[str, Any]:
 def _renew(session: Session) -> bytes:
     """Give the session a new secret of 256 random bits, of which it keeps the hash."""
     secret = secrets.token_bytes(32)
-    session.refresh_hash = _hash(secret)
+    session.refresh_hash = hash_secret(secret)
     return secret
-
-
-def _hash(secret: bytes) -> bytes:
-    return hashlib.sha256(secret).digest()
 
 
 def _refused(detail: str) -> Problem:

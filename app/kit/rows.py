@@ -122,7 +122,7 @@ def _lock(
     visible: Visible, item_id: UUID | None, versions: frozenset[int] | None, schema: Schema
 ) -> Row[Any]:
     """The row as it stands before it is changed, and nobody else's to change until we commit."""
-    statement = _select_item(visible, item_id is not None, schema, None).with_for_update()
+    statement = _select_to_lock(visible, item_id is not None, schema)
     row = db.session.connection().execute(statement, _binds(item_id)).first()
     if row is None:
         raise Problem("not-found")
@@ -154,6 +154,11 @@ def _select_item(
     if by_id:
         statement = statement.where(model.id == _ITEM_ID)
     return statement if alive is None else statement.where(alive)
+
+
+@lru_cache(maxsize=256)
+def _select_to_lock(visible: Visible, by_id: bool, schema: Schema) -> Select[Any]:
+    return _select_item(visible, by_id, schema, None).with_for_update()
 
 
 @lru_cache(maxsize=256)
