@@ -83,3 +83,15 @@ def write_problem(sock: socket.socket, status: int, _reason: str, _message: str)
 
 # Gunicorn has no setting for this; its workers look the function up here at each error.
 util.write_error = write_problem
+
+
+def post_worker_init(worker: object) -> None:
+    """Without a broker, each worker process does jobs and what recurs as well."""
+    if jobs := worker.wsgi.extensions.get("jobs"):
+        jobs.start()
+
+
+def worker_exit(_server: object, worker: object) -> None:
+    """Let its jobs stop between two transactions; another process goes on with them."""
+    if jobs := worker.wsgi.extensions.get("jobs"):
+        jobs.stop()

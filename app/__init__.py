@@ -14,6 +14,8 @@ from app.auth.routes import auth
 from app.config import INSTANCE, Settings
 from app.docs.routes import docs
 from app.extensions import db, migrate
+from app.jobs import workers
+from app.jobs.routes import jobs
 from app.kit import access, caching, database, headers, limits, openapi, problems
 from app.kit.blueprint import Blueprint
 from app.kit.json import ORJSONProvider
@@ -22,7 +24,7 @@ from app.tasks.routes import tasks
 from app.telemetry import health, logs
 from app.users.routes import users
 
-RESOURCES = (auth, users, products, tasks, audit_events)
+RESOURCES = (auth, users, products, tasks, jobs, audit_events)
 
 
 def create_app(settings: Settings | None = None, *, also: tuple[Blueprint, ...] = ()) -> Flask:
@@ -60,6 +62,7 @@ def create_app(settings: Settings | None = None, *, also: tuple[Blueprint, ...] 
     tokens.init_app(app, settings)
     access.init_app(app, tokens.load_caller, IS_ALIVE)
     limits.init_app(app, settings)
+    workers.init_app(app, settings)
 
     api = openapi.init_app(app)
     with app.app_context():

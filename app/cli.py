@@ -1,4 +1,4 @@
-"""Commands for people: `flask seed`, `flask users`, `flask keys`."""
+"""Commands for people: `flask seed`, `flask upkeep`, `flask users`, `flask keys`."""
 
 import random
 from datetime import timedelta
@@ -15,6 +15,7 @@ from app.auth.commands import keys
 from app.auth.passwords import hash_password
 from app.auth.permissions import ROLES
 from app.extensions import db
+from app.jobs.upkeep import RECURRING
 from app.kit.changes import record
 from app.kit.fields import Email
 from app.kit.model import now
@@ -36,6 +37,7 @@ def init_app(app: Flask) -> None:
     app.cli.add_command(users)
     app.cli.add_command(keys)
     app.cli.add_command(seed)
+    app.cli.add_command(upkeep)
 
 
 @click.command("seed")
@@ -93,6 +95,15 @@ def _seed_demo() -> None:
             db.session.add(Task(owner_id=user.id, title=title, priority=PRIORITIES[n], due_at=due))
         db.session.commit()
     click.echo(f"Demo login: {DEMO_EMAIL} / {DEMO_PASSWORD}")
+
+
+@click.command("upkeep")
+@click.argument("what", nargs=-1, type=click.Choice(sorted(RECURRING)))
+@with_appcontext
+def upkeep(what: tuple[str, ...]) -> None:
+    """Do what recurs, all of it or WHAT: delete what is over, send jobs again."""
+    for name in what or sorted(RECURRING):
+        click.echo(f"{name}: {RECURRING[name].work()}")
 
 
 @users.command("create-admin")

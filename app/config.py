@@ -35,7 +35,7 @@ class Settings:
     database_url: str = f"sqlite:///{INSTANCE / 'app.db'}"
     single_node: bool = False  # in production: one machine with SQLite, or without Redis, is meant
     redis_url: str = ""  # empty: limits are counted in this process, the cache lies on disk
-
+    broker_url: str = ""  # redis://…, of the messages to Celery; empty: jobs are done in-process
     cache_dir: str = str(INSTANCE / "cache")  # used where there is no Redis
 
     access_token_minutes: int = 10
@@ -59,6 +59,8 @@ class Settings:
     public_url: str = "http://127.0.0.1:8000"  # where links in mails lead
 
     max_content_length: int = 1024 * 1024  # bytes
+    max_upload_length: int = 256 * 1024 * 1024  # bytes, of a file to import as it is sent
+    job_retention_days: int = 7
     public_max_age: int = 30  # seconds an anonymous read of the catalogue may be cached
     cors_origins: tuple[str, ...] = ()
     trusted_hosts: tuple[str, ...] = ()  # empty: any Host header is taken
@@ -116,6 +118,8 @@ class Settings:
                 reasons.append(f"DATABASE_URL is SQLite, which serves one machine; {meant}")
             if not self.redis_url:
                 reasons.append(f"REDIS_URL is missing, each worker would limit by itself; {meant}")
+            if not self.broker_url:
+                reasons.append(f"BROKER_URL is missing, jobs would burden requests; {meant}")
         if production and "*" in self.cors_origins:
             reasons.append("CORS_ORIGINS must name its origins in production, not *")
         for field in fields(self):

@@ -75,10 +75,12 @@ class Api:
         headers: dict[str, str] | None = None,
         **kwargs: Any,
     ) -> TestResponse:
-        """The response to one request; its status is checked where one is given."""
+        """The response to one request, when its jobs are done; checks a status that is given."""
         url = path if path.startswith("/") else f"/api/v1/{path}"
         sent = {**(by.headers if by else {}), **(headers or {})}
-        response = self.client().open(url, method=method, headers=sent, **kwargs)
+        response = self.client().open(url, method=method, headers=sent, buffered=True, **kwargs)
+        if "jobs" in self.app.extensions:  # done in this process
+            self.app.extensions["jobs"].drain()
         if status is not None:
             assert response.status_code == status, (method, url, response.status, response.text)
         return response

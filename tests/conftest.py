@@ -9,6 +9,7 @@ import shutil
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, ExitStack, contextmanager
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 from uuid import uuid4
@@ -191,7 +192,9 @@ def _also_from(folder: Path) -> Iterator[None]:
 
 
 def dispose(app: Flask) -> None:
-    """Close the application's connections."""
+    """End the application's jobs, and close its connections."""
+    if "jobs" in app.extensions:
+        app.extensions["jobs"].stop()
     with app.app_context():
         db.session.remove()
         for engine in db.engines.values():
@@ -262,26 +265,27 @@ def admin(api: Api) -> Caller:
     return api.sign_up("admin")
 
 
+@contextmanager
+def statements(app: Flask) -> Iterator[list[str]]:
+    """Collect the SQL statements that an application executes meanwhile."""
+    sent: list[str] = []
+
+    def note(_connection: Any, _cursor: Any, statement: str, *_rest: Any) -> None:
+        sent.append(statement)
+
+    with app.app_context():
+        engine = db.engine
+    event.listen(engine, "before_cursor_execute", note)
+    try:
+        yield sent
+    finally:
+        event.remove(engine, "before_cursor_execute", note)
+
+
 Counter = Callable[[], AbstractContextManager[list[str]]]
 
 
 @pytest.fixture
 def queries(app: Flask) -> Counter:
     """`with queries() as sent:` collects the SQL statements that are executed meanwhile."""
-
-    @contextmanager
-    def collect() -> Iterator[list[str]]:
-        sent: list[str] = []
-
-        def note(_connection: Any, _cursor: Any, statement: str, *_rest: Any) -> None:
-            sent.append(statement)
-
-        with app.app_context():
-            engine = db.engine
-        event.listen(engine, "before_cursor_execute", note)
-        try:
-            yield sent
-        finally:
-            event.remove(engine, "before_cursor_execute", note)
-
-    return collect
+    return partial(statements, app)

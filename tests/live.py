@@ -50,12 +50,16 @@ class Live:
     def call(
         self, method: str, path: str, body: Any = None, headers: dict[str, str] | None = None
     ) -> Answer:
+        """The answer to one request, with a JSON body where there is one."""
+        sent = {"Content-Type": "application/json"} if body is not None else {}
+        payload = None if body is None else json.dumps(body).encode()
+        return self.send(method, path, payload, {**sent, **(headers or {})})
+
+    def send(self, method: str, path: str, body: bytes | None, headers: dict[str, str]) -> Answer:
         """The answer to one request on a connection of its own."""
         connection = HTTPConnection(self.url.removeprefix("http://"), timeout=30)
-        sent = {"Content-Type": "application/json"} if body is not None else {}
-        payload = None if body is None else json.dumps(body)
         try:
-            connection.request(method, f"/api/v1/{path}", payload, {**sent, **(headers or {})})
+            connection.request(method, f"/api/v1/{path}", body, headers)
             response = connection.getresponse()
             return Answer(response.status, dict(response.headers), response.read())
         finally:
@@ -76,38 +80,57 @@ class Live:
 @contextmanager
 def serve(database_url: str, **settings: str) -> Iterator[Live]:
     """Yield gunicorn serving a migrated database; it is asked to end afterwards."""
-    environ = {
-        **os.environ,
-        "PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}",
-        "APP_ENV": "testing",
-        "SECRET_KEY": "not a secret, but long enough for tests",
-        "DATABASE_URL": database_url,
-        "BIND": "127.0.0.1:0",
-        "WEB_CONCURRENCY": "2",
-        **settings,
-    }
+    settings = {"BIND": "127.0.0.1:0", "WEB_CONCURRENCY": "2", **settings}
+    environ = _environ(database_url, **settings)
     flask = [sys.executable, "-m", "flask", "--app", "wsgi"]
     subprocess.run([*flask, "db", "upgrade"], cwd=ROOT, env=environ, check=True)
     subprocess.run(
         [*flask, "seed", "--demo"], cwd=ROOT, env=environ, check=True, stdout=subprocess.DEVNULL
     )
+    with _running([sys.executable, "-m", "gunicorn", "wsgi:app"], environ) as (process, log):
+        yield Live(_wait_for_address(process, log), process, log)
+
+
+@contextmanager
+def work(database_url: str, broker_url: str, **settings: str) -> Iterator[subprocess.Popen[bytes]]:
+    """Yield a Celery worker with its clock; it is asked to end afterwards, if it still runs."""
+    environ = _environ(database_url, BROKER_URL=broker_url, **settings)
+    celery = [sys.executable, "-m", "celery", "--app", "wsgi:celery", "worker", "--beat"]
     with tempfile.TemporaryDirectory() as folder:
-        log = Path(folder) / "gunicorn.log"
+        celery += ["--pool", "threads", "--concurrency", "2", "--schedule", f"{folder}/schedule"]
+        with _running(celery, environ) as (process, _):
+            yield process
+
+
+def _environ(database_url: str, **settings: str) -> dict[str, str]:
+    return {
+        **os.environ,
+        "PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}",
+        "APP_ENV": "testing",
+        "SECRET_KEY": "not a secret, but long enough for tests",
+        "DATABASE_URL": database_url,
+        **settings,
+    }
+
+
+@contextmanager
+def _running(
+    command: list[str], environ: dict[str, str]
+) -> Iterator[tuple[subprocess.Popen[bytes], Path]]:
+    """Yield a process and its log, which no secret may be in when it has ended."""
+    with tempfile.TemporaryDirectory() as folder:
+        log = Path(folder) / "log"
         with log.open("wb") as output:
             process = subprocess.Popen(
-                [sys.executable, "-m", "gunicorn", "wsgi:app"],
-                cwd=ROOT,
-                env=environ,
-                stdout=output,
-                stderr=subprocess.STDOUT,
+                command, cwd=ROOT, env=environ, stdout=output, stderr=subprocess.STDOUT
             )
         try:
-            yield Live(_wait_for_address(process, log), process, log)
+            yield process, log
         finally:
             process.terminate()
-            process.wait(30)
+            process.wait(60)
             leaked = [secret for secret in SECRETS if secret in log.read_text(errors="replace")]
-            assert not leaked, f"in the log of a live server: {leaked}"
+            assert not leaked, f"in the log of {command[2]}: {leaked}"
 
 
 def _wait_for_address(process: subprocess.Popen[bytes], log: Path) -> str:

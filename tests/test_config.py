@@ -17,6 +17,7 @@ SERVERS = {
     "PUBLIC_URL": "https://app.example",
     "DATABASE_URL": "postgresql://app@db.example/app",
     "REDIS_URL": "redis://cache.example:6379/0",
+    "BROKER_URL": "redis://cache.example:6379/1",
 }
 PRODUCTION = {"APP_ENV": "production", "SECRET_KEY": SECRET, **SERVERS}
 
@@ -200,7 +201,7 @@ class TestProduction:
 
         assert [reason.split()[0] for reason in reasons] == ["APP_ENV", "SECRET_KEY"]
 
-    @pytest.mark.parametrize("name", ["DATABASE_URL", "REDIS_URL"])
+    @pytest.mark.parametrize("name", ["DATABASE_URL", "REDIS_URL", "BROKER_URL"])
     def test_is_not_embedded_unless_that_is_meant(self, name: str) -> None:
         embedded = PRODUCTION | {name: ""}
 

@@ -14,6 +14,7 @@ from flask import Flask
 from sqlalchemy import func, select, update
 
 from app.extensions import db
+from app.jobs.upkeep import purge_idempotency_keys
 from app.kit import idempotency
 from app.kit.idempotency import IdempotencyKey
 from app.kit.model import now
@@ -138,6 +139,5 @@ def test_expired_keys_are_purged_and_others_kept(app: Flask, api: Api, user: Cal
         old = update(IdempotencyKey).where(IdempotencyKey.key != "key-0")
         db.session.execute(old.values(expires_at=now() - timedelta(seconds=1)))
         db.session.commit()
-        idempotency.purge(100)
-        db.session.commit()
+        assert purge_idempotency_keys() == 2
         assert list(db.session.scalars(select(IdempotencyKey.key))) == ["key-0"]

@@ -1,17 +1,16 @@
 """Audit events: what was changed, written in the transaction that changed it."""
 
+from dataclasses import asdict
 from typing import Any
 from uuid import UUID
 
-from flask import g, has_request_context, request
 from sqlalchemy import JSON, Index, Select, Text, Uuid, insert, select
 from sqlalchemy.orm import Mapped, mapped_column
 
 from app.extensions import db
-from app.kit import json
-from app.kit.access import known_caller
-from app.kit.changes import Change, recorded
-from app.kit.model import Base, Resource
+from app.kit import database
+from app.kit.changes import Change, origin, recorded
+from app.kit.model import Base, Resource, now, uuid7
 
 
 class AuditEvent(Resource, Base):
@@ -35,28 +34,29 @@ Index("ix_audit_events_resource_id", AuditEvent.resource_id, AuditEvent.created_
 Index("ix_audit_events_actor_id", AuditEvent.actor_id, AuditEvent.created_at, AuditEvent.id)
 
 
-_INSERT = insert(AuditEvent)
-
-
 @recorded.connect
-def write_down(change: Change) -> None:
-    """Add the event to the transaction of the change."""
-    values: dict[str, Any] = {
-        "action": change.action,
-        "resource": change.resource,
-        "resource_id": change.resource_id,
-        "before": _plain(change.before),
-        "after": _plain(change.after),
-    }
-    if has_request_context():
-        values |= {
-            "actor_id": known_caller().id,
-            "address": request.remote_addr,
-            "request_id": g.get("request_id"),
+def write_down(changes: list[Change]) -> None:
+    """Add an event for each change to their transaction."""
+    common = {"version": 1, **asdict(origin())}
+    moment = now()
+    events = [
+        {
+            "id": uuid7(),
+            "created_at": moment,
+            "updated_at": moment,
+            "action": change.action,
+            "resource": change.resource,
+            "resource_id": change.resource_id,
+            "before": change.before,
+            "after": change.after,
+            **common,
         }
-    db.session.connection().execute(_INSERT, values)
+        for change in changes
+    ]
+    if len(events) == 1:
+        db.session.connection().execute(_INSERT, events[0])
+    else:
+        database.insert_many(AuditEvent.__table__, events)  # type: ignore[arg-type]
 
 
-def _plain(members: dict[str, Any] | None) -> Any:
-    """Members as JSON has them: identifiers and instants are strings."""
-    return None if members is None else json.loads(json.dumps(members))
+_INSERT = insert(AuditEvent)

@@ -1,20 +1,20 @@
 """Tokens sent by mail: whoever sends one back can read what is sent to the account's address.
 
-A token has 256 random bits, is kept as a hash, works once and for a short time. Its link carries it
-in the fragment, which browsers keep out of requests, and so out of logs.
+A token has 256 unguessable bits, is kept as a hash, works once and for a short time. Its link
+carries it in the fragment, which browsers keep out of requests, and so out of logs.
 """
 
-import secrets
+import hmac
+from base64 import urlsafe_b64encode
 from datetime import datetime, timedelta
 from textwrap import fill
-from typing import NamedTuple
+from typing import Any, NamedTuple
 from uuid import UUID
 
 import structlog
 from flask import current_app
 from sqlalchemy import (
     CheckConstraint,
-    ColumnElement,
     ForeignKey,
     LargeBinary,
     Text,
@@ -26,6 +26,9 @@ from sqlalchemy.orm import Mapped, mapped_column
 
 from app.auth.passwords import hash_secret
 from app.extensions import db
+from app.jobs.service import Run, ask_for, job
+from app.jobs.upkeep import HOUR, recurring
+from app.kit import rows
 from app.kit.access import unauthorized
 from app.kit.mail import send_mail
 from app.kit.model import Base, Timestamp, now
@@ -71,6 +74,7 @@ VERIFY = Purpose(
     "Somebody, hopefully you, registered an account with this e-mail address. If it was not you, "
     "there is nothing to do.",
 )  # fmt: skip
+PURPOSES = {purpose.name: purpose for purpose in (RESET, VERIFY)}
 _MAIL = """\
 {text}
 
@@ -82,30 +86,62 @@ The part after "token=" is what {route} takes. It works once.
 """
 
 
-def mail_token(purpose: Purpose, whose: ColumnElement[bool]) -> None:
-    """Mail a new token to a user's address, if there is such a user, who has use for one.
+def ask_for_mail(purpose: Purpose, *, owner_id: UUID | None = None, **whose: Any) -> None:
+    """Have a new token mailed to a user, by `email` or `id`, if there is one who has use for it.
 
-    Work for `afterwards`: nobody is told whether there is.
+    A job looks, whoever it is: neither the answer nor its timing tells whether there is.
     """
-    user = db.session.scalar(select(User).where(whose).with_for_update())
-    moment = now()
-    db.session.execute(delete(MailToken).where(MailToken.expires_at <= moment))
+    arguments = {"purpose": purpose.name, **{name: str(value) for name, value in whose.items()}}
+    db.session.add(ask_for("mail", arguments, owner_id=owner_id))
+
+
+@job("mail", attempts=6)
+def mail_token(run: Run) -> None:
+    """Mail a token. It is made of the job's id, so that a repetition mails the same one."""
+    whose = dict(run.arguments)
+    purpose = PURPOSES[whose.pop("purpose")]
+    [(column, value)] = whose.items()
+    which = User.email == value if column == "email" else User.id == UUID(value)
+    user = db.session.scalar(select(User).where(which).with_for_update())
     if user is None or not user.is_active or (purpose is VERIFY and user.email_verified_at):
         return
-    alike = select(func.count()).where(
-        MailToken.user_id == user.id, MailToken.purpose == purpose.name
-    )
-    if (db.session.scalar(alike) or 0) >= MOST:
-        log.warning("mail_token_withheld", purpose=purpose.name, user_id=str(user.id))
-        return
-    token = secrets.token_urlsafe(32)
-    expires_at = moment + timedelta(minutes=current_app.config[purpose.lifetime])
-    about = {"purpose": purpose.name, "user_id": user.id, "expires_at": expires_at}
-    db.session.add(MailToken(hash=hash_secret(token.encode()), **about))
-    db.session.commit()
+    token = _token(run.id)
+    mailed = db.session.get(MailToken, hash_secret(token.encode()))
+    if mailed is None:
+        if _count(user.id, purpose) >= MOST:
+            log.warning("mail_token_withheld", purpose=purpose.name, user_id=str(user.id))
+            return
+        expires_at = now() + timedelta(minutes=current_app.config[purpose.lifetime])
+        about = {"purpose": purpose.name, "user_id": user.id, "expires_at": expires_at}
+        mailed = MailToken(hash=hash_secret(token.encode()), **about)
+        db.session.add(mailed)
+    run.advance()  # no mail is sent within a transaction
     link = f"{current_app.config['PUBLIC_URL'].rstrip('/')}{purpose.page}#token={token}"
-    about = {"expires_at": expires_at, "link": link, "route": purpose.route}
-    send_mail(user.email, purpose.subject, _MAIL.format(text=fill(purpose.text), **about))
+    about = {"expires_at": mailed.expires_at, "link": link, "route": purpose.route}
+    text = _MAIL.format(text=fill(purpose.text), **about)
+    send_mail(user.email, purpose.subject, text, name=str(run.id))
+
+
+def _token(job_id: UUID) -> str:
+    secret = current_app.config["SECRET_KEY"].encode()
+    raw = hmac.digest(secret, b"mailed token " + job_id.bytes, "sha256")
+    return urlsafe_b64encode(raw).rstrip(b"=").decode()
+
+
+def _count(user_id: UUID, purpose: Purpose) -> int:
+    """How many tokens of a kind are on their way to a user."""
+    alike = select(func.count()).where(
+        MailToken.user_id == user_id,
+        MailToken.purpose == purpose.name,
+        MailToken.expires_at > now(),
+    )
+    return db.session.scalar(alike) or 0
+
+
+@recurring("mail-tokens", every=HOUR)
+def purge_mail_tokens() -> int:
+    """Delete the tokens that have expired."""
+    return rows.purge(MailToken, MailToken.expires_at <= now())
 
 
 def redeem(purpose: Purpose, token: str) -> User:

@@ -1,7 +1,7 @@
 """Roles and what each may do. Routes name permissions, never roles."""
 
-_USER = frozenset({"tasks:own"})
+_USER = frozenset({"tasks:own", "jobs:own"})
 _EDITOR = _USER | {"products:write"}
-_ADMIN = _EDITOR | {"users:manage", "audit:read"}
+_ADMIN = _EDITOR | {"users:manage", "audit:read", "jobs:manage"}
 
 ROLES: dict[str, frozenset[str]] = {"user": _USER, "editor": _EDITOR, "admin": _ADMIN}

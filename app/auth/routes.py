@@ -4,7 +4,7 @@ from typing import Any
 from uuid import UUID
 
 from app.auth import api_keys, cookies, service, sessions
-from app.auth.mail_tokens import RESET, VERIFY, mail_token
+from app.auth.mail_tokens import RESET, VERIFY, ask_for_mail
 from app.auth.models import ApiKey, Session
 from app.auth.schemas import (
     AddressSchema,
@@ -21,10 +21,8 @@ from app.auth.schemas import (
     TokensSchema,
 )
 from app.kit.access import anyone, caller, newcomer, signed_in
-from app.kit.afterwards import afterwards
 from app.kit.blueprint import Blueprint
 from app.kit.rows import Visible
-from app.users.models import User
 
 auth = Blueprint("auth", __name__, url_prefix="/auth", description="Log in and out.")
 
@@ -158,7 +156,7 @@ def forget_password(data: dict[str, Any]) -> None:
 
     The answer is the same whether or not the address is registered.
     """
-    afterwards(mail_token, RESET, User.email == data["email"])
+    ask_for_mail(RESET, email=data["email"])
 
 
 @auth.post("/password/reset", access=newcomer, limit="LOGIN_RATE_LIMIT")
@@ -189,4 +187,4 @@ def resend_verification() -> None:
 
     None is sent where it is confirmed already.
     """
-    afterwards(mail_token, VERIFY, User.id == caller.id)
+    ask_for_mail(VERIFY, id=caller.id, owner_id=caller.id)

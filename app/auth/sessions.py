@@ -2,15 +2,19 @@
 
 import hmac
 from base64 import urlsafe_b64decode, urlsafe_b64encode
+from datetime import timedelta
 from uuid import UUID
 
 from flask import current_app
-from sqlalchemy import delete
+from sqlalchemy import delete, or_
 
 from app.auth.models import Session
 from app.extensions import db
+from app.jobs.upkeep import HOUR, recurring
+from app.kit import rows
 from app.kit.access import unauthorized
 from app.kit.changes import record
+from app.kit.model import now
 from app.kit.problems import Problem
 
 _SEAL = 16  # bytes
@@ -64,3 +68,12 @@ def end_sessions(user_id: UUID | None, *, besides: UUID | None = None) -> None:
         ended = ended.where(Session.id != besides)
     for session_id in db.session.scalars(ended).all():
         record("delete", "sessions", session_id)
+
+
+@recurring("sessions", every=HOUR)
+def purge_sessions() -> int:
+    """Delete the sessions that have expired, or were not used for too long."""
+    moment = now()
+    idle_since = moment - timedelta(days=current_app.config["SESSION_IDLE_DAYS"])
+    over = or_(Session.expires_at <= moment, Session.last_used_at <= idle_since)
+    return rows.purge(Session, over)

@@ -11,7 +11,6 @@ restart of anything.
 
 import hmac
 import math
-import random
 from collections.abc import Mapping
 from datetime import datetime, timedelta
 from ipaddress import ip_address, ip_network
@@ -19,11 +18,13 @@ from typing import Any
 
 import structlog
 from flask import current_app, request
-from sqlalchemy import LargeBinary, Row, Text, delete, select, tuple_, update
+from sqlalchemy import LargeBinary, Row, Text, update
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.orm import Mapped, mapped_column
 
 from app.extensions import db
+from app.jobs.upkeep import HOUR, recurring
+from app.kit import rows
 from app.kit.model import Base, Timestamp, now
 from app.kit.problems import Problem
 
@@ -67,8 +68,6 @@ def count_attempt(email: str) -> None:
             raise Problem("too-many-requests", headers={"Retry-After": str(seconds)})
         for row in rows:
             connection.execute(_set(row, _one_more(row, moment)))
-        if random.random() < 0.01:  # noqa: S311 - no scheduler is needed for the purge
-            connection.execute(_purge(moment))
 
 
 def forgive(email: str) -> None:
@@ -82,6 +81,12 @@ def forgive(email: str) -> None:
         known = {"known_until": known_until, "expires_at": known_until}
         values = {"failures": 0, "retry_at": moment} | (known if row.address else {})
         db.session.execute(_set(row, values))
+
+
+@recurring("login-attempts", every=HOUR)
+def purge_attempts() -> int:
+    """Delete the counters whose time is over."""
+    return rows.purge(LoginAttempts, LoginAttempts.expires_at <= now())
 
 
 def _seconds_left(row: Row[Any], moment: datetime) -> int:
@@ -127,14 +132,6 @@ def _set(row: Row[Any], values: Mapping[str, Any]) -> Any:
     table = LoginAttempts
     this = update(table).where(table.account == row.account, table.address == row.address)
     return this.values(**values)
-
-
-def _purge(moment: datetime) -> Any:
-    """The statement that deletes a few counters whose time is over, but none that is in use."""
-    key = tuple_(LoginAttempts.account, LoginAttempts.address)
-    old = select(LoginAttempts.account, LoginAttempts.address)
-    old = old.where(LoginAttempts.expires_at <= moment).limit(100)
-    return delete(LoginAttempts).where(key.in_(old.with_for_update(skip_locked=True)))
 
 
 def _account(email: str) -> bytes:

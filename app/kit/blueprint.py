@@ -12,7 +12,7 @@ What the decorators say is documented through flask-smorest; at run time its own
 arguments and responses are not used, because they cost more than the work itself.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from functools import wraps
 from http import HTTPStatus
@@ -24,7 +24,7 @@ import marshmallow as ma
 from flask import Response, current_app, request
 
 from app.extensions import db, limiter
-from app.kit import afterwards, idempotency, json, rows
+from app.kit import afterwards, idempotency, json, rows, uploads
 from app.kit.access import Access, authorise, caller, require_alive
 from app.kit.conditional import (
     etag_of_body,
@@ -47,6 +47,7 @@ class Operation:
 
     body: Schema | None = None
     query: Schema | None = None
+    uploads: Mapping[str, str] | None = None
     answer: Answer | None = None
     kind: str = "answers"  # the decorator that gave the answer
     refusals: dict[int, str] = field(default_factory=dict)
@@ -99,6 +100,23 @@ class Blueprint(flask_smorest.Blueprint):
         return decorate
 
     @staticmethod
+    def upload(media_types: Mapping[str, str], query: type[Schema]) -> Callable[[View], View]:
+        """The view's arguments are a file (`app.kit.uploads`) and the query parameters.
+
+        Args:
+            media_types: an example of a file by the media type that it has.
+        """
+        parameters = query()
+
+        def decorate(view: View) -> View:
+            operation = operation_of(view)
+            operation.query, operation.uploads = parameters, media_types
+            operation.parameters.append({"in": "query", "schema": parameters})
+            return view
+
+        return decorate
+
+    @staticmethod
     def item(schema: type[Schema]) -> Callable[[View], View]:
         """200 with one row: the view returns the visible select, the path's id picks the row."""
         shape = schema()
@@ -112,12 +130,21 @@ class Blueprint(flask_smorest.Blueprint):
         return _answers("item", 200, answer, shape)
 
     @staticmethod
-    def page(schema: type[Schema], query: type[PageQuery]) -> Callable[[View], View]:
-        """200 with a page: the view returns the visible select, `query` filters and sorts it."""
-        shape, parameters = schema(), query()
+    def page(
+        schema: type[Schema], query: type[PageQuery], *, within: type[Schema] | None = None
+    ) -> Callable[[View], View]:
+        """200 with a page: the view returns the visible select, `query` filters and sorts it.
 
-        def answer(visible: rows.Visible, _: UUID | None) -> Response:
-            page = read_page(visible, shape, parameters)
+        Of what belongs to one item, the view returns the visible select of those items as well,
+        and `within` is their schema: an item that the caller may not see is a 404.
+        """
+        shape, parameters = schema(), query()
+        whole = within() if within else None
+
+        def answer(found: Any, item_id: UUID | None) -> Response:
+            page = read_page(found[0] if whole else found, shape, parameters, item_id)
+            if whole and not page.body["items"]:
+                rows.find(found[1], item_id, whole)
             response = _json(200, page.body)
             if page.link:
                 response.headers["Link"] = page.link
@@ -132,19 +159,24 @@ class Blueprint(flask_smorest.Blueprint):
         return decorate
 
     @staticmethod
-    def creates(schema: type[Schema]) -> Callable[[View], View]:
-        """201 with Location and ETag: the view returns a new model instance, which is stored."""
+    def creates(schema: type[Schema], *, at: str | None = None) -> Callable[[View], View]:
+        """201 with Location and ETag: the view returns a new model instance, which is stored.
+
+        With `at`, the prefix of another resource that the new item belongs to, it is a 202: what
+        the caller asked for is yet to be done.
+        """
         shape = schema()
+        status = 202 if at else 201
 
         def answer(instance: Any, _: UUID | None) -> Response:
             row = rows.add(instance, shape)
             shown_once = {name: getattr(instance, name) for name in shape.transient}
-            response = _json(201, shape.dump_row(row) | shown_once)
-            response.headers["Location"] = f"{request.path}/{row.id}"
+            response = _json(status, shape.dump_row(row) | shown_once)
+            response.headers["Location"] = f"{at or request.path}/{row.id}"
             response.headers["ETag"] = etag_of_version(row.version)
             return response
 
-        return _answers("creates", 201, answer, shape)
+        return _answers("creates", status, answer, shape)
 
     @staticmethod
     def changes(schema: type[Schema]) -> Callable[[View], View]:
@@ -224,11 +256,16 @@ def _assemble(view: View, access: Access, *, writes: bool) -> View:
         _check_accept()
         if operation.query is None and request.query_string:
             load_query(_NO_PARAMETERS)
-        arguments = [load_body(operation.body)] if operation.body else []
+        arguments: list[Any] = []
+        if operation.body:
+            arguments = [load_body(operation.body)]
+        elif operation.uploads:
+            parameters = load_query(operation.query or _NO_PARAMETERS)
+            arguments = [uploads.receive(operation.uploads), parameters]
         if operation.kind in ("changes", "deletes"):
             versions_to_change()  # 428 before the view asks the database
         item_id = next(reversed(path.values()), None)
-        attempt = idempotency.begin(*arguments) if operation.kind == "creates" else None
+        attempt = idempotency.begin(arguments[0]) if operation.kind == "creates" else None
         if attempt and attempt.replay:
             return attempt.replay
         response = answer(view(*arguments, **path), item_id)

@@ -1,14 +1,38 @@
 """Every change is told here, within its transaction; `app.audit` listens and writes it down."""
 
+from contextvars import ContextVar
 from dataclasses import dataclass
 from typing import Any
 from uuid import UUID
 
 from blinker import Signal
+from flask import g, has_request_context, request
 
-recorded = Signal("A change that is about to be committed; the sender is a `Change`.")
+from app.kit.access import known_caller
+
+recorded = Signal("Changes that are about to be committed; the sender is their list.")
 
 _COUNTED = ("version", "updated_at")  # they change with everything, and say nothing
+
+
+@dataclass(frozen=True, slots=True)
+class Origin:
+    """Who makes changes, from where, and the request that they go back to."""
+
+    actor_id: UUID | None = None
+    address: str | None = None
+    request_id: str | None = None
+
+
+# Outside of requests: whoever asked for the job that is being done.
+job_origin: ContextVar[Origin] = ContextVar("job_origin", default=Origin())  # noqa: B039 - frozen
+
+
+def origin() -> Origin:
+    """Whose doing the changes are that are being made."""
+    if not has_request_context():
+        return job_origin.get()
+    return Origin(known_caller().id, request.remote_addr, g.get("request_id"))
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,8 +61,19 @@ def record(
         before: members as they were, as they are given out.
         after: members as they are now.
     """
-    if before is not None and after is not None:
-        differing = [k for k in after if before.get(k) != after[k] and k not in _COUNTED]
-        before = {name: before.get(name) for name in differing}
-        after = {name: after[name] for name in differing}
-    recorded.send(Change(action, resource, resource_id, before, after))
+    record_all([Change(action, resource, resource_id, *_differing(before, after))])
+
+
+def record_all(changes: list[Change]) -> None:
+    """Tell of many changes at once; they hold what differs already."""
+    if changes:
+        recorded.send(changes)
+
+
+def _differing(
+    before: dict[str, Any] | None, after: dict[str, Any] | None
+) -> tuple[dict[str, Any] | None, dict[str, Any] | None]:
+    if before is None or after is None:
+        return before, after
+    differing = [k for k in after if before.get(k) != after[k] and k not in _COUNTED]
+    return {k: before.get(k) for k in differing}, {k: after[k] for k in differing}

@@ -125,7 +125,9 @@ HEADERS = {
         "The media types taken, where it was the type.", _string(100, "^[a-z/+, -]+$"), always=False
     ),
     "Accept-Encoding": Header(
-        "The coding taken, where it was the coding.", _string(8, const="identity"), always=False
+        "The codings taken, where it was the coding.",
+        _string(14, "^(gzip, )?identity$"),
+        always=False,
     ),
 }
 EVERYWHERE = ("X-Request-ID", "Cache-Control", *SECURITY, "Access-Control-Allow-Origin")
@@ -160,7 +162,22 @@ PARAMETERS: dict[str, JSON] = {
         "within 24 hours has no second effect, and is given the first answer.",
         "schema": _string(512, f"^({_BARE}|{_QUOTED})$"),
     },
+    "Content-Encoding": {
+        "description": "`gzip`, where the file is compressed (RFC 9110 section 8.4).",
+        "schema": {"type": "string", "enum": ["identity", "gzip"]},
+    },
 }
+
+
+def file_body(examples: JSON) -> JSON:
+    """The request body of an upload, with an example of a file by each of its media types."""
+    return {
+        "required": True,
+        "content": {
+            media_type: {"schema": _string(2**31 - 1, r"^[\s\S]+$"), "example": example}
+            for media_type, example in examples.items()
+        },
+    }
 
 
 class Kind(NamedTuple):

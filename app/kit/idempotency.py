@@ -6,7 +6,6 @@ turns its twins away; on SQLite they wait for the write lock, and are then given
 """
 
 import hmac
-import random
 import re
 from base64 import urlsafe_b64encode
 from dataclasses import dataclass
@@ -17,7 +16,7 @@ from typing import Any
 import orjson
 from cryptography.fernet import Fernet
 from flask import Response, current_app, request
-from sqlalchemy import JSON, LargeBinary, Text, delete, func, select
+from sqlalchemy import JSON, LargeBinary, Text, func, select
 from sqlalchemy.orm import Mapped, mapped_column
 
 from app.extensions import db
@@ -66,7 +65,7 @@ def begin(data: Any) -> Attempt | None:
     """Look the request's key up, within its transaction; None where it has none.
 
     Args:
-        data: the body, as validated.
+        data: the body, as validated, or what stands for it.
 
     Raises:
         Problem: 400 for a malformed key, 409 while the first request with it still runs, 422 where
@@ -84,8 +83,6 @@ def begin(data: Any) -> Attempt | None:
         db.session.flush()
         found = None
     if found is None:
-        if random.random() < 0.01:  # noqa: S311 - no scheduler is needed for the purge
-            purge(100)
         return Attempt(wanted, None)
     if not hmac.compare_digest(found.fingerprint, wanted.fingerprint):
         raise Problem("idempotency-key-reused")
@@ -98,14 +95,6 @@ def _cipher() -> Fernet:
     """An answer may hold what is shown only once, so it is not kept in the clear."""
     secret = current_app.config["SECRET_KEY"].encode()
     return Fernet(urlsafe_b64encode(hmac.digest(secret, b"kept answers", "sha256")))
-
-
-def purge(most: int) -> None:
-    """Delete expired keys, but none that somebody else holds."""
-    keys = IdempotencyKey
-    old = select(keys.scope, keys.key).where(keys.expires_at <= now()).limit(most)
-    for scope, key in db.session.execute(old.with_for_update(skip_locked=True)).all():
-        db.session.execute(delete(keys).where(keys.scope == scope, keys.key == key))
 
 
 def _parse(text: str) -> str:
@@ -124,8 +113,10 @@ def _scope() -> str:
 def _fingerprint(data: Any) -> bytes:
     """What the request asked for; keyed, because a body may hold a password."""
     body = orjson.dumps(data, default=str, option=orjson.OPT_SORT_KEYS)
+    query = request.query_string
+    target = request.path.encode() + (b"?" + query if query else b"")
     secret = current_app.config["SECRET_KEY"].encode()
-    return hmac.digest(secret, f"{request.method} {request.path} ".encode() + body, "sha256")
+    return hmac.digest(secret, b" ".join((request.method.encode(), target, body)), "sha256")
 
 
 def _lock(key: IdempotencyKey) -> bool:

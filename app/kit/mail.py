@@ -4,7 +4,7 @@ import smtplib
 import ssl
 from email.headerregistry import Address
 from email.message import EmailMessage
-from email.utils import formatdate, make_msgid
+from email.utils import formatdate
 from urllib.parse import SplitResult, unquote, urlsplit
 
 import structlog
@@ -15,10 +15,18 @@ TIMEOUT = 10  # seconds, for each step of the conversation
 log = structlog.get_logger()
 
 
-def send_mail(to: str, subject: str, text: str) -> None:
-    """Send one mail. That no server took it is logged, without the address, and is no error.
+class MailError(Exception):
+    """No server took the mail. Says nothing of the address, so that it can be logged."""
 
-    Call it outside a transaction: it may take as long as a mail server may.
+
+def send_mail(to: str, subject: str, text: str, *, name: str) -> None:
+    """Send one mail. Call it outside a transaction: it may take as long as a mail server may.
+
+    Args:
+        name: of this mail alone; a repetition with the same name can be told to be one.
+
+    Raises:
+        MailError: no server took it.
     """
     url, sender = current_app.config["SMTP_URL"], current_app.config["MAIL_FROM"]
     if not url:
@@ -31,7 +39,7 @@ def send_mail(to: str, subject: str, text: str) -> None:
     message["To"] = recipient
     message["Subject"] = subject
     message["Date"] = formatdate()
-    message["Message-ID"] = make_msgid(domain=sender.rpartition("@")[2])
+    message["Message-ID"] = f"<{name}@{sender.rpartition('@')[2]}>"
     message["Auto-Submitted"] = "auto-generated"  # RFC 3834: no out-of-office replies
     message.set_content(text)
     parts = urlsplit(url)
@@ -41,7 +49,8 @@ def send_mail(to: str, subject: str, text: str) -> None:
                 server.login(unquote(parts.username), unquote(parts.password or ""))
             server.send_message(message, to_addrs=[recipient.addr_spec])
     except (OSError, smtplib.SMTPException) as error:
-        log.error("mail_failed", error=type(error).__name__, code=getattr(error, "smtp_code", None))
+        code = getattr(error, "smtp_code", "")
+        raise MailError(f"{type(error).__name__} {code}".strip()) from None
 
 
 def _connect(parts: SplitResult) -> smtplib.SMTP:

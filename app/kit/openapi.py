@@ -143,9 +143,12 @@ def _operation(path: JSON, method: str, declared: Any, access: Access, schemas: 
     if not access.blind and (needs_more or not access.anonymous or method != "get"):
         errors.add(403)
     body = written.get("requestBody", {})
+    parameters = [*kind.parameters, *(["Content-Encoding"] if declared.uploads else ())]
+    if declared.uploads:
+        body = contract.file_body(declared.uploads)
     if body:
         errors |= {413, 415}
-        if declared.body.partial:
+        if declared.body and declared.body.partial:
             # Both types are taken; one is listed, since generated clients stumble over two.
             body["content"] = {"application/merge-patch+json": body["content"]["application/json"]}
             body["description"] = "A merge patch (RFC 7396); `application/json` means the same."
@@ -160,7 +163,8 @@ def _operation(path: JSON, method: str, declared: Any, access: Access, schemas: 
             responses[str(code)]["description"] = found
     for content in (body, success):
         for media_type in content.get("content", {}).values():
-            media_type["example"] = _sample(media_type["schema"], schemas)
+            if "example" not in media_type:
+                media_type["example"] = _sample(media_type["schema"], schemas)
     return {
         "summary": written["summary"].removesuffix("."),
         "description": f"{written.get('description', '')}\n\n{_who(access)}".strip(),
@@ -168,7 +172,7 @@ def _operation(path: JSON, method: str, declared: Any, access: Access, schemas: 
         "security": security,
         "parameters": [
             *written.get("parameters", ()),
-            *({"$ref": f"#/components/parameters/{name}"} for name in kind.parameters),
+            *({"$ref": f"#/components/parameters/{name}"} for name in parameters),
         ],
         **({"requestBody": body} if body else {}),
         "responses": responses,

@@ -160,8 +160,13 @@ class _Asked:
         return self.cursor is not None and self.cursor.back
 
 
-def read_page(visible: Visible, schema: Schema, query: PageQuery) -> Page:
+def read_page(
+    visible: Visible, schema: Schema, query: PageQuery, item_id: UUID | None = None
+) -> Page:
     """The page that the request's parameters ask for, in one SQL round trip (two with a count).
+
+    Args:
+        item_id: of the item that all of it belongs to, which the path names.
 
     Raises:
         Problem: 422 for the parameters, 400 for a cursor that does not go with them.
@@ -169,7 +174,7 @@ def read_page(visible: Visible, schema: Schema, query: PageQuery) -> Page:
     asked = _Asked.of_request(query)
     _check_permissions(query, asked.filters)
     names = tuple(sorted(asked.filters))
-    binds = {"rows": asked.limit + 1, **access.binds(), **asked.values}
+    binds = {"rows": asked.limit + 1, "item_id": item_id, **access.binds(), **asked.values}
     body: dict[str, Any] = {}
     if asked.count != "none":
         body["count"] = _count(_matching(visible, query, names), binds, asked.count)
@@ -289,7 +294,7 @@ def _link(cursors: Mapping[str, str | None], given: Mapping[str, str]) -> str:
 def _signer() -> URLSafeSerializer:
     return URLSafeSerializer(
         current_app.config["SECRET_KEY"],
-        salt=f"cursor of {request.endpoint}",
+        salt=f"cursor of {request.path}",
         signer_kwargs={"digest_method": hashlib.sha256},
     )
 

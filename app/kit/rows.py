@@ -21,6 +21,8 @@ from sqlalchemy import (
     bindparam,
     delete,
     insert,
+    select,
+    tuple_,
     update,
 )
 
@@ -33,7 +35,8 @@ from app.kit.schema import Schema
 
 Visible = Select[Any]
 
-_ITEM_ID = bindparam("item_id", type_=Uuid())
+# In a select that is kept as a constant, this stands for the id at the end of the path.
+ITEM_ID = bindparam("item_id", type_=Uuid())
 _SEEN = bindparam("seen", type_=Integer())
 
 
@@ -118,6 +121,21 @@ def remove(
     record("delete", _table(model).name, before.id, before=schema.dump_row(before))
 
 
+def purge(model: type[Any], condition: ColumnElement[bool]) -> int:
+    """Delete all rows that meet the condition, in short transactions; how many that were.
+
+    Rows that somebody else has locked are left for the next time.
+    """
+    key = tuple(_table(model).primary_key)
+    old = select(*key).where(condition).limit(10_000).with_for_update(skip_locked=True)
+    some = delete(_table(model)).where(tuple_(*key).in_(old))
+    purged = 0
+    while count := db.session.connection().execute(some).rowcount:
+        db.session.commit()
+        purged += count
+    return purged
+
+
 def _lock(
     visible: Visible, item_id: UUID | None, versions: frozenset[int] | None, schema: Schema
 ) -> Row[Any]:
@@ -152,7 +170,7 @@ def _select_item(
     model = model_of(visible)
     statement = visible.with_only_columns(*_columns(model, schema))
     if by_id:
-        statement = statement.where(model.id == _ITEM_ID)
+        statement = statement.where(model.id == ITEM_ID)
     return statement if alive is None else statement.where(alive)
 
 
@@ -171,7 +189,7 @@ def _update(model: type[Any], names: tuple[str, ...], schema: Schema) -> Update:
     columns = _table(model).c
     new = {name: bindparam(f"new_{name}", type_=columns[name].type) for name in names}
     new["updated_at"] = bindparam("new_updated_at", type_=columns.updated_at.type)
-    statement = update(_table(model)).where(columns.id == _ITEM_ID, columns.version == _SEEN)
+    statement = update(_table(model)).where(columns.id == ITEM_ID, columns.version == _SEEN)
     statement = statement.values(new | {"version": columns.version + 1})
     return statement.returning(*_columns(model, schema))
 
@@ -179,4 +197,4 @@ def _update(model: type[Any], names: tuple[str, ...], schema: Schema) -> Update:
 @lru_cache(maxsize=256)
 def _delete(model: type[Any]) -> Delete:
     columns = _table(model).c
-    return delete(_table(model)).where(columns.id == _ITEM_ID, columns.version == _SEEN)
+    return delete(_table(model)).where(columns.id == ITEM_ID, columns.version == _SEEN)

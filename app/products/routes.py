@@ -5,10 +5,16 @@ from uuid import UUID
 
 from flask import Response, request
 
+from app.jobs.models import Job
+from app.jobs.schemas import JobSchema
+from app.jobs.service import ask_for
+from app.kit import records
 from app.kit.access import anyone, caller, can
 from app.kit.blueprint import Blueprint
 from app.kit.rows import Visible
+from app.kit.uploads import Upload
 from app.products import service
+from app.products.imports import ImportQuery
 from app.products.models import Product
 from app.products.schemas import ProductQuery, ProductSchema, SummarySchema
 
@@ -36,6 +42,19 @@ def create_product(data: dict[str, Any]) -> Product:
 def read_summary() -> dict[str, Any]:
     """Summarise the catalogue per category and currency: the first thousand of them."""
     return {"items": service.summary()}
+
+
+@products.post("/imports", access=can("products:write"))
+@products.upload(records.EXAMPLE, ImportQuery)
+@products.creates(JobSchema, at="/api/v1/jobs")
+def import_products(file: Upload, options: dict[str, Any]) -> Job:
+    """Import a file of products, CSV or NDJSON, by a job whose progress can be followed.
+
+    Each line is taken as `POST /products` takes it; a product with the same SKU is changed. Lines
+    that are not valid are listed at the job's `/problems`.
+    """
+    options |= {"media_type": file.media_type, "coding": file.coding}
+    return ask_for("products.import", options, owner_id=caller.id, job_id=file.id)
 
 
 @products.get("/<uuid:product_id>", access=anyone)

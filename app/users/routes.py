@@ -3,11 +3,10 @@
 from typing import Any
 from uuid import UUID
 
-from app.auth.mail_tokens import VERIFY, mail_token
+from app.auth.mail_tokens import VERIFY, ask_for_mail
 from app.auth.passwords import hash_password
 from app.auth.sessions import end_sessions
 from app.kit.access import anyone, caller, can, signed_in
-from app.kit.afterwards import afterwards
 from app.kit.blueprint import Blueprint
 from app.kit.rows import Visible
 from app.users import service
@@ -32,7 +31,7 @@ def register(data: dict[str, Any]) -> User:
 
     The new account has the role `user` and can log in at once. A mail asks to confirm the address.
     """
-    afterwards(mail_token, VERIFY, User.email == data["email"])
+    ask_for_mail(VERIFY, email=data["email"])
     return User(password_hash=hash_password(data.pop("password")), **data)
 
 

@@ -24,6 +24,7 @@ class Operation:
     endpoint: str
     access: Access
     body: dict[str, Any] | None  # an example of a valid one
+    file: tuple[str, str] | None  # the same, where it is a file: its media type and content
     parameters: dict[str, Any]  # the schema of each query parameter
 
     def __str__(self) -> str:
@@ -33,6 +34,11 @@ class Operation:
     def by_id(self) -> bool:
         """Whether the path names one item."""
         return self.rule.endswith(">")
+
+    @cached_property
+    def of_item(self) -> bool:
+        """Whether the path names one item, or what belongs to it."""
+        return "<" in self.rule
 
     @cached_property
     def collection(self) -> str:
@@ -64,6 +70,7 @@ def _read_operations() -> Iterator[Operation]:
                 endpoint=rule.endpoint,
                 access=app.view_functions[rule.endpoint].access,
                 body=_example(document, described.get("requestBody")),
+                file=_file(described.get("requestBody")),
                 parameters={
                     parameter["name"]: parameter["schema"]
                     for parameter in described.get("parameters", ())
@@ -78,7 +85,7 @@ def _openapi_path(rule: str) -> str:
 
 def _example(document: dict[str, Any], body: dict[str, Any] | None) -> dict[str, Any] | None:
     """A valid body, made of the examples in the document."""
-    if body is None:
+    if body is None or _file(body):
         return None
     (media_type,) = body["content"].values()
     name = media_type["schema"]["$ref"].rpartition("/")[2]
@@ -88,6 +95,14 @@ def _example(document: dict[str, Any], body: dict[str, Any] | None) -> dict[str,
         for name, member in members.items()
         if member.get("type") != "boolean" or "example" in member
     }
+
+
+def _file(body: dict[str, Any] | None) -> tuple[str, str] | None:
+    """A file to send, as the document has it."""
+    for media_type, content in (body or {"content": {}})["content"].items():
+        if "json" not in media_type or "ndjson" in media_type:
+            return media_type, content["example"]
+    return None
 
 
 OPERATIONS = list(_read_operations())
@@ -141,6 +156,7 @@ class World:
         create = next((c for c in CREATES if c.rule == operation.collection), None)
         if create is None:  # made in another way, by something that happened
             self.api.post("tasks", {"title": "Something happens"}, by=self.owner, status=201)
+            self.api.post("auth/email/resend", by=self.owner, status=202)  # by a job
             page = self.api.get(operation.collection, by=self.writer(operation), status=200)
             return f"{operation.collection}/{page.json['items'][0]['id']}"
         if create.access.anonymous:  # an account belongs to whoever it is
@@ -150,16 +166,20 @@ class World:
         return str(response.headers["Location"])
 
     def path(self, operation: Operation) -> str:
-        """The path to call, of an existing item where the operation needs one."""
-        return self.item(operation) if operation.by_id else operation.rule
+        """The path to call, of or below an existing item where the operation needs one."""
+        for item in ITEMS:
+            if operation.rule == item.rule or operation.rule.startswith(f"{item.rule}/"):
+                return self.item(item) + operation.rule.removeprefix(item.rule)
+        return operation.rule
 
     def call(self, operation: Operation, by: Caller | None, path: str | None = None) -> Any:
         """Call the operation as it should be called."""
         conditional = operation.method in ("PATCH", "DELETE")
+        headers = {"If-Match": "*"} if conditional else {}
+        sent: dict[str, Any] = {"json": self.body(operation)}
+        if operation.file:
+            headers["Content-Type"], text = operation.file
+            sent = {"data": text.encode()}
         return self.api.call(
-            operation.method,
-            path or self.path(operation),
-            by=by,
-            json=self.body(operation),
-            headers={"If-Match": "*"} if conditional else {},
+            operation.method, path or self.path(operation), by=by, headers=headers, **sent
         )

@@ -34,6 +34,7 @@ def test_a_write_costs_what_it_must(world: World, queries: Counter, write: Opera
     assert response.status_code in (200, 201, 204)
     costs = {"looks at the session": 1, "writes": 1, "is audited": 1}
     costs["locks the row"] = 0 if write.method == "POST" else 1
+    costs["has a mail sent"] = write.endpoint == "users.register"
     costs["keeps an admin"] = write.endpoint in ("users.change_user", "users.delete_user")
     assert len([s for s in sent if s != "BEGIN IMMEDIATE"]) == sum(costs.values()), sent
 
