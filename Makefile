@@ -37,7 +37,7 @@ down: ## Stop the stack and keep its data
 	docker compose down
 
 stack-test: ## Bring a stack up, test it through nginx, take it down
-	@tests/stack/run.sh
+	@PYTHON=$(PYTHON) tests/stack/run.sh
 
 clean: ## Remove the environment and what the tools made; data and .env stay
 	rm -rf .venv .pytest_cache .mypy_cache .ruff_cache .import_linter_cache htmlcov .coverage .coverage.* artifacts tools/node_modules

@@ -27,7 +27,7 @@ from app.config import Settings
 from app.extensions import cache, db, limiter, migrate
 from app.kit.blueprint import Blueprint
 from examples.notes.routes import notes
-from tests import services
+from tests import services, through
 from tests.api import Api, Caller
 
 PROGRAMS = ("chromium", "npm")
@@ -41,7 +41,7 @@ _missing: list[str] = []
 def pytest_configure(config: pytest.Config) -> None:
     told = getattr(config, "workerinput", None)
     config.servers = told["servers"] if told else {}
-    if told:
+    if told or through.URL:
         return
     for name, server in SERVERS.items():
         try:
@@ -68,6 +68,12 @@ def pytest_unconfigure(config: pytest.Config) -> None:
 def pytest_terminal_summary(terminalreporter: Any) -> None:
     for line in _missing:
         terminalreporter.write_line(line, yellow=True)
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    if through.URL:
+        config.hook.pytest_deselected(items=[item for item in items if not through.goes(item)])
+        items[:] = filter(through.goes, items)
 
 
 def server_url(request: pytest.FixtureRequest, name: str) -> str:
@@ -101,7 +107,7 @@ def _push_request_context() -> None:
     """
 
 
-@pytest.fixture(scope="session", params=["sqlite", "postgresql"])
+@pytest.fixture(scope="session", params=["stack"] if through.URL else ["sqlite", "postgresql"])
 def database_url(
     request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[str]:
@@ -129,6 +135,9 @@ def new_database(request: pytest.FixtureRequest, kind: str, folder: Path) -> Ite
     if kind == "sqlite":
         yield f"sqlite:///{folder / 'test.db'}"
         return
+    if kind == "stack":
+        yield through.DATABASE_URL
+        return
     server = server_url(request, "postgresql")
     name = f"test_{uuid4().hex}"
     with psycopg.connect(server, autocommit=True) as connection:
@@ -144,11 +153,12 @@ def settings(database_url: str, tmp_path_factory: pytest.TempPathFactory) -> Set
     There is a key for each algorithm; that for HS256 signs.
     """
     plenty = "100000 per minute"
-    key_file = str(tmp_path_factory.mktemp("keys") / "keys.json")
-    keys.write_file(key_file, [keys.generate(algorithm) for algorithm in keys.SHAPES])
+    key_file = through.JWT_KEYS or str(tmp_path_factory.mktemp("keys") / "keys.json")
+    if not through.URL:
+        keys.write_file(key_file, [keys.generate(algorithm) for algorithm in keys.SHAPES])
     return Settings(
         app_env="testing",
-        secret_key="not a secret, but long enough for tests",
+        secret_key=through.SECRET_KEY or "not a secret, but long enough for tests",
         jwt_keys=key_file,
         auth_cookies=True,
         database_url=database_url,
@@ -166,6 +176,8 @@ def service(settings: Settings) -> Iterator[Flask]:
     """The application with a migrated database, and with the example resource registered."""
     app = create_app(settings, also=(notes,))
     migrate_to_head(app)
+    if through.URL:
+        app.wsgi_app = through.forward
     yield app
     dispose(app)
 

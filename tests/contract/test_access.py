@@ -56,6 +56,19 @@ def test_somebody_elses_item_answers_like_one_that_never_existed(
     assert foreign == missing
 
 
+@pytest.mark.parametrize("field", ["If-Match", "If-None-Match"])
+@pytest.mark.parametrize("tag", ['"1"', '"7"', "*"])
+@pytest.mark.parametrize("operation", [o for o in ITEMS if o.is_private], ids=ids)
+def test_a_condition_tells_nothing_of_somebody_elses_item(
+    world: World, operation: Operation, tag: str, field: str
+) -> None:
+    path, body = world.item(operation), world.body(operation)
+    conditions = {"If-Match": "*", field: tag}
+    world.api.call(
+        operation.method, path, by=world.other, json=body, headers=conditions, status=404
+    )
+
+
 def test_a_view_without_declared_access_does_not_start() -> None:
     forgetful = Blueprint("forgetful", __name__, url_prefix="/forgetful")
     forgetful.add_url_rule("", "view", lambda: "anybody")

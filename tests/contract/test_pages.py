@@ -168,3 +168,12 @@ def test_rows_that_come_and_go_during_a_walk_move_no_others(
 @pytest.mark.parametrize("operation", [o for o in COLLECTIONS if o.is_private], ids=ids)
 def test_somebody_elses_rows_are_in_no_page(filled: World, operation: Operation) -> None:
     assert filled.api.get(operation.rule, by=filled.other, status=200).json["items"] == []
+
+
+@pytest.mark.parametrize("operation", [o for o in COLLECTIONS if o.is_private], ids=ids)
+def test_somebody_elses_cursor_leads_to_none_of_their_rows(
+    filled: World, operation: Operation
+) -> None:
+    theirs = filled.api.get(f"{operation.rule}?limit=2", by=filled.owner, status=200)
+    path = f"{operation.rule}?cursor={theirs.json['next_cursor']}"
+    assert filled.api.get(path, by=filled.other, status=200).json["items"] == []

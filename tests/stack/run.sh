@@ -1,5 +1,6 @@
 #!/bin/sh
-# Builds a stack of its own beside any other one, tests it through nginx and removes it again.
+# Builds a stack of its own beside any other one, tests it through nginx and removes it again: first
+# as it is shipped, then with the attacks of the suite, which need other settings (attacked.yml).
 set -eu
 cd "$(dirname "$0")/../.."
 
@@ -8,10 +9,11 @@ if ! { docker compose version && docker info >/dev/null; }; then
     exit 1
 fi
 
+python=${PYTHON:-python3}
 project=stack-test-$$
 scratch=$(mktemp -d)
-random() { python3 -c 'import secrets; print(secrets.token_urlsafe(48))'; }
-HTTP_PORT=$(python3 -c 'import socket; s = socket.socket(); s.bind(("127.0.0.1", 0)); print(s.getsockname()[1])')
+random() { "$python" -c 'import secrets; print(secrets.token_urlsafe(48))'; }
+HTTP_PORT=$("$python" -c 'import socket; s = socket.socket(); s.bind(("127.0.0.1", 0)); print(s.getsockname()[1])')
 
 # The example as it is shipped, but for secrets and for the general limit, which the load would hit.
 while IFS= read -r line; do
@@ -50,10 +52,29 @@ trap finish EXIT
 trap 'exit 130' INT
 trap 'exit 143' TERM
 
-echo "stack-test: building and starting $project"
-compose up --detach --build --wait --wait-timeout 300 --quiet-pull >"$scratch/up" 2>&1 || {
-    cat "$scratch/up"
-    exit 1
+up() {
+    compose "$@" --detach --wait --wait-timeout 300 --quiet-pull >"$scratch/up" 2>&1 || {
+        cat "$scratch/up"
+        exit 1
+    }
 }
+
+setting() { sed -n "s/^$1=//p" "$scratch/env"; }
+
+echo "stack-test: building and starting $project"
+up up --build
 compose ps --all
-python3 tests/stack/smoke.py --port "$(sed -n 's/^HTTP_PORT=//p' "$scratch/env")" --project "$project"
+"$python" tests/stack/smoke.py --port "$(setting HTTP_PORT)" --project "$project"
+
+echo "stack-test: attacking $project"
+up --file tests/stack/attacked.yml up
+(umask 077 && compose exec -T web cat /tmp/keys.json >"$scratch/keys.json")
+database=$(compose port postgres 5432)
+STACK_URL=http://127.0.0.1:$(setting HTTP_PORT)
+STACK_DATABASE_URL=postgresql://app:$(setting POSTGRES_PASSWORD)@$database/app
+STACK_SECRET_KEY=$(setting SECRET_KEY)
+STACK_JWT_KEYS=$scratch/keys.json
+export STACK_URL STACK_DATABASE_URL STACK_SECRET_KEY STACK_JWT_KEYS
+# One after the other, because they share one database; pytest-flask would patch every test.
+"$python" dev.py test -q -n 0 -p no:flask tests/contract tests/test_api_keys.py tests/test_auth.py \
+    tests/test_cookies.py tests/test_sessions.py tests/test_tokens.py tests/test_users.py
