@@ -39,22 +39,27 @@ _INSERT = insert(AuditEvent)
 
 
 @recorded.connect
-def write_down(change: Change) -> None:
-    """Add the event to the transaction of the change."""
-    values: dict[str, Any] = {
-        "action": change.action,
-        "resource": change.resource,
-        "resource_id": change.resource_id,
-        "before": _plain(change.before),
-        "after": _plain(change.after),
-    }
+def write_down(changes: tuple[Change, ...]) -> None:
+    """Add the events to the transaction of the changes."""
+    origin: dict[str, Any] = {}
     if has_request_context():
-        values |= {
+        origin = {
             "actor_id": known_caller().id,
             "address": request.remote_addr,
             "request_id": g.get("request_id"),
         }
-    db.session.connection().execute(_INSERT, values)
+    events = [
+        {
+            "action": change.action,
+            "resource": change.resource,
+            "resource_id": change.resource_id,
+            "before": _plain(change.before),
+            "after": _plain(change.after),
+            **origin,
+        }
+        for change in changes
+    ]
+    db.session.connection().execute(_INSERT, events)
 
 
 def _plain(members: dict[str, Any] | None) -> Any:

@@ -1,12 +1,15 @@
 """Every change is told here, within its transaction; `app.audit` listens and writes it down."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 from uuid import UUID
 
 from blinker import Signal
+from flask import g
 
-recorded = Signal("A change that is about to be committed; the sender is a `Change`.")
+recorded = Signal("Changes that are about to be committed; the sender is a tuple of `Change`.")
 
 _COUNTED = ("version", "updated_at")  # they change with everything, and say nothing
 
@@ -41,4 +44,20 @@ def record(
         differing = [k for k in after if before.get(k) != after[k] and k not in _COUNTED]
         before = {name: before.get(name) for name in differing}
         after = {name: after[name] for name in differing}
-    recorded.send(Change(action, resource, resource_id, before, after))
+    change = Change(action, resource, resource_id, before, after)
+    if "changes_together" in g:
+        g.changes_together.append(change)
+    else:
+        recorded.send((change,))
+
+
+@contextmanager
+def together() -> Iterator[None]:
+    """Tell of all changes that are made within at its end, so that one statement writes them."""
+    g.changes_together = []
+    try:
+        yield
+    finally:
+        changes = tuple(g.pop("changes_together"))
+    if changes:
+        recorded.send(changes)

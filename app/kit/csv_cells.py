@@ -8,7 +8,7 @@ one and `unguard` takes one away, so what was exported is imported as it was.
 import re
 
 # Some spreadsheets take the full-width forms for the plain ones, and skip a line break.
-_BEGINNING = r"[=+\-@\t\r\n＝＋－＠]"
+_BEGINNING = r"[=+\-@\t\r\n\uff1d\uff0b\uff0d\uff20]"
 _LIKE_A_FORMULA = re.compile(rf"'*{_BEGINNING}")
 _GUARDED = re.compile(rf"'+{_BEGINNING}")
 

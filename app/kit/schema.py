@@ -89,7 +89,7 @@ def load_body(schema: Schema) -> dict[str, Any]:
         data = json.loads(_read_body())
     except json.StrictJSONError as error:
         raise Problem("bad-request", str(error)) from error
-    return _load(schema, data, _pointers)
+    return _load(schema, data, pointers)
 
 
 def _read_body() -> bytes:
@@ -144,14 +144,15 @@ def _load(schema: Schema, data: Any, places: Any) -> dict[str, Any]:
 _IN_FRAGMENT = "!$&'()*+,;=:@?"  # what RFC 3986 section 3.5 lets stand, beside letters and digits
 
 
-def _pointers(messages: Mapping[Any, Any], at: str = "#") -> list[Place]:
+def pointers(messages: Mapping[Any, Any], at: str = "#") -> list[Place]:
+    """What marshmallow says of a body, each place by its JSON Pointer (RFC 6901) below `at`."""
     places: list[Place] = []
     for key, found in messages.items():
         step = quote(str(key).replace("~", "~0").replace("/", "~1"), safe=_IN_FRAGMENT)
         # A name of a megabyte is not given back; its object is pointed at.
         where = at if key == "_schema" or len(step) > 8000 else f"{at}/{step}"
         if isinstance(found, Mapping):
-            places += _pointers(found, where)
+            places += pointers(found, where)
         else:
             places += [{"detail": text, "pointer": where} for text in found]
     return places
