@@ -74,7 +74,7 @@ def lines(
     the generator ends or is closed.
     """
     begin, encode = _ENCODERS[media_type]
-    options = {"stream_results": True, "yield_per": ROWS_A_CHUNK}
+    options = {"yield_per": ROWS_A_CHUNK}  # on PostgreSQL a cursor on the server's side
     written, whole = 0, False
     try:
         with (

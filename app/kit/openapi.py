@@ -187,15 +187,15 @@ def _operation(path: JSON, method: str, declared: Any, access: Access, schemas: 
 
 def _stream(exported: Any, schemas: JSON) -> JSON:
     """A 200 of lines: each media type with an example, since no schema describes a whole stream."""
-    item = _sample(schemas[_name(type(exported))], schemas)
-    item = {name: item[name] for name in exported.names}
+    whole = _sample(schemas[_name(type(exported))], schemas)
+    item = {name: whole[name] for name in exported.names}
+    missing = " and ".join(f"`{name}`" for name in sorted(exported.exclude))
+    without = f", without {missing}" if missing else ""
     return {
-        "description": "A line for each item, as the list has it"
-        + (f", without {' and '.join(f'`{n}`' for n in sorted(exported.exclude))}"
-           if exported.exclude else "")
-        + ". In CSV the first line names the members.",
-        "content": {m: {"example": export.example(m, item)} for m in export.MEDIA_TYPES},
-    }  # fmt: skip
+        "description": f"A line for each item, as the list has it{without}. "
+        "In CSV the first line names the members.",
+        "content": {name: {"example": export.example(name, item)} for name in export.MEDIA_TYPES},
+    }
 
 
 def _who(access: Access) -> str:
