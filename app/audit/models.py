@@ -35,7 +35,7 @@ Index("ix_audit_events_actor_id", AuditEvent.actor_id, AuditEvent.created_at, Au
 
 
 @recorded.connect
-def write_down(changes: list[Change]) -> None:
+def write_down(changes: tuple[Change, ...]) -> None:
     """Add an event for each change to their transaction."""
     common = {"version": 1, **asdict(origin())}
     moment = now()

@@ -1,6 +1,6 @@
 """Roles and what each may do. Routes name permissions, never roles."""
 
-_USER = frozenset({"tasks:own", "jobs:own"})
+_USER = frozenset({"products:read", "tasks:own", "jobs:own"})
 _EDITOR = _USER | {"products:write"}
 _ADMIN = _EDITOR | {"users:manage", "audit:read", "jobs:manage"}
 

@@ -24,7 +24,7 @@ import marshmallow as ma
 from flask import Response, current_app, request
 
 from app.extensions import db, limiter
-from app.kit import afterwards, idempotency, json, rows, uploads
+from app.kit import afterwards, batch, export, idempotency, json, rows, uploads
 from app.kit.access import Access, authorise, caller, require_alive
 from app.kit.conditional import (
     etag_of_body,
@@ -33,7 +33,7 @@ from app.kit.conditional import (
     versions_to_change,
 )
 from app.kit.fields import Integer
-from app.kit.pages import LARGEST_PAGE, Cursor, PageQuery, read_page
+from app.kit.pages import LARGEST_PAGE, OF_PAGES, Cursor, PageQuery, read_page
 from app.kit.problems import Problem
 from app.kit.schema import Schema, load_body, load_query
 
@@ -50,6 +50,8 @@ class Operation:
     uploads: Mapping[str, str] | None = None
     answer: Answer | None = None
     kind: str = "answers"  # the decorator that gave the answer
+    media_types: tuple[str, ...] = ("application/json",)  # of the answer
+    exported: Schema | None = None  # what each line of a stream is
     refusals: dict[int, str] = field(default_factory=dict)
     parameters: list[Any] = field(default_factory=list)
     responses: dict[int, Any] = field(default_factory=dict)
@@ -64,9 +66,9 @@ def operation_of(view: View) -> Operation:
 class Blueprint(flask_smorest.Blueprint):
     """A resource's routes. Every route declares its access, or it cannot be written."""
 
-    def get(self, rule: str, *, access: Access) -> Callable[[View], View]:
-        """Register a view for GET and HEAD."""
-        return self._method("GET", rule, access)
+    def get(self, rule: str, *, access: Access, limit: str | None = None) -> Callable[[View], View]:
+        """Register a view for GET and HEAD; `limit` names the setting of a limit of its own."""
+        return self._method("GET", rule, access, limit)
 
     def post(
         self, rule: str, *, access: Access, limit: str | None = None
@@ -155,6 +157,47 @@ class Blueprint(flask_smorest.Blueprint):
             operation_of(view).query = parameters
             operation_of(view).parameters.append({"in": "query", "schema": parameters})
             return _answers("page", 200, answer, _page_schema(schema))(view)
+
+        return decorate
+
+    @staticmethod
+    def export(
+        schema: type[Schema], query: type[PageQuery], *, without: tuple[str, ...] = ()
+    ) -> Callable[[View], View]:
+        """200 with all rows of a list as a stream: the view returns the visible select.
+
+        `query` is that of the list, `without` names the members that are left out.
+        """
+        shape, parameters = schema(exclude=without), query(exclude=OF_PAGES)
+
+        def answer(visible: rows.Visible, _: UUID | None) -> Response:
+            media_type = _accepted(export.MEDIA_TYPES)
+            return export.respond(visible, shape, parameters, media_type)
+
+        def decorate(view: View) -> View:
+            operation = operation_of(view)
+            operation.query, operation.exported = parameters, shape
+            operation.media_types = export.MEDIA_TYPES
+            operation.parameters.append({"in": "query", "schema": parameters})
+            return _answers("export", 200, answer)(view)
+
+        return decorate
+
+    @staticmethod
+    def batch(schema: type[Schema]) -> Callable[[View], View]:
+        """200 with what became of each item: the view returns a `Batch` of those in its argument.
+
+        `app.kit.batch` does all that they ask for in one transaction, or none of it.
+        """
+        shape, body = schema(), batch.batch_schema(schema)
+
+        def answer(asked: batch.Batch, _: UUID | None) -> Response:
+            return _json(200, {"items": batch.run(asked, shape)})
+
+        def decorate(view: View) -> View:
+            operation_of(view).body = body
+            operation_of(view).parameters.append({"in": "json", "required": True, "schema": body})
+            return _answers("batch", 200, answer, batch.done_schema(schema))(view)
 
         return decorate
 
@@ -253,7 +296,7 @@ def _assemble(view: View, access: Access, *, writes: bool) -> View:
         # Those of the kinds "item" and "page" ask in the statement that reads.
         if not access.blind and operation.kind not in ("item", "page"):
             require_alive()
-        _check_accept()
+        _accepted(operation.media_types)
         if operation.query is None and request.query_string:
             load_query(_NO_PARAMETERS)
         arguments: list[Any] = []
@@ -265,7 +308,8 @@ def _assemble(view: View, access: Access, *, writes: bool) -> View:
         if operation.kind in ("changes", "deletes"):
             versions_to_change()  # 428 before the view asks the database
         item_id = next(reversed(path.values()), None)
-        attempt = idempotency.begin(arguments[0]) if operation.kind == "creates" else None
+        repeatable = operation.kind in ("creates", "batch")
+        attempt = idempotency.begin(arguments[0]) if repeatable else None
         if attempt and attempt.replay:
             return attempt.replay
         response = answer(view(*arguments, **path), item_id)
@@ -333,9 +377,16 @@ def _say_cacheable(response: Response) -> None:
     response.headers["Vary"] = "Authorization"
 
 
-def _check_accept() -> None:
+def _accepted(media_types: tuple[str, ...]) -> str:
+    """The media type that the caller likes best; of several, the first.
+
+    Raises:
+        Problem: 406, it is none of them (RFC 9110 section 12.5.1).
+    """
     accept = request.headers.get("Accept", "*/*")
-    if accept not in ("*/*", "application/json") and not request.accept_mimetypes.quality(
-        "application/json"
-    ):
-        raise Problem("not-acceptable")
+    if accept in ("*/*", media_types[0]):
+        return media_types[0]
+    best = max(media_types, key=request.accept_mimetypes.quality)
+    if not request.accept_mimetypes.quality(best):
+        raise Problem("not-acceptable", f"The answer is given as {' or '.join(media_types)}.")
+    return best

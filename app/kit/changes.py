@@ -1,5 +1,7 @@
 """Every change is told here, within its transaction; `app.audit` listens and writes it down."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass
 from typing import Any
@@ -10,7 +12,7 @@ from flask import g, has_request_context, request
 
 from app.kit.access import known_caller
 
-recorded = Signal("Changes that are about to be committed; the sender is their list.")
+recorded = Signal("Changes that are about to be committed; the sender is a tuple of `Change`.")
 
 _COUNTED = ("version", "updated_at")  # they change with everything, and say nothing
 
@@ -61,19 +63,24 @@ def record(
         before: members as they were, as they are given out.
         after: members as they are now.
     """
-    record_all([Change(action, resource, resource_id, *_differing(before, after))])
+    if before is not None and after is not None:
+        differing = [k for k in after if before.get(k) != after[k] and k not in _COUNTED]
+        before = {name: before.get(name) for name in differing}
+        after = {name: after[name] for name in differing}
+    change = Change(action, resource, resource_id, before, after)
+    if "changes_together" in g:
+        g.changes_together.append(change)
+    else:
+        recorded.send((change,))
 
 
-def record_all(changes: list[Change]) -> None:
-    """Tell of many changes at once; they hold what differs already."""
+@contextmanager
+def together() -> Iterator[None]:
+    """Tell of all changes that are made within at its end, so that one statement writes them."""
+    g.changes_together = []
+    try:
+        yield
+    finally:
+        changes = tuple(g.pop("changes_together"))
     if changes:
         recorded.send(changes)
-
-
-def _differing(
-    before: dict[str, Any] | None, after: dict[str, Any] | None
-) -> tuple[dict[str, Any] | None, dict[str, Any] | None]:
-    if before is None or after is None:
-        return before, after
-    differing = [k for k in after if before.get(k) != after[k] and k not in _COUNTED]
-    return {k: before.get(k) for k in differing}, {k: after[k] for k in differing}

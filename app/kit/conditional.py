@@ -24,10 +24,7 @@ def etag_of_body(body: bytes) -> str:
 
 
 def versions_to_change() -> frozenset[int] | None:
-    """The versions that If-Match allows to be changed; None for `*`, any version.
-
-    A weak tag counts as the strong one: ours are version numbers, and what weakens them on the
-    way is nginx, when it compresses the answer (RFC 9110 section 8.8.1).
+    """The versions that the request's If-Match allows to be changed; see `versions_in`.
 
     Raises:
         Problem: 428 where If-Match is missing (RFC 6585 section 3), 400 where it is too long.
@@ -35,6 +32,16 @@ def versions_to_change() -> frozenset[int] | None:
     condition = _condition("If-Match")
     if condition is None:
         raise Problem("precondition-required")
+    return versions_in(condition)
+
+
+def versions_in(condition: str) -> frozenset[int] | None:
+    """The versions that a condition such as `"3"` allows; None for `*`, any version.
+
+    A weak tag counts as the strong one: ours are version numbers, and what weakens them on the
+    way is nginx, when it compresses the answer (RFC 9110 section 8.8.1).
+    """
+    condition = condition.strip()
     if condition == "*":
         return None
     if not _TAG_LIST.fullmatch(condition):
@@ -46,7 +53,9 @@ def make_conditional(response: Response, etag: str) -> Response:
     """Give a 200 its tag, or turn it into a 304 where the caller has it (section 13.1.2)."""
     response.headers["ETag"] = etag
     condition = _condition("If-None-Match")
-    if condition is not None and (condition == "*" or etag in re.findall(r'"[^"]*"', condition)):
+    if condition is not None and (
+        condition.strip() == "*" or etag in re.findall(r'"[^"]*"', condition)
+    ):
         response.status_code = 304
         response.set_data(b"")
         del response.headers["Content-Type"]
@@ -60,4 +69,4 @@ def _condition(name: str) -> str | None:
         return None
     if len(condition) > LONGEST:
         raise Problem("bad-request", f"{name} takes at most {LONGEST} characters.")
-    return condition.strip()
+    return condition

@@ -21,7 +21,7 @@ lists all. Those of the gateway (408, 413, 414, 431, 502, 504) have the same sha
 Every item has an `ETag`. A change needs it in `If-Match`, so that no update is lost (RFC 9110
 section 13); a read with it in `If-None-Match` is a 304 where nothing changed. A `POST` that creates
 takes an `Idempotency-Key` and can then be repeated safely. Lists are keyset pages: follow `Link`
-with `rel="next"`, or send `next_cursor` as `cursor`.
+with `rel="next"`, or send `next_cursor` as `cursor`; an export is the whole list in one answer.
 
 `GET` works as `HEAD` too, and `OPTIONS` lists what an address supports. A request may carry an
 `X-Request-ID` of its own. Answers may gain members; clients ignore those they do not know.""",
@@ -110,6 +110,9 @@ HEADERS = {
     "WWW-Authenticate": Header("The challenge (RFC 6750 section 3).", _string(200, "^Bearer ")),
     "ETag": Header("The version (RFC 9110 section 8.8.3).", _string(200, '^(W/)?"[^"]+"$')),
     "Vary": Header("What else the answer depends on.", _string(100, "Authorization")),
+    "Content-Disposition": Header(
+        "A name for the file (RFC 6266).", _string(100, '^attachment; filename="[a-z_.]+"$')
+    ),
     "Location": Header("Where the new item is.", _string(200, "^/", format="uri-reference")),
     "Link": Header(
         "The ways on, where not all fits one page (RFC 8288).",
@@ -192,6 +195,12 @@ class Kind(NamedTuple):
 KINDS = {
     "item": Kind(("If-None-Match",), ("ETag", "Vary")),
     "page": Kind(("If-None-Match",), ("ETag", "Vary", "Link")),
+    "export": Kind((), ("Content-Disposition", "Vary")),
+    "batch": Kind(
+        ("Idempotency-Key",),
+        ("Idempotent-Replayed",),
+        refusals=((409, "The first request with this Idempotency-Key is still running."),),
+    ),
     "creates": Kind(
         ("Idempotency-Key",),
         ("ETag", "Location", "Idempotent-Replayed"),
@@ -202,6 +211,8 @@ KINDS = {
     "answers": Kind(),
 }
 
+_TYPE = _string(100, "^/problems/[a-z-]+$", format="uri-reference")
+_STATUS: JSON = {"type": "integer", "format": "int32", "minimum": 400, "maximum": 599}
 PLACE: JSON = {
     "type": "object",
     "description": "One failing place of a request.",
@@ -209,6 +220,8 @@ PLACE: JSON = {
         "detail": _string(500, _TEXT),
         "pointer": _string(8192, "^#", description="JSON Pointer into the body (RFC 6901)."),
         "parameter": _string(8192, r"^[\s\S]*$", description="The query parameter's name."),
+        "status": _STATUS | {"description": "Of an item of a batch: what it would have been."},
+        "type": _TYPE | {"description": "Of an item of a batch: what it would have been."},
     },
     "required": ["detail"],
 }
@@ -216,9 +229,9 @@ PROBLEM: JSON = {
     "type": "object",
     "description": "Problem details (RFC 9457).",
     "properties": {
-        "type": _string(100, "^/problems/[a-z-]+$", format="uri-reference"),
+        "type": _TYPE,
         "title": _string(100, "^[A-Z]"),
-        "status": {"type": "integer", "format": "int32", "minimum": 400, "maximum": 599},
+        "status": _STATUS,
         "detail": _string(1000, _TEXT),
         "instance": _string(45, "^urn:uuid:", format="uri"),
         "request_id": _string(128, _REQUEST_ID) | {"type": ["string", "null"]},

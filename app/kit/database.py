@@ -155,11 +155,8 @@ def answer(error: SQLAlchemyError) -> Response:
     """The problem response for a database error; never its text, which may quote stored data."""
     db.session.rollback()
     match error:
-        case IntegrityError():
-            return _conflict(error).get_response()
-        case DataError():
-            detail = "A value is outside what can be stored."
-            return Problem("validation-error", detail).get_response()
+        case IntegrityError() | DataError():
+            return refusal(error).get_response()
         case PoolTimeoutError() | DBAPIError():
             log.exception("database_unavailable")
             headers = {"Retry-After": RETRY_AFTER}
@@ -168,8 +165,13 @@ def answer(error: SQLAlchemyError) -> Response:
     return Problem("internal-error").get_response()
 
 
-def _conflict(error: IntegrityError) -> Problem:
-    """Tell integrity errors apart by the name of the constraint (`info` on the model says more)."""
+def refusal(error: IntegrityError | DataError) -> Problem:
+    """What is wrong with values that the database does not take.
+
+    Integrity errors are told apart by the name of the constraint; `info` on the model says more.
+    """
+    if isinstance(error, DataError):
+        return Problem("validation-error", "A value is outside what can be stored.")
     name = _constraint_name(error)
     log.info("integrity_error", constraint=name)
     for table in db.metadata.tables.values():

@@ -13,7 +13,8 @@ SECURITY = {
     "Referrer-Policy": "no-referrer",
 }
 EXPOSED = [
-    "ETag", "Link", "Location", "RateLimit", "RateLimit-Policy", "Retry-After", "X-Request-ID",
+    "Content-Disposition", "ETag", "Link", "Location", "RateLimit", "RateLimit-Policy",
+    "Retry-After", "X-Request-ID",
 ]  # fmt: skip
 
 

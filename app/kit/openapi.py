@@ -11,8 +11,9 @@ import marshmallow as ma
 from apispec.ext.marshmallow import MarshmallowPlugin
 from flask import Flask
 
-from app.kit import contract
+from app.kit import contract, export
 from app.kit.access import Access, probe
+from app.kit.batch import Items
 from app.kit.contract import JSON
 from app.kit.problems import BY_STATUS, TYPES
 
@@ -61,9 +62,14 @@ _FILTERS = {
 _UUID = {"minLength": 36, "maxLength": 36}
 
 
-def _describe_field(_: Any, field: ma.fields.Field[Any], ret: JSON, **__: Any) -> JSON:
+def _describe_field(converter: Any, field: ma.fields.Field[Any], ret: JSON, **__: Any) -> JSON:
     """What apispec does not see of a field."""
     facts: JSON = getattr(field, "described", dict)()
+    if isinstance(field, Items):
+        refs = {op: converter.resolve_nested_schema(s) for op, s in field.shapes.items()}
+        mapping = {op: ref["$ref"] for op, ref in refs.items()}
+        one_of = {"propertyName": "op", "mapping": mapping}
+        facts["items"] = {"oneOf": list(refs.values()), "discriminator": one_of}
     if isinstance(field, ma.fields.UUID):
         facts = dict(_UUID)
     if "condition" in field.metadata:
@@ -153,6 +159,8 @@ def _operation(path: JSON, method: str, declared: Any, access: Access, schemas: 
             body["content"] = {"application/merge-patch+json": body["content"]["application/json"]}
             body["description"] = "A merge patch (RFC 7396); `application/json` means the same."
     ((status, success),) = written["responses"].items()
+    if declared.exported:
+        success |= _stream(declared.exported, schemas)
     success["headers"] = _refs("headers", (*contract.EVERYWHERE, *counted, *kind.headers))
     responses = {status: success}
     if "If-None-Match" in kind.parameters:
@@ -163,7 +171,7 @@ def _operation(path: JSON, method: str, declared: Any, access: Access, schemas: 
             responses[str(code)]["description"] = found
     for content in (body, success):
         for media_type in content.get("content", {}).values():
-            if "example" not in media_type:
+            if "schema" in media_type and "example" not in media_type:
                 media_type["example"] = _sample(media_type["schema"], schemas)
     return {
         "summary": written["summary"].removesuffix("."),
@@ -176,6 +184,19 @@ def _operation(path: JSON, method: str, declared: Any, access: Access, schemas: 
         ],
         **({"requestBody": body} if body else {}),
         "responses": responses,
+    }
+
+
+def _stream(exported: Any, schemas: JSON) -> JSON:
+    """A 200 of lines: each media type with an example, since no schema describes a whole stream."""
+    whole = _sample(schemas[_name(type(exported))], schemas)
+    item = {name: whole[name] for name in exported.names}
+    missing = " and ".join(f"`{name}`" for name in sorted(exported.exclude))
+    without = f", without {missing}" if missing else ""
+    return {
+        "description": f"A line for each item, as the list has it{without}. "
+        "In CSV the first line names the members.",
+        "content": {name: {"example": export.example(name, item)} for name in export.MEDIA_TYPES},
     }
 
 
@@ -259,6 +280,8 @@ _SAMPLES = {
 
 def _sample(schema: JSON, schemas: JSON) -> Any:
     """An example of a whole, made of the examples of its parts."""
+    if "oneOf" in schema:
+        return _sample(schema["oneOf"][0], schemas)
     if "$ref" in schema:
         return _sample(schemas[schema["$ref"].rpartition("/")[2]], schemas)
     for known in ("example", "const", "default"):
@@ -267,7 +290,10 @@ def _sample(schema: JSON, schemas: JSON) -> Any:
     match schema["type"]:
         case "object":
             members, required = schema["properties"], schema.get("required", ())
-            wanted = [n for n, m in members.items() if n in required or "example" in m] or members
+            shown = [
+                n for n, m in members.items() if n in required or {"example", "$ref"} & m.keys()
+            ]
+            wanted = shown or members
             return {name: _sample(members[name], schemas) for name in wanted}
         case "array":
             return [_sample(schema["items"], schemas)]

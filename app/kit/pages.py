@@ -6,7 +6,7 @@ the list, the sort and the filters it was made with.
 """
 
 import hashlib
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from decimal import Decimal
@@ -98,7 +98,8 @@ class PageQuery(Schema):
     sort: Sort
 
 
-_NOT_FILTERS = ("limit", "cursor", "count", "sort")
+OF_PAGES = ("limit", "cursor", "count")  # what makes no sense of a list as a whole
+_NOT_FILTERS = (*OF_PAGES, "sort")
 
 
 @dataclass(frozen=True, slots=True)
@@ -172,7 +173,7 @@ def read_page(
         Problem: 422 for the parameters, 400 for a cursor that does not go with them.
     """
     asked = _Asked.of_request(query)
-    _check_permissions(query, asked.filters)
+    check_permissions(query, asked.filters)
     names = tuple(sorted(asked.filters))
     binds = {"rows": asked.limit + 1, "item_id": item_id, **access.binds(), **asked.values}
     body: dict[str, Any] = {}
@@ -211,7 +212,12 @@ def read_page(
     return Page(body, _link({"first": "", "prev": prev_cursor, "next": next_cursor}, asked.filters))
 
 
-def _check_permissions(query: PageQuery, given: Mapping[str, str]) -> None:
+def check_permissions(query: PageQuery, given: Iterable[str]) -> None:
+    """Make sure that the caller may use the parameters.
+
+    Raises:
+        Problem: 403 naming the one that needs a permission which the caller does not have.
+    """
     for name in given:
         needs = query.fields[name].metadata["needs"]
         if needs and not caller.can(needs):
@@ -267,7 +273,7 @@ def _select_page(
     alive: ColumnElement[bool] | None,
 ) -> Select[Any]:
     model = model_of(visible)
-    key = query.fields["sort"].keys[sort.removeprefix("-")]  # type: ignore[attr-defined]
+    key = _sort_key(query, sort)
     descending = sort.startswith("-") != back
     columns = [*schema.columns(model), key.label("sort_key")]
     statement: Select[Any] = _matching(visible, query, filters).with_only_columns(*columns)
@@ -277,8 +283,30 @@ def _select_page(
         here = tuple_(key, model.id)
         there = tuple_(bindparam("after_key", type_=key.type), bindparam("after_id", type_=Uuid()))
         statement = statement.where(here < there if descending else here > there)
-    order = (key.desc(), model.id.desc()) if descending else (key, model.id)
-    return statement.order_by(*order).limit(bindparam("rows", type_=SQLInteger()))
+    statement = statement.order_by(*_order(key, model, descending))
+    return statement.limit(bindparam("rows", type_=SQLInteger()))
+
+
+@lru_cache(maxsize=1024)
+def select_sorted(
+    visible: Visible, schema: Schema, query: PageQuery, filters: tuple[str, ...], sort: str
+) -> Select[Any]:
+    """Everything that a list walks through page by page; each filter is bound as `filter_{name}`.
+
+    Args:
+        filters: the names of those given, sorted.
+    """
+    model = model_of(visible)
+    statement = _matching(visible, query, filters).with_only_columns(*schema.columns(model))
+    return statement.order_by(*_order(_sort_key(query, sort), model, sort.startswith("-")))
+
+
+def _sort_key(query: PageQuery, sort: str) -> Any:
+    return query.fields["sort"].keys[sort.removeprefix("-")]  # type: ignore[attr-defined]
+
+
+def _order(key: Any, model: type[Any], descending: bool) -> tuple[Any, Any]:
+    return (key.desc(), model.id.desc()) if descending else (key, model.id)
 
 
 def _link(cursors: Mapping[str, str | None], given: Mapping[str, str]) -> str:

@@ -68,6 +68,8 @@ TYPES = {
                     "`errors` names each place.", "Validation Error"),
         ProblemType(422, "idempotency-key-reused", "This Idempotency-Key was used for another "
                     "request; a new request needs a new key.", "Idempotency-Key Reused"),
+        ProblemType(422, "batch-failed", "Nothing of the batch was done, because some of its items "
+                    "cannot be; `errors` names each of them.", "Batch Failed"),
         ProblemType(428, "precondition-required", "A change needs If-Match with the ETag of the "
                     "version it was made from (or * to overwrite whatever is stored)."),
         ProblemType(429, "too-many-requests", "The limit is reached; Retry-After says when to "
@@ -84,8 +86,9 @@ TYPES = {
 MOST_PLACES = 100  # named in one problem
 BY_STATUS = {kind.status: kind for kind in reversed(TYPES.values())}
 
-# {"detail": "...", "pointer": "#/price"}, or "parameter" in place of the pointer
-Place = Mapping[str, str]
+# {"detail": "...", "pointer": "#/price"}, or "parameter" in place of the pointer; of an item of a
+# batch also the "type" and "status" that it would have had by itself
+Place = Mapping[str, str | int]
 
 
 class Problem(HTTPException):
@@ -112,10 +115,15 @@ class Problem(HTTPException):
         self.errors = errors
         self.headers = headers or {}
 
+    @property
+    def type(self) -> str:
+        """What the body's `type` says: the address of the page that explains it."""
+        return f"/problems/{self.kind.slug}"
+
     def get_response(self, *args: Any, **kwargs: Any) -> Response:
         """The response, as Flask asks an HTTP exception for it."""
         body = {
-            "type": f"/problems/{self.kind.slug}",
+            "type": self.type,
             "title": self.kind.title,
             "status": self.kind.status,
             "detail": self.description,

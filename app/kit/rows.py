@@ -4,7 +4,7 @@ A *visible select* (`Task.visible_to(caller)`) is the set of rows a caller may s
 one constant object per kind of caller, so it serves as the key of the statements made from it.
 """
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping, Sequence
 from functools import lru_cache
 from typing import Any
 from uuid import UUID
@@ -29,7 +29,7 @@ from sqlalchemy import (
 from app.extensions import db
 from app.kit import access, database
 from app.kit.changes import record
-from app.kit.model import Resource, now
+from app.kit.model import Resource, now, uuid7
 from app.kit.problems import Problem
 from app.kit.schema import Schema
 
@@ -37,6 +37,7 @@ Visible = Select[Any]
 
 # In a select that is kept as a constant, this stands for the id at the end of the path.
 ITEM_ID = bindparam("item_id", type_=Uuid())
+_ITEM_IDS = bindparam("item_ids", type_=Uuid(), expanding=True)
 _SEEN = bindparam("seen", type_=Integer())
 
 
@@ -63,12 +64,34 @@ def find(visible: Visible, item_id: UUID | None, schema: Schema) -> Row[Any]:
 
 def add(instance: Resource, schema: Schema) -> Row[Any]:
     """Insert a new model instance; the stored row, in one round trip."""
-    columns = _table(type(instance)).c
-    values = {name: value for name, value in vars(instance).items() if name in columns}
     statement = _insert(type(instance), schema)  # type: ignore[arg-type]
-    row = db.session.connection().execute(statement, values).one()
+    row = db.session.connection().execute(statement, _values(instance)).one()
     record("create", _table(type(instance)).name, row.id, after=schema.dump_row(row))
     return row
+
+
+def add_all(instances: Sequence[Resource], schema: Schema) -> list[Row[Any]]:
+    """Insert new instances of one model; the stored rows, in order.
+
+    That is one statement for each set of columns that some of the instances fill.
+    """
+    model = type(instances[0])
+    all_values: list[dict[str, Any]] = [{"id": uuid7()} | _values(each) for each in instances]
+    alike: dict[frozenset[str], list[dict[str, Any]]] = {}
+    for values in all_values:
+        alike.setdefault(frozenset(values), []).append(values)
+    statement = _insert(model, schema)  # type: ignore[arg-type]
+    connection = db.session.connection()
+    stored = {row.id: row for many in alike.values() for row in connection.execute(statement, many)}
+    found = [stored[values["id"]] for values in all_values]
+    for row in found:
+        record("create", _table(model).name, row.id, after=schema.dump_row(row))
+    return found
+
+
+def _values(instance: Resource) -> dict[str, Any]:
+    columns = _table(type(instance)).c
+    return {name: value for name, value in vars(instance).items() if name in columns}
 
 
 def change(
@@ -87,9 +110,15 @@ def change(
         Problem: 404, or 412 where the row has another version.
     """
     before = _lock(visible, item_id, versions, schema)
+    return change_locked(model_of(visible), before, values, schema)
+
+
+def change_locked(
+    model: type[Any], before: Row[Any], values: Mapping[str, Any], schema: Schema
+) -> Row[Any]:
+    """Set values of one row that was locked as `before`; the row as it is then."""
     if not values:
         return before
-    model = model_of(visible)
     plain = {k: v for k, v in values.items() if not isinstance(v, ColumnElement)}
     statement = _update(model, tuple(plain), schema)  # type: ignore[arg-type]
     if computed := {k: v for k, v in values.items() if k not in plain}:
@@ -119,6 +148,25 @@ def remove(
     if deleted.rowcount == 0:
         raise Problem("precondition-failed")
     record("delete", _table(model).name, before.id, before=schema.dump_row(before))
+
+
+def remove_locked(model: type[Any], before: Collection[Row[Any]], schema: Schema) -> None:
+    """Delete rows that were locked, in one statement."""
+    binds = {"item_ids": [row.id for row in before]}
+    db.session.connection().execute(_delete_all(model), binds)  # type: ignore[arg-type]
+    for row in before:
+        record("delete", _table(model).name, row.id, before=schema.dump_row(row))
+
+
+def lock_all(visible: Visible, item_ids: Collection[UUID], schema: Schema) -> dict[UUID, Row[Any]]:
+    """Those of the rows that exist and the caller may change, nobody else's to change till commit.
+
+    They are locked in the order of their ids, so that two who want the same ones cannot each hold
+    what the other waits for.
+    """
+    binds = {"item_ids": list(item_ids), **access.binds()}
+    found = db.session.connection().execute(_select_to_lock_all(visible, schema), binds)
+    return {row.id: row for row in found}
 
 
 def purge(model: type[Any], condition: ColumnElement[bool]) -> int:
@@ -180,6 +228,13 @@ def _select_to_lock(visible: Visible, by_id: bool, schema: Schema) -> Select[Any
 
 
 @lru_cache(maxsize=256)
+def _select_to_lock_all(visible: Visible, schema: Schema) -> Select[Any]:
+    model = model_of(visible)
+    statement = _select_item(visible, False, schema, None).where(model.id.in_(_ITEM_IDS))
+    return statement.order_by(model.id).with_for_update()
+
+
+@lru_cache(maxsize=256)
 def _insert(model: type[Resource], schema: Schema) -> Any:
     return insert(_table(model)).returning(*_columns(model, schema))
 
@@ -198,3 +253,8 @@ def _update(model: type[Any], names: tuple[str, ...], schema: Schema) -> Update:
 def _delete(model: type[Any]) -> Delete:
     columns = _table(model).c
     return delete(_table(model)).where(columns.id == ITEM_ID, columns.version == _SEEN)
+
+
+@lru_cache(maxsize=256)
+def _delete_all(model: type[Any]) -> Delete:
+    return delete(_table(model)).where(_table(model).c.id.in_(_ITEM_IDS))

@@ -131,7 +131,7 @@ def load_object(schema: Schema, data: Any) -> dict[str, Any]:
         Problem: 422 with a JSON Pointer (RFC 6901) for each failing member.
     """
     loaded = schema.load_quickly(data)
-    return _load(schema, data, _pointers) if loaded is None else loaded
+    return _load(schema, data, pointers) if loaded is None else loaded
 
 
 def _read_body() -> bytes:
@@ -186,14 +186,15 @@ def _load(schema: Schema, data: Any, places: Any) -> dict[str, Any]:
 _IN_FRAGMENT = "!$&'()*+,;=:@?"  # what RFC 3986 section 3.5 lets stand, beside letters and digits
 
 
-def _pointers(messages: Mapping[Any, Any], at: str = "#") -> list[Place]:
+def pointers(messages: Mapping[Any, Any], at: str = "#") -> list[Place]:
+    """What marshmallow says of a body, each place by its JSON Pointer (RFC 6901) below `at`."""
     places: list[Place] = []
     for key, found in messages.items():
         step = quote(str(key).replace("~", "~0").replace("/", "~1"), safe=_IN_FRAGMENT)
         # A name of a megabyte is not given back; its object is pointed at.
         where = at if key == "_schema" or len(step) > 8000 else f"{at}/{step}"
         if isinstance(found, Mapping):
-            places += _pointers(found, where)
+            places += pointers(found, where)
         else:
             places += [{"detail": text, "pointer": where} for text in found]
     return places

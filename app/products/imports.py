@@ -30,7 +30,7 @@ from app.extensions import db
 from app.jobs.models import JobProblem
 from app.jobs.service import JobError, Run, job
 from app.kit import database, json, records, rows, uploads
-from app.kit.changes import Change, record_all
+from app.kit.changes import record, together
 from app.kit.fields import Boolean, Choice
 from app.kit.model import Base, now, uuid7
 from app.kit.problems import MOST_PLACES, Place, Problem
@@ -150,7 +150,9 @@ def _do_batch(run: Run, batch: Sequence[Record], *, first: bool) -> None:
     if first:
         _keep_problems(run, problems)
     if writing:
-        record_all(_insert(new) + _update(changed))
+        with together():
+            _insert(new)
+            _update(changed)
 
 
 def _validate(batch: Sequence[Record]) -> tuple[list[Line], dict[int, Sequence[Place]]]:
@@ -212,7 +214,7 @@ def _existing(keys: list[str], *, lock: bool) -> dict[str, Any]:
     return {row.key: row for row in db.session.execute(statement, values)}
 
 
-def _insert(new: Sequence[dict[str, Any]]) -> list[Change]:
+def _insert(new: Sequence[dict[str, Any]]) -> None:
     moment = now()
     made = [
         {
@@ -228,27 +230,18 @@ def _insert(new: Sequence[dict[str, Any]]) -> list[Change]:
         for members in new
     ]
     database.insert_many(TABLE, made)
-    return [Change("create", TABLE.name, values["id"], None, _dump(values)) for values in made]
+    for values in made:
+        record("create", TABLE.name, values["id"], after=_dump(values))
 
 
-def _update(changed: Sequence[tuple[Row[Any], dict[str, Any]]]) -> list[Change]:
-    changes, values = [], []
+def _update(changed: Sequence[tuple[Row[Any], dict[str, Any]]]) -> None:
+    values = []
     for row, differing in changed:
         is_now = {**row._mapping, **differing}
         values.append({f"new_{k}": is_now[k] for k in WRITABLE} | {"that": row.id, "at": now()})
-        before, after = _dump(row._mapping), _dump(is_now)
-        changes.append(
-            Change(
-                "change",
-                TABLE.name,
-                row.id,
-                {k: before[k] for k in differing},
-                {k: after[k] for k in differing},
-            )
-        )
+        record("change", TABLE.name, row.id, before=_dump(row._mapping), after=_dump(is_now))
     if values:
         db.session.connection().execute(_UPDATE, values)
-    return changes
 
 
 _UPDATE = (

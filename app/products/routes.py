@@ -44,6 +44,16 @@ def read_summary() -> dict[str, Any]:
     return {"items": service.summary()}
 
 
+@products.get("/export", access=can("products:read"), limit="EXPORT_RATE_LIMIT")
+@products.export(ProductSchema, ProductQuery, without=("id", "version"))
+def export_products() -> Visible:
+    """Export products, as CSV or NDJSON.
+
+    What the list shows, in one stream; an import takes it back.
+    """
+    return Product.visible_to(caller)
+
+
 @products.post("/imports", access=can("products:write"))
 @products.upload(records.EXAMPLE, ImportQuery)
 @products.creates(JobSchema, at="/api/v1/jobs")

@@ -6,6 +6,7 @@ from uuid import UUID
 from sqlalchemy import func
 
 from app.kit.access import caller, can
+from app.kit.batch import Batch
 from app.kit.blueprint import Blueprint
 from app.kit.model import now
 from app.kit.rows import Visible
@@ -30,6 +31,13 @@ def create_task(data: dict[str, Any]) -> Task:
     return Task(owner_id=caller.id, completed_at=now() if data.get("done") else None, **data)
 
 
+@tasks.get("/export", access=can("tasks:own"), limit="EXPORT_RATE_LIMIT")
+@tasks.export(TaskSchema, TaskQuery)
+def export_tasks() -> Visible:
+    """Export one's tasks, as CSV or NDJSON."""
+    return Task.visible_to(caller)
+
+
 @tasks.get("/<uuid:task_id>", access=can("tasks:own"))
 @tasks.item(TaskSchema)
 def read_task(task_id: UUID) -> Visible:
@@ -52,3 +60,10 @@ def change_task(data: dict[str, Any], task_id: UUID) -> tuple[Visible, dict[str,
 def delete_task(task_id: UUID) -> Visible:
     """Delete a task."""
     return Task.visible_to(caller)
+
+
+@tasks.post("/batch", access=can("tasks:own"))
+@tasks.batch(TaskSchema)
+def change_tasks(data: dict[str, Any]) -> Batch:
+    """Create, change and delete tasks, up to a hundred: all of it, or nothing."""
+    return Batch(data["items"], create_task, change_task, delete_task)

@@ -4,6 +4,7 @@ from typing import Any
 from uuid import UUID
 
 from app.kit.access import caller, signed_in
+from app.kit.batch import Batch
 from app.kit.blueprint import Blueprint
 from app.kit.rows import Visible
 from examples.notes.models import Note
@@ -47,3 +48,10 @@ def change_note(data: dict[str, Any], note_id: UUID) -> tuple[Visible, dict[str,
 def delete_note(note_id: UUID) -> Visible:
     """Delete a note."""
     return Note.visible_to(caller)
+
+
+@notes.post("/batch", access=signed_in)
+@notes.batch(NoteSchema)
+def change_notes(data: dict[str, Any]) -> Batch:
+    """Create, change and delete notes: all of it, or nothing."""
+    return Batch(data["items"], create_note, change_note, delete_note)

@@ -26,6 +26,7 @@ class Operation:
     body: dict[str, Any] | None  # an example of a valid one
     file: tuple[str, str] | None  # the same, where it is a file: its media type and content
     parameters: dict[str, Any]  # the schema of each query parameter
+    media_types: tuple[str, ...]  # of what is given where all is well
 
     def __str__(self) -> str:
         return f"{self.method} {self.rule}"
@@ -76,7 +77,13 @@ def _read_operations() -> Iterator[Operation]:
                     for parameter in described.get("parameters", ())
                     if parameter.get("in") == "query"
                 },
+                media_types=_media_types(described["responses"]),
             )
+
+
+def _media_types(responses: dict[str, Any]) -> tuple[str, ...]:
+    (success,) = (response for status, response in responses.items() if status.startswith("2"))
+    return tuple(success.get("content", ()))
 
 
 def _openapi_path(rule: str) -> str:
@@ -90,6 +97,8 @@ def _example(document: dict[str, Any], body: dict[str, Any] | None) -> dict[str,
     (media_type,) = body["content"].values()
     name = media_type["schema"]["$ref"].rpartition("/")[2]
     members = document["components"]["schemas"][name]["properties"]
+    if any("oneOf" in member.get("items", ()) for member in members.values()):
+        return media_type["example"]
     return {
         name: member.get("example", member.get("enum", ["x" * 20])[0])
         for name, member in members.items()
@@ -111,6 +120,8 @@ CREATES = [
     o for o in OPERATIONS if o.method == "POST" and any(i.collection == o.rule for i in ITEMS)
 ]
 COLLECTIONS = [o for o in OPERATIONS if o.method == "GET" and o.rule in {c.rule for c in CREATES}]
+EXPORTS = [o for o in OPERATIONS if "text/csv" in o.media_types]
+BATCHES = [o for o in OPERATIONS if o.method == "POST" and o.rule.endswith("/batch")]
 
 
 def ids(operation: Operation) -> str:

@@ -1,0 +1,186 @@
+"""Batches of every resource: in one transaction, by the rules that a single item has."""
+
+from typing import Any
+
+import pytest
+from werkzeug.test import TestResponse
+
+from tests.api import fresh
+from tests.conftest import Counter
+from tests.contract.operations import BATCHES, CREATES, ITEMS, Operation, World, ids
+
+NEVER = "01890a5d-ac96-774b-bcce-b302099a8057"
+every_batch = pytest.mark.parametrize("batch", BATCHES, ids=ids)
+
+
+def single(batch: Operation, method: str) -> Operation:
+    """The operation of the same resource on a single item."""
+    collection = batch.rule.rpartition("/")[0]
+    operations = CREATES if method == "POST" else ITEMS
+    return next(o for o in operations if o.method == method and o.collection == collection)
+
+
+def value(batch: Operation, method: str = "POST") -> dict[str, Any]:
+    return {name: fresh(example) for name, example in single(batch, method).body.items()}
+
+
+def create(batch: Operation) -> dict[str, Any]:
+    return {"op": "create", "value": value(batch)}
+
+
+def change(batch: Operation, item_id: str, tag: str = '"1"') -> dict[str, Any]:
+    return {"op": "change", "id": item_id, "if_match": tag, "value": value(batch, "PATCH")}
+
+
+def delete(item_id: str, tag: str = '"1"') -> dict[str, Any]:
+    return {"op": "delete", "id": item_id, "if_match": tag}
+
+
+def send(world: World, batch: Operation, *items: Any, **kwargs: Any) -> TestResponse:
+    kwargs = {"by": world.writer(batch)} | kwargs
+    return world.api.post(batch.rule, {"items": list(items)}, **kwargs)
+
+
+def made(world: World, batch: Operation, n: int) -> list[str]:
+    """The ids of new items."""
+    done = send(world, batch, *(create(batch) for _ in range(n)), status=200).json["items"]
+    return [each["id"] for each in done]
+
+
+def everything(world: World, batch: Operation) -> list[dict[str, Any]]:
+    page = world.api.get(f"{batch.rule.rpartition('/')[0]}?limit=100", by=world.writer(batch))
+    return page.json["items"]
+
+
+def problems(response: TestResponse) -> list[tuple[str, int, str]]:
+    assert response.status_code == 422
+    assert response.json["type"] == "/problems/batch-failed"
+    return [
+        (e["pointer"], e["status"], e["type"].rpartition("/")[2]) for e in response.json["errors"]
+    ]
+
+
+@every_batch
+def test_each_item_is_answered_as_it_would_be_by_itself(world: World, batch: Operation) -> None:
+    old, doomed = made(world, batch, 2)
+    items = [change(batch, old), create(batch), delete(doomed)]
+    changed, created, deleted = send(world, batch, *items, status=200).json["items"]
+    assert (changed["status"], changed["id"], changed["etag"]) == (200, old, '"2"')
+    assert (created["status"], created["etag"]) == (201, '"1"')
+    assert deleted == {"status": 204, "id": doomed}
+    for done in (changed, created):
+        path = f"{batch.rule.rpartition('/')[0]}/{done['id']}"
+        read = world.api.get(path, by=world.writer(batch), status=200)
+        assert (read.json, read.headers["ETag"]) == (done["value"], done["etag"])
+    assert doomed not in [item["id"] for item in everything(world, batch)]
+
+
+@every_batch
+def test_every_item_that_fails_is_named_and_nothing_is_done(world: World, batch: Operation) -> None:
+    first, second, third, fourth = made(world, batch, 4)
+    (foreign,) = [
+        each["id"]
+        for each in send(world, batch, create(batch), by=world.other, status=200).json["items"]
+    ]
+    before = everything(world, batch)
+    unconditional = change(batch, third)
+    del unconditional["if_match"]
+    response = send(
+        world, batch,
+        create(batch),
+        change(batch, first, '"7"'),
+        delete(NEVER),
+        delete(foreign, "*"),
+        unconditional,
+        {"op": "create", "value": {**value(batch), "id": NEVER}, "nonsense": 1},
+        {"op": "upsert"},
+        delete("no uuid"),
+        7,
+        delete(second),
+        delete(second),
+        change(batch, fourth, "*"),
+    )  # fmt: skip
+    assert problems(response) == [
+        ("#/items/1", 412, "precondition-failed"),
+        ("#/items/2", 404, "not-found"),
+        ("#/items/3", 404, "not-found"),
+        ("#/items/4", 428, "precondition-required"),
+        ("#/items/5/value/id", 422, "validation-error"),
+        ("#/items/5/nonsense", 422, "validation-error"),
+        ("#/items/6/op", 422, "validation-error"),
+        ("#/items/7/id", 422, "validation-error"),
+        ("#/items/8", 422, "validation-error"),
+        ("#/items/10/id", 422, "validation-error"),
+    ]
+    never, somebody_elses = response.json["errors"][1:3]
+    assert never["detail"] == somebody_elses["detail"]
+    assert everything(world, batch) == before
+
+
+@every_batch
+@pytest.mark.parametrize("tag", ['"1"', 'W/"1"', '"7", "1"', "*", ' "1" '])
+def test_if_match_means_what_the_header_means(world: World, batch: Operation, tag: str) -> None:
+    old, doomed = made(world, batch, 2)
+    send(world, batch, change(batch, old, tag), delete(doomed, tag), status=200)
+
+
+@every_batch
+@pytest.mark.parametrize("tag", ['"7"', "1", '"1', "", 'W/"7"'])
+def test_a_stale_or_malformed_if_match_is_412(world: World, batch: Operation, tag: str) -> None:
+    old, doomed = made(world, batch, 2)
+    response = send(world, batch, change(batch, old, tag), delete(doomed, tag))
+    assert [status for _, status, _ in problems(response)] == [412, 412]
+
+
+@every_batch
+@pytest.mark.parametrize("items", [[], "nothing", None, {}, [{"op": "create"}] * 101])
+def test_one_to_a_hundred_items_are_taken(world: World, batch: Operation, items: Any) -> None:
+    by = world.writer(batch)
+    refused = world.api.post(batch.rule, {"items": items}, by=by, status=422)
+    assert refused.json["type"] == "/problems/validation-error"
+    assert [place["pointer"] for place in refused.json["errors"]] == ["#/items"]
+
+
+@every_batch
+def test_of_a_hundred_bad_items_each_is_named_once(world: World, batch: Operation) -> None:
+    bad = {"op": "create", "value": {"nonsense": 1, "more": 2}}
+    places = problems(send(world, batch, *[bad] * 100))
+    assert {pointer.split("/")[2] for pointer, _, _ in places} == {str(n) for n in range(100)}
+
+
+@every_batch
+def test_a_retry_replays_and_does_nothing_again(world: World, batch: Operation) -> None:
+    key = {"headers": {"Idempotency-Key": "key-1"}, "status": 200}
+    (doomed,) = made(world, batch, 1)
+    items = [create(batch), delete(doomed)]
+    first = send(world, batch, *items, **key)
+    before = everything(world, batch)
+    again = send(world, batch, *items, **key)
+    assert again.data == first.data
+    assert again.headers["Idempotent-Replayed"] == "true"
+    assert everything(world, batch) == before
+    other = send(world, batch, create(batch), create(batch), **key | {"status": 422})
+    assert other.json["type"] == "/problems/idempotency-key-reused"
+
+
+@every_batch
+def test_a_batch_that_failed_is_not_kept(world: World, batch: Operation) -> None:
+    key = {"headers": {"Idempotency-Key": "key-1"}}
+    send(world, batch, delete(NEVER), status=422, **key)
+    send(world, batch, create(batch), status=200, **key)
+
+
+@every_batch
+def test_a_hundred_items_cost_few_statements(
+    world: World, queries: Counter, batch: Operation
+) -> None:
+    old = made(world, batch, 100)
+    always = 1 + 2 + 1  # looks at the session, a savepoint that is released, the audit trail
+    for items, statements in (
+        ([create(batch) for _ in range(100)], 1),
+        ([change(batch, item_id) for item_id in old], 1 + 100),  # locks, changes
+        ([delete(item_id, "*") for item_id in old], 1 + 1),  # locks, deletes
+    ):
+        with queries() as sent:
+            send(world, batch, *items, status=200)
+        assert len([s for s in sent if s != "BEGIN IMMEDIATE"]) == always + statements

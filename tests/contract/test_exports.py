@@ -1,0 +1,143 @@
+"""Exports of every resource: what its list shows, to whom, in which order, as one stream."""
+
+import csv
+import io
+
+import pytest
+
+from app.kit import json
+from tests.conftest import Counter
+from tests.contract.operations import COLLECTIONS, CREATES, EXPORTS, Operation, World, ids
+from tests.contract.test_pages import walk
+
+ROWS = 5
+NDJSON, CSV = "application/x-ndjson", "text/csv"
+EVERY_SORT = [
+    pytest.param(o, sort, id=f"{o} by {sort}")
+    for o in EXPORTS
+    for sort in o.parameters["sort"]["enum"]
+]
+every_export = pytest.mark.parametrize("export", EXPORTS, ids=ids)
+
+
+def list_of(export: Operation) -> Operation:
+    """The list that the export is the whole of."""
+    return next(o for o in COLLECTIONS if o.rule == export.rule.rpartition("/")[0])
+
+
+@pytest.fixture
+def filled(world: World, export: Operation) -> World:
+    """A world with some rows of the resource."""
+    create = next(c for c in CREATES if c.rule == list_of(export).rule)
+    for _ in range(ROWS):
+        assert world.call(create, world.writer(create)).status_code == 201
+    return world
+
+
+def lines(world: World, export: Operation, query: str = "") -> list[bytes]:
+    response = world.api.get(export.rule + query, by=world.writer(export), status=200)
+    assert response.mimetype == NDJSON
+    assert response.data == b"" or response.data.endswith(b"\n")
+    return response.data.splitlines()
+
+
+@pytest.mark.parametrize(("export", "sort"), EVERY_SORT)
+def test_its_lines_are_the_items_of_the_list_byte_by_byte(
+    filled: World, export: Operation, sort: str
+) -> None:
+    pages = walk(filled, list_of(export), f"{list_of(export).rule}?sort={sort}&limit=2")
+    exported = lines(filled, export, f"?sort={sort}")
+    assert len(exported) >= ROWS
+    members = json.loads(exported[0]).keys()
+    listed = [{k: v for k, v in item.items() if k in members} for p in pages for item in p["items"]]
+    assert exported == [json.dumps(item) for item in listed]
+
+
+@every_export
+def test_csv_says_the_same(filled: World, export: Operation) -> None:
+    by = filled.writer(export)
+    response = filled.api.get(export.rule, by=by, headers={"Accept": CSV}, status=200)
+    assert response.content_type == "text/csv; charset=utf-8; header=present"
+    assert response.data.endswith(b"\r\n")
+    items = [json.loads(line) for line in lines(filled, export)]
+    told = list(csv.DictReader(io.StringIO(response.text, newline="")))
+    assert [list(each) for each in told] == [list(item) for item in items]
+    for cells, item in zip(told, items, strict=True):
+        for name, value in item.items():
+            spelled = "" if value is None else json.dumps(value).decode().strip('"')
+            assert cells[name] == spelled
+
+
+@every_export
+def test_nobody_finds_what_the_list_hides_from_them(filled: World, export: Operation) -> None:
+    who = {"by": filled.other, "status": 200}
+    for accept, nothing in ((NDJSON, 0), (CSV, 1)):
+        rows = filled.api.get(export.rule, headers={"Accept": accept}, **who).data.splitlines()
+        seen = filled.api.get(list_of(export).rule, **who).json["items"]
+        assert len(rows) - nothing == len(seen)
+        assert seen == [] or not export.is_private
+
+
+@every_export
+@pytest.mark.parametrize(
+    ("accept", "media_type"),
+    [
+        ("*/*", NDJSON),
+        ("application/*", NDJSON),
+        ("text/*", CSV),
+        (CSV, CSV),
+        (f"{CSV}, {NDJSON};q=0.5", CSV),
+        (f"{CSV};q=0.5, {NDJSON}", NDJSON),
+        (f"*/*, {NDJSON};q=0", CSV),
+        ("application/json", None),
+        ("text/html", None),
+        (f"{CSV};q=0", None),
+        (f"*/*, {NDJSON};q=0, {CSV};q=0", None),
+    ],
+)
+def test_the_caller_chooses_the_media_type(
+    world: World, export: Operation, accept: str, media_type: str | None
+) -> None:
+    for method in ("GET", "HEAD"):
+        response = world.api.call(
+            method, export.rule, by=world.writer(export), headers={"Accept": accept}
+        )
+        assert response.status_code == (200 if media_type else 406)
+        assert response.mimetype == (media_type or "application/problem+json")
+
+
+@every_export
+def test_it_is_a_file_for_this_caller_alone(world: World, export: Operation) -> None:
+    name = export.rule.split("/")[-2].replace("-", "_")
+    for accept, suffix in ((NDJSON, "ndjson"), (CSV, "csv")):
+        headers = {"Accept": accept}
+        response = world.api.get(export.rule, by=world.writer(export), headers=headers, status=200)
+        assert response.headers["Content-Disposition"] == f'attachment; filename="{name}.{suffix}"'
+        assert response.headers["Cache-Control"] == "private, no-store"
+        assert {"Accept", "Authorization"} <= set(response.headers["Vary"].split(", "))
+        assert "Content-Length" not in response.headers
+
+
+@every_export
+@pytest.mark.parametrize("query", ["limit=10", "cursor=x", "count=exact", "sort=x", "sort=&sort="])
+def test_a_parameter_that_is_wrong_is_422_by_name(
+    world: World, export: Operation, query: str
+) -> None:
+    response = world.api.get(f"{export.rule}?{query}", by=world.writer(export), status=422)
+    assert response.json["errors"][0]["parameter"] == query.partition("=")[0]
+
+
+@every_export
+def test_it_takes_the_filters_of_the_list(export: Operation) -> None:
+    pages_only = {"limit", "cursor", "count"}
+    assert export.parameters.keys() == list_of(export).parameters.keys() - pages_only
+
+
+@every_export
+def test_it_is_one_statement_and_head_none(
+    filled: World, queries: Counter, export: Operation
+) -> None:
+    for method, reads in (("GET", 1), ("HEAD", 0)):
+        with queries() as sent:
+            filled.api.call(method, export.rule, by=filled.writer(export), status=200)
+        assert len(sent) == reads + 1, sent  # and one that looks at the session
