@@ -1,4 +1,4 @@
-"""Commands for people: `flask seed`, `flask upkeep`, `flask users`, `flask keys`."""
+"""Commands for people: `flask seed`, `upkeep`, `users`, `keys` and `products`."""
 
 import random
 from datetime import timedelta
@@ -19,6 +19,7 @@ from app.jobs.upkeep import RECURRING
 from app.kit.changes import record
 from app.kit.fields import Email
 from app.kit.model import now
+from app.products.commands import products
 from app.products.models import Product
 from app.products.service import forget_summary
 from app.tasks.models import PRIORITIES, Task
@@ -36,22 +37,23 @@ def init_app(app: Flask) -> None:
     """Add the commands to `flask`."""
     app.cli.add_command(users)
     app.cli.add_command(keys)
+    app.cli.add_command(products)
     app.cli.add_command(seed)
     app.cli.add_command(upkeep)
 
 
 @click.command("seed")
-@click.option("--products", default=0, metavar="N", help="Have the first N products.")
+@click.option("--products", "number", default=0, metavar="N", help="Have the first N products.")
 @click.option("--demo", is_flag=True, help="Have a demo login with a few tasks and products.")
 @with_appcontext
-def seed(products: int, demo: bool) -> None:
+def seed(number: int, demo: bool) -> None:
     """Fill the database; the same rows every time, those that exist are left alone."""
     if demo:
         _seed_demo()
-        products = max(products, 50)
+        number = max(number, 50)
     sku = func.upper(Product.sku)
     existing = set(db.session.scalars(select(sku).where(sku.like("SEED-%"))))
-    missing = [n for n in range(products) if _sku(n) not in existing]
+    missing = [n for n in range(number) if _sku(n) not in existing]
     with click.progressbar(length=len(missing), label="Products") as bar:
         for start in range(0, len(missing), BATCH):
             batch = missing[start : start + BATCH]

@@ -2,8 +2,10 @@
 
 import gzip
 import json
+import re
 from collections.abc import Callable
 from datetime import timedelta
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -449,3 +451,69 @@ def test_files_that_no_job_reads_are_purged_after_a_day(
     with app.app_context():
         perform(job_id)
     assert skus(app) == ["A"]
+
+
+class TestThereAndBackAgain:
+    """What an export wrote, an import takes: the catalogue is the same but for ids and instants."""
+
+    def seed(self, app: Flask, number: int) -> None:
+        result = app.test_cli_runner().invoke(args=["seed", "--products", str(number)])
+        assert result.exit_code == 0, result.output
+
+    def export(self, api: Api, by: Caller, media_type: str) -> bytes:
+        accept = {"Accept": media_type}
+        return api.get("products/export?sort=name", by=by, headers=accept, status=200).data
+
+    def but_for_instants(self, file: bytes) -> bytes:
+        return re.sub(rb"\d{4}-\d\d-\d\dT[\d:.]+Z", b"", file)
+
+    @pytest.mark.parametrize("media_type", [CSV, NDJSON])
+    def test_fifty_thousand_products_are_the_same_bytes(
+        self, api: Api, app: Flask, editor: Caller, importing: Import, media_type: str
+    ) -> None:
+        self.seed(app, 50_000)
+        before = self.export(api, editor, media_type)
+        rows.remove(app, Product)
+        job = importing(before, media_type)
+        assert job["result"] == {"created": 50_000, "updated": 0, "unchanged": 0}
+        after = self.export(api, editor, media_type)
+        assert after != before
+        assert self.but_for_instants(after) == self.but_for_instants(before)
+        assert importing(after, media_type)["result"]["unchanged"] == 50_000
+
+    @pytest.mark.parametrize("name", ["all.csv", "all.ndjson", "all.csv.gz", "all.ndjson.gz"])
+    def test_from_a_terminal_with_the_same_code(
+        self, app: Flask, tmp_path: Path, name: str
+    ) -> None:
+        file = str(tmp_path / name)
+        self.seed(app, 300)
+        flask = app.test_cli_runner().invoke
+        written = flask(args=["products", "export", file])
+        assert written.exit_code == 0, written.output
+        assert "300 products are in" in written.output
+        unchanged = flask(args=["products", "import", file, "--dry-run"])
+        assert "Would be: 0 created, 0 updated, 300 unchanged" in unchanged.output
+        rows.remove(app, Product)
+        created = flask(args=["products", "import", file])
+        assert "300 created, 0 updated, 0 unchanged" in created.output
+        assert rows.count(app, Product) == 300
+
+    def test_from_a_terminal_broken_lines_are_told(self, app: Flask, tmp_path: Path) -> None:
+        file = tmp_path / "some.csv"
+        file.write_bytes(csv(line("A"), line("B", price="?"), line("a")))
+        flask = app.test_cli_runner().invoke
+        refused = flask(args=["products", "import", str(file), "--on-error", "abort"])
+        assert refused.exit_code == 1
+        assert "line 3: #/price Not a decimal string" in refused.output
+        assert "line 4: #/sku An earlier line has this SKU." in refused.output
+        assert rows.count(app, Product) == 0
+        skipped = flask(args=["products", "import", str(file)])
+        assert skipped.exit_code == 0
+        assert "2 lines are not valid" in skipped.output
+        assert skus(app) == ["A"]
+
+    def test_from_a_terminal_a_format_is_asked_for(self, app: Flask, tmp_path: Path) -> None:
+        refused = app.test_cli_runner().invoke(args=["products", "export", str(tmp_path / "x.xls")])
+        assert refused.exit_code == 2
+        assert ".csv" in refused.output
+        assert list(tmp_path.iterdir()) == []

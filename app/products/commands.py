@@ -1,0 +1,108 @@
+"""The catalogue from a terminal: `flask products import FILE` and `flask products export FILE`.
+
+Both do what the routes do, with the same code; FILE's name says its format.
+"""
+
+import gzip
+import os
+import threading
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import click
+from flask import Flask, current_app
+from flask.cli import AppGroup, with_appcontext
+from sqlalchemy import func, select
+
+from app.extensions import db
+from app.jobs.models import Job, JobProblem
+from app.jobs.service import ask_for, perform
+from app.kit import export, uploads
+from app.products.models import Product
+from app.products.schemas import ProductSchema
+
+MEDIA_TYPES = {".csv": export.CSV, ".ndjson": export.NDJSON}
+
+products = AppGroup("products", help="The catalogue as a file: .csv or .ndjson, also with .gz.")
+
+
+def _media_type(path: Path) -> str:
+    suffix = path.with_suffix("").suffix if path.suffix == ".gz" else path.suffix
+    if suffix not in MEDIA_TYPES:
+        raise click.BadParameter("The name ends in .csv, .ndjson, .csv.gz or .ndjson.gz.")
+    return MEDIA_TYPES[suffix]
+
+
+@products.command("import")
+@click.argument("file", type=click.Path(exists=True, dir_okay=False, path_type=Path))
+@click.option("--dry-run", is_flag=True, help="Only check the lines and count what they would do.")
+@click.option("--on-error", type=click.Choice(["skip", "abort"]), default="skip", show_default=True)
+@with_appcontext
+def import_file(file: Path, dry_run: bool, on_error: str) -> None:
+    """Import FILE. Interrupted, it is gone on with by the service."""
+    media_type, coding = _media_type(file), "gzip" if file.suffix == ".gz" else "identity"
+    with file.open("rb") as stream:
+        parts = iter(partial(stream.read, uploads.CHUNK), b"")
+        upload = uploads.store(parts, media_type, coding)
+    options = {"dry_run": dry_run, "on_error": on_error}
+    options |= {"media_type": media_type, "coding": coding}
+    db.session.add(ask_for("products.import", options, job_id=upload.id))
+    db.session.commit()
+    job = _watch(upload.id)
+    for found in db.session.scalars(
+        select(JobProblem).where(JobProblem.job_id == job.id).order_by(JobProblem.line).limit(20)
+    ):
+        said = "; ".join(f"{error['pointer']} {error['detail']}" for error in found.errors)
+        click.echo(f"line {found.line}: {said}", err=True)
+    if job.failed:
+        click.echo(f"{job.failed} lines are not valid.", err=True)
+    if job.state != "succeeded":
+        raise click.ClickException(job.error or f"The job is {job.state}.")
+    counts = ", ".join(f"{count} {name}" for name, count in (job.result or {}).items())
+    click.echo(("Would be: " if dry_run else "") + counts)
+
+
+def _watch(job_id: Any) -> Job:
+    """Do a job in a thread, and show how far it is; the job when it is over."""
+    app: Flask = current_app._get_current_object()  # type: ignore[attr-defined]
+
+    def do() -> None:
+        with app.app_context():
+            perform(job_id)
+
+    thread = threading.Thread(target=do, daemon=True)
+    thread.start()
+    with click.progressbar(length=1, label="Lines") as bar:
+        while thread.is_alive():
+            thread.join(0.2)
+            job = db.session.get_one(Job, job_id, populate_existing=True)
+            db.session.rollback()
+            bar.length = max(job.total or 1, job.processed)
+            bar.update(job.processed - bar.pos)
+    return db.session.get_one(Job, job_id, populate_existing=True)
+
+
+@products.command("export")
+@click.argument("file", type=click.Path(dir_okay=False, path_type=Path))
+@with_appcontext
+def export_file(file: Path) -> None:
+    """Export all products, the inactive too, to FILE, which is there whole or not at all."""
+    media_type = _media_type(file)
+    schema = ProductSchema(exclude=("id", "version"))
+    statement = select(*schema.columns(Product)).order_by(Product.created_at, Product.id)
+    total = db.session.scalar(select(func.count()).select_from(Product)) or 0
+    draft = file.with_name(f"{file.name}.{os.getpid()}")
+    open_file: Any = gzip.open if file.suffix == ".gz" else open
+    try:
+        with (
+            open_file(draft, "wb") as stream,
+            click.progressbar(length=total, label="Products") as bar,
+        ):
+            for chunk in export.lines(statement, {}, schema, media_type):
+                stream.write(chunk)
+                bar.update(export.ROWS_A_CHUNK)
+        draft.replace(file)
+    finally:
+        draft.unlink(missing_ok=True)
+    click.echo(f"{total} products are in {file}.")
