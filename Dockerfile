@@ -9,7 +9,8 @@ RUN pip --python /venv/bin/python install --require-hashes --no-deps -r requirem
 
 FROM python:3.13-slim
 
-RUN useradd --system --uid 10001 --user-group --no-create-home --shell /usr/sbin/nologin app
+RUN groupadd --system --gid 10001 app \
+    && useradd --system --uid 10001 --gid 10001 --no-create-home --shell /usr/sbin/nologin app
 COPY --from=builder /venv /venv
 
 WORKDIR /service

@@ -143,12 +143,12 @@ def insert_many(table: Table, rows: Sequence[Mapping[str, Any]]) -> None:
     with driver.cursor() as cursor, cursor.copy(copy_in) as copy:
         for row in rows:
             if as_json:
-                row = {**row, **{name: row[name] and _to_json(row[name]) for name in as_json}}
+                row = {**row, **{name: _to_json(row[name]) for name in as_json}}
             copy.write_row(list(row.values()))
 
 
-def _to_json(value: Any) -> str:
-    return json.dumps(value).decode()
+def _to_json(value: Any) -> str | None:
+    return None if value is None else json.dumps(value).decode()
 
 
 def answer(error: SQLAlchemyError) -> Response:

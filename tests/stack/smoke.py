@@ -111,6 +111,10 @@ class Stack:
         service = f"label=com.docker.compose.service={service}"
         return self.docker("ps", "--all", "--quiet", "--filter", project, "--filter", service)
 
+    def psql(self, statement: str) -> None:
+        command = ("psql", "-qX", "-v", "ON_ERROR_STOP=1", "-U", "app", "-d", "app")
+        self.docker("exec", self.container("postgres"), *command, "-c", statement)
+
     def mailpit(self, path: str) -> dict:
         """An answer of Mailpit, which only its neighbours can ask."""
         ask = "import sys, urllib.request as u; print(u.urlopen(sys.argv[1]).read().decode())"
@@ -325,6 +329,68 @@ def only_nginx_is_published(stack: Stack) -> None:
     assert re.search(rf"-nginx-1 .*127\.0\.0\.1:{stack.port}->8080/tcp$", published[0]), published
 
 
+# --- jobs --------------------------------------------------------------------------------------
+
+
+def a_catalogue_goes_in_and_out_while_the_worker_is_killed(stack: Stack) -> None:
+    editor = Stack(stack.port, stack.project)
+    account = {"email": editor.email, "name": "Editor", "password": PASSWORD}
+    editor.call("POST", "/api/v1/users", account).expect(201)
+    web = stack.container("web")
+    stack.docker("exec", web, "flask", "--app", "wsgi", "users", "set-role", editor.email, "editor")
+    login = {"email": editor.email, "password": PASSWORD}
+    reply = editor.call("POST", "/api/v1/auth/login", login).expect(200)
+    editor.token = reply.json()["access_token"]
+
+    product = {"name": '=cmd "x"', "category": "stack", "price": "1.50", "currency": "EUR"}
+    lines = [json.dumps({"sku": f"STACK-{n}", **product}) for n in range(30_000)]
+    for n in range(37):
+        lines.insert(n * 500, '{"sku": "x", "price": "1.505"}')
+    job = imported(editor, "\n".join(lines).encode(), kill=True)
+    assert (job["state"], job["failed"]) == ("succeeded", 37), job
+    assert job["result"] == {"created": 30_000, "updated": 0, "unchanged": 0}, job
+    problems = editor.call("GET", f"/api/v1/jobs/{job['id']}/problems?limit=100").expect(200).json()
+    assert [each["line"] for each in problems["items"]] == [n * 500 + 1 for n in range(37)]
+
+    before = exported(editor)
+    wipe = "DELETE FROM products WHERE category = 'stack'"
+    stack.psql(wipe)
+    assert imported(editor, before, kill=True)["result"]["created"] == 30_000
+    after = exported(editor)
+    instants = re.compile(rb"\d{4}-\d\d-\d\dT[\d:.]+Z")
+    assert after != before
+    assert instants.sub(b"", after) == instants.sub(b"", before)
+    stack.psql(wipe)
+
+
+def imported(editor: Stack, file: bytes, *, kill: bool) -> dict:
+    """The job that has imported a file, though its worker was killed in the middle of it."""
+    headers = {"Authorization": f"Bearer {editor.token}", "Content-Encoding": "gzip"}
+    headers["Content-Type"] = "application/x-ndjson"
+    connection = http.client.HTTPConnection("127.0.0.1", editor.port, timeout=30)
+    with contextlib.closing(connection):
+        connection.request("POST", "/api/v1/products/imports", gzip.compress(file), headers)
+        path = Reply(connection.getresponse()).expect(202).header("Location")
+    deadline = time.monotonic() + 120
+    while (job := editor.call("GET", path).expect(200).json())["finished_at"] is None:
+        assert time.monotonic() < deadline, job
+        if kill and job["processed"]:
+            kill, worker = False, editor.container("worker")
+            editor.docker("kill", "--signal", "KILL", worker)
+            # A minute without a sign of life, or two, in no time.
+            editor.psql("UPDATE jobs SET due_at = now() WHERE finished_at IS NULL")
+            editor.docker("start", worker)
+        time.sleep(0.1)
+    assert not kill, "the worker was never killed"
+    return job
+
+
+def exported(editor: Stack) -> bytes:
+    path = "/api/v1/products/export?category=stack&sort=created_at"
+    reply = editor.call("GET", path, Accept="application/x-ndjson", Accept_Encoding="identity")
+    return reply.expect(200).body
+
+
 # --- faults ------------------------------------------------------------------------------------
 
 
@@ -404,6 +470,7 @@ CHECKS = [
     a_request_id_is_kept_if_it_is_well_formed,
     a_client_cannot_tell_who_it_is,
     only_nginx_is_published,
+    a_catalogue_goes_in_and_out_while_the_worker_is_killed,
     a_reload_under_load_loses_nothing,
     a_service_that_is_gone_is_503_and_comes_back,
     without_redis_it_goes_on,
