@@ -142,9 +142,10 @@ def insert_many(table: Table, rows: Sequence[Mapping[str, Any]]) -> None:
     driver: Any = connection.connection.driver_connection
     with driver.cursor() as cursor, cursor.copy(copy_in) as copy:
         for row in rows:
-            if as_json:
-                row = {**row, **{name: row[name] and _to_json(row[name]) for name in as_json}}
-            copy.write_row(list(row.values()))
+            plain = dict(row)
+            for name in as_json:
+                plain[name] = None if row[name] is None else _to_json(row[name])
+            copy.write_row(list(plain.values()))
 
 
 def _to_json(value: Any) -> str:
