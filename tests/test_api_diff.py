@@ -46,6 +46,8 @@ BREAKING = {
     "less is taken": lambda d: member(d, "TaskNew.title").update(maxLength=100),
     "more is asked for": lambda d: member(d, "TaskNew.description").update(minLength=1),
     "a pattern is asked for": lambda d: member(d, "TaskNew.title").update(pattern="^[a-z]+$"),
+    "a kind of item is gone": lambda d: member(d, "TaskBatch.items")["items"]["oneOf"].pop(),
+    "an item of a kind needs more": lambda d: schema(d, "TaskBatchCreate")["required"].append("id"),
     "a parameter is gone": lambda d: d["paths"][TASKS]["get"]["parameters"].pop(0),
     "a parameter must be sent": lambda d: d["paths"][TASKS]["get"]["parameters"][0].update(
         required=True

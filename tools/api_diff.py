@@ -14,7 +14,8 @@ from typing import Any
 
 JSON = dict[str, Any]
 LOWEST, HIGHEST = ("minimum", "minLength", "minItems"), ("maximum", "maxLength", "maxItems")
-OPAQUE = ("oneOf", "anyOf", "allOf", "not")  # not looked into: any change counts
+# Not looked into, any change counts; but for a oneOf with a discriminator.
+OPAQUE = ("oneOf", "anyOf", "allOf", "not")
 
 
 def breaks(old: JSON, new: JSON) -> Iterator[str]:
@@ -75,7 +76,7 @@ def _operation(old: JSON, new: JSON, shared: tuple[list[JSON], ...], at: str) ->
 def _content(old: JSON, new: JSON, request: bool, at: str) -> Iterator[str]:
     for media_type, was in old.get("content", {}).items():
         if now := new.get("content", {}).get(media_type):
-            yield from _schema(was["schema"], now["schema"], request, at)
+            yield from _schema(was.get("schema", {}), now.get("schema", {}), request, at)
         else:
             yield f"{at}: no {media_type} any more"
 
@@ -85,7 +86,13 @@ def _schema(old: JSON, new: JSON, request: bool, at: str) -> Iterator[str]:
     for what, values in (("type", _types), ("values", _values)):
         if (allowed := values(outer)) and not (values(inner) or {None}) <= allowed:
             yield f"{at}: other {what}"
-    if any(old.get(key) != new.get(key) for key in OPAQUE):
+    before, after = _variants(old), _variants(new)
+    for name in (before.keys() - after.keys()) if request else (after.keys() - before.keys()):
+        yield f"{at}: another set of variants ({name})"
+    for name in before.keys() & after.keys():
+        yield from _schema(before[name], after[name], request, f"{at} {name}")
+    opaque = [key for key in OPAQUE if key != "oneOf" or not (before and after)]
+    if any(old.get(key) != new.get(key) for key in opaque):
         yield f"{at}: another combination of schemas"
     before, after = old.get("properties", {}), new.get("properties", {})
     for name, was in before.items():
@@ -104,6 +111,14 @@ def _schema(old: JSON, new: JSON, request: bool, at: str) -> Iterator[str]:
     for key in ("pattern", "format", "additionalProperties") if request else ():
         if key in new and new[key] != old.get(key):
             yield f"{at}: another {key}"
+
+
+def _variants(schema: JSON) -> dict[str, JSON]:
+    """The schemas of which one applies, by the value of the member that tells them apart."""
+    if "discriminator" not in schema:
+        return {}
+    member = schema["discriminator"]["propertyName"]
+    return {one["properties"][member]["enum"][0]: one for one in schema["oneOf"]}
 
 
 def _types(schema: JSON) -> set[Any]:

