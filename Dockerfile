@@ -3,8 +3,10 @@ FROM python:3.13-slim AS builder
 ENV PIP_NO_CACHE_DIR=1 PIP_DISABLE_PIP_VERSION_CHECK=1
 WORKDIR /build
 RUN python -m venv --without-pip /venv
-COPY requirements.lock ./
-RUN pip --python /venv/bin/python install --require-hashes --no-deps -r requirements.lock
+# requirements-otel.lock adds OpenTelemetry.
+ARG LOCK=requirements.lock
+COPY ${LOCK} ./
+RUN pip --python /venv/bin/python install --require-hashes --no-deps -r ${LOCK}
 
 
 FROM python:3.13-slim
@@ -36,7 +38,8 @@ HEALTHCHECK --interval=15s --timeout=3s --start-period=30s --start-interval=1s \
     CMD ["python", "-c", "import http.client, os, sys; \
 host = os.environ.get('TRUSTED_HOSTS', '').split(',')[0].strip(' .') or 'localhost'; \
 connection = http.client.HTTPConnection('127.0.0.1', 8000, timeout=2); \
-connection.request('GET', '/health/live', headers={'Host': host}); \
+path = os.environ.get('HEALTHCHECK_PATH', '/health/live'); \
+connection.request('GET', path, headers={'Host': host}); \
 sys.exit(connection.getresponse().status != 200)"]
 
 CMD ["gunicorn"]

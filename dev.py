@@ -31,6 +31,7 @@ VENV = ROOT / ".venv"
 PYTHON = VENV / "bin" / "python"
 STAMP = VENV / "installed"
 RUN_LOCK = ROOT / "requirements.lock"
+OTEL_LOCK = ROOT / "requirements-otel.lock"
 DEV_LOCK = ROOT / "requirements-dev.lock"
 TOOLS = ROOT / "tools"
 
@@ -112,9 +113,9 @@ def serve() -> None:
             sys.exit("`flask {}` failed; see the lines above".format(" ".join(step)))
     print("API  http://{}/api/v1".format(bind))
     print("Docs http://{}/docs".format(bind), flush=True)
-    command = [str(PYTHON), "-m", "gunicorn", "wsgi:app", "--bind", bind]
+    command = [str(PYTHON), "-m", "gunicorn"]
     os.chdir(str(ROOT))
-    os.execve(command[0], command, environ({}))
+    os.execve(command[0], command, environ({"BIND": bind}))
 
 
 def require_free(bind: str) -> None:
@@ -268,7 +269,11 @@ def check_locks() -> None:
     project = pyproject["project"]
     extras = project["optional-dependencies"]
     shipped = project["dependencies"] + pyproject["tool"]["uv"]["constraint-dependencies"]
-    required = {RUN_LOCK: shipped, DEV_LOCK: extras["test"] + extras["dev"]}
+    required = {
+        RUN_LOCK: shipped,
+        OTEL_LOCK: extras["otel"],
+        DEV_LOCK: extras["test"] + extras["dev"] + extras["otel"],
+    }
     problems, pins = [], {}
     for lock in (*required, TOOLS / "package-lock.json"):
         text = lock.read_text()
@@ -283,8 +288,9 @@ def check_locks() -> None:
             if not versions or not all(map(requirement.specifier.contains, versions)):
                 found = ", ".join(versions) or "nothing"
                 problems.append("{} has {} for {}".format(lock.name, found, requirement))
-    for name, version in sorted(pins[RUN_LOCK] - pins[DEV_LOCK]):
-        problems.append("{} lacks {}=={}".format(DEV_LOCK.name, name, version))
+    for smaller, larger in ((RUN_LOCK, OTEL_LOCK), (OTEL_LOCK, DEV_LOCK)):
+        for name, version in sorted(pins[smaller] - pins[larger]):
+            problems.append("{} lacks {}=={}".format(larger.name, name, version))
     if problems:
         sys.exit("\n".join([*problems, "`make lock` makes the locks anew"]))
 
@@ -297,9 +303,11 @@ def lock(*arguments: str) -> None:
     command = [uv, "pip", "compile", "pyproject.toml", "--quiet", "--universal"]
     command += ["--python-version", "3.11", "--generate-hashes", *arguments]
     command += ["--custom-compile-command", "make lock"]
-    dev = ["--extra", "test", "--extra", "dev", "--constraints", RUN_LOCK.name]
+    otel = ["--extra", "otel", "--constraints", RUN_LOCK.name]
+    dev = ["--extra", "test", "--extra", "dev", "--extra", "otel", "--constraints", OTEL_LOCK.name]
     sys.exit(
         run(*command, "--output-file", RUN_LOCK.name)
+        or run(*command, *otel, "--output-file", OTEL_LOCK.name)
         or run(*command, *dev, "--output-file", DEV_LOCK.name)
     )
 

@@ -3,20 +3,32 @@
 import json
 import logging
 import os
+import shutil
+import signal
 import socket
+import sys
+import tempfile
+from datetime import UTC, datetime
 from pathlib import Path
+from types import FrameType
+from typing import Any
 from uuid import uuid4
 
-from gunicorn import util
+from gunicorn import glogging, util
+from gunicorn.workers.gthread import ThreadWorker
 
 wsgi_app = "wsgi:app"
-bind = os.environ.get("BIND") or "127.0.0.1:8000"
+bind = [os.environ.get("BIND") or "127.0.0.1:8000"]
+# The application answers there with metrics and nothing else; it tells the two by their ports.
+if metrics_bind := os.environ.get("METRICS_BIND"):
+    bind.append(metrics_bind)
+    if bind[0].rpartition(":")[2] == metrics_bind.rpartition(":")[2]:
+        sys.exit("METRICS_BIND and BIND must differ in their ports")
 
 # One process per core; more of them only cost memory and database connections (each keeps its own
 # pool), so a large machine starts at 4 until WEB_CONCURRENCY says that the database can take more.
 workers = int(os.environ.get("WEB_CONCURRENCY") or min(os.cpu_count() or 1, 4))
 # Threads wait for the database; keep them at or below POOL_SIZE.
-worker_class = "gthread"
 threads = int(os.environ.get("WEB_THREADS") or 4)
 
 # Left as they are, on purpose: preload_app (HUP would no longer load new code) and reuse_port (HUP
@@ -38,9 +50,60 @@ limit_request_field_size = 8190
 forwarded_allow_ips = os.environ.get("FORWARDED_ALLOW_IPS") or "127.0.0.1"
 secure_scheme_headers = {"X-FORWARDED-PROTO": "https"}
 
+# How long readiness says 503, before connections are refused: longer than it takes whoever sends
+# requests here to ask twice. 0 where nobody asks, as with the shipped nginx.
+drain_seconds = int(os.environ.get("DRAIN_SECONDS") or 0)
+
+# --- logs ------------------------------------------------------------------------------------
+
 accesslog = None  # the application logs its requests itself, as JSON on standard output
 errorlog = "-"
 loglevel = (os.environ.get("LOG_LEVEL") or "info").lower()
+
+
+class Lines(logging.Formatter):
+    """One JSON object a line, with the names that the application's lines have."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        """The line; `fields` are added where a record has them."""
+        line = {
+            "event": record.getMessage(),
+            "level": record.levelname.lower(),
+            "timestamp": datetime.fromtimestamp(record.created, UTC).isoformat(),
+            "logger": record.name,
+            "pid": record.process,
+            **getattr(record, "fields", {}),
+        }
+        if record.exc_info:
+            line["exception"] = self.formatException(record.exc_info)
+        return json.dumps(line)
+
+
+class Logger(glogging.Logger):
+    """Logs as JSON, but on a terminal as gunicorn does. Nowhere what a client sent."""
+
+    def setup(self, cfg: Any) -> None:
+        """Set the format; called at the start and at each HUP."""
+        super().setup(cfg)
+        if not sys.stderr.isatty():
+            for handler in self.error_log.handlers:
+                handler.setFormatter(Lines())
+
+    def warning(self, msg: str, *args: Any, **kwargs: Any) -> None:
+        """Warn; that a request was refused is told by `write_problem`, which quotes nothing."""
+        if not msg.startswith("Invalid request from"):
+            super().warning(msg, *args, **kwargs)
+
+    def exception(self, msg: str, *args: Any, **kwargs: Any) -> None:
+        """Tell an error and its cause; of the request that met it, the path without the query."""
+        if msg.startswith("Error handling request") and args:
+            args = (*args[:-1], str(args[-1]).partition("?")[0])
+        super().exception(msg, *args, **kwargs)
+
+
+logger_class = Logger
+
+# --- refusals --------------------------------------------------------------------------------
 
 REFUSALS = {
     400: ("/problems/bad-request", "Bad Request", "The request is not well-formed HTTP."),
@@ -57,10 +120,13 @@ FAILURE = ("/problems/internal-error", "Internal Server Error", "The request cou
 def write_problem(sock: socket.socket, status: int, _reason: str, _message: str) -> None:
     """Answer what never reached the application as a problem (RFC 9457) and not as HTML.
 
-    Gunicorn's own message quotes the request, so it stays in the log.
+    Gunicorn's own message quotes the request, so it is nowhere.
     """
     request_id = str(uuid4())
-    logging.getLogger("gunicorn.error").warning("Answered %d, request_id %s", status, request_id)
+    cause = type(sys.exception()).__name__
+    logging.getLogger("gunicorn.error").warning(
+        "Answered %d for %s", status, cause, extra={"fields": {"request_id": request_id}}
+    )
     kind, title, detail = REFUSALS.get(status, FAILURE)
     problem = {"type": kind, "title": title, "status": status, "detail": detail,
                "instance": f"urn:uuid:{request_id}", "request_id": request_id}  # fmt: skip
@@ -83,6 +149,81 @@ def write_problem(sock: socket.socket, status: int, _reason: str, _message: str)
 
 # Gunicorn has no setting for this; its workers look the function up here at each error.
 util.write_error = write_problem
+
+
+# --- the life of a worker --------------------------------------------------------------------
+
+
+class Worker(ThreadWorker):
+    """Leaves its listeners when it begins to end, and not only when its last request is over.
+
+    Until then the kernel would go on taking connections that nobody answers. Now they come to the
+    other workers; when there are none they are refused, so that a proxy may try elsewhere.
+    """
+
+    def set_accept_enabled(self, enabled: bool) -> None:
+        """Accept connections, or no longer; for good once the worker ends."""
+        super().set_accept_enabled(enabled)
+        if self.alive:
+            return
+        for listener in self.sockets:
+            waiting = -1
+            while listener.sock and waiting != self.nr_conns:  # those that came before
+                waiting = self.nr_conns
+                self.accept(listener)
+            listener.close()
+
+
+worker_class = Worker
+
+
+def on_starting(server: Any) -> None:
+    """Make the directory through which this master and its workers share what they count."""
+    server.shared = tempfile.mkdtemp(prefix="workers-", dir=worker_tmp_dir)
+    os.environ["PROMETHEUS_MULTIPROC_DIR"] = server.shared
+    os.environ["DRAINING_FILE"] = f"{server.shared}/draining"
+
+
+def on_exit(server: Any) -> None:
+    """Leave nothing behind."""
+    shutil.rmtree(server.shared, ignore_errors=True)
+
+
+def pre_fork(server: Any, worker: Any) -> None:
+    """Give the worker a number that no other has now; the lowest, so that they stay few."""
+    taken = {other.slot for other in server.WORKERS.values()}
+    worker.slot = min(set(range(len(taken) + 1)) - taken)
+
+
+def post_fork(_server: Any, worker: Any) -> None:
+    """Tell the worker its number."""
+    os.environ["METRICS_SLOT"] = str(worker.slot)
+
+
+def child_exit(_server: Any, worker: Any) -> None:
+    """Forget what a worker had in use; what it counted stays."""
+    from prometheus_client.multiprocess import mark_process_dead
+
+    mark_process_dead(worker.slot)
+
+
+def when_ready(server: Any) -> None:
+    """Have TERM announce the end before it comes; a second TERM does not wait."""
+    end = signal.getsignal(signal.SIGTERM)
+
+    def drain(_signal: int, frame: FrameType | None) -> None:
+        announced = Path(os.environ["DRAINING_FILE"])
+        if os.getpid() != server.pid:  # a child, before it has handlers of its own
+            end(signal.SIGTERM, frame)
+        elif drain_seconds and not announced.exists():
+            announced.touch()
+            signal.alarm(drain_seconds)
+        else:
+            announced.touch()
+            end(signal.SIGTERM, frame)
+
+    signal.signal(signal.SIGALRM, lambda _signal, frame: end(signal.SIGTERM, frame))
+    signal.signal(signal.SIGTERM, drain)
 
 
 def post_worker_init(worker: object) -> None:

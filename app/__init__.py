@@ -5,7 +5,7 @@ from dataclasses import asdict
 from flask import Flask
 from werkzeug.middleware.proxy_fix import ProxyFix
 
-from app import cli
+from app import cli, telemetry
 from app.audit.routes import audit_events
 from app.auth import tokens
 from app.auth.jwks import jwks
@@ -21,7 +21,7 @@ from app.kit.blueprint import Blueprint
 from app.kit.json import ORJSONProvider
 from app.products.routes import products
 from app.tasks.routes import tasks
-from app.telemetry import health, logs
+from app.telemetry import health
 from app.users.routes import users
 
 RESOURCES = (auth, users, products, tasks, jobs, audit_events)
@@ -52,7 +52,7 @@ def create_app(settings: Settings | None = None, *, also: tuple[Blueprint, ...] 
         app.wsgi_app = ProxyFix(app.wsgi_app, x_for=n, x_proto=n, x_host=n)  # type: ignore[method-assign]
 
     # In the order in which a request meets them.
-    logs.init_app(app, settings.log_level)
+    telemetry.init_app(app, settings)
     headers.init_app(app, settings.cors_origins)
     problems.init_app(app)
     db.init_app(app)

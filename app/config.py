@@ -74,6 +74,8 @@ class Settings:
     pool_timeout: int = 3  # seconds
     redis_timeout_ms: int = 200
     log_level: str = "INFO"
+    metrics_bind: str = ""  # host:port of a listener for /metrics alone; empty: there is none
+    otel_exporter_otlp_endpoint: str = ""  # http://host:4318; empty: no spans are recorded
 
     @classmethod
     def from_env(cls, environ: Mapping[str, str] | None = None) -> Self:
@@ -134,6 +136,11 @@ class Settings:
                 reasons.append(f'{name.upper()} is not a limit such as "10 per minute"')
         if self.log_level not in logging.getLevelNamesMapping():
             reasons.append("LOG_LEVEL is one of DEBUG, INFO, WARNING, ERROR, CRITICAL")
+        if self.metrics_bind and not re.fullmatch(r"\S+:\d{1,5}", self.metrics_bind):
+            reasons.append("METRICS_BIND is host:port, such as 127.0.0.1:9464")
+        endpoint = urlsplit(self.otel_exporter_otlp_endpoint)
+        if self.otel_exporter_otlp_endpoint and endpoint.scheme not in ("http", "https"):
+            reasons.append("OTEL_EXPORTER_OTLP_ENDPOINT is a URL such as http://collector:4318")
         return reasons + self._unsafe_mail(production)
 
     def _unsafe_mail(self, production: bool) -> list[str]:

@@ -4,10 +4,12 @@ The schema is built by the migrations. The servers are found or started once a s
 process that pytest-xdist calls the controller; its workers are told their addresses.
 """
 
+import io
+import json
 import os
 import shutil
 from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager, ExitStack, contextmanager
+from contextlib import AbstractContextManager, ExitStack, contextmanager, redirect_stdout
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -25,6 +27,7 @@ from app import create_app
 from app.auth import keys
 from app.config import Settings
 from app.extensions import cache, db, limiter, migrate
+from app.kit.access import anyone
 from app.kit.blueprint import Blueprint
 from examples.notes.routes import notes
 from tests import services, through
@@ -302,3 +305,40 @@ Counter = Callable[[], AbstractContextManager[list[str]]]
 def queries(app: Flask) -> Counter:
     """`with queries() as sent:` collects the SQL statements that are executed meanwhile."""
     return partial(statements, app)
+
+
+Lines = Callable[[], list[dict[str, Any]]]
+
+
+@pytest.fixture
+def output() -> io.StringIO:
+    """What the application writes to its standard output."""
+    return io.StringIO()
+
+
+@pytest.fixture
+def lines(output: io.StringIO) -> Lines:
+    """`lines()` is what has been logged since the last time."""
+
+    def read() -> list[dict[str, Any]]:
+        found = [json.loads(line) for line in output.getvalue().splitlines()]
+        assert all(isinstance(line, dict) for line in found)
+        output.seek(0)
+        output.truncate()
+        return found
+
+    return read
+
+
+@pytest.fixture
+def logged(output: io.StringIO, make_app: MakeApp) -> Api:
+    """An application that logs as in production."""
+    odd = Blueprint("odd", __name__, url_prefix="/odd", description="Fails.")
+
+    @odd.get("/<path:name>", access=anyone)
+    @odd.answers(204)
+    def fail(name: str) -> None:
+        raise RuntimeError(name)
+
+    with redirect_stdout(output):
+        return Api(make_app(odd, log_level="INFO"))

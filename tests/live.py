@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from http.client import HTTPConnection
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 from app.cli import DEMO_EMAIL, DEMO_PASSWORD
 
@@ -129,7 +130,9 @@ def _running(
         finally:
             process.terminate()
             process.wait(60)
-            leaked = [secret for secret in SECRETS if secret in log.read_text(errors="replace")]
+            of_the_database = urlsplit(environ["DATABASE_URL"]).password
+            secrets = (*SECRETS, *([of_the_database] if of_the_database else []))
+            leaked = [secret for secret in secrets if secret in log.read_text(errors="replace")]
             assert not leaked, f"in the log of {command[2]}: {leaked}"
 
 
@@ -137,7 +140,7 @@ def _wait_for_address(process: subprocess.Popen[bytes], log: Path) -> str:
     """Where gunicorn says that it listens, once its workers have booted."""
     while process.poll() is None:
         text = log.read_text()
-        found = re.search(r"Listening at: (http://\S+)", text)
+        found = re.search(r"Listening at: (http://[^\s,]+)", text)
         if found and "Booting worker" in text:
             return found[1]
     raise RuntimeError(f"gunicorn ended: {log.read_text()}")

@@ -1,5 +1,7 @@
 """Health: one probe says that the process lives, the other that it can do its work."""
 
+from pathlib import Path
+
 import pytest
 from flask import Flask
 
@@ -43,6 +45,20 @@ def test_a_database_that_was_never_migrated_is_not_ready(
     make_app: MakeApp, another_database_url: str
 ) -> None:
     Api(make_app(database_url=another_database_url)).get("/health/ready", status=503)
+
+
+def test_a_service_that_is_about_to_end_is_not_ready(
+    api: Api, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    announced = tmp_path / "draining"
+    monkeypatch.setenv("DRAINING_FILE", str(announced))
+    api.get("/health/ready", status=200)
+    announced.touch()
+    response = api.get("/health/ready", status=503)
+    assert response.json["detail"] == "The service is about to end."
+    assert int(response.headers["Retry-After"]) > 0
+    api.get("/health/live", status=200)
+    api.get("products", status=200)
 
 
 @pytest.mark.parametrize("path", ["/health/live", "/health/ready"])

@@ -2,55 +2,25 @@
 
 import io
 import json
+import logging
+import re
+import socket
 import sqlite3
-from collections.abc import Callable
-from contextlib import closing, redirect_stdout
+from collections.abc import Iterator
+from contextlib import ExitStack, closing, redirect_stdout, suppress
+from http.client import HTTPConnection, HTTPException, HTTPResponse
+from pathlib import Path
 from typing import Any
 from uuid import UUID
 
 import pytest
+import structlog
 
-from app.kit.access import anyone
-from app.kit.blueprint import Blueprint
+from tests import services
 from tests.api import PASSWORD, Api, Caller
-from tests.conftest import MakeApp, migrate_to_head, on_sqlite
-
-Lines = Callable[[], list[dict[str, Any]]]
-
-
-@pytest.fixture
-def output() -> io.StringIO:
-    """What the application writes to its standard output."""
-    return io.StringIO()
-
-
-@pytest.fixture
-def lines(output: io.StringIO) -> Lines:
-    """`lines()` is what has been logged since the last time."""
-
-    def read() -> list[dict[str, Any]]:
-        found = [json.loads(line) for line in output.getvalue().splitlines()]
-        assert all(isinstance(line, dict) for line in found)
-        output.seek(0)
-        output.truncate()
-        return found
-
-    return read
-
-
-@pytest.fixture
-def logged(output: io.StringIO, make_app: MakeApp) -> Api:
-    """An application that logs as in production."""
-    odd = Blueprint("odd", __name__, url_prefix="/odd", description="Fails.")
-
-    @odd.get("/<path:name>", access=anyone)
-    @odd.answers(204)
-    def fail(name: str) -> None:
-        raise RuntimeError(name)
-
-    with redirect_stdout(output):
-        return Api(make_app(odd, log_level="INFO"))
-
+from tests.conftest import Lines, MakeApp, migrate_to_head, on_sqlite, statements
+from tests.live import serve
+from tests.nginx import in_front_of
 
 # --- request ids -----------------------------------------------------------------------------
 
@@ -98,24 +68,41 @@ def test_a_request_is_one_line_that_tells_what_happened(
     task = "tasks/00000000-0000-7000-8000-000000000000"
     logged.get(task, by=user, environ_overrides={"REMOTE_ADDR": "192.0.2.7"}, status=404)
     (line,) = lines()
-    assert line.pop("milliseconds") > 0
+    assert line.pop("duration_ms") >= line.pop("query_ms") > 0
     assert line.pop("timestamp").endswith("Z")
-    assert UUID(line.pop("request_id"))
+    assert line.pop("trace_id") == UUID(line.pop("request_id")).hex
     assert line == {
         "event": "request",
         "level": "info",
         "method": "GET",
         "route": "/api/v1/tasks/<uuid:task_id>",
         "status": 404,
-        "caller_id": str(user.id),
+        "queries": 2,  # the task, and, as there is none, the session
+        "caller": f"user:{user.id}",
         "address": "192.0.2.7",
     }
+
+
+def test_a_caller_with_an_api_key_is_named_by_it(logged: Api, lines: Lines, user: Caller) -> None:
+    new = {"name": "Nightly", "scopes": ["tasks:own"]}
+    key = logged.post("auth/api-keys", new, by=user, status=201).json
+    lines()
+    logged.get("tasks", headers={"Authorization": f"Bearer {key['secret']}"}, status=200)
+    assert [line["caller"] for line in lines()] == [f"key:{key['id']}"]
+
+
+def test_queries_are_counted_by_request(logged: Api, lines: Lines, editor: Caller) -> None:
+    product = {"sku": "A", "name": "A", "category": "a", "price": "1", "currency": "EUR"}
+    for method, body in (("GET", None), ("POST", product), ("OPTIONS", None)):
+        with statements(logged.app) as sent:
+            logged.call(method, "products", json=body, by=editor)
+        assert [line["queries"] for line in lines()] == [len(sent)]
 
 
 def test_a_request_that_meets_no_route_is_a_line_too(logged: Api, lines: Lines) -> None:
     logged.get("/nothing", status=404)
     (line,) = lines()
-    assert (line["route"], line["status"], line["caller_id"]) == (None, 404, None)
+    assert (line["route"], line["status"], line["caller"]) == (None, 404, None)
 
 
 def test_probes_are_not_logged(logged: Api, lines: Lines) -> None:
@@ -150,6 +137,48 @@ def test_nothing_that_a_client_sends_breaks_a_line(logged: Api, lines: Lines) ->
     events = [line["event"] for line in lines()]
     assert len(events) >= 7
     assert "forged" not in events
+
+
+def test_what_libraries_warn_of_is_a_line_too(logged: Api, lines: Lines) -> None:
+    logging.getLogger("some.library").warning("%s is\n{gone}", "Redis")
+    logging.getLogger("some.library").info("tells too much")
+    (line,) = lines()
+    assert (line["event"], line["level"]) == ("Redis is\n{gone}", "warning")
+    assert line["logger"] == "some.library"
+
+
+@pytest.mark.parametrize("value", ["\ud800", 2**70, "\u2028\x9b31m", {1, 2}, object()])
+def test_a_line_is_ascii_whatever_is_in_it(
+    logged: Api, output: io.StringIO, lines: Lines, value: Any
+) -> None:
+    structlog.get_logger().warning("odd", value=value)
+    assert output.getvalue().isascii()
+    assert [line["event"] for line in lines()] == ["odd"]
+
+
+class Terminal(io.StringIO):
+    """Somebody looks at it."""
+
+    def isatty(self) -> bool:
+        return True
+
+
+def test_on_a_terminal_lines_are_for_people(make_app: MakeApp) -> None:
+    screen = Terminal()
+    with redirect_stdout(screen):
+        make_app(log_level="INFO")
+    structlog.get_logger().info("mail", text="two\n\x1b[2Jlines")
+    try:
+        raise RuntimeError(FORGED)
+    except RuntimeError:
+        structlog.get_logger().exception("unhandled_exception")
+    colours = re.compile(r"\x1b\[\d*(;\d+)*m")
+    shown = colours.sub("", screen.getvalue().replace("\x1b[31m\x00", "forged colour"))
+    assert not shown.startswith("{")
+    assert r"text='two\n\x1b[2Jlines'" in shown
+    assert "Traceback (most recent call last)" in shown
+    assert "forged colour" not in shown
+    assert all(character == "\n" or character.isprintable() for character in shown)
 
 
 # --- secrets ---------------------------------------------------------------------------------
@@ -201,3 +230,108 @@ def test_a_database_error_is_logged_without_the_values_of_its_statement(
     assert "INSERT INTO users" in line["exception"]
     for value in ("ada@example.com", "argon2", PASSWORD):
         assert value not in line["exception"]
+
+
+CANARY = "c4nary"  # in everything that is secret, or that nobody but its sender should read
+
+
+def send(port: int, sent: bytes) -> None:
+    """Send these bytes and wait for an answer, which a server may cut off."""
+    with (
+        suppress(ConnectionError, HTTPException),
+        socket.create_connection(("127.0.0.1", port), services.SECONDS) as wire,
+    ):
+        wire.sendall(sent)
+        response = HTTPResponse(wire)
+        response.begin()
+        response.read()
+
+
+def sing(port: int) -> None:
+    """Send canaries wherever a secret might be, in good requests and in bad ones."""
+    canary = f"{CANARY}-of-a-client".encode()
+    headers = (
+        b"Host: localhost\r\nAuthorization: Bearer %s\r\nCookie: session=%s\r\n"
+        b"Idempotency-Key: %s\r\nX-API-Key: %s\r\nConnection: close\r\n" % ((canary,) * 4)
+    )
+    anonymous = b"Host: localhost\r\nIdempotency-Key: %s\r\nConnection: close\r\n" % canary
+    body = b'{"email": "%s@example.com", "password": "%s-and-more"}' % (canary, canary)
+    json_body = b"Content-Type: application/json\r\nContent-Length: %d\r\n\r\n%s"
+    json_body %= len(body), body
+    for sent in (
+        b"GET /api/v1/products?access_token=%s HTTP/1.1\r\n%s\r\n" % (canary, headers),
+        b"POST /api/v1/auth/login HTTP/1.1\r\n" + anonymous + json_body,
+        b"POST /api/v1/users HTTP/1.1\r\n" + anonymous + json_body.replace(b"}", b"]"),
+        b"POST /api/v1/tasks?q=%s HTTP/1.1\r\n" % canary + headers + json_body,
+        # what gunicorn refuses, quoting it
+        b"GET /?token=%s\r\n\r\n" % canary,
+        b"%s /api/v1/products HTTP/1.1\r\n%s\r\n" % (canary, headers),
+        b"GET /?token=%s HTTP/9.9\r\n%s\r\n" % (canary, headers),
+        b"GET / HTTP/1.1\r\nHost: localhost\r\nAuthorization : Bearer %s\r\n\r\n" % canary,
+        b"GET / HTTP/1.1\r\n%sX-Folded: a\r\n %s\r\n\r\n" % (headers, canary),
+        b"GET / HTTP/1.1\r\nHost: localhost\r\nCookie: \0%s\r\n\r\n" % canary,
+        b"GET / HTTP/1.1\r\nHost: localhost\r\nTransfer-Encoding: %s\r\n\r\n" % canary,
+        b"GET / HTTP/1.1\r\nHost: localhost\r\nExpect: %s\r\n\r\n" % canary,
+        b"POST /api/v1/tasks HTTP/1.1\r\n%sTransfer-Encoding: chunked\r\n\r\n%s\r\n"
+        % (headers, canary),
+        b"GET /?%s HTTP/1.1\r\n%sX-Long: %s\r\n\r\n" % (canary, headers, b"x" * 40_000),
+        b"GET /%s HTTP/1.1\r\n%s\r\n" % (b"x" * 9000 + canary, headers),
+    ):
+        send(port, sent)
+
+
+@pytest.fixture(params=["gunicorn", "nginx"])
+def logs_of_everything(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Any]:
+    """The port of a service that tells as much as it can, and a function for all it has told."""
+    gone = f"redis://:{CANARY}@127.0.0.1:{services.free_port()}/0"
+    settings = {"LOG_LEVEL": "DEBUG", "REDIS_URL": gone, "CACHE_DIR": str(tmp_path)}
+    settings["SECRET_KEY"] = f"{CANARY}, which is long enough for tests"
+    database = tmp_path / "live.db"
+    with ExitStack() as stack:
+        live = stack.enter_context(serve(f"sqlite:///{database}", **settings))
+        files = [live.log]
+        port = int(live.url.rpartition(":")[2])
+        if request.param == "nginx":
+            nginx = stack.enter_context(in_front_of(live, tmp_path))
+            port, files = nginx.port, [live.log, nginx.access_log, nginx.error_log]
+        yield port, database, lambda: "".join(file.read_text() for file in files)
+
+
+def test_canaries_are_in_no_log(logs_of_everything: Any) -> None:
+    port, database, told = logs_of_everything
+    sing(port)
+    with closing(sqlite3.connect(database, isolation_level=None)) as connection:
+        connection.execute("ALTER TABLE users RENAME TO gone")
+    sing(port)  # errors, and their tracebacks
+    text = told()
+    assert "database_unavailable" in text
+    assert "no such table" in text
+    assert CANARY not in text
+
+
+def test_every_line_of_nginx_is_json_whatever_is_sent(tmp_path: Path) -> None:
+    with serve(f"sqlite:///{tmp_path}/live.db", CACHE_DIR=str(tmp_path)) as live:
+        with in_front_of(live, tmp_path) as nginx:
+            hostile = b'"}\x1b[31m{"event":"forged"\xff\xe2\x80\xa8\\'
+            for sent in (
+                b"GET / HTTP/1.1\r\nHost: localhost\r\nUser-Agent: %s\r\n",
+                b"GET /api/%s HTTP/1.1\r\nHost: localhost\r\n",
+                b"GET / HTTP/1.1\r\nHost: %s\r\n",
+                b"GET / HTTP/1.1\r\nHost: localhost\r\nX-Request-ID: %s\r\n",
+                b"GET / HTTP/1.1\r\nHost: localhost\r\ntraceparent: %s\r\n",
+                b"%s",
+            ):
+                send(nginx.port, sent % hostile + b"Connection: close\r\n\r\n")
+            parent = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"
+            connection = HTTPConnection("127.0.0.1", nginx.port, timeout=services.SECONDS)
+            with closing(connection):
+                fields = {"traceparent": parent, "X-Request-ID": "find-me-123"}
+                connection.request("GET", "/api/v1/products?q=word", headers=fields)
+                assert connection.getresponse().status == 200
+        assert nginx.access_log.read_bytes().isascii()
+        lines = [json.loads(line) for line in nginx.access_log.read_bytes().split(b"\n")[:-1]]
+        (line,) = (line for line in lines if line["request_id"] == "find-me-123")
+    assert len(lines) == 7
+    assert {line["event"] for line in lines} == {"request"}
+    assert line["trace_id"] == parent[3:35]
+    assert (line["path"], line["status"]) == ("/api/v1/products", 200)

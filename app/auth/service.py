@@ -20,6 +20,7 @@ from app.kit.access import unauthorized
 from app.kit.changes import record
 from app.kit.model import now
 from app.kit.problems import Problem
+from app.telemetry.metrics import LOGINS
 from app.users.models import User
 from app.users.service import choose_password, replace_password
 
@@ -52,6 +53,7 @@ def log_in(email: str, password: str) -> dict[str, Any]:
     db.session.add(session)
     db.session.flush()
     record("create", "sessions", session.id, after={"owner_id": user.id})
+    LOGINS.labels("succeeded").inc()
     log.info("login", user_id=str(user.id), session_id=str(session.id))
     return _tokens(session, user.role, secret)
 
@@ -67,6 +69,7 @@ def _authenticate(email: str, password: str) -> User | None:
     found = next(iter(database.read(_CREDENTIALS, {"email": email})), None)
     stored = found.password_hash if found and found.is_active else None
     if not verify_password(stored, password):
+        LOGINS.labels("failed").inc()
         log.warning("login_failed", user_id=found and str(found.id))
         return None
     still = select(User).where(User.email == email, User.is_active)

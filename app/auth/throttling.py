@@ -27,6 +27,7 @@ from app.jobs.upkeep import HOUR, recurring
 from app.kit import rows
 from app.kit.model import Base, Timestamp, now
 from app.kit.problems import Problem
+from app.telemetry.metrics import LOGINS
 
 FREE_HERE = 10  # failures from one address that cost nothing but themselves
 FREE_ANYWHERE = 100  # the same from all addresses together; NIST SP 800-63B allows no more
@@ -64,6 +65,7 @@ def count_attempt(email: str) -> None:
         known = here.known_until > moment
         seconds = max(_seconds_left(row, moment) for row in ([here] if known else rows))
         if seconds > 0:
+            LOGINS.labels("throttled").inc()
             log.warning("login_throttled", seconds=seconds)
             raise Problem("too-many-requests", headers={"Retry-After": str(seconds)})
         for row in rows:

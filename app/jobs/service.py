@@ -15,14 +15,17 @@ from uuid import UUID, uuid4
 
 import structlog
 from flask import current_app
-from sqlalchemy import Row, delete, or_, update
+from sqlalchemy import Row, delete, func, or_, select, update
 
 from app.extensions import db
-from app.jobs.models import Job
+from app.jobs.models import STATES, Job
+from app.kit import database
 from app.kit.afterwards import afterwards
 from app.kit.changes import Origin, job_origin, origin
 from app.kit.model import now, uuid7
 from app.kit.uploads import UploadChunk, UploadError
+from app.telemetry import tracing
+from app.telemetry.metrics import gauge_at_scrape
 
 LEASE = timedelta(seconds=60)  # within which a job must make progress, or count as abandoned
 PATIENCE = timedelta(seconds=60)  # with a message, before it is sent again
@@ -80,7 +83,8 @@ def ask_for(
         kind=kind,
         owner_id=owner_id,
         arguments=arguments,
-        origin={name: value and str(value) for name, value in asdict(origin()).items()},
+        origin={name: value and str(value) for name, value in asdict(origin()).items()}
+        | {"traceparent": tracing.traceparent()},
         due_at=now() + PATIENCE,
     )
     afterwards(send, row.id)
@@ -164,6 +168,16 @@ class Run:
             raise Ended
 
 
+def count_by_state() -> dict[str, int]:
+    """How many jobs wait, run, or ended within the hour."""
+    recent = or_(Job.finished_at.is_(None), Job.finished_at > now() - timedelta(hours=1))
+    counted = select(Job.state, func.count().label("number")).where(recent).group_by(Job.state)
+    return dict.fromkeys(STATES, 0) | {row.state: row.number for row in database.read(counted, {})}
+
+
+gauge_at_scrape("jobs", "Jobs that wait, run, or ended within the hour.", "state", count_by_state)
+
+
 def perform(job_id: UUID) -> None:
     """Do a job, unless somebody else does it already or it is over. Called within an app context.
 
@@ -188,13 +202,15 @@ def _perform(job_id: UUID) -> None:
     db.session.commit()
     if row is None:
         return
-    actor = row.origin["actor_id"]
-    job_origin.set(Origin(**{**row.origin, "actor_id": actor and UUID(actor)}))
+    asked = dict(row.origin)
+    actor, traceparent = asked["actor_id"], asked.pop("traceparent", "")
+    job_origin.set(Origin(**{**asked, "actor_id": actor and UUID(actor)}))
     structlog.contextvars.bind_contextvars(
         job_id=str(row.id), kind=row.kind, request_id=row.origin["request_id"]
     )
     try:
-        _attempt(Run(row, lease), _kinds[row.kind])
+        with tracing.continued(f"job {row.kind}", traceparent):
+            _attempt(Run(row, lease), _kinds[row.kind])
     except Ended:
         log.info("job_ended_early")
 

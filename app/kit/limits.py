@@ -55,7 +55,7 @@ def _announce(response: Response) -> Response:
     if not limits:
         return response
     try:
-        states = [(_name(limit), limit, _seconds_left(limit)) for limit in limits]
+        states = [(name(limit), limit, _seconds_left(limit)) for limit in limits]
         policies = [f'"{n}";q={x.limit.amount};w={x.limit.get_expiry()}' for n, x, _ in states]
         remaining = [f'"{n}";r={max(0, x.remaining)};t={left}' for n, x, left in states]
     except Exception:  # the storage went away between the count and the question
@@ -68,7 +68,7 @@ def _announce(response: Response) -> Response:
     return response
 
 
-def _name(limit: RequestLimit) -> str:
+def name(limit: RequestLimit) -> str:
     """`default` for the limit on everything, else the name of the view that has its own."""
     return "default" if limit.shared else (request.endpoint or "").rpartition(".")[2]
 

@@ -1,1 +1,15 @@
-"""What an operator sees: logs, health."""
+"""What an operator sees: logs, metrics, traces, health."""
+
+from typing import Any
+
+from flask import Flask
+
+from app.telemetry import logs, metrics, requests, tracing
+
+
+def init_app(app: Flask, settings: Any) -> None:
+    """Observe every request. Call it first: requests meet it before anything else."""
+    logs.configure(settings.log_level)
+    tracing.init_app(app, settings.otel_exporter_otlp_endpoint)
+    requests.init_app(app, timed=settings.app_env == "development")
+    metrics.init_app(app, settings)

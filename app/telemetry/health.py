@@ -1,5 +1,6 @@
 """Health: whether this process lives, and whether it can do its work."""
 
+import os
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -46,8 +47,11 @@ def read_liveness() -> dict[str, Any]:
 def read_readiness() -> dict[str, Any]:
     """Tell whether requests may be sent here: the database answers, its schema is not behind.
 
-    A schema ahead of the code is fine: a newer release has migrated, this one still serves.
+    A schema ahead of the code is fine: a newer release has migrated, this one still serves. A
+    service that is about to end says 503, and goes on answering what is sent all the same.
     """
+    if os.path.exists(os.environ.get("DRAINING_FILE", "")):  # made by gunicorn.conf.py
+        raise _unavailable("The service is about to end.")
     try:
         found = {row.version_num for row in database.read(_APPLIED, {})}
     except SQLAlchemyError as error:

@@ -1,57 +1,62 @@
-"""Logs: one JSON line an event on standard output, tied together by the request id."""
+"""Logs: one JSON object a line on standard output; on a terminal, lines for people."""
 
+import json
 import logging
-import re
 import sys
-import time
+from typing import Any
 
+import orjson
 import structlog
-from flask import Flask, Response, g, request
-
-from app.kit.access import Caller
-from app.kit.model import uuid7
-
-_WELL_FORMED = re.compile(r"[A-Za-z0-9._-]{8,128}")
-
-log = structlog.get_logger()
+from structlog.typing import EventDict, Processor, WrappedLogger
 
 
-def init_app(app: Flask, level: str) -> None:
-    """Give every request an id, and log each in one line when it is answered."""
+def configure(level: str) -> None:
+    """Write what this process logs from `level` on, and what libraries warn of."""
     structlog.configure(
         processors=[
             structlog.contextvars.merge_contextvars,
             structlog.processors.add_log_level,
             structlog.processors.TimeStamper(fmt="iso", utc=True),
             structlog.processors.format_exc_info,
-            structlog.processors.JSONRenderer(),
+            *(_FOR_PEOPLE if sys.stdout.isatty() else _FOR_MACHINES),
         ],
         wrapper_class=structlog.make_filtering_bound_logger(logging.getLevelName(level.upper())),
-        logger_factory=structlog.PrintLoggerFactory(sys.stdout),
+        logger_factory=structlog.WriteLoggerFactory(sys.stdout),
     )
-    app.before_request(_begin)
-    app.after_request(_finish)
+    # The level of the root stays at WARNING: below it, libraries tell values of requests and rows.
+    if not any(isinstance(handler, _Forward) for handler in logging.root.handlers):
+        logging.root.addHandler(_Forward())
 
 
-def _begin() -> None:
-    offered = request.headers.get("X-Request-ID", "")
-    g.request_id = offered if _WELL_FORMED.fullmatch(offered) else str(uuid7())
-    g.began = time.perf_counter()
-    structlog.contextvars.clear_contextvars()
-    structlog.contextvars.bind_contextvars(request_id=g.request_id)
+class _Forward(logging.Handler):
+    """Takes what libraries log the standard way into our lines."""
+
+    def emit(self, record: logging.LogRecord) -> None:
+        log = structlog.get_logger()
+        message = record.getMessage()
+        log.log(record.levelno, message, logger=record.name, exc_info=record.exc_info)
 
 
-def _finish(response: Response) -> Response:
-    response.headers["X-Request-ID"] = g.request_id
-    who = g.get("caller", Caller())
-    if not (request.endpoint or "").startswith("health."):
-        log.info(
-            "request",
-            method=request.method,
-            route=request.url_rule.rule if request.url_rule else None,
-            status=response.status_code,
-            milliseconds=round((time.perf_counter() - g.began) * 1000, 2),
-            caller_id=who.id and str(who.id),
-            address=request.remote_addr,
-        )
-    return response
+def _to_json(event: EventDict, **_: Any) -> str:
+    """One line of ASCII, so that no character in it can end the line or move a cursor."""
+    try:
+        line = orjson.dumps(event, default=repr)
+    except TypeError:  # a lone surrogate, or an integer beyond 64 bits
+        return json.dumps(event, default=repr)
+    return line.decode() if line.isascii() else json.dumps(event, default=repr)
+
+
+def _escape(_logger: WrappedLogger, _method: str, event: EventDict) -> EventDict:
+    """Show control characters; a traceback may quote what a client sent."""
+    if text := event.get("exception"):
+        event["exception"] = "".join(c if c == "\n" or c.isprintable() else ascii(c) for c in text)
+    return event
+
+
+_FOR_MACHINES: list[Processor] = [structlog.processors.JSONRenderer(_to_json)]
+_FOR_PEOPLE: list[Processor] = [
+    _escape,
+    structlog.dev.ConsoleRenderer(
+        exception_formatter=structlog.dev.plain_traceback, repr_native_str=True
+    ),
+]

@@ -1,0 +1,169 @@
+"""Metrics for Prometheus: exact over all workers, on a listener that only METRICS_BIND opens.
+
+Labels have few values: a route is its template, never a path. Under gunicorn each worker writes to
+a file of its own, and whichever is asked adds them up; see gunicorn.conf.py.
+"""
+
+import os
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from functools import cache
+from typing import Any
+
+import structlog
+from flask import Flask
+from prometheus_client import REGISTRY, CollectorRegistry, Counter, Gauge, Histogram, values
+from prometheus_client.core import GaugeMetricFamily, Metric
+from prometheus_client.exposition import make_wsgi_app
+from prometheus_client.multiprocess import MultiProcessCollector
+from prometheus_client.registry import Collector
+from sqlalchemy import event
+from sqlalchemy.exc import SQLAlchemyError
+from sqlalchemy.pool import Pool
+
+from app.extensions import limiter
+from app.kit import limits
+
+log = structlog.get_logger()
+
+if "METRICS_SLOT" in os.environ:
+    # A worker goes on with the file of one that ended: so the files stay few, and nothing is lost.
+    slot = os.environ["METRICS_SLOT"]
+    values.ValueClass = values.MultiProcessValue(lambda: slot)  # type: ignore[no-untyped-call]
+
+REQUESTS = Counter("http_requests", "Requests answered.", ["method", "route", "status"])
+DURATION = Histogram(
+    "http_request_duration_seconds",
+    "Time from the request to its answer.",
+    ["method", "route"],
+    buckets=(0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5),
+)
+CONNECTIONS = Gauge(
+    "database_connections_in_use", "Connections lent to requests.", multiprocess_mode="livesum"
+)
+CONNECTIONS_LIMIT = Gauge(
+    "database_connections_limit", "Connections there may be.", multiprocess_mode="livesum"
+)
+LIMITED = Counter("rate_limit_refusals", "Requests over a rate limit.", ["limit"])
+FALLBACK = Gauge(
+    "rate_limit_fallback",
+    "Workers that count limits for themselves, because Redis is away.",
+    multiprocess_mode="livesum",
+)
+LOGINS = Counter("logins", "Attempts to log in.", ["result"])
+for _result in ("succeeded", "failed", "throttled"):
+    LOGINS.labels(_result)  # there from the start, so that the first failure is seen as a rise
+
+_METHODS = {"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"}
+
+
+def init_app(app: Flask, settings: Any) -> None:
+    """Answer on the listener for metrics, and there nothing else; on all others as before."""
+    CONNECTIONS_LIMIT.set(settings.pool_size)
+    if settings.metrics_bind:
+        port = settings.metrics_bind.rpartition(":")[2]
+        app.wsgi_app = _divide(app, port, app.wsgi_app)  # type: ignore[method-assign]
+
+
+def count_request(method: str, route: str | None, status: int, seconds: float) -> None:
+    """Count a request that is answered; `route` is None where it met none."""
+    requests, duration = _series(method if method in _METHODS else "other", route or "none", status)
+    requests.inc()
+    duration.observe(seconds)
+    if status == 429:
+        for limit in limiter.current_limits:
+            if limit.breached:
+                LIMITED.labels(limits.name(limit)).inc()
+    _note_fallback()
+
+
+@cache
+def _series(method: str, route: str, status: int) -> tuple[Counter, Histogram]:
+    return REQUESTS.labels(method, route, status), DURATION.labels(method, route)
+
+
+_falls_back = False
+
+
+def _note_fallback() -> None:
+    """Tell Prometheus when this process begins to count limits for itself, and when it ends."""
+    global _falls_back
+    if (now := limiter.limiter.storage is not limiter.storage) != _falls_back:
+        _falls_back = now
+        FALLBACK.set(now)
+
+
+# --- what is read when Prometheus asks --------------------------------------------------------
+
+Read = Callable[[], Mapping[str, float]]
+_readings: dict[str, tuple[str, str, Read]] = {}
+
+
+def gauge_at_scrape(name: str, explanation: str, label: str, read: Read) -> None:
+    """Have a gauge, with a series for each value of the label, read at each scrape.
+
+    For what the database knows, whichever process did it: the jobs by state, for example. `read`
+    runs in the application's context; while the database is away the gauge is absent.
+    """
+    _readings[name] = explanation, label, read
+
+
+class _Readings(Collector):
+    def __init__(self, app: Flask) -> None:
+        self.app = app
+
+    def collect(self) -> Iterator[Metric]:
+        for name, (explanation, label, read) in _readings.items():
+            family = GaugeMetricFamily(name, explanation, labels=[label])
+            try:
+                with self.app.app_context():
+                    for value, number in read().items():
+                        family.add_metric([value], number)
+            except SQLAlchemyError as error:
+                log.warning("metric_not_read", metric=name, error=type(error).__name__)
+                continue
+            yield family
+
+
+def _registry(app: Flask) -> CollectorRegistry:
+    """What one scrape collects."""
+    registry = CollectorRegistry()
+    if "PROMETHEUS_MULTIPROC_DIR" in os.environ:
+        MultiProcessCollector(registry)  # type: ignore[no-untyped-call]
+    else:
+        registry.register(REGISTRY)
+    registry.register(_Readings(app))
+    return registry
+
+
+Wsgi = Callable[..., Iterable[bytes]]
+
+
+def _divide(app: Flask, port: str, service: Wsgi) -> Wsgi:
+    """The service on each port but this one, whose requests have met no proxy's header yet."""
+
+    def choose(environ: dict[str, Any], start_response: Any) -> Iterable[bytes]:
+        if environ["SERVER_PORT"] != port:
+            return service(environ, start_response)
+        if environ["PATH_INFO"] != "/metrics":
+            start_response("404 Not Found", [("Content-Type", "text/plain; charset=utf-8")])
+            return [b"Only /metrics is here.\n"]
+        scrape: Wsgi = make_wsgi_app(_registry(app))
+        return scrape(environ, start_response)
+
+    return choose
+
+
+# --- the pool of database connections ---------------------------------------------------------
+
+
+def _lend(*_: Any) -> None:
+    CONNECTIONS.inc()
+
+
+def _take_back(*_: Any) -> None:
+    CONNECTIONS.dec()
+
+
+event.listen(Pool, "checkout", _lend)
+event.listen(Pool, "checkin", _take_back)
+event.listen(Pool, "detach", _take_back)

@@ -1,0 +1,142 @@
+"""Traces: each request belongs to one, which work that it causes elsewhere goes on with.
+
+The caller names it in `traceparent` (W3C Trace Context, section 3.2), else we begin one. Its id is
+in every log line. Spans are recorded where OTEL_EXPORTER_OTLP_ENDPOINT says who collects them, and
+the extra "otel" is installed.
+"""
+
+import os
+import re
+import secrets
+from collections.abc import Iterator
+from contextlib import contextmanager, nullcontext
+from contextvars import ContextVar
+from dataclasses import dataclass
+from typing import Any
+from uuid import UUID
+
+import structlog
+from flask import Flask
+
+# No version ff, no id of zeros; a later version may add fields behind a dash.
+_TRACEPARENT = re.compile(
+    r"(?!ff)([0-9a-f]{2})-(?!0{32})([0-9a-f]{32})-(?!0{16})[0-9a-f]{16}-([0-9a-f]{2})(-.*)?"
+)
+
+log = structlog.get_logger()
+
+
+@dataclass(frozen=True, slots=True)
+class Trace:
+    """The trace that what happens now is part of; the id is 32 hexadecimal digits."""
+
+    id: str
+    sampled: bool = False
+
+
+_current: ContextVar[Trace | None] = ContextVar("trace", default=None)
+_tracer: Any = None  # of OpenTelemetry, where spans are recorded
+
+
+def parse(traceparent: str) -> Trace | None:
+    """The trace that the header field names; None where it is absent or not valid."""
+    found = _TRACEPARENT.fullmatch(traceparent.strip(" \t"))
+    if not found or (found[1] == "00" and found[4]):
+        return None
+    return Trace(found[2], sampled=bool(int(found[3], 16) & 1))
+
+
+def begin(traceparent: str, fallback: UUID) -> Trace:
+    """Go on with the caller's trace, or begin one with this id (UUIDv7: its end is random)."""
+    trace = _recorded() or parse(traceparent) or Trace(fallback.hex)
+    _current.set(trace)
+    return trace
+
+
+def traceparent() -> str:
+    """The header field for a request, or the value for a job, that is part of this trace."""
+    if _tracer:
+        context = _span().get_span_context()
+        if context.is_valid:
+            return f"00-{context.trace_id:032x}-{context.span_id:016x}-{context.trace_flags:02x}"
+    trace = _current.get() or Trace(secrets.token_hex(16))
+    return f"00-{trace.id}-{secrets.token_hex(8)}-{trace.sampled:02x}"
+
+
+@contextmanager
+def continued(name: str, traceparent: str) -> Iterator[None]:
+    """Do the work in the block as part of the trace that `traceparent()` told; for jobs."""
+    span: Any = nullcontext()
+    if _tracer:
+        from opentelemetry.trace.propagation.tracecontext import TraceContextTextMapPropagator
+
+        context = TraceContextTextMapPropagator().extract({"traceparent": traceparent})
+        span = _tracer.start_as_current_span(name, context=context)
+    with span:
+        trace = _recorded() or parse(traceparent) or Trace(secrets.token_hex(16))
+        token = _current.set(trace)
+        try:
+            with structlog.contextvars.bound_contextvars(trace_id=trace.id):
+                yield
+        finally:
+            _current.reset(token)
+
+
+def init_app(app: Flask, endpoint: str) -> None:
+    """Record a span for each request and each query, and send them to the OTLP endpoint.
+
+    Nothing is done without one. Names, sampling and the rest are OpenTelemetry's own variables
+    (OTEL_SERVICE_NAME, OTEL_TRACES_SAMPLER and so on).
+    """
+    if not endpoint:
+        return
+    try:
+        from opentelemetry.exporter.otlp.proto.http.trace_exporter import OTLPSpanExporter
+        from opentelemetry.instrumentation.flask import FlaskInstrumentor
+        from opentelemetry.instrumentation.psycopg import PsycopgInstrumentor
+        from opentelemetry.sdk.resources import SERVICE_NAME, Resource
+        from opentelemetry.sdk.trace import TracerProvider
+        from opentelemetry.sdk.trace.export import BatchSpanProcessor
+    except ImportError:
+        log.warning("not_traced", reason='the extra "otel" is not installed')
+        return
+    global _tracer
+    name = os.environ.get("OTEL_SERVICE_NAME") or app.config["TOKEN_ISSUER"]
+    provider = TracerProvider(resource=Resource.create({SERVICE_NAME: name}))
+    exporter = OTLPSpanExporter(endpoint=f"{endpoint.rstrip('/')}/v1/traces")
+    provider.add_span_processor(BatchSpanProcessor(exporter))
+    FlaskInstrumentor().instrument_app(  # type: ignore[no-untyped-call]
+        app,
+        tracer_provider=provider,
+        excluded_urls="/health/live$,/health/ready$",
+        response_hook=_hide_query,  # a hook on the request comes before the attributes
+        enable_commenter=False,
+    )
+    # The instrumentation of SQLAlchemy does not take 2.1; that of its driver sees the same.
+    PsycopgInstrumentor().instrument(tracer_provider=provider)
+    _tracer = provider.get_tracer(__name__)
+
+
+def _hide_query(span: Any, _status: str, _headers: Any) -> None:
+    """Keep the query string, which may hold what somebody searched for, out of the span."""
+    for name in ("http.target", "http.url", "url.full"):
+        if name in span.attributes:
+            span.set_attribute(name, span.attributes[name].partition("?")[0])
+    if "url.query" in span.attributes:
+        span.set_attribute("url.query", "")
+
+
+def _span() -> Any:
+    from opentelemetry import trace
+
+    return trace.get_current_span()
+
+
+def _recorded() -> Trace | None:
+    """The trace of the span that is being recorded now."""
+    if not _tracer:
+        return None
+    context = _span().get_span_context()
+    return (
+        Trace(f"{context.trace_id:032x}", context.trace_flags.sampled) if context.is_valid else None
+    )

@@ -1,0 +1,72 @@
+"""The nginx of the stack, with its shipped configuration, in front of a live service."""
+
+import re
+import shutil
+import socket
+import subprocess
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from urllib.parse import urlsplit
+
+import pytest
+
+from tests import services
+from tests.live import Live
+
+SHIPPED = Path(__file__).parent.parent / "deploy" / "nginx"
+
+
+@dataclass(frozen=True)
+class Nginx:
+    """A running nginx."""
+
+    port: int
+    access_log: Path
+    error_log: Path
+
+
+@contextmanager
+def in_front_of(live: Live, folder: Path) -> Iterator[Nginx]:
+    """Yield nginx serving `live`; skips the test where there is none.
+
+    Only addresses and paths differ from what is shipped.
+    """
+    binary = shutil.which("nginx", path="/usr/sbin:/usr/local/sbin:/usr/bin:/usr/local/bin")
+    if not binary:
+        pytest.skip("no nginx")
+    nginx = Nginx(services.free_port(), folder / "access.log", folder / "error.log")
+    own = {
+        "/tmp/": f"{folder}/",
+        "/dev/stdout": str(nginx.access_log),
+        "/dev/stderr": str(nginx.error_log),
+        "listen 8080 default_server": f"listen 127.0.0.1:{nginx.port} default_server",
+        "listen 127.0.0.1:8081": f"listen 127.0.0.1:{services.free_port()}",
+        "http://web:8000": f"http://{urlsplit(live.url).netloc}",
+    }
+    for file in SHIPPED.glob("*.conf"):
+        text = re.sub("|".join(map(re.escape, own)), lambda found: own[found[0]], file.read_text())
+        (folder / file.name).write_text(text)
+    command = [binary, "-p", folder, "-c", folder / "nginx.conf", "-e", nginx.error_log]
+    subprocess.run([*command, "-t", "-q"], check=True)
+    process = subprocess.Popen([*command, "-g", "daemon off;"])
+    try:
+        _wait_for(nginx, process)
+        yield nginx
+    finally:
+        process.terminate()
+        process.wait(services.SECONDS)
+
+
+def _wait_for(nginx: Nginx, process: subprocess.Popen[bytes]) -> None:
+    """Return once nginx takes connections."""
+    while process.poll() is None:
+        try:
+            socket.create_connection(("127.0.0.1", nginx.port), services.SECONDS).close()
+        except ConnectionRefusedError:
+            time.sleep(0.01)
+        else:
+            return
+    raise RuntimeError(f"nginx ended: {nginx.error_log.read_text()}")
