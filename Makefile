@@ -3,10 +3,10 @@ PYTHON ?= python3
 ARGS ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help run test fuzz check openapi api-diff lock up down stack-test clean
+.PHONY: help run test fuzz bench bench-check bench-profile check openapi api-diff lock up down stack-test clean
 
 help: ## Show this list
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-11s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-13s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 run: ## Serve on SQLite with demo data; BIND=host:port moves it (127.0.0.1:8000)
 	@$(PYTHON) dev.py run
@@ -16,6 +16,15 @@ test: ## Run the tests; ARGS="-k name" goes to pytest
 
 fuzz: ## Run Schemathesis against the service, for minutes; ARGS="--examples N --seed S" bounds it
 	@$(PYTHON) dev.py fuzz $(ARGS)
+
+bench: ## Measure the service beside others (needs wrk); ARGS=--quick takes minutes
+	@$(PYTHON) dev.py bench $(ARGS)
+
+bench-check: ## Fail when a request costs 15 % more CPU than bench/baseline.json
+	@$(PYTHON) dev.py bench-check $(ARGS)
+
+bench-profile: ## Show where a request spends its CPU: ARGS=by-id, page-20, create, ...
+	@$(PYTHON) dev.py bench-profile $(ARGS)
 
 check: ## Check style, types, imports, locks, migrations and the OpenAPI document
 	@$(PYTHON) dev.py check

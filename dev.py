@@ -34,6 +34,7 @@ RUN_LOCK = ROOT / "requirements.lock"
 OTEL_LOCK = ROOT / "requirements-otel.lock"
 DEV_LOCK = ROOT / "requirements-dev.lock"
 TOOLS = ROOT / "tools"
+PEERS = ROOT / "bench" / "peers"
 
 
 # --- the environment -----------------------------------------------------------------------
@@ -146,6 +147,24 @@ def fuzz(*arguments: str) -> None:
     """Run Schemathesis against the service on PostgreSQL; --examples N, --seed S bound it."""
     environment(RUN_LOCK, DEV_LOCK)
     sys.exit(run(PYTHON, "-m", "tests.fuzz.run", *arguments))
+
+
+def bench(*arguments: str) -> None:
+    """Measure the service beside others (needs wrk); --quick takes minutes."""
+    environment(RUN_LOCK, DEV_LOCK)
+    sys.exit(run(PYTHON, "-m", "bench.run", *arguments))
+
+
+def bench_check(*arguments: str) -> None:
+    """Fail when a request costs 15 % more CPU than bench/baseline.json; --save makes that anew."""
+    environment(RUN_LOCK, DEV_LOCK)
+    sys.exit(run(PYTHON, "-m", "bench.check", *arguments))
+
+
+def bench_profile(*arguments: str) -> None:
+    """Show where a request spends its CPU; by-id, page-20, create and so on name it."""
+    environment(RUN_LOCK, DEV_LOCK)
+    sys.exit(run(PYTHON, "-m", "bench.where", *arguments))
 
 
 def check() -> None:
@@ -275,7 +294,7 @@ def check_locks() -> None:
         DEV_LOCK: extras["test"] + extras["dev"] + extras["otel"],
     }
     problems, pins = [], {}
-    for lock in (*required, TOOLS / "package-lock.json"):
+    for lock in (*required, *PEERS.glob("*/requirements.lock"), TOOLS / "package-lock.json"):
         text = lock.read_text()
         for place in re.findall(r"(?m)^.*(?:https?://|file:|index-url|find-links).*$", text):
             problems.append("{} names a place: {}".format(lock.name, place.strip()))
@@ -300,9 +319,13 @@ def lock(*arguments: str) -> None:
     uv = shutil.which("uv")
     if not uv:
         sys.exit("uv is needed to make the locks: install it, for example with pipx install uv")
-    command = [uv, "pip", "compile", "pyproject.toml", "--quiet", "--universal"]
+    command = [uv, "pip", "compile", "--quiet", "--universal"]
     command += ["--python-version", "3.11", "--generate-hashes", *arguments]
     command += ["--custom-compile-command", "make lock"]
+    for peer in sorted(PEERS.glob("*/requirements.in")):
+        if run(*command, peer, "--output-file", peer.with_suffix(".lock")):
+            sys.exit(1)
+    command.append("pyproject.toml")
     otel = ["--extra", "otel", "--constraints", RUN_LOCK.name]
     dev = ["--extra", "test", "--extra", "dev", "--extra", "otel", "--constraints", OTEL_LOCK.name]
     sys.exit(
@@ -337,6 +360,9 @@ COMMANDS = {
     "run": serve,
     "test": test,
     "fuzz": fuzz,
+    "bench": bench,
+    "bench-check": bench_check,
+    "bench-profile": bench_profile,
     "check": check,
     "check-locks": check_locks,
     "npm-tools": npm_tools,
@@ -353,7 +379,7 @@ def main() -> None:
     name, *arguments = sys.argv[1:] or ["help"]
     if name not in COMMANDS:
         sys.exit("There is no command {!r}; try python3 dev.py help".format(name))
-    if arguments and name not in ("test", "fuzz", "lock"):
+    if arguments and name not in ("test", "fuzz", "lock", "bench", "bench-check", "bench-profile"):
         sys.exit("`{}` takes no arguments".format(name))
     try:
         COMMANDS[name](*arguments)

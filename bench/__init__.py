@@ -1,0 +1,1 @@
+"""How fast the service is, measured beside others: `make bench`, `make bench-check`."""

