@@ -22,7 +22,7 @@ from tests import services
 
 BASELINE = Path(__file__).with_name("baseline.json")
 PRODUCTS = 5_000
-BLOCKS, REQUESTS = 40, 20  # of each row and system
+BLOCKS, REQUESTS = 24, 20  # of each row and system
 ALLOWED = 1.15  # times the baseline
 CHECKED = [name for name, row in ROWS.items() if name != "login" and not row.only]
 

@@ -20,7 +20,7 @@ from typing import Any
 
 from bench.database import ROOT
 from bench.rows import ROWS, World
-from bench.systems import SETTINGS, SYSTEMS
+from bench.systems import SETTINGS, SYSTEMS, servers
 
 Environ = dict[str, Any]
 
@@ -124,11 +124,10 @@ class Child:
 @contextmanager
 def child(name: str, world: World, redis: str) -> Iterator[Child]:
     """Yield the system in a new process."""
-    settings = {"DATABASE_URL": world.database, "REDIS_URL": redis}
     process = subprocess.Popen(
         [sys.executable, "-m", "bench.inprocess", name],
         cwd=ROOT,
-        env=os.environ | SETTINGS | settings,
+        env=os.environ | SETTINGS | servers(world.database, redis),
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         text=True,

@@ -39,9 +39,9 @@ SETTINGS = {
     "PYTHONPATH": str(ROOT),
 }
 
-# gunicorn.conf.py lies where they start, so it holds for all that gunicorn serves.
 # A worker that is replaced in the middle of a measurement would be seen as noise.
 _GUNICORN = ["-m", "gunicorn", "--bind", "127.0.0.1:{port}", "--max-requests", "0"]
+_OTHERS = [*_GUNICORN, "--config", "bench/gunicorn_conf.py"]
 _UVICORN = ["-m", "uvicorn", "--port", "{port}", "--workers", str(WORKERS), "--no-access-log"]
 _GRANIAN = ["-m", "granian", "--interface", "asgi", "--port", "{port}", "--workers", str(WORKERS)]
 
@@ -66,7 +66,7 @@ SYSTEMS = {
     for system in (
         System("full", "ours, as shipped", [*_GUNICORN, "wsgi:app"]),
         System("lean", "ours, lean", [*_GUNICORN, "bench.ours_lean:app"]),
-        System("limit", "limit: bare WSGI and psycopg", [*_GUNICORN, "bench.limit.app:app"]),
+        System("limit", "limit: bare WSGI and psycopg", [*_OTHERS, "bench.limit.app:app"]),
         System(
             "litestar",
             "Litestar, msgspec, async SQLAlchemy",
@@ -85,10 +85,8 @@ SYSTEMS = {
             [*_UVICORN, "bench.peers.fastapi.sync_app:app"],
             "fastapi",
         ),
-        System("drf", "Django REST framework", [*_GUNICORN, "bench.peers.drf.app:app"], "drf"),
-        System(
-            "flask", "Flask as tutorials do", [*_GUNICORN, "bench.peers.flask.app:app"], "flask"
-        ),
+        System("drf", "Django REST framework", [*_OTHERS, "bench.peers.drf.app:app"], "drf"),
+        System("flask", "Flask as tutorials do", [*_OTHERS, "bench.peers.flask.app:app"], "flask"),
     )
 }
 OURS = ("full", "lean")
@@ -110,6 +108,11 @@ def install(system: System) -> None:
     pip = [system.python, "-m", "pip", "install", "-qq", "--disable-pip-version-check"]
     subprocess.run([*pip, "--require-hashes", "--no-deps", "-r", lock], check=True)
     stamp.touch()
+
+
+def servers(database: str, redis: str) -> dict[str, str]:
+    """The settings that name them."""
+    return {"DATABASE_URL": database, "REDIS_URL": redis, "BROKER_URL": redis}
 
 
 @dataclass(frozen=True)
@@ -143,7 +146,7 @@ def serve(system: System, database: str, redis: str, log: Path) -> Iterator[Runn
         RuntimeError: it ended, or did not answer within half a minute.
     """
     port = free_port()
-    environ = os.environ | SETTINGS | {"DATABASE_URL": database, "REDIS_URL": redis}
+    environ = os.environ | SETTINGS | servers(database, redis)
     command = [str(system.python), *(part.format(port=port) for part in system.command)]
     with log.open("wb") as output:
         process = subprocess.Popen(

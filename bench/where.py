@@ -5,6 +5,7 @@ row, and prints the tree of what it saw, in microseconds a request. Nothing slow
 """
 
 import argparse
+import os
 import signal
 import sys
 import time
@@ -13,7 +14,7 @@ from pathlib import Path
 from types import FrameType
 
 from bench.database import fill
-from bench.systems import OURS, SETTINGS
+from bench.systems import OURS, SETTINGS, servers
 from tests import services
 
 PRODUCTS, REQUESTS = 5_000, 200
@@ -36,9 +37,7 @@ def main() -> None:
 
 def profile(row: str, system: str, seconds: float, url: str, redis: str) -> None:
     """Run requests for that long and print the tree."""
-    import os
-
-    os.environ |= SETTINGS | {"DATABASE_URL": url, "REDIS_URL": redis, "LOG_LEVEL": "INFO"}
+    os.environ |= SETTINGS | servers(url, redis)
     from bench.inprocess import Local
     from bench.rows import World
 

@@ -1,0 +1,8 @@
+"""gunicorn.conf.py for other applications: all of it but what it does for ours alone."""
+
+import runpy
+
+_shipped = runpy.run_path("gunicorn.conf.py")
+globals().update(
+    {name: _shipped[name] for name in _shipped if name not in ("post_worker_init", "worker_exit")}
+)
