@@ -226,13 +226,14 @@ def when_ready(server: Any) -> None:
     signal.signal(signal.SIGTERM, drain)
 
 
-def post_worker_init(worker: object) -> None:
+def post_worker_init(worker: Any) -> None:
     """Without a broker, each worker process does jobs and what recurs as well."""
-    if jobs := worker.wsgi.extensions.get("jobs"):
-        jobs.start()
+    worker.jobs = worker.wsgi.extensions.get("jobs")
+    if worker.jobs:
+        worker.jobs.start()
 
 
-def worker_exit(_server: object, worker: object) -> None:
+def worker_exit(_server: Any, worker: Any) -> None:
     """Let its jobs stop between two transactions; another process goes on with them."""
-    if jobs := worker.wsgi.extensions.get("jobs"):
+    if jobs := getattr(worker, "jobs", None):  # a worker that could not boot has none
         jobs.stop()

@@ -6,7 +6,6 @@ table lock within a second gives way to the queries it would hold up, and is tri
 
 import logging
 import time
-from logging.config import fileConfig
 
 from alembic import context
 from sqlalchemy import Connection, text
@@ -19,8 +18,8 @@ ADVISORY_LOCK = 7_318_349_394_477_056  # any number, the same for every process 
 ATTEMPTS = 30
 
 log = logging.getLogger("alembic.env")
-if not logging.getLogger().handlers:  # as a command; a program that migrates keeps its own log
-    fileConfig(context.config.config_file_name, disable_existing_loggers=False)
+if not context.is_offline_mode():  # the service's own log is on standard output, like that SQL
+    logging.getLogger("alembic").setLevel(logging.INFO)
 
 
 def is_compared(

@@ -1,6 +1,7 @@
 """Clients generated from openapi.json: a Python one that is used, and TypeScript's types."""
 
 import importlib
+import json
 import os
 import shutil
 import subprocess
@@ -39,7 +40,11 @@ def live(tmp_path: Path) -> Iterator[Live]:
 @pytest.fixture
 def generated(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> ModuleType:
     """The package that openapi-python-client writes, without a warning."""
+    config = tmp_path / "config.json"
+    files = dict.fromkeys(("text/csv", "application/x-ndjson"), "application/octet-stream")
+    config.write_text(json.dumps({"content_type_overrides": files}))
     options = ("--meta", "none", "--output-path", tmp_path / "generated_client")
+    options += ("--config", config)
     said = run("openapi-python-client", "generate", "--path", OPENAPI, *options, where=tmp_path)
     assert "arning" not in said, said
     monkeypatch.syspath_prepend(tmp_path)

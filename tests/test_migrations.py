@@ -175,7 +175,7 @@ def test_an_upgrade_waits_for_the_locks_of_others(
     dispose(new_app)
     with locked(another_database_url):
         process = flask("db", "upgrade")
-        assert any("a lock is held by others" in line for line in process.stderr)
+        assert any("a lock is held by others" in line for line in process.stdout)
     outcome(process)
     assert tables(new_app) >= TABLES
 
