@@ -20,4 +20,4 @@ def guard(text: str) -> str:
 
 def unguard(text: str) -> str:
     """The text of a cell that `guard` made; other text stays as it is."""
-    return text[1:] if _GUARDED.match(text) else text
+    return text[1:] if text[:1] == "'" and _GUARDED.match(text) else text

@@ -87,7 +87,8 @@ def _read_csv(stream: IO[bytes], schema: Schema) -> Iterator[Record]:
     names = [name.removeprefix("\ufeff") for name in header]  # spreadsheets write a BOM
     columns = _columns(names, schema)
     for first in lines:
-        parts = _gather(first, lines)
+        simple = first.raw is None or b'"' not in first.raw
+        parts = [first] if simple else _gather(first, lines)
         cells, flaw = _cells(parts)
         if cells and len(cells) != len(names):
             flaw = f"The line has {len(cells)} cells; the first line names {len(names)} columns."
@@ -130,7 +131,7 @@ _OPEN = re.compile(rb'(?:(?:"(?:[^"]++|"")*+"|[^",]*+),)*+"(?:[^"]++|"")*+')
 def _gather(first: Line, lines: "_Lines") -> list[Line]:
     """A line, with those in which its last cell goes on."""
     parts, raw = [first], first.raw
-    while raw and b'"' in raw and _OPEN.fullmatch(raw) and len(parts) < MOST_LINES:
+    while raw and _OPEN.fullmatch(raw) and len(parts) < MOST_LINES:
         following = next(lines, None)
         if following is None:
             break
@@ -143,7 +144,7 @@ def _cells(parts: list[Line]) -> tuple[list[str], str]:
     """The cells of a record, or what is wrong with it; neither, where the line is blank."""
     if parts[0].raw is None:
         return [], TOO_LONG
-    raw = b"".join(part.raw or b"" for part in parts)
+    raw = parts[0].raw if len(parts) == 1 else b"".join(part.raw or b"" for part in parts)
     try:
         text = raw.decode()
     except UnicodeDecodeError:

@@ -5,11 +5,13 @@ events and how far the job is: begun again after a crash, the job goes on where 
 with the same SKU is changed; members that a line does not have stay as they are.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from itertools import islice
 from typing import Any, NamedTuple
 from uuid import UUID
 
+from flask import Flask, current_app
 from sqlalchemy import (
     ForeignKey,
     Row,
@@ -77,12 +79,11 @@ class ImportKey(Base):
     key: Mapped[str] = mapped_column(Text, primary_key=True)
 
 
-class Line(NamedTuple):
-    """A line that is valid by itself."""
+class Batch(NamedTuple):
+    """Lines by their numbers: the members of those that are valid, what is wrong with others."""
 
-    number: int
-    members: dict[str, Any]
-    key: str  # of its SKU, as the database compares it
+    valid: dict[int, dict[str, Any]]
+    problems: dict[int, Sequence[Place]]
 
 
 @job("products.import")
@@ -122,52 +123,69 @@ def _count_lines(run: Run) -> int:
 
 def _go_through(run: Run, *, first: bool) -> None:
     """Check the lines from where the job is, and write them if it is at that."""
+    begin = run.position["line"]
     with uploads.read(run.id, run.arguments["coding"]) as stream:
         found = records.read(stream, run.arguments["media_type"], SCHEMA)
-        rest = (record for record in found if record.line > run.position["line"])
-        while batch := list(islice(rest, BATCH)):
+        rest = (record for record in found if record.line > begin)
+        for batch in _ahead(lambda: _validate(islice(rest, BATCH))):
+            run.processed += len(batch.valid) + len(batch.problems)
+            run.position["line"] = max([*batch.valid, *batch.problems])
             _do_batch(run, batch, first=first)
-            run.processed += len(batch)
-            run.position["line"] = batch[-1].line
             run.advance(processed=run.processed, failed=run.failed, position=run.position)
             forget_summary()
 
 
-def _do_batch(run: Run, batch: Sequence[Record], *, first: bool) -> None:
+def _validate(lines: Iterable[Record]) -> Batch:
+    batch = Batch({}, {})
+    for line, members, flaw in lines:
+        try:
+            if members is None:
+                raise Problem("validation-error", errors=[{"detail": flaw, "pointer": "#"}])
+            batch.valid[line] = load_object(SCHEMA, members)
+        except Problem as problem:
+            batch.problems[line] = problem.errors[:MOST_PLACES]
+    return batch
+
+
+def _ahead(read: Callable[[], Batch]) -> Iterator[Batch]:
+    """All batches: the next is read in a thread while the database is busy with this one."""
+    app: Flask = current_app._get_current_object()  # type: ignore[attr-defined]
+
+    def read_in_context() -> Batch:
+        with app.app_context():
+            return read()
+
+    with ThreadPoolExecutor(1) as thread:
+        coming = thread.submit(read_in_context)
+        while any(batch := coming.result()):
+            coming = thread.submit(read_in_context)
+            yield batch
+
+
+def _do_batch(run: Run, batch: Batch, *, first: bool) -> None:
     writing = run.position["writing"]
-    lines, problems = _validate(batch)
+    keys = _keys([members["sku"] for members in batch.valid.values()])
+    lines = {line: keys[members["sku"]] for line, members in batch.valid.items()}
     if first:
-        lines = _without_repeated(run, lines, problems)
-    existing = _existing([line.key for line in lines], lock=writing)
-    new = [line.members for line in lines if line.key not in existing]
-    changed = []
-    for row, members in ((existing[n.key], n.members) for n in lines if n.key in existing):
-        if differing := {k: v for k, v in members.items() if getattr(row, k) != v}:
+        for line in _repeated(run, lines):
+            del batch.valid[line]
+            place = {"detail": "An earlier line has this SKU.", "pointer": "#/sku"}
+            batch.problems[line] = [place]
+        _keep_problems(run, batch.problems)
+    existing = _existing([lines[line] for line in batch.valid], lock=writing)
+    new, changed = [], []
+    for line, members in batch.valid.items():
+        if (row := existing.get(lines[line])) is None:
+            new.append(members)
+        elif differing := {k: v for k, v in members.items() if getattr(row, k) != v}:
             changed.append((row, differing))
     run.position["created"] += len(new)
     run.position["updated"] += len(changed)
-    run.position["unchanged"] += len(lines) - len(new) - len(changed)
-    if first:
-        _keep_problems(run, problems)
+    run.position["unchanged"] += len(batch.valid) - len(new) - len(changed)
     if writing:
         with together():
             _insert(new)
             _update(changed)
-
-
-def _validate(batch: Sequence[Record]) -> tuple[list[Line], dict[int, Sequence[Place]]]:
-    """The lines that are valid by themselves, and by number what is wrong with the others."""
-    problems: dict[int, Sequence[Place]] = {}
-    valid: list[tuple[int, dict[str, Any]]] = []
-    for line, members, flaw in batch:
-        try:
-            if members is None:
-                raise Problem("validation-error", errors=[{"detail": flaw, "pointer": "#"}])
-            valid.append((line, load_object(SCHEMA, members)))
-        except Problem as problem:
-            problems[line] = problem.errors[:MOST_PLACES]
-    keys = _keys([members["sku"] for _, members in valid])
-    return [Line(number, members, keys[members["sku"]]) for number, members in valid], problems
 
 
 def _keys(skus: list[str]) -> dict[str, str]:
@@ -179,11 +197,9 @@ def _keys(skus: list[str]) -> dict[str, str]:
     return dict(found.all())
 
 
-def _without_repeated(
-    run: Run, lines: Sequence[Line], problems: dict[int, Sequence[Place]]
-) -> list[Line]:
-    """The lines whose SKU no earlier line has; the others are added to the problems."""
-    first = {line.key: line for line in reversed(lines)}
+def _repeated(run: Run, lines: Mapping[int, str]) -> list[int]:
+    """The lines whose SKU an earlier line has, in this batch or before it."""
+    first = {key: line for line, key in reversed(list(lines.items()))}
     dialect = db.engine.dialect.name
     given = database.listed(dialect)
     keys = select(literal(run.id, Uuid()), given).where(true())  # SQLite asks for a WHERE here
@@ -192,14 +208,7 @@ def _without_repeated(
     values = {"listed": json.dumps(list(first)).decode()}
     unseen = unseen.returning(ImportKey.key)
     new = set(db.session.connection().execute(unseen, values).scalars())
-    kept = []
-    for line in lines:
-        if line.key in new and first[line.key] is line:
-            kept.append(line)
-        else:
-            place = {"detail": "An earlier line has this SKU.", "pointer": "#/sku"}
-            problems[line.number] = [place]
-    return kept
+    return [line for line, key in lines.items() if key not in new or first[key] != line]
 
 
 def _existing(keys: list[str], *, lock: bool) -> dict[str, Any]:
@@ -256,7 +265,7 @@ def _dump(values: Any) -> dict[str, Any]:
     return SCHEMA.dump_row([values[name] for name in SCHEMA.names])
 
 
-def _keep_problems(run: Run, problems: dict[int, Sequence[Place]]) -> None:
+def _keep_problems(run: Run, problems: Mapping[int, Sequence[Place]]) -> None:
     room = max(0, MOST_PROBLEMS - run.failed)
     kept = [
         {"id": uuid7(), "job_id": run.id, "line": line, "errors": problems[line]}
