@@ -100,11 +100,14 @@ def _seed_demo() -> None:
 
 
 @click.command("upkeep")
-@click.argument("what", nargs=-1, type=click.Choice(sorted(RECURRING)))
+@click.argument("what", nargs=-1)
 @with_appcontext
 def upkeep(what: tuple[str, ...]) -> None:
     """Do what recurs, all of it or WHAT: delete what is over, send jobs again."""
-    for name in what or sorted(RECURRING):
+    names = sorted(RECURRING)
+    if unknown := [name for name in what if name not in names]:
+        raise click.BadParameter(f"{unknown[0]} is none of {', '.join(names)}.")
+    for name in what or names:
         click.echo(f"{name}: {RECURRING[name].work()}")
 
 

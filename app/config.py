@@ -53,7 +53,7 @@ class Settings:
     login_rate_limit: str = "10 per minute"
     register_rate_limit: str = "10 per hour"
     mail_rate_limit: str = "10 per hour"
-    export_rate_limit: str = "10 per minute"
+    bulk_rate_limit: str = "10 per minute"
 
     smtp_url: str = ""  # smtp://host:port, smtps://user:password@host; empty: mail goes to the log
     mail_from: str = "service@localhost"

@@ -170,7 +170,7 @@ def settings(database_url: str, tmp_path_factory: pytest.TempPathFactory) -> Set
         login_rate_limit=plenty,
         register_rate_limit=plenty,
         mail_rate_limit=plenty,
-        export_rate_limit=plenty,
+        bulk_rate_limit=plenty,
         log_level="ERROR",
     )
 

@@ -103,7 +103,7 @@ def test_filters_are_those_of_the_list(api: Api, user: Caller) -> None:
 
 
 def test_exports_have_a_limit_of_their_own(make_app: MakeApp, user: Caller) -> None:
-    limited = Api(make_app(export_rate_limit="2 per minute"))
+    limited = Api(make_app(bulk_rate_limit="2 per minute"))
     for status in (200, 200, 429):
         limited.get("tasks/export", by=user, status=status)
     limited.get("tasks", by=user, status=200)
@@ -186,7 +186,7 @@ def database(
 def live(database: str) -> Iterator[Live]:
     """One process, with a large catalogue; a transaction may be idle for a second."""
     settings = {"WEB_CONCURRENCY": "1", "STATEMENT_TIMEOUT_MS": "500"}
-    plenty = {"RATE_LIMIT": "10000 per minute", "EXPORT_RATE_LIMIT": "10000 per minute"}
+    plenty = {"RATE_LIMIT": "10000 per minute", "BULK_RATE_LIMIT": "10000 per minute"}
     with serve(database, **settings, **plenty) as service:
         with psycopg.connect(database, autocommit=True) as connection:
             connection.execute(

@@ -7,7 +7,10 @@ from uuid import UUID, uuid4
 
 import pytest
 from flask import Flask
+from sqlalchemy import select
 
+from app.auth.models import Session
+from app.auth.sessions import purge_sessions
 from app.extensions import db
 from app.jobs import service
 from app.jobs.models import Job
@@ -16,6 +19,7 @@ from app.kit.model import now
 from app.tasks.models import Task
 from tests import rows
 from tests.api import Api, Caller
+from tests.conftest import on_postgresql
 from tests.rows import at_once
 
 Handler = Callable[[Run], Any]
@@ -405,6 +409,31 @@ class TestUpkeep:
         result = app.test_cli_runner().invoke(args=["upkeep", "jobs"])
         assert result.output == "jobs: 1\n"
         assert sorted(rows.read(app, Job.id)) == sorted(finished[1:])
+
+    def test_deletes_sessions_that_are_over_and_no_others(
+        self, app: Flask, user: Caller, other: Caller, editor: Caller
+    ) -> None:
+        expired, idle, alive = (
+            rows.read(app, Session.id, owner_id=who.id)[0] for who in (user, other, editor)
+        )
+        rows.change(app, Session, expired, expires_at=now())
+        rows.change(app, Session, idle, last_used_at=now() - timedelta(days=8))
+        result = app.test_cli_runner().invoke(args=["upkeep", "sessions"])
+        assert result.output == "sessions: 2\n"
+        assert rows.read(app, Session.id) == [alive]
+
+    @on_postgresql
+    def test_leaves_rows_that_somebody_has_locked_for_the_next_time(
+        self, app: Flask, user: Caller, other: Caller
+    ) -> None:
+        for who in (user, other):
+            [session] = rows.read(app, Session.id, owner_id=who.id)
+            rows.change(app, Session, session, expires_at=now())
+        with app.app_context(), db.engine.begin() as holder:
+            holder.execute(select(Session.id).where(Session.id == session).with_for_update())
+            assert purge_sessions() == 1
+        with app.app_context():
+            assert purge_sessions() == 1
 
     def test_is_a_command_for_each_and_for_all(self, app: Flask) -> None:
         result = app.test_cli_runner().invoke(args=["upkeep"])

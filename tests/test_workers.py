@@ -38,7 +38,10 @@ def broker() -> Iterator[str]:
         yield url
 
 
-serve = partial(processes.serve, RATE_LIMIT="100000 per minute")  # progress is asked for often
+plenty = "100000 per minute"
+serve = partial(
+    processes.serve, RATE_LIMIT=plenty, BULK_RATE_LIMIT=plenty
+)  # progress is asked for often
 
 
 def start(live: Live, lines: int = LINES) -> str:

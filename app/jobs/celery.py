@@ -3,7 +3,7 @@
 from uuid import UUID
 
 from celery import Celery
-from celery.signals import worker_ready, worker_shutting_down
+from celery.signals import setup_logging, worker_ready, worker_shutting_down
 from flask import Flask
 
 from app.jobs.service import perform, sweep
@@ -19,7 +19,6 @@ def make_celery(app: Flask, broker_url: str) -> Celery:
         task_reject_on_worker_lost=True,
         task_publish_retry=False,  # what is not sent now, the sweep sends
         worker_prefetch_multiplier=1,
-        worker_hijack_root_logger=False,
         worker_redirect_stdouts=False,
         broker_connection_retry_on_startup=True,
         # A Redis that hangs costs the request's thread this long, after the answer.
@@ -44,6 +43,10 @@ def make_celery(app: Flask, broker_url: str) -> Celery:
     def do_upkeep(name: str) -> None:
         with app.app_context():
             RECURRING[name].work()
+
+    @setup_logging.connect(weak=False)  # type: ignore[untyped-decorator]
+    def keep_the_log(**_: object) -> None:
+        """Be connected, and so keep Celery from setting up a log of its own beside ours."""
 
     @worker_ready.connect(weak=False)  # type: ignore[untyped-decorator]
     def go_on(**_: object) -> None:

@@ -44,7 +44,7 @@ def read_summary() -> dict[str, Any]:
     return {"items": service.summary()}
 
 
-@products.get("/export", access=can("products:read"), limit="EXPORT_RATE_LIMIT")
+@products.get("/export", access=can("products:read"), limit="BULK_RATE_LIMIT")
 @products.export(ProductSchema, ProductQuery, without=("id", "version"))
 def export_products() -> Visible:
     """Export products, as CSV or NDJSON.
@@ -54,7 +54,7 @@ def export_products() -> Visible:
     return Product.visible_to(caller)
 
 
-@products.post("/imports", access=can("products:write"))
+@products.post("/imports", access=can("products:write"), limit="BULK_RATE_LIMIT")
 @products.upload(records.EXAMPLE, ImportQuery)
 @products.creates(JobSchema, at="/api/v1/jobs")
 def import_products(file: Upload, options: dict[str, Any]) -> Job:

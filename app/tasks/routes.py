@@ -31,7 +31,7 @@ def create_task(data: dict[str, Any]) -> Task:
     return Task(owner_id=caller.id, completed_at=now() if data.get("done") else None, **data)
 
 
-@tasks.get("/export", access=can("tasks:own"), limit="EXPORT_RATE_LIMIT")
+@tasks.get("/export", access=can("tasks:own"), limit="BULK_RATE_LIMIT")
 @tasks.export(TaskSchema, TaskQuery)
 def export_tasks() -> Visible:
     """Export one's tasks, as CSV or NDJSON."""

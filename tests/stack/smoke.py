@@ -343,19 +343,19 @@ def a_catalogue_goes_in_and_out_while_the_worker_is_killed(stack: Stack) -> None
     editor.token = reply.json()["access_token"]
 
     product = {"name": '=cmd "x"', "category": "stack", "price": "1.50", "currency": "EUR"}
-    lines = [json.dumps({"sku": f"STACK-{n}", **product}) for n in range(30_000)]
+    lines = [json.dumps({"sku": f"STACK-{n}", **product}) for n in range(50_000)]
     for n in range(37):
         lines.insert(n * 500, '{"sku": "x", "price": "1.505"}')
     job = imported(editor, "\n".join(lines).encode(), kill=True)
     assert (job["state"], job["failed"]) == ("succeeded", 37), job
-    assert job["result"] == {"created": 30_000, "updated": 0, "unchanged": 0}, job
+    assert job["result"] == {"created": 50_000, "updated": 0, "unchanged": 0}, job
     problems = editor.call("GET", f"/api/v1/jobs/{job['id']}/problems?limit=100").expect(200).json()
     assert [each["line"] for each in problems["items"]] == [n * 500 + 1 for n in range(37)]
 
     before = exported(editor)
     wipe = "DELETE FROM products WHERE category = 'stack'"
     stack.psql(wipe)
-    assert imported(editor, before, kill=True)["result"]["created"] == 30_000
+    assert imported(editor, before, kill=True)["result"]["created"] == 50_000
     after = exported(editor)
     instants = re.compile(rb"\d{4}-\d\d-\d\dT[\d:.]+Z")
     assert after != before
