@@ -3,10 +3,11 @@
 import re
 from collections.abc import Mapping, Sequence
 from datetime import datetime
-from functools import cache
+from functools import cache, partial
 from typing import Any
 
 import orjson
+import psycopg
 import structlog
 from flask import Flask, Response, current_app
 from psycopg import sql
@@ -15,6 +16,7 @@ from sqlalchemy import (
     ColumnElement,
     Connection,
     Engine,
+    ExceptionContext,
     Executable,
     Row,
     Table,
@@ -35,6 +37,32 @@ from app.kit.problems import Problem
 log = structlog.get_logger()
 
 RETRY_AFTER = "2"  # seconds; a restarted PostgreSQL is back sooner
+GRACE = 1.0  # seconds beyond the statement timeout for the server to tell of it
+
+
+class NoAnswerError(psycopg.OperationalError):
+    """The server is connected and says nothing: it is stopped, or cut off without a word."""
+
+
+class BoundedConnection(psycopg.Connection[Any]):
+    """A connection that waits no longer for the server than the server itself would let it wait.
+
+    `statement_timeout` is kept by a server that works; TCP only notices a machine that is gone.
+    """
+
+    patience: float | None = None  # seconds for one answer; None: without end
+
+    def wait(self, gen: Any, interval: float = 0.1, timeout: float | None = None) -> Any:
+        """Wait as psycopg does, but no longer than `patience`; then the connection is closed.
+
+        Raises:
+            NoAnswerError: the server did not answer in time; whether it did the work is unknown.
+        """
+        try:
+            return super().wait(gen, interval, self.patience if timeout is None else timeout)
+        except psycopg.errors._WaitTimeout as error:
+            self.close()  # an answer that came late would be taken for the next one
+            raise NoAnswerError("the server did not answer in time") from error
 
 
 def engine_options(url: str, settings: Any) -> dict[str, Any]:
@@ -79,6 +107,10 @@ def init_app(app: Flask) -> None:
         if engine.dialect.name == "sqlite":
             event.listen(engine, "connect", _prepare_sqlite)
             event.listen(engine, "begin", _begin_immediate)
+        else:
+            patience = app.config["STATEMENT_TIMEOUT_MS"] / 1000 + GRACE
+            event.listen(engine, "do_connect", partial(_connect, patience))
+            event.listen(engine, "handle_error", _leave_a_read_only_server)
         # Shares the pool; AUTOCOMMIT spares a read its BEGIN and ROLLBACK.
         app.extensions["reader"] = engine.execution_options(isolation_level="AUTOCOMMIT")
 
@@ -90,6 +122,19 @@ def _prepare_sqlite(connection: Any, _record: Any) -> None:
     cursor.close()
 
 
+def _connect(patience: float, *call: Any) -> BoundedConnection:
+    _dialect, _record, args, kwargs = call
+    connection = BoundedConnection.connect(*args, **kwargs)
+    connection.patience = patience
+    return connection
+
+
+def _leave_a_read_only_server(context: ExceptionContext) -> None:
+    # The primary is another one by now, or this one will be writable again for new sessions only.
+    if isinstance(context.original_exception, psycopg.errors.ReadOnlySqlTransaction):
+        context.is_disconnect = True
+
+
 def _begin_immediate(connection: Connection) -> None:
     # A transaction that reads first and writes later could not wait for the write lock.
     if connection.get_execution_options().get("isolation_level") != "AUTOCOMMIT":
@@ -99,14 +144,15 @@ def _begin_immediate(connection: Connection) -> None:
 def read(statement: Executable, values: Mapping[str, Any]) -> Sequence[Row[Any]]:
     """All rows of a SELECT, outside any transaction, in one round trip.
 
-    A connection that the server has closed shows only in use: such a read runs once more.
+    A connection that the server has closed shows only in use: such a read runs once more. Not one
+    that was waited for in vain, which would take twice as long.
     """
     reader: Engine = current_app.extensions["reader"]
     try:
         with reader.connect() as connection:
             return connection.execute(statement, values).all()
     except DBAPIError as error:
-        if not error.connection_invalidated:
+        if not error.connection_invalidated or isinstance(error.orig, NoAnswerError):
             raise
     with reader.connect() as connection:
         return connection.execute(statement, values).all()
