@@ -3,7 +3,7 @@ PYTHON ?= python3
 ARGS ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help run test fuzz bench bench-check bench-profile check openapi api-diff lock up down stack-test clean
+.PHONY: help run test fuzz chaos bench bench-check bench-profile check openapi api-diff lock up down stack-test clean
 
 help: ## Show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-13s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -25,6 +25,9 @@ bench-check: ## Fail when a request costs 15 % more CPU than bench/baseline.json
 
 bench-profile: ## Show where a request spends its CPU: ARGS=by-id, page-20, create, ...
 	@$(PYTHON) dev.py bench-profile $(ARGS)
+
+chaos: ## Do faults to the service under load, in minutes; ARGS="hup redis_killed" names some
+	@$(PYTHON) dev.py chaos $(ARGS)
 
 check: ## Check style, types, imports, locks, migrations and the OpenAPI document
 	@$(PYTHON) dev.py check

@@ -167,6 +167,12 @@ def bench_profile(*arguments: str) -> None:
     sys.exit(run(PYTHON, "-m", "bench.where", *arguments))
 
 
+def chaos(*faults: str) -> None:
+    """Do faults to the service under load, in minutes; without names all of them."""
+    environment(RUN_LOCK, DEV_LOCK)
+    sys.exit(run(PYTHON, "-m", "tests.chaos", *faults))
+
+
 def check() -> None:
     """Check style, types, imports, locks, migrations, security and the OpenAPI document."""
     environment(RUN_LOCK, DEV_LOCK)
@@ -363,6 +369,7 @@ COMMANDS = {
     "bench": bench,
     "bench-check": bench_check,
     "bench-profile": bench_profile,
+    "chaos": chaos,
     "check": check,
     "check-locks": check_locks,
     "npm-tools": npm_tools,
@@ -379,7 +386,8 @@ def main() -> None:
     name, *arguments = sys.argv[1:] or ["help"]
     if name not in COMMANDS:
         sys.exit("There is no command {!r}; try python3 dev.py help".format(name))
-    if arguments and name not in ("test", "fuzz", "lock", "bench", "bench-check", "bench-profile"):
+    takers = ("test", "fuzz", "chaos", "lock", "bench", "bench-check", "bench-profile")
+    if arguments and name not in takers:
         sys.exit("`{}` takes no arguments".format(name))
     try:
         COMMANDS[name](*arguments)

@@ -6,8 +6,10 @@ import os
 import shutil
 import signal
 import socket
+import subprocess
 import sys
 import tempfile
+import time
 from datetime import UTC, datetime
 from pathlib import Path
 from types import FrameType
@@ -200,15 +202,64 @@ def post_fork(_server: Any, worker: Any) -> None:
     os.environ["METRICS_SLOT"] = str(worker.slot)
 
 
-def child_exit(_server: Any, worker: Any) -> None:
+def child_exit(server: Any, worker: Any) -> None:
     """Forget what a worker had in use; what it counted stays."""
     from prometheus_client.multiprocess import mark_process_dead
 
+    Path(f"{server.shared}/booted-{worker.pid}").unlink(missing_ok=True)
     mark_process_dead(worker.slot)
 
 
 def when_ready(server: Any) -> None:
-    """Have TERM announce the end before it comes; a second TERM does not wait."""
+    """Have TERM announce the end before it comes, and HUP look before it leaps."""
+    drain_before_the_end(server)
+    reload_what_boots(server)
+    keep_the_old_until_the_new_have_booted(server)
+
+
+def reload_what_boots(server: Any) -> None:
+    """Have HUP try the new code first.
+
+    A master whose new workers cannot boot ends, and with it the release that still serves.
+    """
+    reload = server.handle_hup
+
+    def try_and_reload() -> None:
+        trial = [sys.executable, "-c", "import wsgi"]
+        apart = {k: v for k, v in os.environ.items() if k != "PROMETHEUS_MULTIPROC_DIR"}
+        tried = subprocess.run(trial, env=apart, capture_output=True, text=True)  # noqa: S603
+        if tried.returncode == 0:
+            reload()
+        else:
+            reason = (tried.stderr.strip().splitlines() or ["it was killed"])[-1]
+            server.log.error("Not reloaded, the code or its settings do not load: %s", reason)
+
+    server.handle_hup = try_and_reload
+
+
+def keep_the_old_until_the_new_have_booted(server: Any) -> None:
+    """Have HUP end no worker before there is another; else requests wait while the code loads."""
+    manage = server.manage_workers
+
+    def manage_when_booted() -> None:
+        newest = sorted(server.WORKERS.values(), key=lambda worker: worker.age)[
+            -server.num_workers :
+        ]
+        while len(server.WORKERS) > server.num_workers and not all(map(has_booted, newest)):
+            server.reap_workers()  # raises if one of them cannot
+            time.sleep(0.05)
+        manage()
+
+    def has_booted(worker: Any) -> bool:
+        return Path(f"{server.shared}/booted-{worker.pid}").exists() or not server.WORKERS.get(
+            worker.pid
+        )
+
+    server.manage_workers = manage_when_booted
+
+
+def drain_before_the_end(server: Any) -> None:
+    """Have TERM announce the end; a second TERM does not wait."""
     end = signal.getsignal(signal.SIGTERM)
 
     def drain(_signal: int, frame: FrameType | None) -> None:
@@ -227,7 +278,8 @@ def when_ready(server: Any) -> None:
 
 
 def post_worker_init(worker: Any) -> None:
-    """Without a broker, each worker process does jobs and what recurs as well."""
+    """Tell the master of it. Without a broker, each worker does jobs and what recurs as well."""
+    Path(f"{os.environ['PROMETHEUS_MULTIPROC_DIR']}/booted-{os.getpid()}").touch()
     worker.jobs = worker.wsgi.extensions.get("jobs")
     if worker.jobs:
         worker.jobs.start()

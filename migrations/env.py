@@ -32,7 +32,7 @@ def is_compared(
 def prepare(connection: Connection) -> None:
     """Take the advisory lock, then bound the wait for every other lock."""
     if connection.dialect.name == "postgresql":
-        connection.connection.dbapi_connection.patience = None  # see app/kit/database.py
+        connection.connection.driver_connection.patience = None  # see app/kit/database.py
         connection.execute(text("SET statement_timeout = 0"))
         connection.execute(text("SET lock_timeout = 0"))
         connection.execute(text("SELECT pg_advisory_lock(:key)"), {"key": ADVISORY_LOCK})
@@ -63,18 +63,25 @@ def is_lock_timeout(error: OperationalError) -> bool:
 def run() -> None:
     """Migrate the database that the application is configured for."""
     with db.engine.connect() as connection:
-        connection.detach()  # its settings must not outlive this in the pool
-        prepare(connection)
-        for attempt in range(1, ATTEMPTS + 1):
-            try:
-                migrate(connection)
-                return
-            except OperationalError as error:
-                connection.rollback()
-                if attempt == ATTEMPTS or not is_lock_timeout(error):
-                    raise
-                log.warning("a lock is held by others; attempt %d of %d", attempt + 1, ATTEMPTS)
-                time.sleep(min(0.1 * attempt, 1))
+        try:
+            prepare(connection)
+            insist(connection)
+        finally:
+            connection.invalidate()  # its settings and its lock must not live on in the pool
+
+
+def insist(connection: Connection) -> None:
+    """Migrate; whenever somebody else holds a lock for too long, begin anew."""
+    for attempt in range(1, ATTEMPTS + 1):
+        try:
+            migrate(connection)
+            return
+        except OperationalError as error:
+            connection.rollback()
+            if attempt == ATTEMPTS or not is_lock_timeout(error):
+                raise
+            log.warning("a lock is held by others; attempt %d of %d", attempt + 1, ATTEMPTS)
+            time.sleep(min(0.1 * attempt, 1))
 
 
 def run_offline() -> None:

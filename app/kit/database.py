@@ -16,7 +16,6 @@ from sqlalchemy import (
     ColumnElement,
     Connection,
     Engine,
-    ExceptionContext,
     Executable,
     Row,
     Table,
@@ -29,6 +28,7 @@ from sqlalchemy import (
 )
 from sqlalchemy.exc import DataError, DBAPIError, IntegrityError, SQLAlchemyError
 from sqlalchemy.exc import TimeoutError as PoolTimeoutError
+from sqlalchemy.pool import ConnectionPoolEntry
 
 from app.extensions import db
 from app.kit import json
@@ -110,7 +110,7 @@ def init_app(app: Flask) -> None:
         else:
             patience = app.config["STATEMENT_TIMEOUT_MS"] / 1000 + GRACE
             event.listen(engine, "do_connect", partial(_connect, patience))
-            event.listen(engine, "handle_error", _leave_a_read_only_server)
+            event.listen(engine, "checkin", _keep_only_what_can_write)
         # Shares the pool; AUTOCOMMIT spares a read its BEGIN and ROLLBACK.
         app.extensions["reader"] = engine.execution_options(isolation_level="AUTOCOMMIT")
 
@@ -129,10 +129,13 @@ def _connect(patience: float, *call: Any) -> BoundedConnection:
     return connection
 
 
-def _leave_a_read_only_server(context: ExceptionContext) -> None:
-    # The primary is another one by now, or this one will be writable again for new sessions only.
-    if isinstance(context.original_exception, psycopg.errors.ReadOnlySqlTransaction):
-        context.is_disconnect = True
+def _keep_only_what_can_write(connection: Any, record: ConnectionPoolEntry) -> None:
+    # Read-only from its start, a session stays so when others have long become writable.
+    if connection is None or connection.closed:
+        return
+    told = connection.pgconn.parameter_status  # PostgreSQL 14 and later tell it by themselves
+    if b"on" in (told(b"default_transaction_read_only"), told(b"in_hot_standby")):
+        record.invalidate()
 
 
 def _begin_immediate(connection: Connection) -> None:

@@ -1,0 +1,138 @@
+"""Faults under load: `python -m tests.chaos [fault ...]`; without names, all of them.
+
+Afterwards every acknowledged write is there once, every answer was a 2xx, a documented 4xx or a 503
+that says when to come back, and none took longer than the timeouts allow. If all faults were done
+and all was well, the table in docs/reliability.md is written anew.
+"""
+
+import argparse
+import re
+import signal
+import sys
+import time
+from collections import Counter
+from dataclasses import dataclass
+
+from tests import services
+from tests.chaos import stack as stacks
+from tests.chaos.faults import FAULTS, Fault
+from tests.chaos.load import Load
+from tests.live import ROOT
+
+RECOVERY = 5.0  # seconds after the end of a fault
+WARM_UP = 1.5  # seconds of load before it
+LEAST = 50  # requests of a round
+PAGE = ROOT / "docs" / "reliability.md"
+TABLE = re.compile(r"(?<=<!-- table -->\n).*(?=<!-- end -->)", re.S)
+HEAD = (
+    "fault",
+    "what shows that it happened",
+    "requests",
+    "503",
+    "failed",
+    "slowest, s",
+    "recovery, s",
+    "lost",
+    "doubled",
+)
+
+
+@dataclass
+class Outcome:
+    """What a fault did, and what of it should not have been."""
+
+    cells: tuple[object, ...]
+    complaints: list[str]
+
+
+def main() -> int:
+    """Run the faults that are named; 0 if all of it was as promised."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("names", nargs="*", metavar="fault", help=", ".join(FAULTS))
+    names = parser.parse_args().names or list(FAULTS)
+    if unknown := set(names) - set(FAULTS):
+        parser.error(f"no fault is called {', '.join(unknown)}")
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
+    began, outcomes = time.monotonic(), []
+    for kind in (stacks.Stack, stacks.Embedded):
+        chosen = [name for name in names if FAULTS[name].needs is kind]
+        if chosen:
+            with stacks.running(kind) as stack:
+                outcomes += [done_to(stack, name, FAULTS[name]) for name in chosen]
+    bad = sum(bool(outcome.complaints) for outcome in outcomes)
+    print(f"{len(outcomes)} faults, {bad} not as promised, {time.monotonic() - began:.0f} s")
+    if not bad and len(outcomes) == len(FAULTS):
+        rows = [HEAD, ("---",) * len(HEAD), *(outcome.cells for outcome in outcomes)]
+        table = "".join(f"| {' | '.join(map(str, row))} |\n" for row in rows)
+        PAGE.write_text(TABLE.sub(lambda _: table, PAGE.read_text()))
+    return 1 if bad else 0
+
+
+def done_to(stack: stacks.Stack | stacks.Embedded, name: str, fault: Fault) -> Outcome:
+    """Run one fault under load, and print what came of it."""
+    authorization = stack.live.log_in()["Authorization"]
+    product = stack.live.call("GET", "products?limit=1").json["items"][0]["id"]
+    load = Load(name, stack.nginx.port, authorization, product)
+    load.start()
+    complaints, proof, lifted = [], "", 0.0
+    try:
+        time.sleep(WARM_UP)
+        quiet = load.verdicts()
+        if set(quiet) != {"ok"}:
+            complaints.append(f"before the fault: {dict(quiet)}")
+        try:
+            proof = fault.inject(stack)
+        except AssertionError as error:
+            complaints.append(f"it did not happen as it should: {error}")
+        lifted = time.monotonic()
+        load.settle(2 * RECOVERY)
+    finally:
+        load.stop()
+    verdicts = load.verdicts()
+    refused = verdicts.pop("refused", 0)
+    requests, failed = load.count(), sum(verdicts.values()) - verdicts.pop("ok", 0)
+    slowest = max(answer.ended - answer.began for _, answer in load.answers)
+    bad = [answer.ended - lifted for _, answer in load.answers if not answer.worked]
+    recovery = max(0.0, *bad, 0.0)
+    lost, doubled = audit(stack, load)
+    for wrong, what in (
+        (requests < LEAST, f"only {requests} requests"),
+        (failed > fault.failures, f"failed: {dict(verdicts)}"),
+        (refused and fault.refused is False, f"{refused} were refused"),
+        (fault.refused and not refused, "nobody noticed it"),
+        (slowest > fault.bound, f"the slowest took {slowest:.1f} s, not {fault.bound:.1f}"),
+        (recovery > RECOVERY, f"recovered after {recovery:.1f} s"),
+        (lost, f"{lost} writes were lost"),
+        (doubled, f"{doubled} writes were done twice"),
+    ):
+        if wrong:
+            complaints.append(what)
+    figures = requests, refused, failed, f"{slowest:.1f}", f"{recovery:.1f}", lost, doubled
+    print(
+        f"{'FAILED' if complaints else 'ok':<6} {name:<18} {requests:>5} requests, {refused} × 503,"
+        f" {failed} failed, slowest {slowest:.1f} s, recovery {recovery:.1f} s,"
+        f" {lost} lost, {doubled} doubled; {proof}",
+        *(f"\n         {complaint}" for complaint in complaints),
+        flush=True,
+    )
+    return Outcome((fault.title, proof, *figures), complaints)
+
+
+def audit(stack: stacks.Stack | stacks.Embedded, load: Load) -> tuple[int, int]:
+    """How many acknowledged writes are not there, and how many are there twice."""
+    rows = stack.tasks(load.name)
+    titles = Counter(title for _, title, _, _ in rows)
+    lost = sum(title not in titles for title in load.acknowledged)
+    doubled = sum(times - 1 for times in titles.values())
+    for task_id, _, version, description in rows:
+        if told := load.patched.get(task_id):
+            lost += (version, description) < told
+            doubled += version > told[0] + 1  # of the very last step nobody may know
+    return lost, doubled
+
+
+if __name__ == "__main__":
+    try:
+        sys.exit(main())
+    except services.Unavailable as reason:
+        sys.exit(str(reason))
