@@ -242,18 +242,19 @@ def keep_the_old_until_the_new_have_booted(server: Any) -> None:
     manage = server.manage_workers
 
     def manage_when_booted() -> None:
-        newest = sorted(server.WORKERS.values(), key=lambda worker: worker.age)[
-            -server.num_workers :
-        ]
+        by_age = sorted(server.WORKERS.values(), key=lambda worker: worker.age)
+        newest = by_age[-server.num_workers :]
+        deadline = time.monotonic() + server.timeout
         while len(server.WORKERS) > server.num_workers and not all(map(has_booted, newest)):
-            server.reap_workers()  # raises if one of them cannot
+            if time.monotonic() > deadline or os.path.exists(os.environ["DRAINING_FILE"]):
+                break  # it hangs, or all is to end
+            server.reap_workers()  # raises if one of them cannot boot
             time.sleep(0.05)
         manage()
 
     def has_booted(worker: Any) -> bool:
-        return Path(f"{server.shared}/booted-{worker.pid}").exists() or not server.WORKERS.get(
-            worker.pid
-        )
+        is_gone = worker.pid not in server.WORKERS
+        return is_gone or os.path.exists(f"{server.shared}/booted-{worker.pid}")
 
     server.manage_workers = manage_when_booted
 

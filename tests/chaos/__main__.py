@@ -109,9 +109,9 @@ def done_to(stack: stacks.Stack | stacks.Embedded, name: str, fault: Fault) -> O
             complaints.append(what)
     figures = requests, refused, failed, f"{slowest:.1f}", f"{recovery:.1f}", lost, doubled
     print(
-        f"{'FAILED' if complaints else 'ok':<6} {name:<18} {requests:>5} requests, {refused} × 503,"
-        f" {failed} failed, slowest {slowest:.1f} s, recovery {recovery:.1f} s,"
-        f" {lost} lost, {doubled} doubled; {proof}",
+        f"{'FAILED' if complaints else 'ok':<6} {name:<18} {requests:>5} requests,"
+        f" {refused} refused (503), {failed} failed, slowest {slowest:.1f} s,"
+        f" recovery {recovery:.1f} s, {lost} lost, {doubled} doubled; {proof}",
         *(f"\n         {complaint}" for complaint in complaints),
         flush=True,
     )

@@ -102,9 +102,8 @@ def hup(stack: Stack) -> str:
 @fault("workers recycled (`max_requests`)", BOOT)
 def max_requests(stack: Stack) -> str:
     first, seen = set(stack.live.workers()), set()
-    with changed(
-        stack, "gunicorn.conf.py", r"(max_requests|max_requests_jitter) = \S+", r"\1 = 100"
-    ):
+    setting = r"(max_requests|max_requests_jitter) = \S+"
+    with changed(stack, "gunicorn.conf.py", setting, r"\1 = 100"):
         reload(stack)
 
         def recycled() -> bool:
@@ -204,11 +203,10 @@ WAITING = "SELECT FROM pg_locks WHERE NOT granted AND relation = 'tasks'::regcla
 
 @fault("a table locked for 6 s", LOCK, refused=True)
 def table_locked(stack: Stack) -> str:
-    with stack.postgres.connect(stack.postgres.administered) as other:
-        with other.transaction():
-            other.execute("LOCK TABLE tasks")
-            until(lambda: other.execute(WAITING).rowcount, "somebody waited for the lock")
-            time.sleep(6)
+    with stack.postgres.connect(stack.postgres.administered) as other, other.transaction():
+        other.execute("LOCK TABLE tasks")
+        until(lambda: other.execute(WAITING).rowcount, "somebody waited for the lock")
+        time.sleep(6)
     return "requests waited for it in `pg_locks`"
 
 
