@@ -70,7 +70,7 @@ class OneTrip(RedisStorage):
         return told or super().get_sliding_window(key, expiry)
 
     def _run(self, *arguments: str | int) -> list[int]:
-        """What the script answers; past what redis-py does around commands, which doubles the cost."""
+        """What the script answers; past what redis-py does around commands, which costs as much."""
         pool = self.storage.connection_pool
         connection = pool.get_connection()
         try:
