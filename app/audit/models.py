@@ -4,10 +4,9 @@ from dataclasses import asdict
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import JSON, Index, Select, Text, Uuid, insert, select
+from sqlalchemy import JSON, Index, Select, Text, Uuid, bindparam, insert, select
 from sqlalchemy.orm import Mapped, mapped_column
 
-from app.extensions import db
 from app.kit import database
 from app.kit.changes import Change, origin, recorded
 from app.kit.model import Base, Resource, now, uuid7
@@ -54,9 +53,12 @@ def write_down(changes: tuple[Change, ...]) -> None:
         for change in changes
     ]
     if len(events) == 1:
-        db.session.connection().execute(_INSERT, events[0])
+        database.execute(_INSERT, events[0])
     else:
         database.insert_many(AuditEvent.__table__, events)  # type: ignore[arg-type]
 
 
-_INSERT = insert(AuditEvent)
+_COLUMNS = AuditEvent.__table__.c
+_INSERT = insert(AuditEvent.__table__).values(  # type: ignore[arg-type]
+    {column.name: bindparam(column.name, type_=column.type) for column in _COLUMNS}
+)

@@ -16,7 +16,7 @@ from sqlalchemy import (
     Connection,
     Engine,
     Executable,
-    Row,
+    Select,
     Table,
     Text,
     bindparam,
@@ -29,7 +29,7 @@ from sqlalchemy.exc import DataError, DBAPIError, IntegrityError, SQLAlchemyErro
 from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 
 from app.extensions import db
-from app.kit import json
+from app.kit import driver, json
 from app.kit.problems import Problem
 
 log = structlog.get_logger()
@@ -96,20 +96,34 @@ def _begin_immediate(connection: Connection) -> None:
         connection.exec_driver_sql("BEGIN IMMEDIATE")
 
 
-def read(statement: Executable, values: Mapping[str, Any]) -> Sequence[Row[Any]]:
-    """All rows of a SELECT, outside any transaction, in one round trip.
+def read(statement: Executable, values: Mapping[str, Any]) -> Sequence[Any]:
+    """All rows of a constant SELECT, outside any transaction, in one round trip.
 
     A connection that the server has closed shows only in use: such a read runs once more.
     """
-    reader: Engine = current_app.extensions["reader"]
     try:
-        with reader.connect() as connection:
-            return connection.execute(statement, values).all()
+        return _read(statement, values)
     except DBAPIError as error:
         if not error.connection_invalidated:
             raise
+    return _read(statement, values)
+
+
+def _read(statement: Executable, values: Mapping[str, Any]) -> Sequence[Any]:
+    if db.engine.dialect.name == "postgresql" and isinstance(statement, Select):
+        return driver.read(db.engine, statement, values)
+    reader: Engine = current_app.extensions["reader"]
     with reader.connect() as connection:
         return connection.execute(statement, values).all()
+
+
+def execute(statement: Executable, values: Mapping[str, Any]) -> Sequence[Any]:
+    """All rows of a constant statement, in the transaction of the request."""
+    connection = db.session.connection()
+    if connection.dialect.name == "postgresql":
+        return driver.execute(connection, statement, values)
+    result = connection.execute(statement, values)
+    return result.all() if result.returns_rows else ()
 
 
 def write(statement: Executable, values: Mapping[str, Any]) -> None:

@@ -5,7 +5,7 @@ one constant object per kind of caller, so it serves as the key of the statement
 """
 
 from collections.abc import Collection, Mapping, Sequence
-from functools import lru_cache
+from functools import cache, lru_cache
 from typing import Any
 from uuid import UUID
 
@@ -59,15 +59,18 @@ def find(visible: Visible, item_id: UUID | None, schema: Schema) -> Row[Any]:
     if not rows:
         access.require_alive()
         raise Problem("not-found")
-    return rows[0]
+    found: Row[Any] = rows[0]
+    return found
 
 
 def add(instance: Resource, schema: Schema) -> Row[Any]:
     """Insert a new model instance; the stored row, in one round trip."""
-    statement = _insert(type(instance), schema)  # type: ignore[arg-type]
-    row = db.session.connection().execute(statement, _values(instance)).one()
-    record("create", _table(type(instance)).name, row.id, after=schema.dump_row(row))
-    return row
+    model = type(instance)
+    values = _defaults(model) | _values(instance)
+    [row] = database.execute(_insert_one(model, tuple(values), schema), values)  # type: ignore[arg-type]
+    record("create", _table(model).name, row.id, after=schema.dump_row(row))
+    stored: Row[Any] = row
+    return stored
 
 
 def add_all(instances: Sequence[Resource], schema: Schema) -> list[Row[Any]]:
@@ -87,6 +90,20 @@ def add_all(instances: Sequence[Resource], schema: Schema) -> list[Row[Any]]:
     for row in found:
         record("create", _table(model).name, row.id, after=schema.dump_row(row))
     return found
+
+
+def _defaults(model: type[Any]) -> dict[str, Any]:
+    """What SQLAlchemy would fill in for columns that are not given."""
+    moment = now()
+    made = {name: default(None) if callable(default) else default for name, default in _own(model)}  # type: ignore[arg-type]
+    return {"id": uuid7(), "created_at": moment, "updated_at": moment, **made}
+
+
+@cache
+def _own(model: type[Any]) -> list[tuple[str, Any]]:
+    made = ("id", "created_at", "updated_at")
+    defaults = ((c.name, c.default) for c in _table(model).c if c.default and c.name not in made)
+    return [(name, default.arg) for name, default in defaults]  # type: ignore[attr-defined]
 
 
 def _values(instance: Resource) -> dict[str, Any]:
@@ -121,13 +138,15 @@ def change_locked(
         return before
     plain = {k: v for k, v in values.items() if not isinstance(v, ColumnElement)}
     statement = _update(model, tuple(plain), schema)  # type: ignore[arg-type]
-    if computed := {k: v for k, v in values.items() if k not in plain}:
-        statement = statement.values(computed)
     binds = {f"new_{name}": value for name, value in plain.items()}
     binds |= {"new_updated_at": now(), "item_id": before.id, "seen": before.version}
-    after = db.session.connection().execute(statement, binds).first()
-    if after is None:
+    if computed := {k: v for k, v in values.items() if k not in plain}:
+        found = db.session.connection().execute(statement.values(computed), binds).all()
+    else:
+        found = database.execute(statement, binds)
+    if not found:
         raise Problem("precondition-failed")
+    after = found[0]
     was, is_now = schema.dump_row(before), schema.dump_row(after)
     record("change", _table(model).name, after.id, before=was, after=is_now)
     return after
@@ -144,8 +163,7 @@ def remove(
     before = _lock(visible, item_id, versions, schema)
     binds = {"item_id": before.id, "seen": before.version}
     model = model_of(visible)
-    deleted = db.session.connection().execute(_delete(model), binds)  # type: ignore[arg-type]
-    if deleted.rowcount == 0:
+    if not database.execute(_delete(model), binds):  # type: ignore[arg-type]
         raise Problem("precondition-failed")
     record("delete", _table(model).name, before.id, before=schema.dump_row(before))
 
@@ -189,9 +207,10 @@ def _lock(
 ) -> Row[Any]:
     """The row as it stands before it is changed, and nobody else's to change until we commit."""
     statement = _select_to_lock(visible, item_id is not None, schema)
-    row = db.session.connection().execute(statement, _binds(item_id)).first()
-    if row is None:
+    found = database.execute(statement, _binds(item_id))
+    if not found:
         raise Problem("not-found")
+    row: Row[Any] = found[0]
     if versions is not None and row.version not in versions:
         raise Problem("precondition-failed")
     return row
@@ -240,6 +259,13 @@ def _insert(model: type[Resource], schema: Schema) -> Any:
 
 
 @lru_cache(maxsize=256)
+def _insert_one(model: type[Resource], names: tuple[str, ...], schema: Schema) -> Any:
+    columns = _table(model).c
+    new = {name: bindparam(name, type_=columns[name].type) for name in names}
+    return insert(_table(model)).values(new).returning(*_columns(model, schema))
+
+
+@lru_cache(maxsize=256)
 def _update(model: type[Any], names: tuple[str, ...], schema: Schema) -> Update:
     columns = _table(model).c
     new = {name: bindparam(f"new_{name}", type_=columns[name].type) for name in names}
@@ -250,9 +276,10 @@ def _update(model: type[Any], names: tuple[str, ...], schema: Schema) -> Update:
 
 
 @lru_cache(maxsize=256)
-def _delete(model: type[Any]) -> Delete:
+def _delete(model: type[Any]) -> Any:
     columns = _table(model).c
-    return delete(_table(model)).where(columns.id == ITEM_ID, columns.version == _SEEN)
+    statement = delete(_table(model)).where(columns.id == ITEM_ID, columns.version == _SEEN)
+    return statement.returning(columns.id)
 
 
 @lru_cache(maxsize=256)
