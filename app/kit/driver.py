@@ -5,12 +5,12 @@ and names the errors. What it does around each execution - finding the SQL again
 result, rows - takes twice the time of the execution, and is left out. Rows are named tuples.
 """
 
+from collections import namedtuple
 from collections.abc import Callable, Mapping
-from functools import lru_cache
+from functools import lru_cache, partial
 from typing import Any
 
 import psycopg
-from psycopg.rows import namedtuple_row
 from sqlalchemy import Connection, Dialect, Engine
 from sqlalchemy.pool import PoolProxiedConnection
 
@@ -33,6 +33,9 @@ class Prepared:
             else:
                 self._constant[name] = convert(bind.value) if convert else bind.value
         self._dialect, self._columns = dialect, list(statement.exported_columns)
+        names = [column.key for column in self._columns]
+        # The class itself would make rows of tuples as well, at five times the cost.
+        self._make = partial(tuple.__new__, namedtuple("Row", names, rename=True))
         self._converts: list[tuple[int, Convert]] | None = None  # of columns, when there are rows
 
     def parameters(self, values: Mapping[str, Any]) -> dict[str, Any]:
@@ -43,15 +46,19 @@ class Prepared:
             found[name] = convert(value) if convert else value
         return found
 
+    def row_factory(self, _: Any) -> Any:
+        """How psycopg makes a row of a tuple."""
+        return self._make
+
     def rows(self, cursor: "psycopg.Cursor[Any]") -> Rows:
         """What came out."""
-        if not cursor.description:
+        if not self._columns:
             return []
         rows = cursor.fetchall()
         if self._converts is None:
             self._converts = list(self._find_converts(cursor.description))
         for n, convert in self._converts:
-            rows = [row._make((*row[:n], convert(row[n]), *row[n + 1 :])) for row in rows]
+            rows = [self._make((*row[:n], convert(row[n]), *row[n + 1 :])) for row in rows]
         return rows
 
     def _find_converts(self, description: Any) -> Any:
@@ -106,7 +113,7 @@ def _run(
     prepared = _prepare(statement, engine.dialect)
     sql, parameters = prepared.sql, prepared.parameters(values)
     driver: Any = lent.driver_connection
-    cursor = driver.cursor(binary=True, row_factory=namedtuple_row)
+    cursor = driver.cursor(binary=True, row_factory=prepared.row_factory)
     for tell in engine.dispatch.before_cursor_execute:  # whoever counts queries
         tell(connection, cursor, sql, parameters, None, False)
     try:

@@ -39,9 +39,10 @@ class Schema(ma.Schema):
         return frozenset(name for name, field in fields if field.metadata.get("transient"))
 
     @cached_property
-    def _computed(self) -> dict[str, ma.fields.Field[Any]]:
-        """The members that orjson cannot write as the database gives them."""
-        return {name: f for name, f in self.dump_fields.items() if isinstance(f, Amount)}
+    def _amounts(self) -> list[tuple[str, str | None]]:
+        """The members that orjson cannot write as the database gives them, and their currencies."""
+        fields = self.dump_fields.items()
+        return [(name, field.currency) for name, field in fields if isinstance(field, Amount)]
 
     @cached_property
     def _checks(self) -> list[tuple[str, Check]] | None:
@@ -84,9 +85,12 @@ class Schema(ma.Schema):
         Args:
             row: a row that begins with `columns`, in their order.
         """
-        members = dict(zip(self.names, row, strict=False))
-        for name, field in self._computed.items():
-            members[name] = field._serialize(members[name], name, members)
+        members: dict[str, Any] = dict(zip(self.names, row))  # noqa: B905 - `strict` costs as much
+        for name, currency in self._amounts:
+            value = members[name]
+            if value is not None:
+                code = members[currency] if currency else None
+                members[name] = Amount.to_text(value, code)
         return members
 
 
