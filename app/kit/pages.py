@@ -7,7 +7,7 @@ the list, the sort and the filters it was made with.
 
 import hmac
 from base64 import urlsafe_b64decode, urlsafe_b64encode
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from decimal import Decimal
@@ -104,10 +104,20 @@ _NOT_FILTERS = (*OF_PAGES, "sort")
 
 @dataclass(frozen=True, slots=True)
 class Page:
-    """The body of a page, and the way on."""
+    """The rows of a page, and the way on."""
 
-    body: dict[str, Any]
+    rows: Sequence[Any]
+    schema: Schema
+    beside: dict[str, Any]  # the members of the body beside the items
     link: str | None  # the Link header's value (RFC 8288); None where all fits one page
+
+    def body(self) -> dict[str, Any]:
+        """What is answered."""
+        return {"items": [self.schema.dump_row(row) for row in self.rows], **self.beside}
+
+    def fingerprint(self) -> bytes:
+        """Bytes that are others where the body's are, made without the body."""
+        return self.schema.states(self.rows) + json.dumps(self.beside)
 
 
 @dataclass(frozen=True, slots=True)
@@ -179,9 +189,9 @@ def read_page(
     check_permissions(query, asked.filters)
     names = tuple(sorted(asked.filters))
     binds = {"rows": asked.limit + 1, "item_id": item_id, **access.binds(), **asked.values}
-    body: dict[str, Any] = {}
+    count: dict[str, int] = {}
     if asked.count != "none":
-        body["count"] = _count(_matching(visible, query, names), binds, asked.count)
+        count["count"] = _count(_matching(visible, query, names), binds, asked.count)
     if asked.cursor:
         binds |= {"after_key": asked.cursor.key, "after_id": asked.cursor.id}
     statement = _select_page(
@@ -209,10 +219,10 @@ def read_page(
     has_prev = bool(rows) and asked.cursor is not None and (more or not asked.back)
     next_cursor = cursor_at(rows[-1], back=False) if has_next else None
     prev_cursor = cursor_at(rows[0], back=True) if has_prev else None
-    body = {"items": [schema.dump_row(row) for row in rows], "next_cursor": next_cursor, **body}
-    if not asked.cursor and not next_cursor:
-        return Page(body, None)
-    return Page(body, _link({"first": "", "prev": prev_cursor, "next": next_cursor}, asked.filters))
+    link = None
+    if asked.cursor or next_cursor:
+        link = _link({"first": "", "prev": prev_cursor, "next": next_cursor}, asked.filters)
+    return Page(rows, schema, {"next_cursor": next_cursor, **count}, link)
 
 
 def check_permissions(query: PageQuery, given: Iterable[str]) -> None:

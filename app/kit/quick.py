@@ -12,7 +12,16 @@ from typing import Any
 
 import marshmallow as ma
 
-from app.kit.fields import CURRENCY_DECIMALS, Amount, Boolean, Choice, Currency, Integer, Text
+from app.kit.fields import (
+    CURRENCY_DECIMALS,
+    Amount,
+    Boolean,
+    Choice,
+    Currency,
+    Integer,
+    Text,
+    Timestamp,
+)
 
 Check = Callable[[Any, Mapping[str, Any]], Any]  # of the value, and of the object it is in
 
@@ -72,6 +81,16 @@ def _amount(field: Any) -> Check:
     return check
 
 
+def _timestamp(field: Any) -> Check:
+    def check(value: Any, _: Mapping[str, Any]) -> Any:
+        try:
+            return field._deserialize(value)
+        except ma.ValidationError:
+            return NotImplemented
+
+    return check
+
+
 # By the class of the field: its check, and how many validators the class itself sets.
 _CHECKS: dict[type, tuple[Callable[[Any], Check], int]] = {
     Text: (_text, 1),
@@ -80,4 +99,5 @@ _CHECKS: dict[type, tuple[Callable[[Any], Check], int]] = {
     Integer: (_integer, 1),
     Boolean: (_boolean, 0),
     Amount: (_amount, 1),
+    Timestamp: (_timestamp, 0),
 }
