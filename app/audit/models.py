@@ -4,11 +4,10 @@ from dataclasses import asdict
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import JSON, Index, Select, Text, Uuid, bindparam, insert, select
+from sqlalchemy import JSON, Index, Select, Text, Uuid, select
 from sqlalchemy.orm import Mapped, mapped_column
 
-from app.kit import database
-from app.kit.changes import Change, origin, recorded
+from app.kit.changes import Change, Told, origin, recorded
 from app.kit.model import Base, Resource, now, uuid7
 
 
@@ -34,8 +33,8 @@ Index("ix_audit_events_actor_id", AuditEvent.actor_id, AuditEvent.created_at, Au
 
 
 @recorded.connect
-def write_down(changes: tuple[Change, ...]) -> None:
-    """Add an event for each change to their transaction."""
+def tell(changes: tuple[Change, ...]) -> Told:
+    """An event for each change."""
     common = {"version": 1, **asdict(origin())}
     moment = now()
     events = [
@@ -52,13 +51,4 @@ def write_down(changes: tuple[Change, ...]) -> None:
         }
         for change in changes
     ]
-    if len(events) == 1:
-        database.execute(_INSERT, events[0])
-    else:
-        database.insert_many(AuditEvent.__table__, events)  # type: ignore[arg-type]
-
-
-_COLUMNS = AuditEvent.__table__.c
-_INSERT = insert(AuditEvent.__table__).values(  # type: ignore[arg-type]
-    {column.name: bindparam(column.name, type_=column.type) for column in _COLUMNS}
-)
+    return AuditEvent.__table__, events  # type: ignore[return-value]

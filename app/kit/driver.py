@@ -74,8 +74,8 @@ def _prepare(statement: Any, dialect: Dialect) -> Prepared:
     return Prepared(statement, dialect)
 
 
-def read(engine: Engine, statement: Any, values: Mapping[str, Any]) -> Rows:
-    """All rows of a SELECT that stands for itself, in one round trip.
+def execute_alone(engine: Engine, statement: Any, values: Mapping[str, Any]) -> Rows:
+    """All rows of a statement that is a transaction by itself, in one round trip.
 
     Raises:
         DBAPIError: as SQLAlchemy would.

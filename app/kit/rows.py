@@ -28,7 +28,7 @@ from sqlalchemy import (
 
 from app.extensions import db
 from app.kit import access, database
-from app.kit.changes import record
+from app.kit.changes import compare, record, told_of
 from app.kit.model import Resource, now, uuid7
 from app.kit.problems import Problem
 from app.kit.schema import Schema
@@ -67,8 +67,14 @@ def add(instance: Resource, schema: Schema) -> Row[Any]:
     """Insert a new model instance; the stored row, in one round trip."""
     model = type(instance)
     values = _defaults(model) | _values(instance)
-    [row] = database.execute(_insert_one(model, tuple(values), schema), values)  # type: ignore[arg-type]
-    record("create", _table(model).name, row.id, after=schema.dump_row(row))
+    statement = _insert_one(model, tuple(values), schema)  # type: ignore[arg-type]
+    if database.is_alone():
+        is_now = schema.dump_row([values.get(name) for name in schema.names])
+        change = compare("create", _table(model).name, values["id"], after=is_now)
+        [row] = database.execute_alone(statement, values, told_of(change))
+    else:
+        [row] = database.execute(statement, values)
+        record("create", _table(model).name, row.id, after=schema.dump_row(row))
     stored: Row[Any] = row
     return stored
 
@@ -126,8 +132,32 @@ def change(
     Raises:
         Problem: 404, or 412 where the row has another version.
     """
+    if database.is_alone() and not any(isinstance(v, ColumnElement) for v in values.values()):
+        before = _look(visible, item_id, versions, schema)
+        if after := _change_unlocked(model_of(visible), before, values, schema):
+            return after
     before = _lock(visible, item_id, versions, schema)
     return change_locked(model_of(visible), before, values, schema)
+
+
+def _change_unlocked(
+    model: type[Any], before: Row[Any], values: Mapping[str, Any], schema: Schema
+) -> Row[Any] | None:
+    """Set values of one row that is still as it was seen; None where it is not any more."""
+    if not values:
+        return before
+    binds = _new_values(before, values)
+    is_now = {**before._asdict(), **values, "version": before.version + 1}
+    is_now["updated_at"] = binds["new_updated_at"]
+    was, will_be = schema.dump_row(before), schema.dump_row([is_now[k] for k in schema.names])
+    change = compare("change", _table(model).name, before.id, before=was, after=will_be)
+    statement = _update(model, tuple(values), schema)  # type: ignore[arg-type]
+    return next(iter(database.execute_alone(statement, binds, told_of(change))), None)
+
+
+def _new_values(before: Row[Any], values: Mapping[str, Any]) -> dict[str, Any]:
+    binds = {f"new_{name}": value for name, value in values.items()}
+    return binds | {"new_updated_at": now(), "item_id": before.id, "seen": before.version}
 
 
 def change_locked(
@@ -138,8 +168,7 @@ def change_locked(
         return before
     plain = {k: v for k, v in values.items() if not isinstance(v, ColumnElement)}
     statement = _update(model, tuple(plain), schema)  # type: ignore[arg-type]
-    binds = {f"new_{name}": value for name, value in plain.items()}
-    binds |= {"new_updated_at": now(), "item_id": before.id, "seen": before.version}
+    binds = _new_values(before, plain)
     if computed := {k: v for k, v in values.items() if k not in plain}:
         found = db.session.connection().execute(statement.values(computed), binds).all()
     else:
@@ -160,9 +189,16 @@ def remove(
     Raises:
         Problem: 404, or 412 where the row has another version.
     """
+    model = model_of(visible)
+    if database.is_alone():
+        before = _look(visible, item_id, versions, schema)
+        binds = {"item_id": before.id, "seen": before.version}
+        was = schema.dump_row(before)
+        change = compare("delete", _table(model).name, before.id, before=was)
+        if database.execute_alone(_delete(model), binds, told_of(change)):  # type: ignore[arg-type]
+            return
     before = _lock(visible, item_id, versions, schema)
     binds = {"item_id": before.id, "seen": before.version}
-    model = model_of(visible)
     if not database.execute(_delete(model), binds):  # type: ignore[arg-type]
         raise Problem("precondition-failed")
     record("delete", _table(model).name, before.id, before=schema.dump_row(before))
@@ -207,7 +243,18 @@ def _lock(
 ) -> Row[Any]:
     """The row as it stands before it is changed, and nobody else's to change until we commit."""
     statement = _select_to_lock(visible, item_id is not None, schema)
-    found = database.execute(statement, _binds(item_id))
+    return _one_of(versions, database.execute(statement, _binds(item_id)))
+
+
+def _look(
+    visible: Visible, item_id: UUID | None, versions: frozenset[int] | None, schema: Schema
+) -> Row[Any]:
+    """The row as it stands; the write that follows is of this version, or of none."""
+    statement = _select_item(visible, item_id is not None, schema, None)
+    return _one_of(versions, database.read(statement, _binds(item_id)))
+
+
+def _one_of(versions: frozenset[int] | None, found: Sequence[Any]) -> Row[Any]:
     if not found:
         raise Problem("not-found")
     row: Row[Any] = found[0]
