@@ -318,7 +318,8 @@ def _assemble(view: View, access: Access, *, writes: bool) -> View:
         if attempt:
             attempt.keep(response)
         if writes:
-            db.session.commit()
+            if db.session.registry.has():  # else it was a transaction by itself
+                db.session.commit()
             afterwards.attach(response)
         return response
 

@@ -135,8 +135,8 @@ def write(statement: Executable, values: Mapping[str, Any]) -> None:
 
 
 def is_alone() -> bool:
-    """Whether a write of the request can be a transaction by itself: it has written nothing yet."""
-    return db.engine.dialect.name == "postgresql" and not db.session().in_transaction()
+    """Whether a write can be a transaction by itself: the request has not begun one."""
+    return db.engine.dialect.name == "postgresql" and not db.session.registry.has()
 
 
 def execute_alone(

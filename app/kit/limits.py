@@ -11,6 +11,8 @@ from typing import Any
 
 from flask import Flask, Response, current_app, g, request
 from flask_limiter import RequestLimit
+from flask_limiter._limits import RuntimeLimit
+from flask_limiter._manager import LimitManager
 from limits.storage import RedisStorage
 from redis.backoff import NoBackoff
 from redis.exceptions import NoScriptError
@@ -106,8 +108,18 @@ def init_app(app: Flask, settings: Any) -> None:
         "RATELIMIT_KEY_PREFIX": "sliding-window-counter",
     }
     app.extensions["rate_limit_key"] = _key
+    app.extensions["limits_found"] = {}
+    limiter.limit_manager.resolve_limits = _resolve  # type: ignore[method-assign, assignment]
     limiter.init_app(app)
     app.after_request(_announce)
+
+
+def _resolve(app: Flask, *where: Any) -> tuple[list[RuntimeLimit], ...]:
+    """The limits of a place, found out once an application: they are settings, and stay."""
+    found: dict[Any, tuple[list[RuntimeLimit], ...]] = app.extensions["limits_found"]
+    if where not in found:
+        found[where] = LimitManager.resolve_limits(limiter.limit_manager, app, *where)
+    return found[where]
 
 
 def _key() -> str:

@@ -71,7 +71,9 @@ def _amount(field: Any) -> Check:
     def check(value: Any, data: Mapping[str, Any]) -> Any:
         if type(value) is not str or not pattern.fullmatch(value):
             return NotImplemented
-        code = data.get(sibling)
+        if sibling not in data:
+            return Decimal(value)
+        code = data[sibling]
         decimals = CURRENCY_DECIMALS.get(code) if type(code) is str else None
         _, point, fraction = value.partition(".")
         if decimals is None or (point and len(fraction) > decimals):

@@ -41,6 +41,7 @@ _ITEM_IDS = bindparam("item_ids", type_=Uuid(), expanding=True)
 _SEEN = bindparam("seen", type_=Integer())
 
 
+@lru_cache(maxsize=256)
 def model_of(visible: Visible) -> type[Any]:
     """The model whose rows a visible select selects."""
     model: type[Any] = visible.column_descriptions[0]["entity"]
