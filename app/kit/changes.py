@@ -14,7 +14,7 @@ from sqlalchemy import Table
 from app.kit import database
 from app.kit.access import known_caller
 
-Told = tuple[Table, Sequence[Mapping[str, Any]]]  # rows that tell of changes, and their table
+Told = tuple[Table, Sequence[Mapping[str, Any]]]  # whole rows, which tell of changes, for a table
 
 recorded = Signal(
     "Changes that are about to be committed; the sender is a tuple of `Change`. A receiver returns"
@@ -99,7 +99,10 @@ def told_of(*changes: Change) -> list[Told]:
 
 def _write(*changes: Change) -> None:
     for table, rows in told_of(*changes):
-        database.insert_many(table, rows)
+        if len(rows) == 1:
+            database.insert_one(table, rows[0])
+        else:
+            database.insert_many(table, rows)
 
 
 @contextmanager

@@ -172,12 +172,14 @@ def listed(dialect: str) -> ColumnElement[str]:
     return func.json_each(given).table_valued("value").c.value
 
 
+def insert_one(table: Table, row: Mapping[str, Any]) -> None:
+    """Insert a row that has all columns of the table."""
+    execute(_insert_one(table), row)
+
+
 def insert_many(table: Table, rows: Sequence[Mapping[str, Any]]) -> None:
     """Insert rows that all have the same columns; many on PostgreSQL with COPY, the fastest way."""
     if not rows:
-        return
-    if len(rows) == 1:
-        execute(_insert_one(table), rows[0])
         return
     connection = db.session.connection()
     if connection.dialect.name != "postgresql" or len(rows) < 500:
