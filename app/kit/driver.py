@@ -7,7 +7,7 @@ result, rows - takes twice the time of the execution, and is left out. Rows are 
 
 from collections import namedtuple
 from collections.abc import Callable, Mapping
-from functools import lru_cache, partial
+from functools import lru_cache
 from typing import Any
 
 import psycopg
@@ -34,8 +34,8 @@ class Prepared:
                 self._constant[name] = convert(bind.value) if convert else bind.value
         self._dialect, self._columns = dialect, list(statement.exported_columns)
         names = [column.key for column in self._columns]
-        # The class itself would make rows of tuples as well, at five times the cost.
-        self._make = partial(tuple.__new__, namedtuple("Row", names, rename=True))
+        row: Any = namedtuple("Row", names, rename=True)  # type: ignore[misc]
+        self._make = row._make
         self._converts: list[tuple[int, Convert]] | None = None  # of columns, when there are rows
 
     def parameters(self, values: Mapping[str, Any]) -> dict[str, Any]:
