@@ -127,6 +127,15 @@ def test_the_use_of_a_key_is_noted_not_more_than_once_a_minute(
     assert rows.read(app, ApiKey.last_used_at)[0] >= first
 
 
+def test_a_list_of_keys_has_another_tag_when_one_was_used(api: Api, user: Caller) -> None:
+    key = make(api, user, "tasks:own")
+    tag = api.get("auth/api-keys", by=user, status=200).headers["ETag"]
+    api.get("auth/api-keys", by=user, headers={"If-None-Match": tag}, status=304)
+    api.get("tasks", headers=bearer(key), status=200)
+    used = api.get("auth/api-keys", by=user, headers={"If-None-Match": tag}, status=200)
+    assert used.json["items"][0]["last_used_at"]
+
+
 def test_a_retried_creation_gives_the_same_secret_which_is_kept_encrypted(
     app: Flask, api: Api, user: Caller
 ) -> None:

@@ -1,10 +1,13 @@
 """Fields and schemas: what is let in, and that the fast way out says what the slow one says."""
 
+import copy
 from collections import namedtuple
 from collections.abc import Iterator
+from contextlib import suppress
 from datetime import UTC, datetime, timedelta, timezone
 from decimal import Decimal
 from pathlib import Path
+from random import Random
 from typing import Any
 from uuid import UUID
 
@@ -42,6 +45,7 @@ from tests.api import Caller
 
 DOCUMENT = json.loads((Path(__file__).parent.parent / "openapi.json").read_bytes())
 
+MUG = {"sku": "M", "name": "M", "category": "M", "price": "1", "currency": "EUR"}
 NAN, INFINITY = float("nan"), float("inf")
 
 
@@ -258,6 +262,64 @@ def shapes(parent: type[Schema] = Schema) -> Iterator[type[Schema]]:
 
 
 EVERY_SHAPE = [shape for shape in dict.fromkeys(shapes()) if not issubclass(shape, PageQuery)]
+
+
+ANYTHING = [
+    None, True, False, 0, 1, -1, 7, 1.0, 1.5, 2**31, 2**63, NAN, INFINITY, "", "x", "ä" * 201,
+    "x" * 6000, "a\0b", "1", "1.50", "1.505", "1.5055", "-1", "01", "1e3", "EUR", "JPY", "KWD",
+    "eur", "low", "high", "2030-01-31T18:00:00Z", "2030-01-31T18:00:00", "2030-02-30T18:00:00Z",
+    "0001-01-01T00:00:00+14:00",
+    "a@example.com", "A@Example.com", "a@b", [], ["x"], {}, {"x": 1},
+]  # fmt: skip
+
+
+def objects(schema: Schema, chance: Random) -> Iterator[Any]:
+    """What somebody might send: mostly each member right, now and then anything, or one more."""
+    yield from (None, [], "x", {})
+    fine = {name: [] for name in schema.load_fields}
+    for name, field in schema.load_fields.items():
+        for value in ANYTHING:
+            with suppress(ma.ValidationError):
+                field.deserialize(value, name, {"currency": "KWD"})
+                fine[name].append(value)
+    for _ in range(300):
+        names = [name for name in fine if chance.random() < 0.9]
+        made = {name: chance.choice(fine[name] or ANYTHING) for name in names}
+        if chance.random() < 0.3:
+            made[chance.choice([*fine, "id", "unknown"])] = chance.choice(ANYTHING)
+        yield made
+
+
+def every_schema(parent: type[Schema] = Schema) -> Iterator[type[Schema]]:
+    for each in parent.__subclasses__():
+        yield from every_schema(each)
+        if each.__module__.startswith(("app.", "examples.")):
+            yield each
+
+
+class TestLoadingQuickly:
+    @pytest.mark.parametrize("partial", [False, True])
+    @pytest.mark.parametrize("shape", list(dict.fromkeys(every_schema())))
+    def test_gives_what_loading_gives_or_nothing(
+        self, app: Flask, shape: type[Schema], partial: bool
+    ) -> None:
+        schema = shape(partial=partial)
+        with app.app_context():
+            for sent in objects(schema, Random(shape.__name__)):
+                found = schema.load_quickly(copy.deepcopy(sent))
+                if found is not None:
+                    assert repr(found) == repr(schema.load(sent)), sent
+
+    @pytest.mark.parametrize(
+        ("shape", "sent"),
+        [
+            (TaskSchema, {"title": "T", "done": False, "due_at": "2030-01-31T18:00:00Z"}),
+            (TaskSchema, {"title": "T", "description": None, "priority": "high"}),
+            (ProductSchema, MUG | {"stock": 3, "is_active": True, "price": "12.50"}),
+        ],
+    )
+    def test_is_done_where_all_is_plainly_right(self, shape: type[Schema], sent: Any) -> None:
+        assert shape().load_quickly(sent) == shape().load(sent)
 
 
 class TestDumpingARow:

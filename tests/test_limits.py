@@ -10,8 +10,10 @@ import http_sfv
 import pytest
 import redis
 from flask import Flask
+from limits.storage import RedisStorage
 from werkzeug.test import TestResponse
 
+from app.kit.limits import OneTrip
 from tests import services
 from tests.api import Api, Caller
 from tests.conftest import MakeApp, on_sqlite, own_server
@@ -261,6 +263,51 @@ def test_all_processes_count_in_one_redis(limited: MakeApi, redis_url: str) -> N
         api = limited("3 per hour", redis_url=redis_url)
         assert remaining(api.get("products", status=200)) == left
     limited("3 per hour", redis_url=redis_url).get("products", status=429)
+
+
+def test_counting_and_telling_what_remains_is_one_round_trip(
+    limited: MakeApi, redis_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    api = limited("9 per hour", redis_url=redis_url)
+    api.get("products", status=200)  # connects, and brings the script
+    sent: list[Any] = []
+    send = redis.Connection.send_packed_command
+    monkeypatch.setattr(
+        redis.Connection, "send_packed_command", lambda *a, **k: (sent.append(a[1]), send(*a, **k))
+    )
+    assert remaining(api.get("products", status=200)) == 7
+    assert len(sent) == 1
+
+
+@pytest.mark.parametrize("storage", [RedisStorage, OneTrip])
+def test_our_script_counts_as_that_of_the_library(
+    app: Flask, redis_url: str, storage: type[RedisStorage]
+) -> None:
+    counters, hour = storage(redis_url), 3600
+    with app.app_context(), redis.Redis.from_url(redis_url) as client:
+
+        def hit() -> bool:
+            return bool(counters.acquire_sliding_window_entry("key", 3, hour))
+
+        def window() -> tuple[int, float, int, float]:
+            past, past_left, count, left = counters.get_sliding_window("key", hour)
+            return past, round(past_left, -1), count, round(left, -1)
+
+        def let_pass(seconds: int) -> None:
+            for key in client.scan_iter():
+                client.pexpire(key, client.pttl(key) - seconds * 1000)
+
+        assert [hit() for _ in range(4)] == [True, True, True, False]
+        assert window() == (0, 0, 3, 2 * hour)
+        let_pass(hour + hour // 2)  # half of the next window
+        assert [hit() for _ in range(3)] == [True, True, False]
+        assert window() == (3, hour // 2, 2, hour + hour // 2)
+        let_pass(hour - 600)
+        assert [hit() for _ in range(3)] == [True, True, False]
+        assert window() == (2, 2400, 2, hour + 2400)
+        let_pass(2 * hour)
+        assert hit()
+        assert window() == (0, 0, 1, 2 * hour)
 
 
 def test_without_redis_each_process_counts_by_itself(limited: MakeApi) -> None:

@@ -5,6 +5,7 @@ import hmac
 import json
 import socket
 from collections.abc import Callable
+from datetime import datetime
 from typing import Any
 
 import jwt
@@ -13,14 +14,15 @@ from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 from flask import Flask
 from jwt.utils import raw_to_der_signature
 
-from app.auth import keys
+from app.auth import keys, tokens
 from app.auth.keys import Key
 from app.auth.models import Session
-from app.auth.tokens import LEEWAY, REQUIRED_CLAIMS
+from app.auth.tokens import LEEWAY, REQUIRED_CLAIMS, TokenManager
 from app.kit.model import now, uuid7
 from app.users.models import User
 from tests import rows, through
 from tests.api import PASSWORD, Api, Caller, answer_of, bearer
+from tests.conftest import MakeApp
 
 JSON = dict[str, Any]
 NGINX_TAKES = 8 * 1024 - len("Authorization: Bearer \r\n")  # large_client_header_buffers
@@ -430,3 +432,57 @@ def test_a_token_of_another_stage_is_401(
 
     refused(api, staging.sign_in(user).headers["Authorization"].split()[1])
     refused(staging, user.headers["Authorization"].split()[1])
+
+
+# --- tokens that were verified before --------------------------------------------------------
+
+
+def test_a_token_is_verified_once(api: Api, user: Caller, monkeypatch: pytest.MonkeyPatch) -> None:
+    api.get("tasks", by=user, status=200)
+    monkeypatch.setattr(TokenManager.decoder, "decode", None)  # nobody may ask again
+    api.get("tasks", by=user, status=200)
+
+
+def test_a_token_that_was_verified_before_is_401_when_it_has_expired(
+    api: Api, hmac_forge: Forge, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    token = hmac_forge.token(exp=seconds() + 60)
+    api.get("tasks", headers=bearer(token), status=200)
+    later = seconds() + 61 + LEEWAY
+    monkeypatch.setattr(tokens.time, "time", lambda: later)
+    monkeypatch.setattr("jwt.api_jwt.datetime", clock_at(later))
+    api.get("tasks", headers=bearer(token), status=401)
+
+
+def clock_at(moment: int) -> Any:
+    class Clock(datetime):
+        @classmethod
+        def now(cls, tz: Any = None) -> datetime:
+            return datetime.fromtimestamp(moment, tz)
+
+    return Clock
+
+
+def test_a_token_that_was_verified_before_is_401_where_its_key_is_gone(
+    api: Api, make_app: MakeApp, hmac_forge: Forge
+) -> None:
+    headers = bearer(hmac_forge.token())
+    api.get("tasks", headers=headers, status=200)
+    Api(make_app(jwt_keys="")).get("tasks", headers=headers, status=401)
+
+
+def test_a_verified_token_is_known_by_all_its_characters(api: Api, hmac_forge: Forge) -> None:
+    token = hmac_forge.token()
+    api.get("tasks", headers=bearer(token), status=200)
+    head, payload, signature = token.split(".")
+    for changed in (f"{head}.{payload}.", f"{head}.{payload}.{signature[:-1]}", f"{token}="):
+        api.get("tasks", headers=bearer(changed), status=401)
+
+
+def test_only_so_many_tokens_are_remembered(
+    app: Flask, api: Api, hmac_forge: Forge, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(tokens, "REMEMBERED", 3)
+    for _ in range(10):
+        api.get("tasks", headers=bearer(hmac_forge.token(jti=str(uuid7()))), status=200)
+        assert len(app.extensions["verified_tokens"]) <= 3

@@ -4,12 +4,10 @@ from dataclasses import asdict
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import JSON, Index, Select, Text, Uuid, insert, select
+from sqlalchemy import JSON, Index, Select, Text, Uuid, select
 from sqlalchemy.orm import Mapped, mapped_column
 
-from app.extensions import db
-from app.kit import database
-from app.kit.changes import Change, origin, recorded
+from app.kit.changes import Change, Told, origin, recorded
 from app.kit.model import Base, Resource, now, uuid7
 
 
@@ -35,8 +33,8 @@ Index("ix_audit_events_actor_id", AuditEvent.actor_id, AuditEvent.created_at, Au
 
 
 @recorded.connect
-def write_down(changes: tuple[Change, ...]) -> None:
-    """Add an event for each change to their transaction."""
+def tell(changes: tuple[Change, ...]) -> Told:
+    """An event for each change."""
     common = {"version": 1, **asdict(origin())}
     moment = now()
     events = [
@@ -53,10 +51,4 @@ def write_down(changes: tuple[Change, ...]) -> None:
         }
         for change in changes
     ]
-    if len(events) == 1:
-        db.session.connection().execute(_INSERT, events[0])
-    else:
-        database.insert_many(AuditEvent.__table__, events)  # type: ignore[arg-type]
-
-
-_INSERT = insert(AuditEvent)
+    return AuditEvent.__table__, events  # type: ignore[return-value]

@@ -5,7 +5,7 @@ from flask import Blueprint, Response, current_app
 from app.auth.keys import Key
 from app.kit import json
 from app.kit.access import declare, probe
-from app.kit.conditional import etag_of_body, make_conditional
+from app.kit.conditional import etag_of, make_conditional
 from app.kit.problems import Problem
 
 MAX_AGE = 300  # seconds; a new key waits for as long before it signs
@@ -23,4 +23,4 @@ def send_jwks() -> Response:
         raise Problem("not-found")
     response = Response(json.dumps({"keys": public}), mimetype="application/jwk-set+json")
     response.headers["Cache-Control"] = f"public, max-age={MAX_AGE}"
-    return make_conditional(response, etag_of_body(response.get_data()))
+    return make_conditional(response, etag_of(response.get_data()))

@@ -7,7 +7,7 @@ from flask import Blueprint, Response, current_app, render_template, request, se
 
 from app.kit import json
 from app.kit.access import anyone, declare
-from app.kit.conditional import etag_of_body, make_conditional
+from app.kit.conditional import etag_of, make_conditional
 from app.kit.problems import TYPES, Problem, ProblemType
 
 ASSETS = Path(__file__).parent / "assets"
@@ -81,7 +81,7 @@ def _wants_json() -> bool:
 def _kept(response: Response) -> Response:
     """Anyone may keep it, and ask with its tag whether it still holds."""
     response.headers["Cache-Control"] = "public, max-age=300"
-    return make_conditional(response, etag_of_body(response.get_data()))
+    return make_conditional(response, etag_of(response.get_data()))
 
 
 def _page(html: str) -> Response:

@@ -15,14 +15,14 @@ from uuid import UUID, uuid4
 
 import structlog
 from flask import current_app
-from sqlalchemy import Row, delete, func, or_, select, update
+from sqlalchemy import Row, bindparam, delete, func, or_, select, update
 
 from app.extensions import db
 from app.jobs.models import STATES, Job
 from app.kit import database
 from app.kit.afterwards import afterwards
 from app.kit.changes import Origin, job_origin, origin
-from app.kit.model import now, uuid7
+from app.kit.model import Timestamp, now, uuid7
 from app.kit.uploads import UploadChunk, UploadError
 from app.telemetry import tracing
 from app.telemetry.metrics import gauge_at_scrape
@@ -170,9 +170,15 @@ class Run:
 
 def count_by_state() -> dict[str, int]:
     """How many jobs wait, run, or ended within the hour."""
-    recent = or_(Job.finished_at.is_(None), Job.finished_at > now() - timedelta(hours=1))
-    counted = select(Job.state, func.count().label("number")).where(recent).group_by(Job.state)
-    return dict.fromkeys(STATES, 0) | {row.state: row.number for row in database.read(counted, {})}
+    found = database.read(_RECENT, {"since": now() - timedelta(hours=1)})
+    return dict.fromkeys(STATES, 0) | {row.state: row.number for row in found}
+
+
+_RECENT = (
+    select(Job.state, func.count().label("number"))
+    .where(or_(Job.finished_at.is_(None), Job.finished_at > bindparam("since", type_=Timestamp)))
+    .group_by(Job.state)
+)
 
 
 gauge_at_scrape("jobs", "Jobs that wait, run, or ended within the hour.", "state", count_by_state)

@@ -27,8 +27,9 @@ from app.extensions import db, limiter
 from app.kit import afterwards, batch, export, idempotency, json, rows, uploads
 from app.kit.access import Access, authorise, caller, require_alive
 from app.kit.conditional import (
-    etag_of_body,
+    etag_of,
     etag_of_version,
+    is_held,
     make_conditional,
     versions_to_change,
 )
@@ -145,13 +146,14 @@ class Blueprint(flask_smorest.Blueprint):
 
         def answer(found: Any, item_id: UUID | None) -> Response:
             page = read_page(found[0] if whole else found, shape, parameters, item_id)
-            if whole and not page.body["items"]:
+            if whole and not page.rows:
                 rows.find(found[1], item_id, whole)
-            response = _json(200, page.body)
+            etag = etag_of(page.fingerprint())
+            response = _json(200, None if is_held(etag) else page.body())
             if page.link:
                 response.headers["Link"] = page.link
             _say_cacheable(response)
-            return make_conditional(response, etag_of_body(response.get_data()))
+            return make_conditional(response, etag)
 
         def decorate(view: View) -> View:
             operation_of(view).query = parameters
@@ -316,7 +318,8 @@ def _assemble(view: View, access: Access, *, writes: bool) -> View:
         if attempt:
             attempt.keep(response)
         if writes:
-            db.session.commit()
+            if db.session.registry.has():  # else it was a transaction by itself
+                db.session.commit()
             afterwards.attach(response)
         return response
 

@@ -1,6 +1,6 @@
 """Every change is told here, within its transaction; `app.audit` listens and writes it down."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass
@@ -9,10 +9,17 @@ from uuid import UUID
 
 from blinker import Signal
 from flask import g, has_request_context, request
+from sqlalchemy import Table
 
+from app.kit import database
 from app.kit.access import known_caller
 
-recorded = Signal("Changes that are about to be committed; the sender is a tuple of `Change`.")
+Told = tuple[Table, Sequence[Mapping[str, Any]]]  # whole rows, which tell of changes, for a table
+
+recorded = Signal(
+    "Changes that are about to be committed; the sender is a tuple of `Change`. A receiver returns"
+    " the rows to commit with them, as `Told`."
+)
 
 _COUNTED = ("version", "updated_at")  # they change with everything, and say nothing
 
@@ -63,15 +70,39 @@ def record(
         before: members as they were, as they are given out.
         after: members as they are now.
     """
+    change = compare(action, resource, resource_id, before, after)
+    if "changes_together" in g:
+        g.changes_together.append(change)
+    else:
+        _write(change)
+
+
+def compare(
+    action: str,
+    resource: str,
+    resource_id: UUID | None,
+    before: dict[str, Any] | None = None,
+    after: dict[str, Any] | None = None,
+) -> Change:
+    """A change; of something that was before and is after, with the members that differ."""
     if before is not None and after is not None:
         differing = [k for k in after if before.get(k) != after[k] and k not in _COUNTED]
         before = {name: before.get(name) for name in differing}
         after = {name: after[name] for name in differing}
-    change = Change(action, resource, resource_id, before, after)
-    if "changes_together" in g:
-        g.changes_together.append(change)
-    else:
-        recorded.send((change,))
+    return Change(action, resource, resource_id, before, after)
+
+
+def told_of(*changes: Change) -> list[Told]:
+    """The rows that tell of the changes, to be written with them."""
+    return [told for _, told in recorded.send(changes)]
+
+
+def _write(*changes: Change) -> None:
+    for table, rows in told_of(*changes):
+        if len(rows) == 1:
+            database.insert_one(table, rows[0])
+        else:
+            database.insert_many(table, rows)
 
 
 @contextmanager
@@ -83,4 +114,4 @@ def together() -> Iterator[None]:
     finally:
         changes = tuple(g.pop("changes_together"))
     if changes:
-        recorded.send(changes)
+        _write(*changes)

@@ -18,9 +18,9 @@ def etag_of_version(version: int) -> str:
     return f'"{version}"'
 
 
-def etag_of_body(body: bytes) -> str:
-    """The strong entity tag of a page: a digest of its bytes."""
-    return f'"{blake2b(body, digest_size=12).hexdigest()}"'
+def etag_of(content: bytes) -> str:
+    """The strong entity tag of anything else: a digest of its bytes, or of what decides them."""
+    return f'"{blake2b(content, digest_size=12).hexdigest()}"'
 
 
 def versions_to_change() -> frozenset[int] | None:
@@ -49,13 +49,18 @@ def versions_in(condition: str) -> frozenset[int] | None:
     return frozenset(int(tag) for tag in re.findall(r'"([1-9][0-9]{0,17})"', condition))
 
 
+def is_held(etag: str) -> bool:
+    """Whether the caller says, with If-None-Match, that they have what the tag stands for."""
+    condition = _condition("If-None-Match")
+    return condition is not None and (
+        condition.strip() == "*" or etag in re.findall(r'"[^"]*"', condition)
+    )
+
+
 def make_conditional(response: Response, etag: str) -> Response:
     """Give a 200 its tag, or turn it into a 304 where the caller has it (section 13.1.2)."""
     response.headers["ETag"] = etag
-    condition = _condition("If-None-Match")
-    if condition is not None and (
-        condition.strip() == "*" or etag in re.findall(r'"[^"]*"', condition)
-    ):
+    if is_held(etag):
         response.status_code = 304
         response.set_data(b"")
         del response.headers["Content-Type"]

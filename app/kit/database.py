@@ -3,7 +3,7 @@
 import re
 from collections.abc import Mapping, Sequence
 from datetime import datetime
-from functools import cache, partial
+from functools import cache, lru_cache, partial
 from typing import Any
 
 import orjson
@@ -17,7 +17,7 @@ from sqlalchemy import (
     Connection,
     Engine,
     Executable,
-    Row,
+    Select,
     Table,
     Text,
     bindparam,
@@ -25,13 +25,14 @@ from sqlalchemy import (
     event,
     func,
     insert,
+    select,
 )
 from sqlalchemy.exc import DataError, DBAPIError, IntegrityError, SQLAlchemyError
 from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 from sqlalchemy.pool import ConnectionPoolEntry
 
 from app.extensions import db
-from app.kit import json
+from app.kit import driver, json
 from app.kit.problems import Problem
 
 log = structlog.get_logger()
@@ -144,21 +145,35 @@ def _begin_immediate(connection: Connection) -> None:
         connection.exec_driver_sql("BEGIN IMMEDIATE")
 
 
-def read(statement: Executable, values: Mapping[str, Any]) -> Sequence[Row[Any]]:
-    """All rows of a SELECT, outside any transaction, in one round trip.
+def read(statement: Executable, values: Mapping[str, Any]) -> Sequence[Any]:
+    """All rows of a constant SELECT, outside any transaction, in one round trip.
 
     A connection that the server has closed shows only in use: such a read runs once more. Not one
     that was waited for in vain, which would take twice as long.
     """
-    reader: Engine = current_app.extensions["reader"]
     try:
-        with reader.connect() as connection:
-            return connection.execute(statement, values).all()
+        return _read(statement, values)
     except DBAPIError as error:
         if not error.connection_invalidated or isinstance(error.orig, NoAnswerError):
             raise
+    return _read(statement, values)
+
+
+def _read(statement: Executable, values: Mapping[str, Any]) -> Sequence[Any]:
+    if db.engine.dialect.name == "postgresql" and isinstance(statement, Select):
+        return driver.execute_alone(db.engine, statement, values)
+    reader: Engine = current_app.extensions["reader"]
     with reader.connect() as connection:
         return connection.execute(statement, values).all()
+
+
+def execute(statement: Executable, values: Mapping[str, Any]) -> Sequence[Any]:
+    """All rows of a constant statement, in the transaction of the request."""
+    connection = db.session.connection()
+    if connection.dialect.name == "postgresql":
+        return driver.execute(connection, statement, values)
+    result = connection.execute(statement, values)
+    return result.all() if result.returns_rows else ()
 
 
 def write(statement: Executable, values: Mapping[str, Any]) -> None:
@@ -168,6 +183,35 @@ def write(statement: Executable, values: Mapping[str, Any]) -> None:
         connection.execute(statement, values)
 
 
+def is_alone() -> bool:
+    """Whether a write can be a transaction by itself: the request has not begun one."""
+    return db.engine.dialect.name == "postgresql" and not db.session.registry.has()
+
+
+def execute_alone(
+    statement: Any, values: Mapping[str, Any], told: Sequence[tuple[Table, Sequence[Any]]]
+) -> Sequence[Any]:
+    """All rows of a constant INSERT, UPDATE or DELETE that returns some, in one round trip.
+
+    With each that it writes, what tells of it is written. Use it where `is_alone()` says so.
+    """
+    rows = {f"told_{n}_{k}": row[k] for n, (_, [row]) in enumerate(told) for k in row}
+    statement = _telling(statement, tuple(table for table, _ in told))
+    return driver.execute_alone(db.engine, statement, {**values, **rows})
+
+
+@lru_cache(maxsize=256)
+def _telling(statement: Any, tables: tuple[Table, ...]) -> "Select[Any]":
+    written = statement.cte("written")
+    whole = select(*written.c)
+    for n, table in enumerate(tables):
+        new = [cast(bindparam(f"told_{n}_{c.name}", type_=c.type), c.type) for c in table.c]
+        rows = select(*new).select_from(written)
+        told = insert(table).from_select(list(table.c), rows, include_defaults=False)
+        whole = whole.add_cte(told.cte(f"told_{n}"))
+    return whole
+
+
 def listed(dialect: str) -> ColumnElement[str]:
     """A column of texts that come as one parameter, `listed`, in JSON: however many they are."""
     given = bindparam("listed", type_=Text())
@@ -175,6 +219,11 @@ def listed(dialect: str) -> ColumnElement[str]:
         values = func.json_array_elements_text(cast(given, JSON(none_as_null=True)))
         return values.table_valued("value").render_derived().c.value
     return func.json_each(given).table_valued("value").c.value
+
+
+def insert_one(table: Table, row: Mapping[str, Any]) -> None:
+    """Insert a row that has all columns of the table."""
+    execute(_insert_one(table), row)
 
 
 def insert_many(table: Table, rows: Sequence[Mapping[str, Any]]) -> None:
@@ -209,6 +258,11 @@ def insert_many(table: Table, rows: Sequence[Mapping[str, Any]]) -> None:
 
 
 _PLAIN = {str, int, bool, type(None)}  # which COPY writes at no cost
+
+
+@lru_cache(maxsize=256)
+def _insert_one(table: Table) -> Any:
+    return insert(table).values({c.name: bindparam(c.name, type_=c.type) for c in table.c})
 
 
 def _to_json(value: Any) -> str | None:

@@ -32,6 +32,11 @@ CURRENCY_DECIMALS = {
 }
 
 
+_FORMATS: dict[str | None, str] = {
+    code: f".{decimals}f" for code, decimals in [*CURRENCY_DECIMALS.items(), (None, 4)]
+}
+
+
 class Text(ma.fields.String):
     """A string without NUL, which PostgreSQL cannot store. `most` bounds its code points."""
 
@@ -217,7 +222,10 @@ class Amount(ma.fields.String):
         """The pattern has bounded the length already; the value is no string any more."""
 
     def _serialize(self, value: Any, attr: str | None, obj: Any, **kwargs: Any) -> Any:
-        if value is None:
-            return None
-        decimals = CURRENCY_DECIMALS[get_value(obj, self.currency)] if self.currency else 4
-        return f"{value:.{decimals}f}"
+        code = get_value(obj, self.currency) if self.currency else None
+        return None if value is None else self.to_text(value, code)
+
+    @staticmethod
+    def to_text(value: Decimal, code: str | None) -> str:
+        """An amount of that currency, with as many decimals as it has; 4 where it is not known."""
+        return format(value, _FORMATS[code])

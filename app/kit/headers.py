@@ -2,7 +2,8 @@
 
 from functools import partial
 
-from flask import Flask, Response
+from flask import Flask, Request, Response
+from flask.sessions import SessionInterface
 
 from app.extensions import cors
 
@@ -21,12 +22,20 @@ EXPOSED = [
 def init_app(app: Flask, origins: tuple[str, ...]) -> None:
     """Set security headers on everything, CORS for the origins allowed (none by default)."""
     app.make_default_options_response = partial(_options, app)  # type: ignore[method-assign]
+    app.session_interface = _NoSession()
     app.after_request(_secure)
     if origins:
         app.after_request(_vary_by_origin)
         cors.init_app(
             app, origins=list(origins), expose_headers=EXPOSED, always_send=False, vary_header=False
         )
+
+
+class _NoSession(SessionInterface):
+    """Flask's session is not used here; its cookie is neither looked for nor set."""
+
+    def open_session(self, app: Flask, request: Request) -> None:
+        """Leave Flask with a session that refuses to be written."""
 
 
 def _secure(response: Response) -> Response:

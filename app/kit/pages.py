@@ -5,8 +5,9 @@ its depth, and rows added or removed meanwhile shift nothing. The cursor is sign
 the list, the sort and the filters it was made with.
 """
 
-import hashlib
-from collections.abc import Callable, Iterable, Mapping
+import hmac
+from base64 import urlsafe_b64decode, urlsafe_b64encode
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from decimal import Decimal
@@ -17,7 +18,6 @@ from uuid import UUID
 
 import marshmallow as ma
 from flask import current_app, request
-from itsdangerous import BadData, URLSafeSerializer
 from sqlalchemy import (
     ClauseElement,
     ColumnElement,
@@ -33,7 +33,7 @@ from sqlalchemy.ext.compiler import compiles
 from sqlalchemy.sql.compiler import SQLCompiler
 
 from app.extensions import db
-from app.kit import access, database
+from app.kit import access, database, json
 from app.kit.access import caller
 from app.kit.fields import Choice, Integer, Text
 from app.kit.problems import Problem
@@ -104,10 +104,20 @@ _NOT_FILTERS = (*OF_PAGES, "sort")
 
 @dataclass(frozen=True, slots=True)
 class Page:
-    """The body of a page, and the way on."""
+    """The rows of a page, and the way on."""
 
-    body: dict[str, Any]
+    rows: Sequence[Any]
+    schema: Schema
+    beside: dict[str, Any]  # the members of the body beside the items
     link: str | None  # the Link header's value (RFC 8288); None where all fits one page
+
+    def body(self) -> dict[str, Any]:
+        """What is answered."""
+        return {"items": [self.schema.dump_row(row) for row in self.rows], **self.beside}
+
+    def fingerprint(self) -> bytes:
+        """Bytes that are others where the body's are, made without the body."""
+        return self.schema.states(self.rows) + json.dumps(self.beside)
 
 
 @dataclass(frozen=True, slots=True)
@@ -119,14 +129,17 @@ class _Cursor:
     id: UUID
 
     def dumps(self) -> str:
-        return _signer().dumps([self.sort, self.filters, self.back, _pack(self.key), self.id.hex])
+        return _seal(json.dumps([self.sort, self.filters, self.back, _pack(self.key), self.id]))
 
     @classmethod
     def loads(cls, text: str) -> "_Cursor":
         try:
-            sort, filters, back, key, id_ = _signer().loads(text)
-        except BadData as error:
+            told = urlsafe_b64decode(f"{text}{'=' * (-len(text) % 4)}".encode("ascii"))[_SEAL:]
+        except ValueError as error:
             raise Problem("invalid-cursor") from error
+        if not hmac.compare_digest(_seal(told), text):
+            raise Problem("invalid-cursor")
+        sort, filters, back, key, id_ = json.loads(told)
         return cls(sort, filters, back, _unpack(*key), UUID(id_))
 
 
@@ -176,9 +189,9 @@ def read_page(
     check_permissions(query, asked.filters)
     names = tuple(sorted(asked.filters))
     binds = {"rows": asked.limit + 1, "item_id": item_id, **access.binds(), **asked.values}
-    body: dict[str, Any] = {}
+    count: dict[str, int] = {}
     if asked.count != "none":
-        body["count"] = _count(_matching(visible, query, names), binds, asked.count)
+        count["count"] = _count(_matching(visible, query, names), binds, asked.count)
     if asked.cursor:
         binds |= {"after_key": asked.cursor.key, "after_id": asked.cursor.id}
     statement = _select_page(
@@ -206,10 +219,10 @@ def read_page(
     has_prev = bool(rows) and asked.cursor is not None and (more or not asked.back)
     next_cursor = cursor_at(rows[-1], back=False) if has_next else None
     prev_cursor = cursor_at(rows[0], back=True) if has_prev else None
-    body = {"items": [schema.dump_row(row) for row in rows], "next_cursor": next_cursor, **body}
-    if not asked.cursor and not next_cursor:
-        return Page(body, None)
-    return Page(body, _link({"first": "", "prev": prev_cursor, "next": next_cursor}, asked.filters))
+    link = None
+    if asked.cursor or next_cursor:
+        link = _link({"first": "", "prev": prev_cursor, "next": next_cursor}, asked.filters)
+    return Page(rows, schema, {"next_cursor": next_cursor, **count}, link)
 
 
 def check_permissions(query: PageQuery, given: Iterable[str]) -> None:
@@ -311,20 +324,23 @@ def _order(key: Any, model: type[Any], descending: bool) -> tuple[Any, Any]:
 
 def _link(cursors: Mapping[str, str | None], given: Mapping[str, str]) -> str:
     kept = {k: v for k, v in request.args.items() if k in ("limit", "count", "sort")} | dict(given)
+    base, query = request.base_url, urlencode(kept)
 
     def url(cursor: str) -> str:
-        parameters = kept | ({"cursor": cursor} if cursor else {})
-        return request.base_url + ("?" + urlencode(parameters) if parameters else "")
+        parameters = "&".join(filter(None, (query, cursor and f"cursor={cursor}")))
+        return f"{base}?{parameters}" if parameters else base
 
     return ", ".join(f'<{url(c)}>; rel="{rel}"' for rel, c in cursors.items() if c is not None)
 
 
-def _signer() -> URLSafeSerializer:
-    return URLSafeSerializer(
-        current_app.config["SECRET_KEY"],
-        salt=f"cursor of {request.path}",
-        signer_kwargs={"digest_method": hashlib.sha256},
-    )
+_SEAL = 16  # bytes
+
+
+def _seal(told: bytes) -> str:
+    """A cursor that says this, and is ours: of the list at this path, and of no other."""
+    key = f"cursors {current_app.config['SECRET_KEY']}".encode()
+    seal = hmac.digest(key, request.path.encode() + b" " + told, "sha256")[:_SEAL]
+    return urlsafe_b64encode(seal + told).rstrip(b"=").decode()
 
 
 _PACKERS: dict[str, tuple[type, Callable[[str], Any]]] = {

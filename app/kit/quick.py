@@ -12,7 +12,16 @@ from typing import Any
 
 import marshmallow as ma
 
-from app.kit.fields import CURRENCY_DECIMALS, Amount, Boolean, Choice, Currency, Integer, Text
+from app.kit.fields import (
+    CURRENCY_DECIMALS,
+    Amount,
+    Boolean,
+    Choice,
+    Currency,
+    Integer,
+    Text,
+    Timestamp,
+)
 
 Check = Callable[[Any, Mapping[str, Any]], Any]  # of the value, and of the object it is in
 
@@ -62,12 +71,24 @@ def _amount(field: Any) -> Check:
     def check(value: Any, data: Mapping[str, Any]) -> Any:
         if type(value) is not str or not pattern.fullmatch(value):
             return NotImplemented
-        code = data.get(sibling)
+        if sibling not in data:
+            return Decimal(value)
+        code = data[sibling]
         decimals = CURRENCY_DECIMALS.get(code) if type(code) is str else None
         _, point, fraction = value.partition(".")
         if decimals is None or (point and len(fraction) > decimals):
             return NotImplemented
         return Decimal(value)
+
+    return check
+
+
+def _timestamp(field: Any) -> Check:
+    def check(value: Any, _: Mapping[str, Any]) -> Any:
+        try:
+            return field._deserialize(value)
+        except ma.ValidationError:
+            return NotImplemented
 
     return check
 
@@ -80,4 +101,5 @@ _CHECKS: dict[type, tuple[Callable[[Any], Check], int]] = {
     Integer: (_integer, 1),
     Boolean: (_boolean, 0),
     Amount: (_amount, 1),
+    Timestamp: (_timestamp, 0),
 }

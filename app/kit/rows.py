@@ -5,7 +5,7 @@ one constant object per kind of caller, so it serves as the key of the statement
 """
 
 from collections.abc import Collection, Mapping, Sequence
-from functools import lru_cache
+from functools import cache, lru_cache
 from typing import Any
 from uuid import UUID
 
@@ -28,7 +28,7 @@ from sqlalchemy import (
 
 from app.extensions import db
 from app.kit import access, database
-from app.kit.changes import record
+from app.kit.changes import compare, record, told_of
 from app.kit.model import Resource, now, uuid7
 from app.kit.problems import Problem
 from app.kit.schema import Schema
@@ -41,6 +41,7 @@ _ITEM_IDS = bindparam("item_ids", type_=Uuid(), expanding=True)
 _SEEN = bindparam("seen", type_=Integer())
 
 
+@lru_cache(maxsize=256)
 def model_of(visible: Visible) -> type[Any]:
     """The model whose rows a visible select selects."""
     model: type[Any] = visible.column_descriptions[0]["entity"]
@@ -59,15 +60,24 @@ def find(visible: Visible, item_id: UUID | None, schema: Schema) -> Row[Any]:
     if not rows:
         access.require_alive()
         raise Problem("not-found")
-    return rows[0]
+    found: Row[Any] = rows[0]
+    return found
 
 
 def add(instance: Resource, schema: Schema) -> Row[Any]:
     """Insert a new model instance; the stored row, in one round trip."""
-    statement = _insert(type(instance), schema)  # type: ignore[arg-type]
-    row = db.session.connection().execute(statement, _values(instance)).one()
-    record("create", _table(type(instance)).name, row.id, after=schema.dump_row(row))
-    return row
+    model = type(instance)
+    values = _defaults(model) | _values(instance)
+    statement = _insert_one(model, tuple(values), schema)  # type: ignore[arg-type]
+    if database.is_alone():
+        is_now = schema.dump_row([values.get(name) for name in schema.names])
+        change = compare("create", _table(model).name, values["id"], after=is_now)
+        [row] = database.execute_alone(statement, values, told_of(change))
+    else:
+        [row] = database.execute(statement, values)
+        record("create", _table(model).name, row.id, after=schema.dump_row(row))
+    stored: Row[Any] = row
+    return stored
 
 
 def add_all(instances: Sequence[Resource], schema: Schema) -> list[Row[Any]]:
@@ -87,6 +97,20 @@ def add_all(instances: Sequence[Resource], schema: Schema) -> list[Row[Any]]:
     for row in found:
         record("create", _table(model).name, row.id, after=schema.dump_row(row))
     return found
+
+
+def _defaults(model: type[Any]) -> dict[str, Any]:
+    """What SQLAlchemy would fill in for columns that are not given."""
+    moment = now()
+    made = {name: default(None) if callable(default) else default for name, default in _own(model)}  # type: ignore[arg-type]
+    return {"id": uuid7(), "created_at": moment, "updated_at": moment, **made}
+
+
+@cache
+def _own(model: type[Any]) -> list[tuple[str, Any]]:
+    made = ("id", "created_at", "updated_at")
+    defaults = ((c.name, c.default) for c in _table(model).c if c.default and c.name not in made)
+    return [(name, default.arg) for name, default in defaults]  # type: ignore[attr-defined]
 
 
 def _values(instance: Resource) -> dict[str, Any]:
@@ -109,8 +133,32 @@ def change(
     Raises:
         Problem: 404, or 412 where the row has another version.
     """
+    if database.is_alone() and not any(isinstance(v, ColumnElement) for v in values.values()):
+        before = _look(visible, item_id, versions, schema)
+        if after := _change_unlocked(model_of(visible), before, values, schema):
+            return after
     before = _lock(visible, item_id, versions, schema)
     return change_locked(model_of(visible), before, values, schema)
+
+
+def _change_unlocked(
+    model: type[Any], before: Row[Any], values: Mapping[str, Any], schema: Schema
+) -> Row[Any] | None:
+    """Set values of one row that is still as it was seen; None where it is not any more."""
+    if not values:
+        return before
+    binds = _new_values(before, values)
+    is_now = {**before._asdict(), **values, "version": before.version + 1}
+    is_now["updated_at"] = binds["new_updated_at"]
+    was, will_be = schema.dump_row(before), schema.dump_row([is_now[k] for k in schema.names])
+    change = compare("change", _table(model).name, before.id, before=was, after=will_be)
+    statement = _update(model, tuple(values), schema)  # type: ignore[arg-type]
+    return next(iter(database.execute_alone(statement, binds, told_of(change))), None)
+
+
+def _new_values(before: Row[Any], values: Mapping[str, Any]) -> dict[str, Any]:
+    binds = {f"new_{name}": value for name, value in values.items()}
+    return binds | {"new_updated_at": now(), "item_id": before.id, "seen": before.version}
 
 
 def change_locked(
@@ -121,13 +169,14 @@ def change_locked(
         return before
     plain = {k: v for k, v in values.items() if not isinstance(v, ColumnElement)}
     statement = _update(model, tuple(plain), schema)  # type: ignore[arg-type]
+    binds = _new_values(before, plain)
     if computed := {k: v for k, v in values.items() if k not in plain}:
-        statement = statement.values(computed)
-    binds = {f"new_{name}": value for name, value in plain.items()}
-    binds |= {"new_updated_at": now(), "item_id": before.id, "seen": before.version}
-    after = db.session.connection().execute(statement, binds).first()
-    if after is None:
+        found = db.session.connection().execute(statement.values(computed), binds).all()
+    else:
+        found = database.execute(statement, binds)
+    if not found:
         raise Problem("precondition-failed")
+    after = found[0]
     was, is_now = schema.dump_row(before), schema.dump_row(after)
     record("change", _table(model).name, after.id, before=was, after=is_now)
     return after
@@ -141,11 +190,17 @@ def remove(
     Raises:
         Problem: 404, or 412 where the row has another version.
     """
+    model = model_of(visible)
+    if database.is_alone():
+        before = _look(visible, item_id, versions, schema)
+        binds = {"item_id": before.id, "seen": before.version}
+        was = schema.dump_row(before)
+        change = compare("delete", _table(model).name, before.id, before=was)
+        if database.execute_alone(_delete(model), binds, told_of(change)):  # type: ignore[arg-type]
+            return
     before = _lock(visible, item_id, versions, schema)
     binds = {"item_id": before.id, "seen": before.version}
-    model = model_of(visible)
-    deleted = db.session.connection().execute(_delete(model), binds)  # type: ignore[arg-type]
-    if deleted.rowcount == 0:
+    if not database.execute(_delete(model), binds):  # type: ignore[arg-type]
         raise Problem("precondition-failed")
     record("delete", _table(model).name, before.id, before=schema.dump_row(before))
 
@@ -189,9 +244,21 @@ def _lock(
 ) -> Row[Any]:
     """The row as it stands before it is changed, and nobody else's to change until we commit."""
     statement = _select_to_lock(visible, item_id is not None, schema)
-    row = db.session.connection().execute(statement, _binds(item_id)).first()
-    if row is None:
+    return _one_of(versions, database.execute(statement, _binds(item_id)))
+
+
+def _look(
+    visible: Visible, item_id: UUID | None, versions: frozenset[int] | None, schema: Schema
+) -> Row[Any]:
+    """The row as it stands; the write that follows is of this version, or of none."""
+    statement = _select_item(visible, item_id is not None, schema, None)
+    return _one_of(versions, database.read(statement, _binds(item_id)))
+
+
+def _one_of(versions: frozenset[int] | None, found: Sequence[Any]) -> Row[Any]:
+    if not found:
         raise Problem("not-found")
+    row: Row[Any] = found[0]
     if versions is not None and row.version not in versions:
         raise Problem("precondition-failed")
     return row
@@ -240,6 +307,13 @@ def _insert(model: type[Resource], schema: Schema) -> Any:
 
 
 @lru_cache(maxsize=256)
+def _insert_one(model: type[Resource], names: tuple[str, ...], schema: Schema) -> Any:
+    columns = _table(model).c
+    new = {name: bindparam(name, type_=columns[name].type) for name in names}
+    return insert(_table(model)).values(new).returning(*_columns(model, schema))
+
+
+@lru_cache(maxsize=256)
 def _update(model: type[Any], names: tuple[str, ...], schema: Schema) -> Update:
     columns = _table(model).c
     new = {name: bindparam(f"new_{name}", type_=columns[name].type) for name in names}
@@ -250,9 +324,10 @@ def _update(model: type[Any], names: tuple[str, ...], schema: Schema) -> Update:
 
 
 @lru_cache(maxsize=256)
-def _delete(model: type[Any]) -> Delete:
+def _delete(model: type[Any]) -> Any:
     columns = _table(model).c
-    return delete(_table(model)).where(columns.id == ITEM_ID, columns.version == _SEEN)
+    statement = delete(_table(model)).where(columns.id == ITEM_ID, columns.version == _SEEN)
+    return statement.returning(columns.id)
 
 
 @lru_cache(maxsize=256)

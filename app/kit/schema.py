@@ -1,7 +1,8 @@
 """Schemas: what comes in is refused unless declared, what goes out is dumped without reflection."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from functools import cached_property
+from operator import itemgetter
 from typing import Any
 from urllib.parse import quote, unquote_to_bytes
 
@@ -39,9 +40,10 @@ class Schema(ma.Schema):
         return frozenset(name for name, field in fields if field.metadata.get("transient"))
 
     @cached_property
-    def _computed(self) -> dict[str, ma.fields.Field[Any]]:
-        """The members that orjson cannot write as the database gives them."""
-        return {name: f for name, f in self.dump_fields.items() if isinstance(f, Amount)}
+    def _amounts(self) -> list[tuple[str, str | None]]:
+        """The members that orjson cannot write as the database gives them, and their currencies."""
+        fields = self.dump_fields.items()
+        return [(name, field.currency) for name, field in fields if isinstance(field, Amount)]
 
     @cached_property
     def _checks(self) -> list[tuple[str, Check]] | None:
@@ -78,15 +80,35 @@ class Schema(ma.Schema):
         """The columns to select, so that a row can be given to `dump_row`."""
         return [getattr(model, name) for name in self.names]
 
+    @cached_property
+    def _state(self) -> Callable[[Any], Any]:
+        """Gives of a row all that decides what `dump_row` makes of it, the cheapest way.
+
+        Whoever changes a member that callers may write raises the version with it; the server's
+        own members, such as when a key was last used, may change without.
+        """
+        if "version" not in self.names:
+            return self.dump_row
+        known = {name for name, field in self.fields.items() if not field.dump_only}
+        known |= {"created_at", "updated_at"}
+        return itemgetter(*(n for n, name in enumerate(self.names) if name not in known))
+
+    def states(self, rows: Iterable[Any]) -> bytes:
+        """What decides how `dump_row` gives the rows out: other bytes where that is otherwise."""
+        return json.dumps([self.names, *map(self._state, rows)])
+
     def dump_row(self, row: Any) -> dict[str, Any]:
         """What `dump` gives for the same values, as far as JSON shows, some forty times faster.
 
         Args:
             row: a row that begins with `columns`, in their order.
         """
-        members = dict(zip(self.names, row, strict=False))
-        for name, field in self._computed.items():
-            members[name] = field._serialize(members[name], name, members)
+        members: dict[str, Any] = dict(zip(self.names, row))  # noqa: B905 - `strict` costs as much
+        for name, currency in self._amounts:
+            value = members[name]
+            if value is not None:
+                code = members[currency] if currency else None
+                members[name] = Amount.to_text(value, code)
         return members
 
 

@@ -40,4 +40,4 @@ def forget_summary() -> None:
 
 
 def _summarise() -> list[dict[str, Any]]:
-    return [dict(row._mapping) for row in database.read(_SUMMARY, {})]
+    return [row._asdict() for row in database.read(_SUMMARY, {})]

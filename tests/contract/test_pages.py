@@ -8,6 +8,7 @@ import pytest
 from tests.contract.operations import COLLECTIONS, CREATES, Operation, World, ids
 
 ROWS = 7
+SORTED = ("sort=created_at", "sort=-created_at")
 WRONG = [
     *(f"limit={text}" for text in ("0", "101", "-1", "abc", "1_0", "", "%D9%A1", "1&limit=2")),
     "sort=nothing",
@@ -137,6 +138,18 @@ def test_a_page_the_caller_has_already_is_304(filled: World, operation: Operatio
     )
     assert again.data == b""
     assert again.headers["ETag"] == first.headers["ETag"]
+
+
+@every_list
+def test_pages_of_one_tag_are_the_same_to_the_byte(filled: World, operation: Operation) -> None:
+    create = next(c for c in CREATES if c.rule == operation.rule)
+    by, bodies = filled.writer(operation), {}
+    for _ in range(2):
+        for query in ("", "limit=3", "limit=4", "count=exact", "limit=3&count=exact", *SORTED):
+            page = filled.api.get(f"{operation.rule}?{query}", by=by, status=200)
+            assert bodies.setdefault(page.headers["ETag"], page.data) == page.data
+        filled.call(create, filled.writer(create))
+    assert len(bodies) > 8
 
 
 @every_list
