@@ -188,6 +188,7 @@ def check() -> None:
             passes("imports", [str(PYTHON), "-c", import_linter]),
             passes("locks", [str(PYTHON), "dev.py", "check-locks"], [*python, "pip", "check"]),
             passes("migrations", [*flask_db, "upgrade"], [*flask_db, "check"], **database),
+            passes("squawk", [str(PYTHON), str(TOOLS / "squawk.py")]),
             passes("bandit", [*python, "bandit", "-q", "-r", "app", "--severity-level", "medium"]),
             check_advisories(),
             check_openapi(),

@@ -1,7 +1,8 @@
 """How migrations run: one at a time on a database, never waiting long for a lock.
 
 On PostgreSQL an advisory lock lets concurrent starts queue up. A statement that cannot have its
-table lock within a second gives way to the queries it would hold up, and is tried again.
+table lock within a second gives way to the queries it would hold up, and is tried again; one that
+would keep its lock for longer than a minute is cancelled. docs/migrations.md tells what follows.
 """
 
 import logging
@@ -16,6 +17,7 @@ from app.extensions import db
 
 ADVISORY_LOCK = 7_318_349_394_477_056  # any number, the same for every process that migrates
 ATTEMPTS = 30
+LIMITS = ("SET lock_timeout = '1s'", "SET statement_timeout = '1min'")
 
 log = logging.getLogger("alembic.env")
 if not context.is_offline_mode():  # the service's own log is on standard output, like that SQL
@@ -36,7 +38,8 @@ def prepare(connection: Connection) -> None:
         connection.execute(text("SET statement_timeout = 0"))
         connection.execute(text("SET lock_timeout = 0"))
         connection.execute(text("SELECT pg_advisory_lock(:key)"), {"key": ADVISORY_LOCK})
-        connection.execute(text("SET lock_timeout = '1s'"))
+        for limit in LIMITS:
+            connection.execute(text(limit))
         connection.commit()
 
 
@@ -87,8 +90,15 @@ def insist(connection: Connection) -> None:
 def run_offline() -> None:
     """Print the SQL instead of running it, for review and for linters."""
     context.configure(
-        url=db.engine.url, target_metadata=db.metadata, literal_binds=True, transactional_ddl=True
+        url=db.engine.url,
+        target_metadata=db.metadata,
+        literal_binds=True,
+        transactional_ddl=True,
+        transaction_per_migration=True,
     )
+    if db.engine.dialect.name == "postgresql":
+        for limit in LIMITS:
+            context.execute(limit)
     with context.begin_transaction():
         context.run_migrations()
 

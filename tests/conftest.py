@@ -188,12 +188,12 @@ def service(settings: Settings) -> Iterator[Flask]:
 
 def migrate_to_head(app: Flask) -> None:
     """Run all migrations, the example resource's too."""
-    with app.app_context(), _also_from(NOTES_MIGRATIONS):
+    with app.app_context(), also_from(NOTES_MIGRATIONS):
         upgrade(revision="heads")
 
 
 @contextmanager
-def _also_from(folder: Path) -> Iterator[None]:
+def also_from(folder: Path) -> Iterator[None]:
     @migrate.configure
     def add_location(config: Any) -> Any:
         config.set_main_option(
