@@ -48,6 +48,12 @@ up: ## Start the stack: nginx, the service, PostgreSQL, Redis; writes .env when 
 down: ## Stop the stack and keep its data
 	docker compose down
 
+backup: ## Write the stack's data into a file in backups/, while it serves
+	@$(PYTHON) dev.py backup
+
+restore: ## Put a backup in the place of the running stack's data: FILE=backups/app-….dump
+	@$(PYTHON) dev.py restore "$(FILE)"
+
 stack-test: ## Bring a stack up, test it through nginx, take it down
 	@PYTHON=$(PYTHON) tests/stack/run.sh
 

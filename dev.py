@@ -356,6 +356,16 @@ def env() -> None:
     print("Wrote .env with fresh secrets")
 
 
+def backup() -> None:
+    """Write the stack's data into a file in backups/, while it serves."""
+    sys.exit(run(sys.executable, TOOLS / "backup.py", "backup"))
+
+
+def restore(*file: str) -> None:
+    """Put a backup in the place of the running stack's data; FILE names it."""
+    sys.exit(run(sys.executable, TOOLS / "backup.py", "restore", *file))
+
+
 def usage() -> None:
     """List the commands."""
     print("usage: python3 dev.py COMMAND\n")
@@ -378,6 +388,8 @@ COMMANDS = {
     "api-diff": api_diff,
     "lock": lock,
     "env": env,
+    "backup": backup,
+    "restore": restore,
     "help": usage,
 }
 
