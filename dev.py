@@ -174,10 +174,11 @@ def chaos(*faults: str) -> None:
 
 
 def check() -> None:
-    """Check style, types, imports, locks, migrations, security and the OpenAPI document."""
+    """Check style, types, imports, locks, migrations, manifests, security and OpenAPI."""
     environment(RUN_LOCK, DEV_LOCK)
     python = [str(PYTHON), "-m"]
     flask_db = [*python, "flask", "db"]
+    manifests = sorted(map(str, (ROOT / "deploy" / "kubernetes").glob("[!k]*.yaml")))
     import_linter = "from importlinter.cli import lint_imports_command as main; main()"
     with tempfile.TemporaryDirectory() as directory:
         database = {"DATABASE_URL": "sqlite:///{}/check.db".format(directory)}
@@ -190,6 +191,9 @@ def check() -> None:
             passes("migrations", [*flask_db, "upgrade"], [*flask_db, "check"], **database),
             passes("squawk", [str(PYTHON), str(TOOLS / "squawk.py")]),
             passes("bandit", [*python, "bandit", "-q", "-r", "app", "--severity-level", "medium"]),
+            passes(
+                "kubernetes", [str(VENV / "bin" / "kubernetes-validate"), "--strict", *manifests]
+            ),
             check_advisories(),
             check_openapi(),
         ]
