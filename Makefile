@@ -14,6 +14,9 @@ run: ## Serve on SQLite with demo data; BIND=host:port moves it (127.0.0.1:8000)
 test: ## Run the tests; ARGS="-k name" goes to pytest
 	@$(PYTHON) dev.py test $(ARGS)
 
+test-pgbouncer: ## Run the tests on PostgreSQL through a PgBouncer in transaction mode
+	@TEST_PGBOUNCER=1 $(PYTHON) dev.py test -q $(ARGS)
+
 fuzz: ## Run Schemathesis against the service, for minutes; ARGS="--examples N --seed S" bounds it
 	@$(PYTHON) dev.py fuzz $(ARGS)
 

@@ -6,9 +6,11 @@ would keep its lock for longer than a minute is cancelled. docs/migrations.md te
 """
 
 import logging
+import sys
 import time
 
 from alembic import context
+from flask import current_app
 from sqlalchemy import Connection, text
 from sqlalchemy.exc import OperationalError
 from sqlalchemy.schema import SchemaItem
@@ -65,6 +67,8 @@ def is_lock_timeout(error: OperationalError) -> bool:
 
 def run() -> None:
     """Migrate the database that the application is configured for."""
+    if current_app.config["DATABASE_POOLER"]:
+        sys.exit("A pooler shares sessions, and with them our locks: migrate PostgreSQL itself")
     with db.engine.connect() as connection:
         try:
             prepare(connection)

@@ -16,6 +16,7 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from app.cli import DEMO_EMAIL, DEMO_PASSWORD
+from tests import pooler
 
 ROOT = Path(__file__).parent.parent
 # No test may find one of these in the log of a live server, whatever it does there.
@@ -127,6 +128,7 @@ def _environ(database_url: str, **settings: str) -> dict[str, str]:
         "APP_ENV": "testing",
         "SECRET_KEY": "not a secret, but long enough for tests",
         "DATABASE_URL": database_url,
+        "DATABASE_POOLER": "true" if pooler.ON and database_url.startswith("postgres") else "",
         **settings,
     }
 

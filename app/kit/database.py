@@ -83,6 +83,9 @@ def engine_options(url: str, settings: Any) -> dict[str, Any]:
         f" -c idle_in_transaction_session_timeout={settings.statement_timeout_ms * 2}"
         " -c timezone=UTC"
     )
+    # Behind a pooler sessions are shared: what they have is the role's (docs/operations.md), and a
+    # statement that was prepared in one may be executed in another.
+    session = {"prepare_threshold": None} if settings.database_pooler else {"options": limits}
     return {
         **common,
         "pool_size": settings.pool_size,
@@ -90,7 +93,7 @@ def engine_options(url: str, settings: Any) -> dict[str, Any]:
         "pool_timeout": settings.pool_timeout,
         "pool_recycle": 1800,
         "connect_args": {
-            "options": limits,
+            **session,
             "connect_timeout": settings.connect_timeout,
             "keepalives_idle": 30,
             "tcp_user_timeout": 10_000,
