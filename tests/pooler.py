@@ -17,6 +17,7 @@ ROLE = {
     "statement_timeout": 5000,
     "lock_timeout": 2000,
     "idle_in_transaction_session_timeout": 10_000,
+    "timezone": "UTC",
 }
 
 

@@ -10,6 +10,7 @@ from urllib.parse import urlsplit
 import psycopg
 import pytest
 from flask import Flask
+from flask_migrate import upgrade
 
 from app.extensions import db
 from tests import services
@@ -113,3 +114,8 @@ def test_the_service_tells_when_the_role_bounds_no_waits(
         Api(app).get("products", status=200)
     [line] = [line for line in output.getvalue().splitlines() if "waits_unbounded" in line]
     assert set(json.loads(line)["settings"]) == set(ROLE) - {"timezone"}
+
+
+def test_migrations_refuse_a_pooler(pooled: Api) -> None:
+    with pooled.app.app_context(), pytest.raises(SystemExit, match="migrate PostgreSQL itself"):
+        upgrade()

@@ -28,7 +28,7 @@ def main() -> None:
         case ["restore", file] if file:
             restore(Path(file))
         case _:
-            sys.exit("usage: backup | restore FILE")
+            sys.exit("usage: make backup, or make restore FILE=backups/app-….dump")
 
 
 def backup() -> None:
