@@ -6,7 +6,7 @@ ARGS ?=
 .PHONY: help run test fuzz chaos bench bench-check bench-profile check openapi api-diff lock up down stack-test clean
 
 help: ## Show this list
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-13s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-14s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 run: ## Serve on SQLite with demo data; BIND=host:port moves it (127.0.0.1:8000)
 	@$(PYTHON) dev.py run

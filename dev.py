@@ -398,6 +398,9 @@ COMMANDS = {
 }
 
 
+TAKE_ARGUMENTS = ("test", "fuzz", "bench", "bench-check", "bench-profile", "lock", "restore")
+
+
 def main() -> None:
     """Run the command that the first argument names."""
     name, *arguments = sys.argv[1:] or ["help"]
