@@ -3,7 +3,7 @@ PYTHON ?= python3
 ARGS ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help run test fuzz chaos bench bench-check bench-profile check openapi api-diff lock up down stack-test clean
+.PHONY: help run test test-pgbouncer fuzz chaos bench bench-check bench-profile check openapi api-diff lock up down backup restore stack-test clean
 
 help: ## Show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-14s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)

@@ -398,15 +398,12 @@ COMMANDS = {
 }
 
 
-TAKE_ARGUMENTS = ("test", "fuzz", "bench", "bench-check", "bench-profile", "lock", "restore")
-
-
 def main() -> None:
     """Run the command that the first argument names."""
     name, *arguments = sys.argv[1:] or ["help"]
     if name not in COMMANDS:
         sys.exit("There is no command {!r}; try python3 dev.py help".format(name))
-    takers = ("test", "fuzz", "chaos", "lock", "bench", "bench-check", "bench-profile")
+    takers = ("test", "fuzz", "chaos", "lock", "restore", "bench", "bench-check", "bench-profile")
     if arguments and name not in takers:
         sys.exit("`{}` takes no arguments".format(name))
     try:

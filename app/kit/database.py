@@ -114,6 +114,8 @@ def init_app(app: Flask) -> None:
             patience = app.config["STATEMENT_TIMEOUT_MS"] / 1000 + GRACE
             event.listen(engine, "do_connect", partial(_connect, patience))
             event.listen(engine, "checkin", _keep_only_what_can_write)
+            if app.config["DATABASE_POOLER"]:
+                event.listen(engine, "connect", _warn_of_endless_waits)
         # Shares the pool; AUTOCOMMIT spares a read its BEGIN and ROLLBACK.
         app.extensions["reader"] = engine.execution_options(isolation_level="AUTOCOMMIT")
 
@@ -130,6 +132,19 @@ def _connect(patience: float, *call: Any) -> BoundedConnection:
     connection = BoundedConnection.connect(*args, **kwargs)
     connection.patience = patience
     return connection
+
+
+def _warn_of_endless_waits(connection: Any, _record: Any) -> None:
+    """Through a pooler we cannot bound the waits of a session; whoever made the role has to."""
+    with connection.cursor() as cursor:
+        cursor.execute(
+            "SELECT name FROM pg_settings WHERE setting = '0' AND name IN ('statement_timeout',"
+            " 'lock_timeout', 'idle_in_transaction_session_timeout') ORDER BY name"
+        )
+        unbounded = [name for (name,) in cursor]
+    connection.rollback()
+    if unbounded:
+        log.warning("database_waits_unbounded", settings=unbounded)
 
 
 def _keep_only_what_can_write(connection: Any, record: ConnectionPoolEntry) -> None:
