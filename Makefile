@@ -3,16 +3,19 @@ PYTHON ?= python3
 ARGS ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help run test fuzz chaos bench bench-check bench-profile check openapi api-diff lock up down stack-test clean
+.PHONY: help run test test-pgbouncer fuzz chaos bench bench-check bench-profile check openapi api-diff lock up down backup restore stack-test clean
 
 help: ## Show this list
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-13s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-14s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 run: ## Serve on SQLite with demo data; BIND=host:port moves it (127.0.0.1:8000)
 	@$(PYTHON) dev.py run
 
 test: ## Run the tests; ARGS="-k name" goes to pytest
 	@$(PYTHON) dev.py test $(ARGS)
+
+test-pgbouncer: ## Run the tests on PostgreSQL through a PgBouncer in transaction mode
+	@TEST_PGBOUNCER=1 $(PYTHON) dev.py test -q $(ARGS)
 
 fuzz: ## Run Schemathesis against the service, for minutes; ARGS="--examples N --seed S" bounds it
 	@$(PYTHON) dev.py fuzz $(ARGS)
@@ -47,6 +50,12 @@ up: ## Start the stack: nginx, the service, PostgreSQL, Redis; writes .env when 
 
 down: ## Stop the stack and keep its data
 	docker compose down
+
+backup: ## Write the stack's data into a file in backups/, while it serves
+	@$(PYTHON) dev.py backup
+
+restore: ## Put a backup in the place of the running stack's data: FILE=backups/app-….dump
+	@$(PYTHON) dev.py restore "$(FILE)"
 
 stack-test: ## Bring a stack up, test it through nginx, take it down
 	@PYTHON=$(PYTHON) tests/stack/run.sh

@@ -174,10 +174,11 @@ def chaos(*faults: str) -> None:
 
 
 def check() -> None:
-    """Check style, types, imports, locks, migrations, security and the OpenAPI document."""
+    """Check style, types, imports, locks, migrations, manifests, security and OpenAPI."""
     environment(RUN_LOCK, DEV_LOCK)
     python = [str(PYTHON), "-m"]
     flask_db = [*python, "flask", "db"]
+    manifests = sorted(map(str, (ROOT / "deploy" / "kubernetes").glob("[!k]*.yaml")))
     import_linter = "from importlinter.cli import lint_imports_command as main; main()"
     with tempfile.TemporaryDirectory() as directory:
         database = {"DATABASE_URL": "sqlite:///{}/check.db".format(directory)}
@@ -188,7 +189,11 @@ def check() -> None:
             passes("imports", [str(PYTHON), "-c", import_linter]),
             passes("locks", [str(PYTHON), "dev.py", "check-locks"], [*python, "pip", "check"]),
             passes("migrations", [*flask_db, "upgrade"], [*flask_db, "check"], **database),
+            passes("squawk", [str(PYTHON), str(TOOLS / "squawk.py")]),
             passes("bandit", [*python, "bandit", "-q", "-r", "app", "--severity-level", "medium"]),
+            passes(
+                "kubernetes", [str(VENV / "bin" / "kubernetes-validate"), "--strict", *manifests]
+            ),
             check_advisories(),
             check_openapi(),
         ]
@@ -355,6 +360,16 @@ def env() -> None:
     print("Wrote .env with fresh secrets")
 
 
+def backup() -> None:
+    """Write the stack's data into a file in backups/, while it serves."""
+    sys.exit(run(sys.executable, TOOLS / "backup.py", "backup"))
+
+
+def restore(*file: str) -> None:
+    """Put a backup in the place of the running stack's data; FILE names it."""
+    sys.exit(run(sys.executable, TOOLS / "backup.py", "restore", *file))
+
+
 def usage() -> None:
     """List the commands."""
     print("usage: python3 dev.py COMMAND\n")
@@ -377,6 +392,8 @@ COMMANDS = {
     "api-diff": api_diff,
     "lock": lock,
     "env": env,
+    "backup": backup,
+    "restore": restore,
     "help": usage,
 }
 
@@ -386,7 +403,7 @@ def main() -> None:
     name, *arguments = sys.argv[1:] or ["help"]
     if name not in COMMANDS:
         sys.exit("There is no command {!r}; try python3 dev.py help".format(name))
-    takers = ("test", "fuzz", "chaos", "lock", "bench", "bench-check", "bench-profile")
+    takers = ("test", "fuzz", "chaos", "lock", "restore", "bench", "bench-check", "bench-profile")
     if arguments and name not in takers:
         sys.exit("`{}` takes no arguments".format(name))
     try:

@@ -33,6 +33,7 @@ class Settings:
     app_env: Environment = "development"
     secret_key: str = ""  # signs access tokens and cursors; at least 32 characters
     database_url: str = f"sqlite:///{INSTANCE / 'app.db'}"
+    database_pooler: bool = False  # database_url leads to PgBouncer, which pools by transaction
     single_node: bool = False  # in production: one machine with SQLite, or without Redis, is meant
     redis_url: str = ""  # empty: limits are counted in this process, the cache lies on disk
     broker_url: str = ""  # redis://…, of the messages to Celery; empty: jobs are done in-process

@@ -1,13 +1,16 @@
 """How migrations run: one at a time on a database, never waiting long for a lock.
 
 On PostgreSQL an advisory lock lets concurrent starts queue up. A statement that cannot have its
-table lock within a second gives way to the queries it would hold up, and is tried again.
+table lock within a second gives way to the queries it would hold up, and is tried again; one that
+would keep its lock for longer than a minute is cancelled. docs/migrations.md tells what follows.
 """
 
 import logging
+import sys
 import time
 
 from alembic import context
+from flask import current_app
 from sqlalchemy import Connection, text
 from sqlalchemy.exc import OperationalError
 from sqlalchemy.schema import SchemaItem
@@ -16,6 +19,7 @@ from app.extensions import db
 
 ADVISORY_LOCK = 7_318_349_394_477_056  # any number, the same for every process that migrates
 ATTEMPTS = 30
+LIMITS = ("SET lock_timeout = '1s'", "SET statement_timeout = '1min'")
 
 log = logging.getLogger("alembic.env")
 if not context.is_offline_mode():  # the service's own log is on standard output, like that SQL
@@ -36,7 +40,8 @@ def prepare(connection: Connection) -> None:
         connection.execute(text("SET statement_timeout = 0"))
         connection.execute(text("SET lock_timeout = 0"))
         connection.execute(text("SELECT pg_advisory_lock(:key)"), {"key": ADVISORY_LOCK})
-        connection.execute(text("SET lock_timeout = '1s'"))
+        for limit in LIMITS:
+            connection.execute(text(limit))
         connection.commit()
 
 
@@ -62,6 +67,8 @@ def is_lock_timeout(error: OperationalError) -> bool:
 
 def run() -> None:
     """Migrate the database that the application is configured for."""
+    if current_app.config["DATABASE_POOLER"]:
+        sys.exit("A pooler shares sessions, and with them our locks: migrate PostgreSQL itself")
     with db.engine.connect() as connection:
         try:
             prepare(connection)
@@ -87,8 +94,15 @@ def insist(connection: Connection) -> None:
 def run_offline() -> None:
     """Print the SQL instead of running it, for review and for linters."""
     context.configure(
-        url=db.engine.url, target_metadata=db.metadata, literal_binds=True, transactional_ddl=True
+        url=db.engine.url,
+        target_metadata=db.metadata,
+        literal_binds=True,
+        transactional_ddl=True,
+        transaction_per_migration=True,
     )
+    if db.engine.dialect.name == "postgresql":
+        for limit in LIMITS:
+            context.execute(limit)
     with context.begin_transaction():
         context.run_migrations()
 

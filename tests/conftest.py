@@ -30,7 +30,7 @@ from app.extensions import cache, db, limiter, migrate
 from app.kit.access import anyone
 from app.kit.blueprint import Blueprint
 from examples.notes.routes import notes
-from tests import services, through
+from tests import pooler, services, through
 from tests.api import Api, Caller
 
 PROGRAMS = ("chromium", "npm")
@@ -53,6 +53,11 @@ def pytest_configure(config: pytest.Config) -> None:
             if os.environ.get("REQUIRE_SERVICES"):
                 pytest.exit(str(reason), returncode=3)
             _missing.append(f"{name}: not tested, {reason}")
+    if pooler.ON:
+        server = config.servers["postgresql"]
+        address = _running.enter_context(services.pgbouncer(server))
+        os.environ["TEST_PGBOUNCER_ADDRESS"] = address  # for the workers, too
+        os.environ["TEST_PGBOUNCER_SERVER"] = server.rpartition("@")[2].partition("/")[0]
     for name in PROGRAMS:
         if not shutil.which(name):
             if os.environ.get("REQUIRE_SERVICES"):
@@ -77,6 +82,9 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
     if through.URL:
         config.hook.pytest_deselected(items=[item for item in items if not through.goes(item)])
         items[:] = filter(through.goes, items)
+    if pooler.ON:
+        config.hook.pytest_deselected(items=[item for item in items if not pooler.goes(item)])
+        items[:] = filter(pooler.goes, items)
 
 
 def server_url(request: pytest.FixtureRequest, name: str) -> str:
@@ -97,9 +105,13 @@ def own_server(name: str, *args: Any) -> Iterator[str]:
                 patch.delenv(given, raising=False)
                 url = stack.enter_context(SERVERS[name](*args))
         except services.Unavailable as reason:
-            refuse = pytest.fail if os.environ.get("REQUIRE_SERVICES") else pytest.skip
             refuse(str(reason))
         yield url
+
+
+def refuse(reason: str) -> None:
+    """Skip the test, or fail it where servers are required."""
+    (pytest.fail if os.environ.get("REQUIRE_SERVICES") else pytest.skip)(reason)
 
 
 @pytest.fixture(autouse=True)
@@ -145,7 +157,8 @@ def new_database(request: pytest.FixtureRequest, kind: str, folder: Path) -> Ite
     name = f"test_{uuid4().hex}"
     with psycopg.connect(server, autocommit=True) as connection:
         connection.execute(f"CREATE DATABASE {name}")
-        yield f"{server.rpartition('/')[0]}/{name}"
+        url = f"{server.rpartition('/')[0]}/{name}"
+        yield pooler.before(url) if pooler.ON else url
         connection.execute(f"DROP DATABASE {name} WITH (FORCE)")
 
 
@@ -165,6 +178,7 @@ def settings(database_url: str, tmp_path_factory: pytest.TempPathFactory) -> Set
         jwt_keys=key_file,
         auth_cookies=True,
         database_url=database_url,
+        database_pooler=pooler.ON and database_url.startswith("postgresql"),
         cache_dir=str(tmp_path_factory.mktemp("cache")),
         rate_limit=plenty,
         login_rate_limit=plenty,
@@ -188,12 +202,20 @@ def service(settings: Settings) -> Iterator[Flask]:
 
 def migrate_to_head(app: Flask) -> None:
     """Run all migrations, the example resource's too."""
-    with app.app_context(), _also_from(NOTES_MIGRATIONS):
-        upgrade(revision="heads")
+    with also_from(NOTES_MIGRATIONS):
+        if not app.config["DATABASE_POOLER"]:
+            with app.app_context():
+                upgrade(revision="heads")
+            return
+        url = pooler.direct(app.config["DATABASE_URL"])
+        direct = create_app(Settings(app_env="testing", secret_key="x" * 32, database_url=url))
+        with direct.app_context():
+            upgrade(revision="heads")
+        dispose(direct)
 
 
 @contextmanager
-def _also_from(folder: Path) -> Iterator[None]:
+def also_from(folder: Path) -> Iterator[None]:
     @migrate.configure
     def add_location(config: Any) -> Any:
         config.set_main_option(

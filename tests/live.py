@@ -16,6 +16,7 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from app.cli import DEMO_EMAIL, DEMO_PASSWORD
+from tests import pooler
 
 ROOT = Path(__file__).parent.parent
 # No test may find one of these in the log of a live server, whatever it does there.
@@ -100,7 +101,8 @@ def serve(database_url: str, *, root: Path = ROOT, **settings: str) -> Iterator[
     settings = {"BIND": "127.0.0.1:0", "WEB_CONCURRENCY": "2", **settings}
     environ = _environ(database_url, **settings)
     flask = [sys.executable, "-m", "flask", "--app", "wsgi"]
-    subprocess.run([*flask, "db", "upgrade"], cwd=root, env=environ, check=True)
+    directly = {**environ, "DATABASE_URL": pooler.direct(database_url), "DATABASE_POOLER": ""}
+    subprocess.run([*flask, "db", "upgrade"], cwd=root, env=directly, check=True)
     subprocess.run(
         [*flask, "seed", "--demo"], cwd=root, env=environ, check=True, stdout=subprocess.DEVNULL
     )
@@ -127,6 +129,7 @@ def _environ(database_url: str, **settings: str) -> dict[str, str]:
         "APP_ENV": "testing",
         "SECRET_KEY": "not a secret, but long enough for tests",
         "DATABASE_URL": database_url,
+        "DATABASE_POOLER": "true" if pooler.ON and database_url.startswith("postgres") else "",
         **settings,
     }
 

@@ -16,16 +16,18 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
+from configparser import ConfigParser
 from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 from select import select
 from tempfile import TemporaryDirectory, TemporaryFile
 from typing import Any
+from urllib.parse import urlsplit
 
 SECONDS = 20  # that a server may take to start, or to stop
 TEMPORARY: dict[str, Any] = {"prefix": "test-server-", "ignore_cleanup_errors": True}
-# Both servers say this, in their own capitals.
-READY = b"ready to accept connections"
+# PostgreSQL and Redis say the first, in their own capitals, PgBouncer the second.
+READY = (b"ready to accept connections", b"process up: pgbouncer")
 
 
 class Unavailable(Exception):
@@ -73,6 +75,37 @@ def redis(port: int = 0) -> Iterator[str]:
     command = [binary, "--port", port, "--bind", "127.0.0.1", "--save", "", "--appendonly", "no"]
     with TemporaryDirectory(**TEMPORARY) as name, running(command, Path(name), ""):
         yield f"redis://127.0.0.1:{port}/0"
+
+
+@contextmanager
+def pgbouncer(server: str, **settings: object) -> Iterator[str]:
+    """Yield the address, host:port, of a PgBouncer before a PostgreSQL, with the shipped settings.
+
+    Every database of the server is behind it, for any user with any password.
+
+    Raises:
+        Unavailable: No binary was found, or it could not be started.
+    """
+    binary = shutil.which("pgbouncer") or shutil.which("/usr/sbin/pgbouncer")
+    if not binary:
+        raise Unavailable("no PgBouncer: no pgbouncer was found")
+    url, port = urlsplit(server), free_port()
+    shipped = ConfigParser(interpolation=None)
+    shipped.read(Path(__file__).parent.parent / "deploy" / "pgbouncer" / "pgbouncer.ini")
+    where = f"host={url.hostname} port={url.port} user={url.username} password={url.password}"
+    shipped["databases"] = {"*": where}
+    shipped["pgbouncer"].update(listen_addr="127.0.0.1", listen_port=str(port), auth_type="any")
+    shipped["pgbouncer"].update({name: str(value) for name, value in settings.items()})
+    account = "" if os.geteuid() else "nobody"  # it refuses to run as root
+    with TemporaryDirectory(**TEMPORARY) as name:
+        directory = Path(name)
+        with (file := directory / "pgbouncer.ini").open("w") as out:
+            shipped.write(out)
+        if account:
+            shutil.chown(directory, account)
+            shutil.chown(file, account)
+        with running([binary, file], directory, account):
+            yield f"127.0.0.1:{port}"
 
 
 def postgres_binaries() -> Iterator[Path]:
@@ -142,7 +175,9 @@ def running(command: list[Any], directory: Path, account: str) -> Iterator[None]
         try:
             deadline = time.monotonic() + SECONDS
             # The log's offset is shared with the server, so it is read without moving it.
-            while READY not in (text := os.pread(log.fileno(), 1 << 20, 0)).lower():
+            while not any(
+                words in (text := os.pread(log.fileno(), 1 << 20, 0)).lower() for words in READY
+            ):
                 if supervisor.poll() is not None or time.monotonic() > deadline:
                     raise Unavailable(text[-500:].decode(errors="replace").strip())
                 time.sleep(0.01)

@@ -5,8 +5,10 @@ from dataclasses import fields
 from pathlib import Path
 
 from app.config import Settings
+from tests.pooler import ROLE
 
 ROOT = Path(__file__).parent.parent
+RUNBOOK = (ROOT / "docs" / "operations.md").read_text()
 
 
 def test_the_next_resource_stays_within_120_lines() -> None:
@@ -30,3 +32,22 @@ def test_the_security_document_names_tests_that_exist() -> None:
     ]
     assert len(named) > 50
     assert missing == []
+
+
+def test_the_runbook_tells_of_every_alert_and_of_no_other() -> None:
+    rules = (ROOT / "deploy" / "observability" / "prometheus" / "alerts.yml").read_text()
+    told = re.findall(r"^\| `(\w+)` \|", RUNBOOK.partition("## Alerts")[2], re.MULTILINE)
+    assert told == re.findall(r"- alert: (\w+)", rules)
+
+
+def test_the_runbook_gives_the_role_what_the_tests_give_it() -> None:
+    given = set(re.findall(r"ALTER ROLE app SET (\w+) =", RUNBOOK))
+    assert given == set(ROLE)
+
+
+def test_the_runbook_names_targets_and_files_that_exist() -> None:
+    targets = set(re.findall(r"^([a-z-]+):", (ROOT / "Makefile").read_text(), re.MULTILINE))
+    assert set(re.findall(r"\bmake ([a-z-]+)", RUNBOOK)) <= targets
+    paths = re.findall(r"`((?:docs|deploy)/[\w./-]+)`", RUNBOOK)
+    assert len(paths) > 5
+    assert all((ROOT / path).exists() for path in paths)

@@ -84,6 +84,9 @@ def engine_options(url: str, settings: Any) -> dict[str, Any]:
         f" -c idle_in_transaction_session_timeout={settings.statement_timeout_ms * 2}"
         " -c timezone=UTC"
     )
+    # Behind a pooler sessions are shared: what they have is the role's (docs/operations.md), and a
+    # statement that was prepared in one may be executed in another.
+    session = {"prepare_threshold": None} if settings.database_pooler else {"options": limits}
     return {
         **common,
         "pool_size": settings.pool_size,
@@ -91,7 +94,7 @@ def engine_options(url: str, settings: Any) -> dict[str, Any]:
         "pool_timeout": settings.pool_timeout,
         "pool_recycle": 1800,
         "connect_args": {
-            "options": limits,
+            **session,
             "connect_timeout": settings.connect_timeout,
             "keepalives_idle": 30,
             "tcp_user_timeout": 10_000,
@@ -112,6 +115,8 @@ def init_app(app: Flask) -> None:
             patience = app.config["STATEMENT_TIMEOUT_MS"] / 1000 + GRACE
             event.listen(engine, "do_connect", partial(_connect, patience))
             event.listen(engine, "checkin", _keep_only_what_can_write)
+            if app.config["DATABASE_POOLER"]:
+                event.listen(engine, "connect", _warn_of_endless_waits)
         # Shares the pool; AUTOCOMMIT spares a read its BEGIN and ROLLBACK.
         app.extensions["reader"] = engine.execution_options(isolation_level="AUTOCOMMIT")
 
@@ -128,6 +133,19 @@ def _connect(patience: float, *call: Any) -> BoundedConnection:
     connection = BoundedConnection.connect(*args, **kwargs)
     connection.patience = patience
     return connection
+
+
+def _warn_of_endless_waits(connection: Any, _record: Any) -> None:
+    """Through a pooler we cannot bound the waits of a session; whoever made the role has to."""
+    with connection.cursor() as cursor:
+        cursor.execute(
+            "SELECT name FROM pg_settings WHERE setting = '0' AND name IN ('statement_timeout',"
+            " 'lock_timeout', 'idle_in_transaction_session_timeout') ORDER BY name"
+        )
+        unbounded = [name for (name,) in cursor]
+    connection.rollback()
+    if unbounded:
+        log.warning("database_waits_unbounded", settings=unbounded)
 
 
 def _keep_only_what_can_write(connection: Any, record: ConnectionPoolEntry) -> None:

@@ -1,6 +1,7 @@
 #!/bin/sh
 # Builds a stack of its own beside any other one, tests it through nginx and removes it again: first
-# as it is shipped, then with the attacks of the suite, which need other settings (attacked.yml).
+# as it is shipped, then emptied and restored from a backup, then with the attacks of the suite, which
+# need other settings (attacked.yml).
 set -eu
 cd "$(dirname "$0")/../.."
 
@@ -65,6 +66,10 @@ echo "stack-test: building and starting $project"
 up up --build
 compose ps --all
 "$python" tests/stack/smoke.py --port "$(setting HTTP_PORT)" --project "$project"
+
+echo "stack-test: backing up $project, emptying and restoring it"
+COMPOSE_PROJECT_NAME=$project COMPOSE_ENV_FILES=$scratch/env \
+    "$python" tests/stack/restore.py --port "$(setting HTTP_PORT)"
 
 echo "stack-test: attacking $project"
 up --file tests/stack/attacked.yml up

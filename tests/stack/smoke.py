@@ -111,9 +111,9 @@ class Stack:
         service = f"label=com.docker.compose.service={service}"
         return self.docker("ps", "--all", "--quiet", "--filter", project, "--filter", service)
 
-    def psql(self, statement: str) -> None:
-        command = ("psql", "-qX", "-v", "ON_ERROR_STOP=1", "-U", "app", "-d", "app")
-        self.docker("exec", self.container("postgres"), *command, "-c", statement)
+    def psql(self, statement: str) -> str:
+        command = ("psql", "-qXAt", "-v", "ON_ERROR_STOP=1", "-U", "app", "-d", "app")
+        return self.docker("exec", self.container("postgres"), *command, "-c", statement)
 
     def mailpit(self, path: str) -> dict:
         """An answer of Mailpit, which only its neighbours can ask."""

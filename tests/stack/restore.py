@@ -1,0 +1,83 @@
+"""A backup brings an empty stack to where it was. Called by run.sh, which has filled the stack.
+
+Compose finds the stack by the environment: COMPOSE_PROJECT_NAME and COMPOSE_ENV_FILES.
+"""
+
+import argparse
+import os
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).parent))
+from smoke import PASSWORD, Stack
+
+ROOT = Path(__file__).parent.parent.parent
+# A line a table: its name, how many rows it has, and a checksum over all they hold.
+TABLES = "SELECT tablename FROM pg_tables WHERE schemaname = 'public' ORDER BY tablename"
+SUM = "SELECT count(*), md5(string_agg(t::text, '|' ORDER BY t::text)) FROM {} AS t"
+
+
+def contents(stack: Stack) -> dict[str, str]:
+    return {table: stack.psql(SUM.format(table)) for table in stack.psql(TABLES).split()}
+
+
+def compose(*command: str) -> None:
+    done = subprocess.run(["docker", "compose", *command], cwd=ROOT, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+
+
+def dev(*command: str) -> "subprocess.CompletedProcess[str]":
+    command = (sys.executable, "dev.py", *command)
+    return subprocess.run(command, cwd=ROOT, capture_output=True, text=True)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--port", type=int, required=True)
+    stack = Stack(parser.parse_args().port, os.environ["COMPOSE_PROJECT_NAME"])
+    account = {"email": stack.email, "name": "Kept", "password": PASSWORD}
+    stack.call("POST", "/api/v1/users", account).expect(201)
+    login = {"email": stack.email, "password": PASSWORD}
+    stack.token = stack.call("POST", "/api/v1/auth/login", login).expect(200).json()["access_token"]
+    path = stack.call("POST", "/api/v1/tasks", {"title": "Kept"}).expect(201).header("Location")
+
+    compose("stop", "worker", "beat")  # else mail and upkeep would change rows while we count them
+    before = contents(stack)
+    made = dev("backup")
+    assert made.returncode == 0, made.stderr
+    file = Path(re.search(r"Wrote (\S+)", made.stdout)[1])
+    try:
+        assert file.stat().st_mode & 0o777 == 0o600
+        print(f"backed up {len(before)} tables into {file.stat().st_size} bytes")
+
+        compose("down", "--volumes", "--timeout", "40")
+        compose("up", "--detach", "--wait", "--wait-timeout", "300")
+        assert stack.call("GET", path).status == 401, "the stack is not empty"
+        restored = dev("restore", str(file))
+        assert restored.returncode == 0, restored.stdout + restored.stderr
+        compose("stop", "worker", "beat")
+        after = contents(stack)
+        different = {table for table in before | after if before.get(table) != after.get(table)}
+        assert not different, {table: (before.get(table), after.get(table)) for table in different}
+        print("restored into an empty stack: each table has the same rows")
+
+        stack.recovers("/health/ready", within=60)
+        stack.call("GET", path).expect(200)  # the session of before
+        stack.token = ""
+        reply = stack.call("POST", "/api/v1/auth/login", login).expect(200)
+        stack.token = reply.json()["access_token"]
+        assert stack.call("GET", path).expect(200).json()["title"] == "Kept"
+        print("the login of before works, and so does its session")
+
+        file.write_bytes(file.read_bytes()[: file.stat().st_size // 2])
+        assert dev("restore", str(file)).returncode != 0
+        stack.call("GET", path).expect(200)
+        print("half a file is refused, and changes nothing")
+    finally:
+        file.unlink()
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,121 @@
+"""Through PgBouncer in transaction mode. `make test-pgbouncer` sends the whole suite that way."""
+
+import io
+import json
+import time
+from collections.abc import Iterator
+from contextlib import ExitStack, redirect_stdout
+from urllib.parse import urlsplit
+
+import psycopg
+import pytest
+from flask import Flask
+from flask_migrate import upgrade
+
+from app.extensions import db
+from tests import services
+from tests.api import Api
+from tests.conftest import MakeApp, on_postgresql, refuse, server_url
+from tests.pooler import ROLE
+from tests.rows import at_once
+
+pytestmark = on_postgresql
+
+
+@pytest.fixture
+def pooled_url(request: pytest.FixtureRequest, app: Flask, database_url: str) -> Iterator[str]:
+    """The database of `app`, behind a PgBouncer that has a single connection for everybody."""
+    server = urlsplit(server_url(request, "postgresql")).netloc
+    with ExitStack() as stack:
+        try:
+            one = {"default_pool_size": 1}
+            pooler = stack.enter_context(services.pgbouncer(f"postgresql://{server}", **one))
+        except services.Unavailable as reason:
+            refuse(str(reason))
+        with app.app_context():
+            db.engine.dispose()  # its own connections, which a test may end
+        yield f"postgresql://postgres:any@{pooler}{urlsplit(database_url).path}"
+
+
+@pytest.fixture
+def pooled(make_app: MakeApp, pooled_url: str) -> Api:
+    return Api(make_app(database_url=pooled_url, database_pooler=True))
+
+
+def test_our_connections_share_one_of_the_servers(pooled: Api) -> None:
+    caller = pooled.sign_up()
+    pooled.post("tasks", {"title": "T"}, by=caller, status=201)
+    for _ in range(10):  # the driver would prepare what a connection says a sixth time
+        responses = at_once(*[lambda: pooled.get("tasks", by=caller)] * 4)
+        assert {response.status_code for response in responses} == {200}
+
+
+def test_a_stream_and_an_import_work(pooled: Api) -> None:
+    editor = pooled.sign_up("editor")
+    product = {"name": "Mug", "category": "kitchen", "price": "1.50", "currency": "EUR"}
+    lines = [json.dumps({"sku": f"POOL-{n}", **product}) for n in range(600)]
+    sent = {"content_type": "application/x-ndjson", "data": "\n".join(lines)}
+    job = pooled.call("POST", "products/imports", by=editor, status=202, **sent).headers["Location"]
+    assert pooled.get(job, by=editor).json["result"]["created"] == 600
+    exported = pooled.get("products/export", by=editor, status=200)
+    assert exported.text.count("\n") == 600
+
+
+def test_a_key_is_used_once(pooled: Api) -> None:
+    caller = pooled.sign_up()
+    key = {"Idempotency-Key": "a-key-that-is-retried"}
+    calls = [lambda: pooled.post("tasks", {"title": "T"}, by=caller, headers=key)] * 4
+    statuses = [response.status_code for response in at_once(*calls)]
+    assert set(statuses) <= {201, 409}
+    assert len(pooled.get("tasks", by=caller).json["items"]) == 1
+
+
+def test_a_connection_that_postgresql_ended_is_not_missed(
+    request: pytest.FixtureRequest, pooled: Api
+) -> None:
+    caller = pooled.sign_up()
+    with psycopg.connect(server_url(request, "postgresql"), autocommit=True) as superuser:
+        end_sessions(superuser, pooled)
+    pooled.post("tasks", {"title": "T"}, by=caller, status=201)
+
+
+def test_a_database_that_was_away_is_found_again(
+    request: pytest.FixtureRequest, pooled: Api
+) -> None:
+    pooled.get("products", status=200)
+    allow = f"ALTER DATABASE {name_of(pooled)} ALLOW_CONNECTIONS"
+    with psycopg.connect(server_url(request, "postgresql"), autocommit=True) as superuser:
+        superuser.execute(f"{allow} false")
+        try:
+            end_sessions(superuser, pooled)
+            assert int(pooled.get("products", status=503).headers["Retry-After"]) > 0
+            pooled.get("/health/ready", status=503)
+        finally:
+            superuser.execute(f"{allow} true")
+    deadline = time.monotonic() + 10  # the shipped settings promise one second, the default is 15
+    while pooled.get("products").status_code != 200:
+        assert time.monotonic() < deadline
+
+
+def name_of(api: Api) -> str:
+    return urlsplit(api.app.config["DATABASE_URL"]).path[1:]
+
+
+def end_sessions(superuser: psycopg.Connection, api: Api) -> None:
+    ended = "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = %s"
+    superuser.execute(ended, [name_of(api)])
+
+
+def test_the_service_tells_when_the_role_bounds_no_waits(
+    make_app: MakeApp, pooled_url: str
+) -> None:
+    with redirect_stdout(io.StringIO()) as output:
+        app = make_app(database_url=pooled_url, database_pooler=True, log_level="WARNING")
+        Api(app).get("products", status=200)
+    [line] = [line for line in output.getvalue().splitlines() if "waits_unbounded" in line]
+    assert set(json.loads(line)["settings"]) == set(ROLE) - {"timezone"}
+
+
+def test_migrations_refuse_a_pooler(pooled: Api) -> None:
+    with pooled.app.app_context(), pytest.raises(SystemExit, match="migrate PostgreSQL itself"):
+        upgrade()
