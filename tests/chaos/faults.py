@@ -28,7 +28,7 @@ LOCK = _DEFAULT.pool_timeout + _DEFAULT.lock_timeout_ms / 1000
 DATABASE = (
     _DEFAULT.pool_timeout + _DEFAULT.statement_timeout_ms / 1000 + GRACE + _DEFAULT.connect_timeout
 )
-BOOT = 5.0  # a worker's; when both boot at the same time, requests wait for it
+BOOT = 25.0  # when both workers boot at the same time, requests wait for it, and nginx for them
 THREADS = 4  # of a worker
 
 

@@ -162,6 +162,7 @@ class Stack:
     def take_over(self) -> None:
         """Have a second gunicorn, elsewhere, serve beside the first; it is the stack's own now."""
         self.live = self._own.enter_context(self.serve(AWAY))
+        assert self.live.call("GET", "products").status == 200  # as compose waits for health
         self.names.addresses.append(AWAY)
         time.sleep(6)  # nginx asks every 5 s
 
