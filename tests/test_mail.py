@@ -4,7 +4,6 @@ import io
 import json
 import socket
 import ssl
-import time
 from collections.abc import Iterator
 from contextlib import redirect_stdout
 from datetime import UTC, datetime, timedelta
@@ -26,7 +25,6 @@ from app.auth.models import Session
 from app.extensions import db
 from app.jobs.models import Job
 from app.jobs.service import perform, sweep
-from app.kit import mail
 from app.kit.model import now
 from app.users.models import User
 from tests import rows
@@ -490,12 +488,14 @@ def test_a_server_that_hangs_keeps_nobody_waiting(another_database_url: str) -> 
     with socket.create_server(("127.0.0.1", 0)) as deaf:  # the kernel takes the connection
         url = f"smtp://127.0.0.1:{deaf.getsockname()[1]}"
         with serve(another_database_url, SMTP_URL=url) as live:
-            started = time.monotonic()
             assert live.call("POST", "users", ADA).status == 201
             assert live.call("GET", "products").status == 200
-            assert time.monotonic() - started < mail.TIMEOUT / 2
-            connection, _ = deaf.accept()  # and it was asked
-            connection.close()
+            # Answered while the conversation was still open: it is, since nobody has hung up.
+            connection, _ = deaf.accept()
+            with connection:
+                connection.setblocking(False)
+                with pytest.raises(BlockingIOError):
+                    connection.recv(1)
 
 
 @on_sqlite
