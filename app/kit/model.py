@@ -1,6 +1,6 @@
 """Columns and types that every resource shares, the same on PostgreSQL and SQLite."""
 
-import secrets
+import os
 import time
 from datetime import UTC, datetime
 from decimal import Decimal
@@ -52,7 +52,7 @@ def uuid7() -> UUID:
     """A time-ordered UUID (RFC 9562 section 5.7): milliseconds, their fraction, 62 random bits."""
     milliseconds, nanoseconds = divmod(time.time_ns(), 1_000_000)
     fraction = nanoseconds * 4096 // 1_000_000
-    random = secrets.randbits(62)
+    random = int.from_bytes(os.urandom(8)) >> 2
     return UUID(int=milliseconds << 80 | 0x7 << 76 | fraction << 64 | 0b10 << 62 | random)
 
 
