@@ -27,7 +27,8 @@ from urllib.parse import urlsplit
 SECONDS = 20  # that a server may take to start, or to stop
 TEMPORARY: dict[str, Any] = {"prefix": "test-server-", "ignore_cleanup_errors": True}
 # PostgreSQL and Redis say the first, in their own capitals, PgBouncer the second.
-READY = (b"ready to accept connections", b"process up: pgbouncer")
+READY = b"ready to accept connections"
+POOLER_READY = b"process up: pgbouncer"
 
 
 class Unavailable(Exception):
@@ -176,7 +177,8 @@ def running(command: list[Any], directory: Path, account: str) -> Iterator[None]
             deadline = time.monotonic() + SECONDS
             # The log's offset is shared with the server, so it is read without moving it.
             while not any(
-                words in (text := os.pread(log.fileno(), 1 << 20, 0)).lower() for words in READY
+                words in (text := os.pread(log.fileno(), 1 << 20, 0)).lower()
+                for words in (READY, POOLER_READY)
             ):
                 if supervisor.poll() is not None or time.monotonic() > deadline:
                     raise Unavailable(text[-500:].decode(errors="replace").strip())

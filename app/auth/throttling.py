@@ -19,12 +19,11 @@ from typing import Any
 import structlog
 from flask import current_app, request
 from sqlalchemy import LargeBinary, Row, Text, update
-from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.orm import Mapped, mapped_column
 
 from app.extensions import db
 from app.jobs.upkeep import HOUR, recurring
-from app.kit import rows
+from app.kit import database, rows
 from app.kit.model import Base, Timestamp, now
 from app.kit.problems import Problem
 from app.telemetry.metrics import LOGINS
@@ -115,7 +114,6 @@ def _one_more(row: Row[Any], moment: datetime) -> dict[str, Any]:
 
 def _upsert(email: str, moment: datetime) -> Any:
     """The statement that gives the account's two rows, made if need be, and locks them."""
-    dialect = {"postgresql": postgresql, "sqlite": sqlite}[db.engine.dialect.name]
     new = {
         "account": _account(email),
         "failures": 0,
@@ -124,7 +122,7 @@ def _upsert(email: str, moment: datetime) -> Any:
         "expires_at": moment + MEMORY,
     }
     both = [new | {"address": address} for address in (_ANYWHERE, _address())]  # always this order
-    statement = dialect.insert(LoginAttempts).values(both)
+    statement = database.upsert(LoginAttempts).values(both)
     return statement.on_conflict_do_update(
         index_elements=["account", "address"], set_={"address": statement.excluded.address}
     ).returning(LoginAttempts.__table__)

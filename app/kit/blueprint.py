@@ -95,9 +95,7 @@ class Blueprint(flask_smorest.Blueprint):
 
         def decorate(view: View) -> View:
             read_only = [name for name, f in schema().fields.items() if f.dump_only]
-            operation = operation_of(view)
-            operation.body = schema(partial=partial, exclude=read_only)
-            operation.parameters.append({"in": "json", "required": True, "schema": operation.body})
+            _take_body(view, schema(partial=partial, exclude=read_only))
             return view
 
         return decorate
@@ -112,9 +110,8 @@ class Blueprint(flask_smorest.Blueprint):
         parameters = query()
 
         def decorate(view: View) -> View:
-            operation = operation_of(view)
-            operation.query, operation.uploads = parameters, media_types
-            operation.parameters.append({"in": "query", "schema": parameters})
+            operation_of(view).uploads = media_types
+            _take_query(view, parameters)
             return view
 
         return decorate
@@ -156,8 +153,7 @@ class Blueprint(flask_smorest.Blueprint):
             return make_conditional(response, etag)
 
         def decorate(view: View) -> View:
-            operation_of(view).query = parameters
-            operation_of(view).parameters.append({"in": "query", "schema": parameters})
+            _take_query(view, parameters)
             return _answers("page", 200, answer, _page_schema(schema))(view)
 
         return decorate
@@ -178,9 +174,8 @@ class Blueprint(flask_smorest.Blueprint):
 
         def decorate(view: View) -> View:
             operation = operation_of(view)
-            operation.query, operation.exported = parameters, shape
-            operation.media_types = export.MEDIA_TYPES
-            operation.parameters.append({"in": "query", "schema": parameters})
+            operation.exported, operation.media_types = shape, export.MEDIA_TYPES
+            _take_query(view, parameters)
             return _answers("export", 200, answer)(view)
 
         return decorate
@@ -197,8 +192,7 @@ class Blueprint(flask_smorest.Blueprint):
             return _json(200, {"items": batch.run(asked, shape)})
 
         def decorate(view: View) -> View:
-            operation_of(view).body = body
-            operation_of(view).parameters.append({"in": "json", "required": True, "schema": body})
+            _take_body(view, body)
             return _answers("batch", 200, answer, batch.done_schema(schema))(view)
 
         return decorate
@@ -332,6 +326,16 @@ def _assemble(view: View, access: Access, *, writes: bool) -> View:
 
 
 _NO_PARAMETERS = Schema()
+
+
+def _take_body(view: View, body: Schema) -> None:
+    operation_of(view).body = body
+    operation_of(view).parameters.append({"in": "json", "required": True, "schema": body})
+
+
+def _take_query(view: View, query: Schema) -> None:
+    operation_of(view).query = query
+    operation_of(view).parameters.append({"in": "query", "schema": query})
 
 
 def _answers(

@@ -99,10 +99,7 @@ def told_of(*changes: Change) -> list[Told]:
 
 def _write(*changes: Change) -> None:
     for table, rows in told_of(*changes):
-        if len(rows) == 1:
-            database.insert_one(table, rows[0])
-        else:
-            database.insert_many(table, rows)
+        database.insert_rows(table, rows)
 
 
 @contextmanager

@@ -1,10 +1,12 @@
 """The database: its engine, one-statement reads, and what its errors mean to a caller."""
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime
+from decimal import Decimal
 from functools import cache, lru_cache, partial
 from typing import Any
+from uuid import UUID
 
 import orjson
 import psycopg
@@ -27,6 +29,7 @@ from sqlalchemy import (
     insert,
     select,
 )
+from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.exc import DataError, DBAPIError, IntegrityError, SQLAlchemyError
 from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 from sqlalchemy.pool import ConnectionPoolEntry
@@ -38,6 +41,7 @@ from app.kit.problems import Problem
 log = structlog.get_logger()
 
 RETRY_AFTER = "2"  # seconds; a restarted PostgreSQL is back sooner
+COPIED = 500  # rows, from which on COPY is worth its own round trips
 GRACE = 1.0  # seconds beyond the statement timeout for the server to tell of it
 
 
@@ -230,52 +234,46 @@ def _telling(statement: Any, tables: tuple[Table, ...]) -> "Select[Any]":
     return whole
 
 
-def listed(dialect: str) -> ColumnElement[str]:
+def upsert(table: Any) -> Any:
+    """An INSERT that can say what it does ON CONFLICT, in the dialect of the database."""
+    return {"postgresql": postgresql, "sqlite": sqlite}[db.engine.dialect.name].insert(table)
+
+
+def listed() -> ColumnElement[str]:
     """A column of texts that come as one parameter, `listed`, in JSON: however many they are."""
     given = bindparam("listed", type_=Text())
-    if dialect == "postgresql":
+    if db.engine.dialect.name == "postgresql":
         values = func.json_array_elements_text(cast(given, JSON(none_as_null=True)))
         return values.table_valued("value").render_derived().c.value
     return func.json_each(given).table_valued("value").c.value
 
 
-def insert_one(table: Table, row: Mapping[str, Any]) -> None:
-    """Insert a row that has all columns of the table."""
-    execute(_insert_one(table), row)
+def insert_rows(table: Table, rows: Sequence[Mapping[str, Any]]) -> None:
+    """Insert rows that have all columns of the table, in one order; a lot of them with COPY.
 
-
-def insert_many(table: Table, rows: Sequence[Mapping[str, Any]]) -> None:
-    """Insert rows that all have the same columns; many on PostgreSQL with COPY, the fastest way."""
-    if not rows:
+    That is the fastest way PostgreSQL has.
+    """
+    if len(rows) == 1:
+        execute(_insert_one(table), rows[0])
         return
     connection = db.session.connection()
-    if connection.dialect.name != "postgresql" or len(rows) < 500:
-        connection.execute(insert(table), rows)
+    if connection.dialect.name != "postgresql" or len(rows) < COPIED:
+        if rows:
+            connection.execute(insert(table), rows)
         return
     names = list(rows[0])
     as_json = [name for name in names if isinstance(table.c[name].type, JSON)]
     copy_in = sql.SQL("COPY {} ({}) FROM STDIN").format(
         sql.Identifier(table.name), sql.SQL(", ").join(map(sql.Identifier, names))
     )
-    text = cache(str)  # of instants, which are the same in all rows; psycopg takes far longer
+    # Far faster than psycopg writes them; an instant is the same in all rows.
+    texts: dict[type, Callable[[Any], str]] = {UUID: str, Decimal: str, datetime: cache(str)}
     driver: Any = connection.connection.driver_connection
     with driver.cursor() as cursor, cursor.copy(copy_in) as copy:
         for row in rows:
             if as_json:
                 row = {**row, **{name: _to_json(row[name]) for name in as_json}}
-            copy.write_row(
-                [
-                    value
-                    if type(value) in _PLAIN
-                    else text(value)
-                    if type(value) is datetime
-                    else str(value)
-                    for value in row.values()
-                ]
-            )
-
-
-_PLAIN = {str, int, bool, type(None)}  # which COPY writes at no cost
+            copy.write_row([text(v) if (text := texts.get(type(v))) else v for v in row.values()])
 
 
 @lru_cache(maxsize=256)

@@ -67,7 +67,7 @@ def find(visible: Visible, item_id: UUID | None, schema: Schema) -> Row[Any]:
 def add(instance: Resource, schema: Schema) -> Row[Any]:
     """Insert a new model instance; the stored row, in one round trip."""
     model = type(instance)
-    values = _defaults(model) | _values(instance)
+    values = defaults(model) | _values(instance)
     statement = _insert_one(model, tuple(values), schema)  # type: ignore[arg-type]
     if database.is_alone():
         is_now = schema.dump_row([values.get(name) for name in schema.names])
@@ -99,7 +99,7 @@ def add_all(instances: Sequence[Resource], schema: Schema) -> list[Row[Any]]:
     return found
 
 
-def _defaults(model: type[Any]) -> dict[str, Any]:
+def defaults(model: type[Any]) -> dict[str, Any]:
     """What SQLAlchemy would fill in for columns that are not given."""
     moment = now()
     made = {name: default(None) if callable(default) else default for name, default in _own(model)}  # type: ignore[arg-type]

@@ -1,7 +1,7 @@
 """Schemas: what comes in is refused unless declared, what goes out is dumped without reflection."""
 
 from collections.abc import Callable, Iterable, Mapping
-from functools import cached_property
+from functools import cached_property, partial
 from operator import itemgetter
 from typing import Any
 from urllib.parse import quote, unquote_to_bytes
@@ -9,9 +9,8 @@ from urllib.parse import quote, unquote_to_bytes
 import marshmallow as ma
 from flask import request
 from sqlalchemy.orm import InstrumentedAttribute
-from werkzeug.exceptions import HTTPException
 
-from app.kit import json
+from app.kit import bodies, json
 from app.kit.fields import Amount, Integer, Timestamp
 from app.kit.problems import Place, Problem
 from app.kit.quick import Check, check_of
@@ -128,19 +127,12 @@ def load_body(schema: Schema) -> dict[str, Any]:
         Problem: 415 for another media type or coding, 400 for what is no JSON, 413 for too much,
             422 with a JSON Pointer (RFC 6901) for each failing member.
     """
-    accepted = ("application/json", "application/merge-patch+json")
     patch = request.method == "PATCH"
-    charset = request.mimetype_params.get("charset", "utf-8")
-    if request.mimetype not in accepted[: 1 + patch] or charset.lower() not in ("utf-8", "utf8"):
-        headers = {"Accept": ", ".join(accepted[: 1 + patch])}
-        if patch:
-            headers["Accept-Patch"] = headers["Accept"]
-        raise Problem("unsupported-media-type", headers=headers)
-    if request.headers.get("Content-Encoding", "identity").lower() != "identity":
-        headers = {"Accept-Encoding": "identity"}
-        raise Problem("unsupported-media-type", headers=headers)
+    bodies.check_type(("application/json", "application/merge-patch+json")[: 1 + patch])
+    body = bodies.arrived(partial(request.get_data, cache=False))
+    bodies.check_whole(len(body))
     try:
-        data = json.loads(_read_body())
+        data = json.loads(body)
     except json.StrictJSONError as error:
         raise Problem("bad-request", str(error)) from error
     return load_object(schema, data)
@@ -154,19 +146,6 @@ def load_object(schema: Schema, data: Any) -> dict[str, Any]:
     """
     loaded = schema.load_quickly(data)
     return _load(schema, data, pointers) if loaded is None else loaded
-
-
-def _read_body() -> bytes:
-    try:
-        body = request.get_data(cache=False)
-    except HTTPException:
-        raise
-    except Exception as error:  # the server's own, for broken chunks and connections
-        raise Problem("bad-request", "The body did not arrive whole.") from error
-    if request.content_length is None and len(body) == request.max_content_length:
-        # Werkzeug cuts a chunked body off at the limit, without an error.
-        raise Problem("content-too-large")
-    return body
 
 
 def load_query(schema: Schema) -> dict[str, Any]:

@@ -10,6 +10,7 @@ import io
 import zlib
 from collections.abc import Iterable, Mapping
 from datetime import datetime
+from functools import partial
 from hashlib import sha256
 from typing import IO, Any
 from uuid import UUID
@@ -17,9 +18,8 @@ from uuid import UUID
 from flask import current_app, request
 from sqlalchemy import LargeBinary, Uuid, bindparam, insert, select
 from sqlalchemy.orm import Mapped, mapped_column
-from werkzeug.exceptions import HTTPException
 
-from app.kit import database
+from app.kit import bodies, database
 from app.kit.model import Base, Timestamp, now, uuid7
 from app.kit.problems import Problem
 
@@ -67,17 +67,11 @@ def receive(media_types: Mapping[str, Any]) -> Upload:
         Problem: 415 for another media type, charset or coding than none and gzip; 413 for more
             than MAX_UPLOAD_LENGTH bytes; 400 for a body that does not arrive whole; 422 for none.
     """
-    charset = request.mimetype_params.get("charset", "utf-8").lower()
-    if request.mimetype not in media_types or charset not in ("utf-8", "utf8"):
-        raise Problem("unsupported-media-type", headers={"Accept": ", ".join(media_types)})
-    coding = request.headers.get("Content-Encoding", "identity").lower()
-    if coding not in ("identity", "gzip"):
-        raise Problem("unsupported-media-type", headers={"Accept-Encoding": "gzip, identity"})
+    coding = bodies.check_type(tuple(media_types), ("gzip", "identity"))
     request.max_content_length = current_app.config["MAX_UPLOAD_LENGTH"]
-    upload = store(iter(_read_chunk, b""), request.mimetype, coding)
-    if request.content_length is None and upload.size == request.max_content_length:
-        # Werkzeug cuts a chunked body off at the limit, without an error.
-        raise Problem("content-too-large")
+    chunks = iter(partial(bodies.arrived, _read_chunk), b"")
+    upload = store(chunks, request.mimetype, coding)
+    bodies.check_whole(upload.size)
     if not upload.size:
         raise Problem("validation-error", errors=[{"detail": "The file is empty.", "pointer": "#"}])
     return upload
@@ -97,14 +91,9 @@ def store(chunks: Iterable[bytes], media_type: str, coding: str) -> Upload:
 def _read_chunk() -> bytes:
     """The next part of the body, of full size but for the last: the server gives it in bits."""
     parts, missing = [], CHUNK
-    try:
-        while missing and (part := request.stream.read(missing)):
-            parts.append(part)
-            missing -= len(part)
-    except HTTPException:
-        raise
-    except Exception as error:  # the server's own, for broken chunks and connections
-        raise Problem("bad-request", "The body did not arrive whole.") from error
+    while missing and (part := request.stream.read(missing)):
+        parts.append(part)
+        missing -= len(part)
     return b"".join(parts)
 
 

@@ -25,7 +25,6 @@ from sqlalchemy import (
     true,
     update,
 )
-from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.orm import Mapped, mapped_column
 
 from app.extensions import db
@@ -190,7 +189,7 @@ def _do_batch(run: Run, batch: Batch, *, first: bool) -> None:
 
 def _keys(skus: list[str]) -> dict[str, str]:
     """Each SKU as the unique index has it: which letters have a lower case, the database knows."""
-    given = database.listed(db.engine.dialect.name)
+    given = database.listed()
     found = db.session.execute(
         select(given, func.lower(given)), {"listed": json.dumps(skus).decode()}
     )
@@ -200,11 +199,11 @@ def _keys(skus: list[str]) -> dict[str, str]:
 def _repeated(run: Run, lines: Mapping[int, str]) -> list[int]:
     """The lines whose SKU an earlier line has, in this batch or before it."""
     first = {key: line for line, key in reversed(list(lines.items()))}
-    dialect = db.engine.dialect.name
-    given = database.listed(dialect)
+    given = database.listed()
     keys = select(literal(run.id, Uuid()), given).where(true())  # SQLite asks for a WHERE here
-    unseen = {"postgresql": postgresql, "sqlite": sqlite}[dialect].insert(ImportKey)
-    unseen = unseen.from_select(["job_id", "key"], keys).on_conflict_do_nothing()
+    unseen = (
+        database.upsert(ImportKey).from_select(["job_id", "key"], keys).on_conflict_do_nothing()
+    )
     values = {"listed": json.dumps(list(first)).decode()}
     unseen = unseen.returning(ImportKey.key)
     new = set(db.session.connection().execute(unseen, values).scalars())
@@ -213,7 +212,7 @@ def _repeated(run: Run, lines: Mapping[int, str]) -> list[int]:
 
 def _existing(keys: list[str], *, lock: bool) -> dict[str, Any]:
     """The products with these SKUs, locked in an order that no two imports can cross."""
-    given = database.listed(db.engine.dialect.name)
+    given = database.listed()
     key = func.lower(Product.sku)
     statement = select(*COLUMNS, key.label("key")).where(key.in_(select(given)))
     statement = statement.order_by(Product.id)
@@ -224,21 +223,9 @@ def _existing(keys: list[str], *, lock: bool) -> dict[str, Any]:
 
 
 def _insert(new: Sequence[dict[str, Any]]) -> None:
-    moment = now()
-    made = [
-        {
-            "id": uuid7(),
-            "version": 1,
-            "created_at": moment,
-            "updated_at": moment,
-            "description": None,
-            "stock": 0,
-            "is_active": True,
-            **members,
-        }
-        for members in new
-    ]
-    database.insert_many(TABLE, made)
+    blank = dict.fromkeys(TABLE.c.keys()) | rows.defaults(Product)
+    made = [{**blank, "id": uuid7(), **members} for members in new]
+    database.insert_rows(TABLE, made)
     for values in made:
         record("create", TABLE.name, values["id"], after=_dump(values))
 

@@ -71,7 +71,7 @@ class Postgres:
             self.process = subprocess.Popen(
                 [str(part) for part in self._command], stdout=log, stderr=log, **options
             )
-        until(lambda: services.READY[0] in self.log.read_bytes(), "PostgreSQL started")
+        until(lambda: services.READY in self.log.read_bytes(), "PostgreSQL started")
 
     def stop(self, how: signal.Signals) -> None:
         """SIGINT is a fast shutdown, SIGQUIT an immediate one, without a checkpoint."""

@@ -1,0 +1,51 @@
+"""What holds for every request body, JSON or file: its type, its coding, and that it is whole."""
+
+from collections.abc import Callable, Sequence
+
+from flask import request
+from werkzeug.exceptions import HTTPException
+
+from app.kit.problems import Problem
+
+
+def check_type(media_types: Sequence[str], codings: Sequence[str] = ("identity",)) -> str:
+    """The body's content coding, once its headers are such as we take.
+
+    Raises:
+        Problem: 415 for another media type, charset or coding; it says which are taken.
+    """
+    charset = request.mimetype_params.get("charset", "utf-8").lower()
+    if request.mimetype not in media_types or charset not in ("utf-8", "utf8"):
+        headers = {"Accept": ", ".join(media_types)}
+        if request.method == "PATCH":
+            headers["Accept-Patch"] = headers["Accept"]
+        raise Problem("unsupported-media-type", headers=headers)
+    coding = request.headers.get("Content-Encoding", "identity").lower()
+    if coding not in codings:
+        headers = {"Accept-Encoding": ", ".join(codings)}
+        raise Problem("unsupported-media-type", headers=headers)
+    return coding
+
+
+def arrived(read: Callable[[], bytes]) -> bytes:
+    """What `read` takes of the body.
+
+    Raises:
+        Problem: 400, the body is broken off. Whatever Werkzeug raises, as 413, is passed on.
+    """
+    try:
+        return read()
+    except HTTPException:
+        raise
+    except Exception as error:  # the server's own, for broken chunks and connections
+        raise Problem("bad-request", "The body did not arrive whole.") from error
+
+
+def check_whole(size: int) -> None:
+    """Make sure that so many bytes are all there were.
+
+    Raises:
+        Problem: 413, Werkzeug has cut a chunked body off at the limit, which it does silently.
+    """
+    if request.content_length is None and size == request.max_content_length:
+        raise Problem("content-too-large")
