@@ -14,6 +14,7 @@ import subprocess
 import sys
 import tempfile
 import time
+from collections.abc import Iterator
 from datetime import UTC, datetime
 from functools import partial
 from importlib import metadata
@@ -59,16 +60,16 @@ def main() -> None:
         tempfile.TemporaryDirectory() as name,
     ):
         world = World(url)
+        about = describe(url, rounds, seconds) | {"load": busy}
+        RESULTS.mkdir(exist_ok=True)
+        file = RESULTS / f"{about['date'][:16].replace(':', '')}-{about['commit']}.jsonl"
         try:
-            results = check_all(systems, rows, world, redis, Path(name))
-            results += measure_all(systems, rows, world, redis, Path(name), rounds, seconds)
+            results = [about, *check_all(systems, rows, world, redis, Path(name))]
+            for measured in measure_all(systems, rows, world, redis, Path(name), rounds, seconds):
+                results += measured
+                file.write_text("".join(json.dumps(each) + "\n" for each in results))
         finally:
             database.take_back(url)
-        about = describe(url, rounds, seconds) | {"load": busy}
-    results.insert(0, about)
-    RESULTS.mkdir(exist_ok=True)
-    file = RESULTS / f"{about['date'][:16].replace(':', '')}-{about['commit']}.jsonl"
-    file.write_text("".join(json.dumps(each) + "\n" for each in results))
     print(table(results))
     say(f"Written to {file}")
 
@@ -144,19 +145,19 @@ def measure_all(
     folder: Path,
     rounds: int,
     seconds: int,
-) -> list[dict[str, Any]]:
-    """One result for each row, round and system, in this order."""
+) -> Iterator[list[dict[str, Any]]]:
+    """For each row, one result for each round and system, in this order."""
     postmaster = database.postmaster()
-    results: list[dict[str, Any]] = []
     with serve_all(systems, world.database, redis, folder) as running:
         for row in rows:
+            results: list[dict[str, Any]] = []
             having = [each for each in running if row.only in ("", each.system.name)]
             for each in having:
-                load(row, world, each, folder, 1)
+                load(row, world, each, folder, row.least_seconds)
             for n in range(rounds):
                 for each in having:
                     before = cpu_seconds(each.pid), cpu_seconds(postmaster)
-                    found = load(row, world, each, folder, seconds)
+                    found = load(row, world, each, folder, max(seconds, row.least_seconds))
                     after = cpu_seconds(each.pid), cpu_seconds(postmaster)
                     thousands = found["requests"] / 1000
                     found |= {
@@ -169,7 +170,7 @@ def measure_all(
                     )
             say(f"Measured: {row.title}")
             database.vacuum(world.database)
-    return results
+            yield results
 
 
 def load(row: Row, world: World, running: Running, folder: Path, seconds: int) -> dict[str, Any]:
