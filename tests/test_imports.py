@@ -13,6 +13,7 @@ from flask import Flask
 from sqlalchemy import update
 from werkzeug.test import TestResponse
 
+from app.audit.models import AuditEvent
 from app.extensions import db
 from app.jobs.models import Job, JobProblem
 from app.jobs.service import perform
@@ -196,6 +197,22 @@ class TestAFile:
     def test_is_deleted_when_it_is_imported(self, app: Flask, importing: Import) -> None:
         importing(csv(line("A")))
         assert rows.count(app, UploadChunk) == rows.count(app, imports.ImportKey) == 0
+
+    @pytest.mark.parametrize("lines", [1, imports.database.COPIED])
+    def test_keeps_every_character(self, app: Flask, importing: Import, lines: int) -> None:
+        odd = ["a\tb\nc\rd", "\\", "\\N", "\\.", "\\t", "", "'\"é\u2028🙂"]
+        bodies = [
+            {"sku": f"A{n}", "name": f"{n}{odd[n % 7]}", "description": odd[n % 7], "category": "x"}
+            | {"price": "12.50", "currency": "EUR"}
+            for n in range(lines)
+        ]
+        job = importing("\n".join(map(json.dumps, bodies)).encode(), NDJSON)
+        assert job["result"]["created"] == lines
+        sent = sorted((body["name"], body["description"]) for body in bodies)
+        assert sorted(rows.read(app, Product.name)) == [name for name, _ in sent]
+        assert sorted(rows.read(app, Product.description)) == sorted(text for _, text in sent)
+        told = rows.read(app, AuditEvent.after, resource="products")
+        assert sorted((after["name"], after["description"]) for after in told) == sent
 
     def test_drops_the_summary_of_the_catalogue(self, api: Api, importing: Import) -> None:
         assert api.get("products/summary", status=200).json["items"] == []

@@ -74,7 +74,7 @@ def record(
     if "changes_together" in g:
         g.changes_together.append(change)
     else:
-        _write(change)
+        write([change])
 
 
 def compare(
@@ -97,7 +97,8 @@ def told_of(*changes: Change) -> list[Told]:
     return [told for _, told in recorded.send(changes)]
 
 
-def _write(*changes: Change) -> None:
+def write(changes: Sequence[Change]) -> None:
+    """Write the rows that tell of the changes, in the transaction that makes them."""
     for table, rows in told_of(*changes):
         database.insert_rows(table, rows)
 
@@ -109,6 +110,6 @@ def together() -> Iterator[None]:
     try:
         yield
     finally:
-        changes = tuple(g.pop("changes_together"))
+        changes = g.pop("changes_together")
     if changes:
-        _write(*changes)
+        write(changes)

@@ -2,9 +2,8 @@
 
 import re
 from collections.abc import Callable, Mapping, Sequence
-from datetime import datetime
-from decimal import Decimal
-from functools import cache, lru_cache, partial
+from functools import lru_cache, partial
+from operator import attrgetter
 from typing import Any
 from uuid import UUID
 
@@ -42,6 +41,7 @@ log = structlog.get_logger()
 
 RETRY_AFTER = "2"  # seconds; a restarted PostgreSQL is back sooner
 COPIED = 500  # rows, from which on COPY is worth its own round trips
+SENT = 250  # rows at a time, so that PostgreSQL works while we write the next
 GRACE = 1.0  # seconds beyond the statement timeout for the server to tell of it
 
 
@@ -68,6 +68,10 @@ class BoundedConnection(psycopg.Connection[Any]):
         except psycopg.errors._WaitTimeout as error:
             self.close()  # an answer that came late would be taken for the next one
             raise NoAnswerError("the server did not answer in time") from error
+
+
+def _to_json(value: Any) -> str:
+    return json.dumps(value).decode()
 
 
 def engine_options(url: str, settings: Any) -> dict[str, Any]:
@@ -261,28 +265,38 @@ def insert_rows(table: Table, rows: Sequence[Mapping[str, Any]]) -> None:
         if rows:
             connection.execute(insert(table), rows)
         return
-    names = list(rows[0])
-    as_json = [name for name in names if isinstance(table.c[name].type, JSON)]
     copy_in = sql.SQL("COPY {} ({}) FROM STDIN").format(
-        sql.Identifier(table.name), sql.SQL(", ").join(map(sql.Identifier, names))
+        sql.Identifier(table.name), sql.SQL(", ").join(map(sql.Identifier, rows[0]))
     )
-    # Far faster than psycopg writes them; an instant is the same in all rows.
-    texts: dict[type, Callable[[Any], str]] = {UUID: str, Decimal: str, datetime: cache(str)}
     driver: Any = connection.connection.driver_connection
     with driver.cursor() as cursor, cursor.copy(copy_in) as copy:
-        for row in rows:
-            if as_json:
-                row = {**row, **{name: _to_json(row[name]) for name in as_json}}
-            copy.write_row([text(v) if (text := texts.get(type(v))) else v for v in row.values()])
+        for n in range(0, len(rows), SENT):
+            columns = zip(*[row.values() for row in rows[n : n + SENT]], strict=True)
+            lines = map("\t".join, zip(*map(_copied, columns), strict=True))
+            copy.write("\n".join(lines) + "\n")
+
+
+def _copied(column: Sequence[Any]) -> Sequence[str]:
+    """Values as COPY's text format has them. Psycopg, value by value, takes five times as long."""
+    if len(set(map(id, column))) == 1 < len(column):
+        return [*_copied(column[:1])] * len(column)
+    kinds = set(map(type, column))
+    texts = column if kinds == {str} else [_TEXTS.get(type(v), str)(v) for v in column]
+    if _SPECIAL.search("".join(texts)):
+        texts = [text.translate(_ESCAPES) for text in texts]
+    if type(None) in kinds:
+        texts = [r"\N" if v is None else t for v, t in zip(column, texts, strict=True)]
+    return texts
+
+
+_ESCAPES = str.maketrans({"\\": r"\\", "\t": r"\t", "\n": r"\n", "\r": r"\r"})
+_SPECIAL = re.compile(r"[\\\t\n\r]")
+_TEXTS: dict[type, Callable[[Any], str]] = {UUID: attrgetter("hex"), dict: _to_json, list: _to_json}
 
 
 @lru_cache(maxsize=256)
 def _insert_one(table: Table) -> Any:
     return insert(table).values({c.name: bindparam(c.name, type_=c.type) for c in table.c})
-
-
-def _to_json(value: Any) -> str | None:
-    return None if value is None else json.dumps(value).decode()
 
 
 def answer(error: SQLAlchemyError) -> Response:

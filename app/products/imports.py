@@ -31,7 +31,7 @@ from app.extensions import db
 from app.jobs.models import JobProblem
 from app.jobs.service import JobError, Run, job
 from app.kit import database, json, records, rows, uploads
-from app.kit.changes import record, together
+from app.kit.changes import Change, compare, write
 from app.kit.fields import Boolean, Choice
 from app.kit.model import Base, now, uuid7
 from app.kit.problems import MOST_PLACES, Place, Problem
@@ -41,7 +41,7 @@ from app.products.models import Product
 from app.products.schemas import ProductSchema
 from app.products.service import forget_summary
 
-BATCH = 2_000  # lines
+BATCH = 5_000  # lines
 MOST_PROBLEMS = 10_000  # kept of one job; all are counted
 
 SCHEMA = ProductSchema()
@@ -182,9 +182,7 @@ def _do_batch(run: Run, batch: Batch, *, first: bool) -> None:
     run.position["updated"] += len(changed)
     run.position["unchanged"] += len(batch.valid) - len(new) - len(changed)
     if writing:
-        with together():
-            _insert(new)
-            _update(changed)
+        write([*_insert(new), *_update(changed)])
 
 
 def _keys(skus: list[str]) -> dict[str, str]:
@@ -222,22 +220,23 @@ def _existing(keys: list[str], *, lock: bool) -> dict[str, Any]:
     return {row.key: row for row in db.session.execute(statement, values)}
 
 
-def _insert(new: Sequence[dict[str, Any]]) -> None:
+def _insert(new: Sequence[dict[str, Any]]) -> list[Change]:
     blank = dict.fromkeys(TABLE.c.keys()) | rows.defaults(Product)
     made = [{**blank, "id": uuid7(), **members} for members in new]
     database.insert_rows(TABLE, made)
-    for values in made:
-        record("create", TABLE.name, values["id"], after=_dump(values))
+    return [compare("create", TABLE.name, each["id"], after=_dump(each)) for each in made]
 
 
-def _update(changed: Sequence[tuple[Row[Any], dict[str, Any]]]) -> None:
-    values = []
+def _update(changed: Sequence[tuple[Row[Any], dict[str, Any]]]) -> list[Change]:
+    values, changes = [], []
     for row, differing in changed:
-        is_now = {**row._mapping, **differing}
+        was, is_now = row._mapping, {**row._mapping, **differing}
         values.append({f"new_{k}": is_now[k] for k in WRITABLE} | {"that": row.id, "at": now()})
-        record("change", TABLE.name, row.id, before=_dump(row._mapping), after=_dump(is_now))
+        change = compare("change", TABLE.name, row.id, before=_dump(was), after=_dump(is_now))
+        changes.append(change)
     if values:
         db.session.connection().execute(_UPDATE, values)
+    return changes
 
 
 _UPDATE = (
