@@ -1,6 +1,5 @@
 """Audit events: what was changed, written in the transaction that changed it."""
 
-from dataclasses import asdict
 from typing import Any
 from uuid import UUID
 
@@ -35,8 +34,7 @@ Index("ix_audit_events_actor_id", AuditEvent.actor_id, AuditEvent.created_at, Au
 @recorded.connect
 def tell(changes: tuple[Change, ...]) -> Told:
     """An event for each change."""
-    common = {"version": 1, **asdict(origin())}
-    moment = now()
+    who, moment = origin(), now()
     events = [
         {
             "id": uuid7(),
@@ -47,7 +45,10 @@ def tell(changes: tuple[Change, ...]) -> Told:
             "resource_id": change.resource_id,
             "before": change.before,
             "after": change.after,
-            **common,
+            "actor_id": who.actor_id,
+            "address": who.address,
+            "request_id": who.request_id,
+            "version": 1,
         }
         for change in changes
     ]

@@ -94,8 +94,8 @@ def binds() -> dict[str, Any]:
 def is_alive() -> ColumnElement[bool] | None:
     """The condition that the caller's session still stands; None for whoever has no session.
 
-    A statement that reads takes it up, and so costs no second round trip: where it finds rows, the
-    session stands. Where it finds none, and before everything else, `require_alive` asks.
+    A statement that reads or writes takes it up, and so costs no second round trip: where it finds
+    rows, the session stands. Where it finds none, and before everything else, `require_alive` asks.
     """
     condition: ColumnElement[bool] = current_app.extensions["is_alive"]
     return None if _current().session_id is None else condition
@@ -108,8 +108,11 @@ def require_alive() -> None:
         Problem: 401, it was ended, or its user was disabled or has another role by now.
     """
     condition = is_alive()
-    if condition is not None and not database.read(_select_alive(condition), binds()):
+    if condition is None or "is_alive" in g:
+        return
+    if not database.read(_select_alive(condition), binds()):
         raise invalid_token()
+    g.is_alive = True
 
 
 @cache

@@ -289,9 +289,19 @@ def _assemble(view: View, access: Access, *, writes: bool) -> View:
     @wraps(view)
     def endpoint(**path: Any) -> Response:
         authorise(access)
-        # Those of the kinds "item" and "page" ask in the statement that reads.
-        if not access.blind and operation.kind not in ("item", "page"):
+        asks_itself = operation.kind in _ASKING_THEMSELVES and not (
+            operation.uploads or "HTTP_IDEMPOTENCY_KEY" in request.environ
+        )
+        if not (access.blind or asks_itself):
             require_alive()
+        try:
+            return respond(path)
+        except Problem:
+            if asks_itself and not access.blind:
+                require_alive()  # of whoever has no session any more, nothing is found wrong
+            raise
+
+    def respond(path: dict[str, Any]) -> Response:
         _accepted(operation.media_types)
         if operation.query is None and request.query_string:
             load_query(_NO_PARAMETERS)
@@ -326,6 +336,8 @@ def _assemble(view: View, access: Access, *, writes: bool) -> View:
 
 
 _NO_PARAMETERS = Schema()
+# Kinds whose statement, with the caller's session as a condition, is the first thing that counts.
+_ASKING_THEMSELVES = ("item", "page", "creates", "changes", "deletes")
 
 
 def _take_body(view: View, body: Schema) -> None:

@@ -5,6 +5,7 @@ and names the errors. What it does around each execution - finding the SQL again
 result, rows - takes twice the time of the execution, and is left out. Rows are named tuples.
 """
 
+import re
 from collections import namedtuple
 from collections.abc import Callable, Mapping
 from functools import lru_cache
@@ -15,6 +16,7 @@ from sqlalchemy import Connection, Dialect, Engine
 from sqlalchemy.pool import PoolProxiedConnection
 
 Convert = Callable[[Any], Any]
+_NAME = re.compile(r"%(?:\((\w+)\)s|%)")
 Rows = list[Any]  # named tuples, with a field for each column
 
 
@@ -23,27 +25,30 @@ class Prepared:
 
     def __init__(self, statement: Any, dialect: Dialect) -> None:
         compiled = statement.compile(dialect=dialect)
-        self.sql = str(compiled)
-        self._constant: dict[str, Any] = {}
-        self._given: list[tuple[str, str, Convert | None]] = []
-        for bind, name in compiled.bind_names.items():
+        binds = {name: bind for bind, name in compiled.bind_names.items()}
+        # By position: of names psycopg would have to find out the order at each execution.
+        self.sql = _NAME.sub(lambda found: "%s" if found[1] else "%%", str(compiled))
+        self._given: list[tuple[str, Any, Convert | None]] = []
+        for name in filter(None, _NAME.findall(str(compiled))):
+            bind = binds[name]
             convert = bind.type.dialect_impl(dialect).bind_processor(dialect)
             if bind.required:
-                self._given.append((name, bind.key, convert))
+                self._given.append((bind.key, None, convert))
             else:
-                self._constant[name] = convert(bind.value) if convert else bind.value
+                self._given.append(("", convert(bind.value) if convert else bind.value, None))
         self._dialect, self._columns = dialect, list(statement.exported_columns)
         names = [column.key for column in self._columns]
         row: Any = namedtuple("Row", names, rename=True)  # type: ignore[misc]
         self._make = row._make
         self._converts: list[tuple[int, Convert]] | None = None  # of columns, when there are rows
 
-    def parameters(self, values: Mapping[str, Any]) -> dict[str, Any]:
-        """What goes in, by the names that the SQL has for it."""
-        found = dict(self._constant)
-        for name, key, convert in self._given:
-            value = values[key]
-            found[name] = convert(value) if convert else value
+    def parameters(self, values: Mapping[str, Any]) -> list[Any]:
+        """What goes in, in the order in which the SQL asks for it."""
+        found = []
+        for key, value, convert in self._given:
+            if key:
+                value = values[key]
+            found.append(convert(value) if convert else value)
         return found
 
     def row_factory(self, _: Any) -> Any:

@@ -13,6 +13,7 @@ SECURITY = {
     "Content-Security-Policy": "default-src 'none'; frame-ancestors 'none'",
     "Referrer-Policy": "no-referrer",
 }
+_BESIDE_A_POLICY = {k: v for k, v in SECURITY.items() if k != "Content-Security-Policy"}
 EXPOSED = [
     "Content-Disposition", "ETag", "Link", "Location", "RateLimit", "RateLimit-Policy",
     "Retry-After", "X-Request-ID",
@@ -39,8 +40,8 @@ class _NoSession(SessionInterface):
 
 
 def _secure(response: Response) -> Response:
-    for name, value in SECURITY.items():
-        response.headers.setdefault(name, value)
+    own_policy = "Content-Security-Policy" in response.headers  # the documentation has one
+    response.headers.extend(_BESIDE_A_POLICY if own_policy else SECURITY)
     return response
 
 

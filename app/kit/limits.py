@@ -6,6 +6,7 @@ its window in seconds (`w`), `RateLimit` what remains of it (`r`) and for how lo
 
 import math
 import time
+from functools import cached_property
 from hashlib import sha1
 from typing import Any
 
@@ -20,6 +21,7 @@ from redis.retry import Retry
 
 from app.extensions import limiter
 from app.kit.access import known_caller
+from app.kit.direct import Direct
 
 # Counts one request, if it may pass, and tells what the header fields say: see `OneTrip`.
 _COUNT = """
@@ -71,19 +73,15 @@ class OneTrip(RedisStorage):
         told: tuple[int, float, int, float] | None = g.get("windows", {}).get(key)
         return told or super().get_sliding_window(key, expiry)
 
+    @cached_property
+    def _redis(self) -> Direct:
+        return Direct(self.storage.connection_pool)
+
     def _run(self, *arguments: str | int) -> list[int]:
-        """What the script answers; past what redis-py does around commands, which costs as much."""
-        pool = self.storage.connection_pool
-        connection = pool.get_connection()
         try:
-            try:
-                connection.send_command("EVALSHA", _COUNT_HASH, 2, *arguments)
-                answer: list[int] = connection.read_response()
-            except NoScriptError:  # a Redis that was just started
-                connection.send_command("EVAL", _COUNT, 2, *arguments)
-                answer = connection.read_response()
-        finally:
-            pool.release(connection)
+            answer: list[int] = self._redis.ask("EVALSHA", _COUNT_HASH, 2, *arguments)
+        except NoScriptError:  # a Redis that was just started
+            answer = self._redis.ask("EVAL", _COUNT, 2, *arguments)
         return answer
 
 
@@ -108,8 +106,9 @@ def init_app(app: Flask, settings: Any) -> None:
         "RATELIMIT_KEY_PREFIX": "sliding-window-counter",
     }
     app.extensions["rate_limit_key"] = _key
-    app.extensions["limits_found"] = {}
+    app.extensions |= {"limits_found": {}, "exemptions_found": {}}
     limiter.limit_manager.resolve_limits = _resolve  # type: ignore[method-assign, assignment]
+    limiter.limit_manager.exemption_scope = _exemption_scope  # type: ignore[method-assign]
     limiter.init_app(app)
     app.after_request(_announce)
 
@@ -119,6 +118,14 @@ def _resolve(app: Flask, *where: Any) -> tuple[list[RuntimeLimit], ...]:
     found: dict[Any, tuple[list[RuntimeLimit], ...]] = app.extensions["limits_found"]
     if where not in found:
         found[where] = LimitManager.resolve_limits(limiter.limit_manager, app, *where)
+    return found[where]
+
+
+def _exemption_scope(app: Flask, *where: Any) -> Any:
+    """What a place is exempt from, found out once as well."""
+    found: dict[Any, Any] = app.extensions["exemptions_found"]
+    if where not in found:
+        found[where] = LimitManager.exemption_scope(limiter.limit_manager, app, *where)
     return found[where]
 
 

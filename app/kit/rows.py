@@ -19,6 +19,7 @@ from sqlalchemy import (
     Update,
     Uuid,
     bindparam,
+    cast,
     delete,
     insert,
     select,
@@ -65,18 +66,27 @@ def find(visible: Visible, item_id: UUID | None, schema: Schema) -> Row[Any]:
 
 
 def add(instance: Resource, schema: Schema) -> Row[Any]:
-    """Insert a new model instance; the stored row, in one round trip."""
+    """Insert a new model instance; the stored row, in one round trip.
+
+    Raises:
+        Problem: 401, the caller's session has ended.
+    """
     model = type(instance)
     values = defaults(model) | _values(instance)
-    statement = _insert_one(model, tuple(values), schema)  # type: ignore[arg-type]
+    binds = {f"new_{name}": value for name, value in values.items()} | access.binds()
     if database.is_alone():
+        statement = _insert_one(model, tuple(values), schema, access.is_alive())  # type: ignore[arg-type]
         is_now = schema.dump_row([values.get(name) for name in schema.names])
         change = compare("create", _table(model).name, values["id"], after=is_now)
-        [row] = database.execute_alone(statement, values, told_of(change))
+        found = database.execute_alone(statement, binds, told_of(change))
+        if not found:
+            raise access.invalid_token()
     else:
-        [row] = database.execute(statement, values)
-        record("create", _table(model).name, row.id, after=schema.dump_row(row))
-    stored: Row[Any] = row
+        access.require_alive()
+        statement = _insert_one(model, tuple(values), schema, None)  # type: ignore[arg-type]
+        found = database.execute(statement, binds)
+        record("create", _table(model).name, values["id"], after=schema.dump_row(found[0]))
+    stored: Row[Any] = found[0]
     return stored
 
 
@@ -131,7 +141,7 @@ def change(
         values: new values by column; SQL expressions are allowed. None given: nothing changes.
 
     Raises:
-        Problem: 404, or 412 where the row has another version.
+        Problem: 404, or 412 where the row has another version; 401, the caller's session has ended.
     """
     if database.is_alone() and not any(isinstance(v, ColumnElement) for v in values.values()):
         before = _look(visible, item_id, versions, schema)
@@ -188,7 +198,7 @@ def remove(
     """Delete one row if it still has one of the versions.
 
     Raises:
-        Problem: 404, or 412 where the row has another version.
+        Problem: 404, or 412 where the row has another version; 401, the caller's session has ended.
     """
     model = model_of(visible)
     if database.is_alone():
@@ -243,22 +253,21 @@ def _lock(
     visible: Visible, item_id: UUID | None, versions: frozenset[int] | None, schema: Schema
 ) -> Row[Any]:
     """The row as it stands before it is changed, and nobody else's to change until we commit."""
-    statement = _select_to_lock(visible, item_id is not None, schema)
-    return _one_of(versions, database.execute(statement, _binds(item_id)))
+    access.require_alive()
+    found = database.execute(_select_to_lock(visible, item_id is not None, schema), _binds(item_id))
+    if not found:
+        raise Problem("not-found")
+    return _in_version(versions, found[0])
 
 
 def _look(
     visible: Visible, item_id: UUID | None, versions: frozenset[int] | None, schema: Schema
 ) -> Row[Any]:
     """The row as it stands; the write that follows is of this version, or of none."""
-    statement = _select_item(visible, item_id is not None, schema, None)
-    return _one_of(versions, database.read(statement, _binds(item_id)))
+    return _in_version(versions, find(visible, item_id, schema))
 
 
-def _one_of(versions: frozenset[int] | None, found: Sequence[Any]) -> Row[Any]:
-    if not found:
-        raise Problem("not-found")
-    row: Row[Any] = found[0]
+def _in_version(versions: frozenset[int] | None, row: Row[Any]) -> Row[Any]:
     if versions is not None and row.version not in versions:
         raise Problem("precondition-failed")
     return row
@@ -307,10 +316,21 @@ def _insert(model: type[Resource], schema: Schema) -> Any:
 
 
 @lru_cache(maxsize=256)
-def _insert_one(model: type[Resource], names: tuple[str, ...], schema: Schema) -> Any:
+def _insert_one(
+    model: type[Resource],
+    names: tuple[str, ...],
+    schema: Schema,
+    alive: ColumnElement[bool] | None,
+) -> Any:
     columns = _table(model).c
-    new = {name: bindparam(name, type_=columns[name].type) for name in names}
-    return insert(_table(model)).values(new).returning(*_columns(model, schema))
+    new = [bindparam(f"new_{name}", type_=columns[name].type) for name in names]
+    statement = insert(_table(model))
+    if alive is None:
+        statement = statement.values(dict(zip(names, new, strict=True)))
+    else:
+        values = select(*[cast(value, value.type) for value in new]).where(alive)
+        statement = statement.from_select(names, values, include_defaults=False)
+    return statement.returning(*_columns(model, schema))
 
 
 @lru_cache(maxsize=256)
