@@ -108,7 +108,7 @@ def init_app(app: Flask, settings: Any) -> None:
     app.extensions["rate_limit_key"] = _key
     app.extensions |= {"limits_found": {}, "exemptions_found": {}}
     limiter.limit_manager.resolve_limits = _resolve  # type: ignore[method-assign, assignment]
-    limiter.limit_manager.exemption_scope = _exemption_scope  # type: ignore[method-assign]
+    limiter.limit_manager.exemption_scope = _exemption_scope  # type: ignore[method-assign, assignment]
     limiter.init_app(app)
     app.after_request(_announce)
 
