@@ -6,7 +6,7 @@ from typing import Any
 
 import structlog
 from flask import current_app, request
-from sqlalchemy import bindparam, select
+from sqlalchemy import Row, bindparam, insert, select
 
 from app.auth import throttling
 from app.auth.mail_tokens import RESET, VERIFY, redeem
@@ -15,9 +15,9 @@ from app.auth.passwords import hash_secret, is_outdated, verify_password
 from app.auth.sessions import end_sessions, make_refresh_token, split_refresh_token
 from app.auth.tokens import issue_access_token
 from app.extensions import db
-from app.kit import database
+from app.kit import database, rows
 from app.kit.access import unauthorized
-from app.kit.changes import record
+from app.kit.changes import compare, record, told_of
 from app.kit.model import now
 from app.kit.problems import Problem
 from app.telemetry.metrics import LOGINS
@@ -37,46 +37,68 @@ def log_in(email: str, password: str) -> dict[str, Any]:
             429, too many attempts failed, whether or not there is such an account.
     """
     throttling.count_attempt(email)
-    user = _authenticate(email, password)
-    if user is None:
-        raise _refused("The e-mail address or the password is wrong.")
-    throttling.forgive(email)
+    secret, session = secrets.token_bytes(32), None
+    while session is None:
+        user = _authenticate(email, password)
+        session = _begin_session(email, user, secret)
     if is_outdated(user.password_hash):
         replace_password(user, password)
-    session = Session(
-        owner_id=user.id,
-        user_agent=(request.user_agent.string or "")[:500] or None,
-        address=request.remote_addr,
-        expires_at=now() + timedelta(days=current_app.config["REFRESH_TOKEN_DAYS"]),
-    )
-    secret = _renew(session)
-    db.session.add(session)
-    db.session.flush()
-    record("create", "sessions", session.id, after={"owner_id": user.id})
     LOGINS.labels("succeeded").inc()
     log.info("login", user_id=str(user.id), session_id=str(session.id))
     return _tokens(session, user.role, secret)
 
 
-_CREDENTIALS = select(User.id, User.is_active, User.password_hash).where(
+_CREDENTIALS = select(User.id, User.role, User.is_active, User.password_hash).where(
     User.email == bindparam("email")
 )
 
 
-def _authenticate(email: str, password: str) -> User | None:
-    """The active user with that password, locked till we commit; after the same work, None."""
+def _authenticate(email: str, password: str) -> Row[Any]:
+    """The active user with that password; after the same work, a 401."""
     # No transaction is open during the hash: on SQLite it would keep all others waiting.
     found = next(iter(database.read(_CREDENTIALS, {"email": email})), None)
     stored = found.password_hash if found and found.is_active else None
     if not verify_password(stored, password):
         LOGINS.labels("failed").inc()
         log.warning("login_failed", user_id=found and str(found.id))
+        raise _refused("The e-mail address or the password is wrong.")
+    return found
+
+
+def _begin_session(email: str, user: Row[Any], secret: bytes) -> Row[Any] | None:
+    """Begin a session of a user and forgive them; None where they are not any more as given."""
+    values = rows.defaults(Session) | {
+        "owner_id": user.id,
+        "role": user.role,
+        "password_hash": user.password_hash,
+        "refresh_hash": hash_secret(secret),
+        "user_agent": (request.user_agent.string or "")[:500] or None,
+        "address": request.remote_addr,
+        "expires_at": now() + timedelta(days=current_app.config["REFRESH_TOKEN_DAYS"]),
+    }
+    told = told_of(compare("create", "sessions", values["id"], after={"owner_id": user.id}))
+    values |= throttling.forgiven(email)
+    begun = database.execute_told(_BEGIN, values, told, throttling.set_counters)
+    if not begun:
+        db.session.rollback()
         return None
-    still = select(User).where(User.email == email, User.is_active)
-    user = db.session.scalar(still.with_for_update(key_share=True))
-    if user and user.password_hash != stored and not verify_password(user.password_hash, password):
-        return None  # it was replaced meanwhile, and ended sessions must not be followed by this
-    return user
+    return begun[0]
+
+
+# Locks the user till we commit: a session must not follow those that a new password ends.
+_NEW = [c for c in Session.__table__.c if c.name != "previous_hash"]
+_BEGIN = (
+    insert(Session)
+    .from_select(
+        _NEW,
+        select(*(bindparam(c.name, type_=c.type) for c in _NEW))
+        .where(User.id == bindparam("owner_id"), User.is_active)
+        .where(User.role == bindparam("role"), User.password_hash == bindparam("password_hash"))
+        .with_for_update(key_share=True),
+        include_defaults=False,
+    )
+    .returning(Session.id, Session.owner_id)
+)
 
 
 def reset_password(token: str, new_password: str) -> None:
@@ -146,7 +168,7 @@ def _has_expired(session: Session) -> bool:
     return now() >= min(session.expires_at, session.last_used_at + idle)
 
 
-def _tokens(session: Session, role: str, secret: bytes) -> dict[str, Any]:
+def _tokens(session: Session | Row[Any], role: str, secret: bytes) -> dict[str, Any]:
     return {
         "access_token": issue_access_token(session, role),
         "token_type": "Bearer",

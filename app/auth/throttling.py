@@ -18,7 +18,7 @@ from typing import Any
 
 import structlog
 from flask import current_app, request
-from sqlalchemy import LargeBinary, Row, Text, update
+from sqlalchemy import CTE, LargeBinary, Row, Text, bindparam, select, union_all
 from sqlalchemy.orm import Mapped, mapped_column
 
 from app.extensions import db
@@ -58,7 +58,7 @@ def count_attempt(email: str) -> None:
         Problem: 429, too many failed; this one is not looked at, and does not count.
     """
     with db.engine.begin() as connection:  # a transaction of its own, whatever becomes of the login
-        rows = connection.execute(_upsert(email, now())).all()
+        rows = database.execute(_LOCK, _binds(*_new(email, now())), connection)
         moment = now()  # others may have counted while this waited for them
         here = next(row for row in rows if row.address != _ANYWHERE)
         known = here.known_until > moment
@@ -67,21 +67,29 @@ def count_attempt(email: str) -> None:
             LOGINS.labels("throttled").inc()
             log.warning("login_throttled", seconds=seconds)
             raise Problem("too-many-requests", headers={"Retry-After": str(seconds)})
-        for row in rows:
-            connection.execute(_set(row, _one_more(row, moment)))
+        more = [row._asdict() | _one_more(row, moment) for row in rows]
+        database.execute(_SET, _binds(*more), connection)
 
 
 def forgive(email: str) -> None:
     """Forget the failures of an account, and remember the caller's address as its owner's.
 
-    Part of the transaction of the login.
+    Part of the transaction of the request.
     """
+    database.execute(_SET, forgiven(email))
+
+
+def forgiven(email: str) -> dict[str, Any]:
+    """The values with which `set_counters` forgives."""
     moment = now()
     known_until = moment + timedelta(days=current_app.config["REFRESH_TOKEN_DAYS"])
-    for row in db.session.execute(_upsert(email, moment)).all():
-        known = {"known_until": known_until, "expires_at": known_until}
-        values = {"failures": 0, "retry_at": moment} | (known if row.address else {})
-        db.session.execute(_set(row, values))
+    anywhere, here = _new(email, moment)
+    return _binds(anywhere, here | {"known_until": known_until, "expires_at": known_until})
+
+
+def set_counters(written: CTE | None) -> Any:
+    """The statement that sets the counters of an account; where something was written, if given."""
+    return _put(_COUNTERS, written)
 
 
 @recurring("login-attempts", every=HOUR)
@@ -112,8 +120,8 @@ def _one_more(row: Row[Any], moment: datetime) -> dict[str, Any]:
     return {"failures": failures, "retry_at": retry_at, "expires_at": expires_at}
 
 
-def _upsert(email: str, moment: datetime) -> Any:
-    """The statement that gives the account's two rows, made if need be, and locks them."""
+def _new(email: str, moment: datetime) -> list[dict[str, Any]]:
+    """The two rows of an account to which no login has failed."""
     new = {
         "account": _account(email),
         "failures": 0,
@@ -121,17 +129,27 @@ def _upsert(email: str, moment: datetime) -> Any:
         "known_until": moment,
         "expires_at": moment + MEMORY,
     }
-    both = [new | {"address": address} for address in (_ANYWHERE, _address())]  # always this order
-    statement = database.upsert(LoginAttempts).values(both)
-    return statement.on_conflict_do_update(
-        index_elements=["account", "address"], set_={"address": statement.excluded.address}
-    ).returning(LoginAttempts.__table__)
+    return [new | {"address": address} for address in (_ANYWHERE, _address())]
 
 
-def _set(row: Row[Any], values: Mapping[str, Any]) -> Any:
-    table = LoginAttempts
-    this = update(table).where(table.account == row.account, table.address == row.address)
-    return this.values(**values)
+def _binds(*rows: Mapping[str, Any]) -> dict[str, Any]:
+    return {f"{name}_{n}": row[name] for n, row in enumerate(rows) for name in row}
+
+
+def _put(names: tuple[str, ...], written: CTE | None = None) -> Any:
+    """The statement that inserts two rows, in their order, or sets those columns where they are."""
+    table = LoginAttempts.__table__
+    rows = [select(*(bindparam(f"{c.name}_{n}", type_=c.type) for c in table.c)) for n in (0, 1)]
+    if written is not None:
+        rows = [row.select_from(written) for row in rows]
+    new = database.upsert(table).from_select(list(table.c), union_all(*rows))
+    set_ = {name: new.excluded[name] for name in names}
+    return new.on_conflict_do_update(index_elements=table.primary_key, set_=set_).returning(table)
+
+
+_COUNTERS = ("failures", "retry_at", "known_until", "expires_at")
+_LOCK = _put(("address",))  # which stays the same
+_SET = _put(_COUNTERS)
 
 
 def _account(email: str) -> bytes:

@@ -12,6 +12,7 @@ from flask_jwt_extended import JWTManager, create_access_token, decode_token
 from jwt import PyJWT
 from jwt.exceptions import InvalidTokenError, PyJWTError
 from jwt.utils import base64url_encode
+from sqlalchemy import Row
 
 from app.auth import api_keys, cookies
 from app.auth.keys import Key, load_keys
@@ -120,7 +121,7 @@ def init_app(app: Flask, settings: Settings) -> None:
     jwt.use(app, load_keys(settings))
 
 
-def issue_access_token(session: Session, role: str) -> str:
+def issue_access_token(session: Session | Row[Any], role: str) -> str:
     """A signed token for one session; with the role, so that a request knows it at once."""
     token: str = create_access_token(
         identity=str(session.owner_id),

@@ -13,6 +13,7 @@ import structlog
 from flask import Flask, Response, current_app
 from psycopg import sql
 from sqlalchemy import (
+    CTE,
     JSON,
     ColumnElement,
     Connection,
@@ -28,7 +29,7 @@ from sqlalchemy import (
     insert,
     select,
 )
-from sqlalchemy.dialects import postgresql, sqlite
+from sqlalchemy.dialects import postgresql
 from sqlalchemy.exc import DataError, DBAPIError, IntegrityError, SQLAlchemyError
 from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 from sqlalchemy.pool import ConnectionPoolEntry
@@ -38,6 +39,9 @@ from app.kit import driver, json
 from app.kit.problems import Problem
 
 log = structlog.get_logger()
+
+Told = Sequence[tuple[Table, Sequence[Any]]]
+Other = Callable[[CTE | None], Any]
 
 RETRY_AFTER = "2"  # seconds; a restarted PostgreSQL is back sooner
 COPIED = 500  # rows, from which on COPY is worth its own round trips
@@ -193,9 +197,11 @@ def _read(statement: Executable, values: Mapping[str, Any]) -> Sequence[Any]:
         return connection.execute(statement, values).all()
 
 
-def execute(statement: Executable, values: Mapping[str, Any]) -> Sequence[Any]:
-    """All rows of a constant statement, in the transaction of the request."""
-    connection = db.session.connection()
+def execute(
+    statement: Executable, values: Mapping[str, Any], connection: Connection | None = None
+) -> Sequence[Any]:
+    """All rows of a constant statement, in the transaction of the connection, or of the request."""
+    connection = connection or db.session.connection()
     if connection.dialect.name == "postgresql":
         return driver.execute(connection, statement, values)
     result = connection.execute(statement, values)
@@ -214,22 +220,48 @@ def is_alone() -> bool:
     return db.engine.dialect.name == "postgresql" and not db.session.registry.has()
 
 
+def execute_told(
+    statement: Any, values: Mapping[str, Any], told: Told, *others: Other
+) -> Sequence[Any]:
+    """All rows of a constant INSERT, UPDATE or DELETE that returns some, which are told of.
+
+    In one round trip where that can be, else in the transaction of the request.
+
+    Args:
+        others: each makes a further statement, which writes if this one does; of what this one
+            writes if they are one statement, of None if it was executed before.
+    """
+    if is_alone():
+        return execute_alone(statement, values, told, *others)
+    written = execute(statement, values)
+    if written:
+        for make in others:
+            execute(make(None), values)
+        for table, rows in told:
+            insert_rows(table, rows)
+    return written
+
+
 def execute_alone(
-    statement: Any, values: Mapping[str, Any], told: Sequence[tuple[Table, Sequence[Any]]]
+    statement: Any, values: Mapping[str, Any], told: Told, *others: Other
 ) -> Sequence[Any]:
     """All rows of a constant INSERT, UPDATE or DELETE that returns some, in one round trip.
 
     With each that it writes, what tells of it is written. Use it where `is_alone()` says so.
     """
     rows = {f"told_{n}_{k}": row[k] for n, (_, [row]) in enumerate(told) for k in row}
-    statement = _telling(statement, tuple(table for table, _ in told))
+    statement = _telling(statement, tuple(table for table, _ in told), others)
     return driver.execute_alone(db.engine, statement, {**values, **rows})
 
 
 @lru_cache(maxsize=256)
-def _telling(statement: Any, tables: tuple[Table, ...]) -> "Select[Any]":
+def _telling(
+    statement: Any, tables: tuple[Table, ...], others: tuple[Other, ...]
+) -> "Select[Any]":
     written = statement.cte("written")
     whole = select(*written.c)
+    for n, make in enumerate(others):
+        whole = whole.add_cte(make(written).cte(f"other_{n}"))
     for n, table in enumerate(tables):
         new = [cast(bindparam(f"told_{n}_{c.name}", type_=c.type), c.type) for c in table.c]
         rows = select(*new).select_from(written)
@@ -239,8 +271,8 @@ def _telling(statement: Any, tables: tuple[Table, ...]) -> "Select[Any]":
 
 
 def upsert(table: Any) -> Any:
-    """An INSERT that can say what it does ON CONFLICT, in the dialect of the database."""
-    return {"postgresql": postgresql, "sqlite": sqlite}[db.engine.dialect.name].insert(table)
+    """An INSERT that can say what it does ON CONFLICT; both databases have the same words for it."""
+    return postgresql.insert(table)
 
 
 def listed() -> ColumnElement[str]:

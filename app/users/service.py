@@ -1,8 +1,9 @@
 """Rules about users that span rows."""
 
+from typing import Any
 from uuid import UUID
 
-from sqlalchemy import select, update
+from sqlalchemy import Row, select, update
 
 from app.auth import throttling
 from app.auth.mail_tokens import withdraw
@@ -69,7 +70,7 @@ def choose_password(user: User, new_password: str) -> None:
     withdraw(user.id)
 
 
-def replace_password(user: User, password: str) -> None:
+def replace_password(user: User | Row[Any], password: str) -> None:
     """Store a new hash for a user, unless the one just read was replaced meanwhile.
 
     Past the ORM, which would count a version: nothing that has an ETag changes.
