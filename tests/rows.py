@@ -7,7 +7,7 @@ from typing import Any
 from uuid import UUID
 
 from flask import Flask
-from sqlalchemy import Select, delete, func, insert, select, text, update
+from sqlalchemy import Select, Update, delete, func, insert, select, text, update
 from werkzeug.test import TestResponse
 
 from app.extensions import Base, db
@@ -66,15 +66,17 @@ def at_once(*calls: Call) -> list[TestResponse]:
         return list(pool.map(send, calls))
 
 
-def held_up(app: Flask, rows: Select[Any], *calls: Call) -> list[TestResponse]:
+def held_up(app: Flask, rows: Select[Any] | Update, *calls: Call) -> list[TestResponse]:
     """The answers to requests that all stand before these locked rows, and are let go at once.
+
+    An update is committed when they are.
 
     So the worst interleaving is the one that is tested. SQLite locks the whole database: there the
     requests stand wherever they first need it.
     """
     with app.app_context(), ThreadPoolExecutor(len(calls)) as pool:
         with db.engine.begin() as holder:
-            holder.execute(rows.with_for_update())
+            holder.execute(rows.with_for_update() if isinstance(rows, Select) else rows)
             answers = [pool.submit(call) for call in calls]
             if holder.dialect.name == "postgresql":
                 with app.extensions["reader"].connect() as observer:

@@ -9,13 +9,15 @@ from typing import Any
 import pytest
 from argon2 import PasswordHasher
 from flask import Flask
+from sqlalchemy import update
 
 from app.auth import passwords, policy, service, throttling
+from app.auth.models import Session
 from app.auth.passwords import hash_password
 from app.config import ConfigError, Settings
 from app.users.models import User
 from tests import rows
-from tests.api import PASSWORD, Api, Caller, places
+from tests.api import PASSWORD, Api, Caller, bearer, places
 from tests.conftest import Counter, MakeApp, on_sqlite
 from tests.mail_server import receive
 from tests.test_auth import log_in
@@ -269,3 +271,24 @@ def test_a_password_that_is_replaced_during_a_login_begins_no_session(
 
     monkeypatch.setattr(service, "verify_password", verify)
     log_in(api, user.email, status=401)
+
+
+def test_a_session_does_not_follow_those_that_a_new_password_is_ending(
+    api: Api, app: Flask, user: Caller
+) -> None:
+    replace = update(User).where(User.id == user.id).values(password_hash=hash_password("another"))
+    [refused] = rows.held_up(app, replace, lambda: log_in(api, user.email))
+
+    assert refused.status_code == 401
+    assert rows.count(app, Session, owner_id=user.id) == 1  # that of the fixture
+    assert rows.read(app, throttling.LoginAttempts.failures) == [1, 1]  # nothing is forgiven
+
+
+def test_a_login_that_finds_its_user_changed_looks_again(
+    api: Api, app: Flask, user: Caller
+) -> None:
+    promote = update(User).where(User.id == user.id).values(role="editor")
+    [tokens] = rows.held_up(app, promote, lambda: log_in(api, user.email))
+
+    assert tokens.status_code == 200
+    api.get("users/me", headers=bearer(tokens.json["access_token"]), status=200)

@@ -38,7 +38,7 @@ def log_in(email: str, password: str) -> dict[str, Any]:
     """
     throttling.count_attempt(email)
     secret, session = secrets.token_bytes(32), None
-    while session is None:
+    while session is None:  # the user was changed while the password was looked at
         user = _authenticate(email, password)
         session = _begin_session(email, user, secret)
     if is_outdated(user.password_hash):
@@ -56,9 +56,10 @@ _CREDENTIALS = select(User.id, User.role, User.is_active, User.password_hash).wh
 def _authenticate(email: str, password: str) -> Row[Any]:
     """The active user with that password; after the same work, a 401."""
     # No transaction is open during the hash: on SQLite it would keep all others waiting.
-    found = next(iter(database.read(_CREDENTIALS, {"email": email})), None)
+    found: Row[Any] | None = next(iter(database.read(_CREDENTIALS, {"email": email})), None)
     stored = found.password_hash if found and found.is_active else None
-    if not verify_password(stored, password):
+    right = verify_password(stored, password)
+    if found is None or not right:
         LOGINS.labels("failed").inc()
         log.warning("login_failed", user_id=found and str(found.id))
         raise _refused("The e-mail address or the password is wrong.")
@@ -79,10 +80,10 @@ def _begin_session(email: str, user: Row[Any], secret: bytes) -> Row[Any] | None
     told = told_of(compare("create", "sessions", values["id"], after={"owner_id": user.id}))
     values |= throttling.forgiven(email)
     begun = database.execute_told(_BEGIN, values, told, throttling.set_counters)
-    if not begun:
+    session: Row[Any] | None = next(iter(begun), None)
+    if session is None:
         db.session.rollback()
-        return None
-    return begun[0]
+    return session
 
 
 # Locks the user till we commit: a session must not follow those that a new password ends.

@@ -13,6 +13,7 @@ import hmac
 import math
 from collections.abc import Mapping
 from datetime import datetime, timedelta
+from functools import partial
 from ipaddress import ip_address, ip_network
 from typing import Any
 
@@ -87,11 +88,6 @@ def forgiven(email: str) -> dict[str, Any]:
     return _binds(anywhere, here | {"known_until": known_until, "expires_at": known_until})
 
 
-def set_counters(written: CTE | None) -> Any:
-    """The statement that sets the counters of an account; where something was written, if given."""
-    return _put(_COUNTERS, written)
-
-
 @recurring("login-attempts", every=HOUR)
 def purge_attempts() -> int:
     """Delete the counters whose time is over."""
@@ -137,7 +133,10 @@ def _binds(*rows: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _put(names: tuple[str, ...], written: CTE | None = None) -> Any:
-    """The statement that inserts two rows, in their order, or sets those columns where they are."""
+    """The statement that makes two rows, locked in this order, or sets those columns of them.
+
+    Where something was written, if that is given.
+    """
     table = LoginAttempts.__table__
     rows = [select(*(bindparam(f"{c.name}_{n}", type_=c.type) for c in table.c)) for n in (0, 1)]
     if written is not None:
@@ -147,9 +146,9 @@ def _put(names: tuple[str, ...], written: CTE | None = None) -> Any:
     return new.on_conflict_do_update(index_elements=table.primary_key, set_=set_).returning(table)
 
 
-_COUNTERS = ("failures", "retry_at", "known_until", "expires_at")
-_LOCK = _put(("address",))  # which stays the same
-_SET = _put(_COUNTERS)
+_LOCK = _put(("address",))  # which stays as it is
+set_counters = partial(_put, ("failures", "retry_at", "known_until", "expires_at"))
+_SET = set_counters()
 
 
 def _account(email: str) -> bytes:

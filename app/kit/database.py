@@ -255,9 +255,7 @@ def execute_alone(
 
 
 @lru_cache(maxsize=256)
-def _telling(
-    statement: Any, tables: tuple[Table, ...], others: tuple[Other, ...]
-) -> "Select[Any]":
+def _telling(statement: Any, tables: Sequence[Table], others: Sequence[Other]) -> "Select[Any]":
     written = statement.cte("written")
     whole = select(*written.c)
     for n, make in enumerate(others):
@@ -271,7 +269,7 @@ def _telling(
 
 
 def upsert(table: Any) -> Any:
-    """An INSERT that can say what it does ON CONFLICT; both databases have the same words for it."""
+    """An INSERT that can say what it does ON CONFLICT; SQLite has the same words for it."""
     return postgresql.insert(table)
 
 

@@ -2,6 +2,7 @@
 
 import pytest
 
+from tests.api import PASSWORD, Api, Caller
 from tests.conftest import Counter
 from tests.contract.operations import COLLECTIONS, CREATES, ITEMS, Operation, World, ids
 
@@ -48,3 +49,12 @@ def test_a_refused_write_is_none(world: World, queries: Counter, write: Operatio
     with queries() as sent:
         world.call(write, None if not write.access.anonymous else world.owner, path=path + "/no")
     assert sent == []
+
+
+def test_a_login_costs_what_it_must(api: Api, queries: Counter, user: Caller) -> None:
+    with queries() as sent:
+        api.post("auth/login", {"email": user.email, "password": PASSWORD}, status=200)
+    costs = {"locks the counters": 1, "counts": 1, "looks at the user": 1, "begins a session": 1}
+    on_sqlite = api.app.config["DATABASE_URL"].startswith("sqlite")
+    costs["forgives"] = costs["is audited"] = on_sqlite  # else in the statement that begins it
+    assert len([s for s in sent if s != "BEGIN IMMEDIATE"]) == sum(costs.values()), sent
