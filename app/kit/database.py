@@ -40,8 +40,8 @@ from app.kit.problems import Problem
 
 log = structlog.get_logger()
 
-Told = Sequence[tuple[Table, Sequence[Any]]]
-Other = Callable[[CTE | None], Any]
+_Told = Sequence[tuple[Table, Sequence[Any]]]
+_Other = Callable[[CTE | None], Any]
 
 RETRY_AFTER = "2"  # seconds; a restarted PostgreSQL is back sooner
 COPIED = 500  # rows, from which on COPY is worth its own round trips
@@ -221,7 +221,7 @@ def is_alone() -> bool:
 
 
 def execute_told(
-    statement: Any, values: Mapping[str, Any], told: Told, *others: Other
+    statement: Any, values: Mapping[str, Any], told: _Told, *others: _Other
 ) -> Sequence[Any]:
     """All rows of a constant INSERT, UPDATE or DELETE that returns some, which are told of.
 
@@ -243,7 +243,7 @@ def execute_told(
 
 
 def execute_alone(
-    statement: Any, values: Mapping[str, Any], told: Told, *others: Other
+    statement: Any, values: Mapping[str, Any], told: _Told, *others: _Other
 ) -> Sequence[Any]:
     """All rows of a constant INSERT, UPDATE or DELETE that returns some, in one round trip.
 
@@ -255,7 +255,7 @@ def execute_alone(
 
 
 @lru_cache(maxsize=256)
-def _telling(statement: Any, tables: Sequence[Table], others: Sequence[Other]) -> "Select[Any]":
+def _telling(statement: Any, tables: Sequence[Table], others: Sequence[_Other]) -> "Select[Any]":
     written = statement.cte("written")
     whole = select(*written.c)
     for n, make in enumerate(others):
