@@ -228,8 +228,8 @@ def execute_told(
     In one round trip where that can be, else in the transaction of the request.
 
     Args:
-        others: each makes a further statement, which writes if this one does; of what this one
-            writes if they are one statement, of None if it was executed before.
+        others: each makes a further statement with the same values, which writes only if this one
+            does: of the rows written, or of None where they were written before.
     """
     if is_alone():
         return execute_alone(statement, values, told, *others)
