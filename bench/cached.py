@@ -1,7 +1,8 @@
 """What the cache of nginx saves: `python -m bench.cached`.
 
-Through the shipped nginx, in front of two gunicorn workers and a small catalogue: the same anonymous
-requests, answered from the cache and, with a cookie that means nothing, past it; in turn, A B A B.
+Through the shipped nginx, in front of two gunicorn workers and a small catalogue: the same
+anonymous requests, answered from the cache and, with a cookie that means nothing, past it; in turn,
+A B A B.
 """
 
 import argparse
