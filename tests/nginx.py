@@ -1,5 +1,6 @@
 """The nginx of the stack, with its shipped configuration, in front of a live service."""
 
+import os
 import re
 import shutil
 import socket
@@ -52,7 +53,9 @@ def in_front_of(live: Live, folder: Path, **changes: str) -> Iterator[Nginx]:
         (folder / file.name).write_text(text)
     command = [binary, "-p", folder, "-c", folder / "nginx.conf", "-e", nginx.error_log]
     subprocess.run([*command, "-t", "-q"], check=True)
-    process = subprocess.Popen([*command, "-g", "daemon off;"])
+    # Else root's workers become somebody who may not enter the folder, and the cache stays empty.
+    user = "" if os.geteuid() else " user root;"
+    process = subprocess.Popen([*command, "-g", f"daemon off;{user}"])
     try:
         _wait_for(nginx, process)
         yield nginx

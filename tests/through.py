@@ -40,6 +40,8 @@ def forward(environ: "WSGIEnvironment", start_response: "StartResponse") -> Iter
         connection.putrequest(environ["REQUEST_METHOD"], target, True, True)  # no fields of its own
         for name, value in EnvironHeaders(environ):
             connection.putheader(name, value)
+        # What a test has changed in the database by itself must show at once.
+        connection.putheader("Cache-Control", "no-cache")
         # nginx may answer, and stop reading, before all is sent.
         with suppress(ConnectionError):
             connection.endheaders(body)

@@ -316,9 +316,29 @@ def a_client_cannot_tell_who_it_is(stack: Stack) -> None:
     for number in range(3):
         address = f"203.0.113.{number}"
         spoofed = {"X_Forwarded_For": address, "X_Real_IP": address, "Forwarded": f"for={address}"}
-        reply = stranger.call("GET", "/api/v1/products", **spoofed).expect(200)
+        path = f"/api/v1/products?limit={number + 1}"  # not one that is in the cache
+        reply = stranger.call("GET", path, **spoofed).expect(200)
         left.append(int(re.search(r";r=(\d+)", reply.header("RateLimit"))[1]))
     assert left[0] > left[1] > left[2], f"another address got another quota: {left}"
+
+
+def what_anybody_reads_is_answered_from_the_cache(stack: Stack) -> None:
+    path, stranger = "/api/v1/products?limit=100&sort=name", Stack(stack.port, stack.project)
+    personal = stack.call("GET", path).expect(200)
+    assert personal.header("Cache-Control") == "private, no-cache", personal.headers
+    first = stranger.call("GET", path).expect(200)
+    assert first.header("Cache-Status") == "nginx; fwd=miss", "what is personal was kept"
+    again = stranger.call("GET", path).expect(200)
+    assert again.header("Cache-Status") == "nginx; hit", again.headers
+    assert (again.body, again.header("ETag")) == (first.body, first.header("ETag"))
+    assert again.header("X-Request-ID") != first.header("X-Request-ID")
+    assert again.headers["RateLimit"] is None, again.headers
+    held = stranger.call("GET", path, If_None_Match=first.header("ETag")).expect(304)
+    assert held.header("Cache-Status") == "nginx; hit", held.headers
+    for fields in ({"Cookie": "a=b"}, {"Authorization": f"Bearer {stack.token}"}):
+        reply = stranger.call("GET", path, **fields).expect(200)
+        assert reply.headers["Cache-Status"] is None, (fields, reply.headers)
+    stranger.call("GET", path, Authorization="Bearer no.no.no").problem(401, "unauthorized")
 
 
 def only_nginx_is_published(stack: Stack) -> None:
@@ -469,6 +489,7 @@ CHECKS = [
     every_answer_has_each_security_header_once,
     a_request_id_is_kept_if_it_is_well_formed,
     a_client_cannot_tell_who_it_is,
+    what_anybody_reads_is_answered_from_the_cache,
     only_nginx_is_published,
     a_catalogue_goes_in_and_out_while_the_worker_is_killed,
     a_reload_under_load_loses_nothing,

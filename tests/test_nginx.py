@@ -1,0 +1,417 @@
+"""The cache of the shipped nginx: what anybody may read, for as long as the service says."""
+
+import gzip
+import threading
+import time
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from itertools import count
+from pathlib import Path
+from typing import Any
+from uuid import uuid4
+
+import pytest
+
+from app.cli import DEMO_EMAIL, DEMO_PASSWORD
+from tests.live import Answer, Live, serve
+from tests.nginx import Nginx, in_front_of
+
+PATIENCE = 60.0  # seconds, on a busy machine, for what takes one or two
+MISS, HIT, STALE = "nginx; fwd=miss", "nginx; hit", "nginx; hit; detail=stale"
+OF_ONE_REQUEST = ("X-Request-ID", "RateLimit", "RateLimit-Policy", "Cache-Status")
+SETTINGS = {
+    "AUTH_COOKIES": "true",
+    "CORS_ORIGINS": "https://one.example,https://two.example",
+    "PUBLIC_MAX_AGE": "3600",
+    "RATE_LIMIT": "100000 per minute",
+    "TRUSTED_HOSTS": "127.0.0.1,shop.example",
+    "TRUSTED_PROXIES": "1",
+}
+# However slow this machine is, and however many processors it has.
+CHANGES = {
+    "proxy_cache_lock_timeout 1s": "proxy_cache_lock_timeout 60s; proxy_cache_lock_age 60s",
+    "worker_processes auto": "worker_processes 2",
+}
+_numbers = count(1)
+
+
+@dataclass(frozen=True)
+class Public:
+    """The service behind its nginx."""
+
+    live: Live
+    nginx: Nginx
+    cache: Path
+
+    def call(self, path: str, method: str = "GET", body: Any = None, **headers: str) -> Answer:
+        """The answer to a request; a header's name is written with underscores."""
+        fields = {name.replace("_", "-"): value for name, value in headers.items()}
+        through = replace(self.live, url=f"http://127.0.0.1:{self.nginx.port}")
+        return through.call(method, path, body, fields)
+
+    def fill(self, path: str, **headers: str) -> Answer:
+        """The answer of the service to the first request for it; the next is the cache's."""
+        first = self.call(path, **headers)
+        assert (first.status, first.headers["Cache-Status"]) == (200, MISS)
+        # nginx may still write the file of an answer that has arrived.
+        while (second := self.call(path, **headers)).headers["Cache-Status"] == MISS:
+            assert second.status == 200
+        assert second.headers["Cache-Status"] == HIT
+        return first
+
+    def kept(self) -> set[str]:
+        """The keys of all that is in the cache, without scheme and host."""
+        files = [file.read_bytes() for file in self.cache.rglob("*") if file.is_file()]
+        keys = [file.partition(b"\nKEY: ")[2].partition(b"\n")[0].decode() for file in files]
+        return {"/" + key.split("/", 3)[3] for key in keys}
+
+    def asked(self) -> int:
+        """How many requests for products have come to the service."""
+        lines = self.live.log.read_text().splitlines()
+        return sum('"route":"/api/v1/products' in line for line in lines)
+
+    def product(self) -> str:
+        """The path of a product."""
+        return f"products/{self.live.call('GET', 'products?limit=1').json['items'][0]['id']}"
+
+
+@contextmanager
+def public(folder: Path, **settings: str) -> Iterator[Public]:
+    """Yield the service behind its nginx."""
+    settings = SETTINGS | {"CACHE_DIR": str(folder / "summary")} | settings
+    with serve(f"sqlite:///{folder}/live.db", **settings) as live:
+        (folder / "nginx").mkdir()
+        with in_front_of(live, folder / "nginx", **CHANGES) as nginx:
+            yield Public(live, nginx, folder / "nginx" / "cache")
+
+
+@pytest.fixture(scope="module")
+def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Public]:
+    with public(tmp_path_factory.mktemp("public")) as site:
+        yield site
+
+
+@pytest.fixture
+def path() -> str:
+    """A list that nobody has asked for; pages of it have a Link."""
+    return f"products?limit=5&price_min=0.{next(_numbers):04}"
+
+
+# --- an answer from the cache ------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("method", ["GET", "HEAD"])
+def test_a_list_is_answered_again_without_the_service(site: Public, path: str, method: str) -> None:
+    before = site.asked()
+    first = site.call(path)
+    time.sleep(1)  # the clock goes on
+    again = site.call(path, method)
+    assert site.asked() == before + 1
+    assert (first.headers["Cache-Status"], again.headers["Cache-Status"]) == (MISS, HIT)
+    assert again.body == (first.body if method == "GET" else b"")
+    assert 'rel="next"' in again.headers["Link"]
+    for name in OF_ONE_REQUEST:
+        first.headers.pop(name)
+        again.headers.pop(name, None)
+    assert first.headers == again.headers  # Date too: from it anybody knows the age
+
+
+def test_a_product_is_answered_again_without_the_service(site: Public) -> None:
+    path = site.product()
+    assert site.fill(path).body == site.call(path).body == site.live.call("GET", path).body
+
+
+def test_head_fills_the_cache_for_get(site: Public, path: str) -> None:
+    assert site.call(path, "HEAD").headers["Cache-Status"] == MISS
+    read = site.call(path)
+    assert read.headers["Cache-Status"] == HIT
+    assert len(read.json["items"]) == 5
+
+
+@pytest.mark.parametrize("weak", ["", "W/"])
+@pytest.mark.parametrize("coding", ["identity", "gzip"])
+def test_who_holds_what_is_in_the_cache_is_told_so(
+    site: Public, path: str, weak: str, coding: str
+) -> None:
+    tag = site.fill(path).headers["ETag"]
+    before = site.asked()
+    for held in (weak + tag, f'"other", {weak}{tag}', "*"):
+        same = site.call(path, If_None_Match=held, Accept_Encoding=coding)
+        assert (same.status, same.body, same.headers["Cache-Status"]) == (304, b"", HIT)
+        assert same.headers["ETag"] == tag
+        assert same.headers["Cache-Control"].startswith("public, max-age=")
+    assert site.call(path, If_None_Match='"other"').status == 200
+    assert site.asked() == before
+
+
+def test_who_holds_something_else_still_fills_the_cache(site: Public, path: str) -> None:
+    other = site.call(path, If_None_Match='"other"')
+    assert (other.status, other.headers["Cache-Status"]) == (200, MISS)
+    tag = other.headers["ETag"]
+    same = site.call(path, If_None_Match=tag)
+    assert (same.status, same.headers["Cache-Status"]) == (304, HIT)
+
+
+def test_one_answer_is_kept_for_all_content_codings(site: Public, path: str) -> None:
+    first = site.fill(path, Accept_Encoding="gzip")
+    plain = site.call(path, Accept_Encoding="identity")
+    assert plain.headers["Cache-Status"] == HIT
+    assert first.headers["ETag"] == f"W/{plain.headers['ETag']}"
+    assert gzip.decompress(first.body) == plain.body
+
+
+def test_what_belongs_to_one_request_is_not_told_to_others(site: Public, path: str) -> None:
+    first = site.call(path, X_Request_ID="of-the-first-0001")
+    assert first.headers["X-Request-ID"] == "of-the-first-0001"
+    assert first.headers["RateLimit"]
+    second = site.call(path, X_Request_ID="of-the-second-0001")
+    third = site.call(path)
+    assert second.headers["X-Request-ID"] == "of-the-second-0001"
+    assert third.headers["X-Request-ID"] not in ("of-the-first-0001", "of-the-second-0001")
+    for answer in (second, third):
+        assert answer.headers["Cache-Status"] == HIT
+        assert not {"RateLimit", "RateLimit-Policy", "Set-Cookie"} & set(answer.headers)
+
+
+# --- who is not answered from it ---------------------------------------------------------------
+
+
+def credentials(site: Public) -> dict[str, dict[str, str]]:
+    """Header fields of those who are somebody, by what they are."""
+    bearer = site.live.log_in()
+    body = {"name": "Nightly", "scopes": ["products:read"]}
+    made = site.live.call("POST", "auth/api-keys", body, bearer)
+    login = {"email": DEMO_EMAIL, "password": DEMO_PASSWORD}
+    cookie = site.call("auth/cookies", "POST", login).headers["Set-Cookie"].partition(";")[0]
+    return {
+        "bearer": bearer,
+        "key": {"Authorization": f"Bearer {made.json['secret']}"},
+        "cookie": {"Cookie": cookie},
+        "stranger's cookie": {"Cookie": "theme=dark"},
+    }
+
+
+def test_who_says_who_they_are_passes_by_it(site: Public) -> None:
+    product = site.product()
+    everybody = credentials(site)
+    for number, (kind, fields) in enumerate(everybody.items()):
+        fresh = f"products?limit=5&price_min=1.{number:04}"
+        for path in (fresh, product):
+            personal = site.call(path, **fields)
+            assert personal.status == 200
+            assert "Cache-Status" not in personal.headers
+            if kind != "stranger's cookie":
+                assert personal.headers["Cache-Control"] == "private, no-cache"
+            assert personal.headers["RateLimit"]  # the service counts them
+            tag = personal.headers["ETag"]
+            assert site.call(path, If_None_Match=tag, **fields).status == 304
+        assert f"/api/v1/{fresh}" not in site.kept()
+        site.fill(fresh)
+        assert "Cache-Status" not in site.call(fresh, **fields).headers
+
+
+@pytest.mark.parametrize("authorization", ["Bearer no.no.no", "Basic YTpi", "Nonsense"])
+def test_invalid_credentials_are_told_although_anybody_may_read_it(
+    site: Public, path: str, authorization: str
+) -> None:
+    site.fill(path)
+    directly = site.live.call("GET", path, headers={"Authorization": authorization})
+    assert site.call(path, Authorization=authorization).status == directly.status
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("Cache_Control", "no-cache"),
+        ("Range", "bytes=0-9"),
+        ("If_Match", '"nothing"'),
+        ("If_Modified_Since", "Fri, 01 Jan 2038 00:00:00 GMT"),
+        ("If_Unmodified_Since", "Thu, 01 Jan 1970 00:00:00 GMT"),
+        ("Content_Length", "0"),
+        ("Accept", "text/html"),
+        ("Accept", "application/json;q=0"),
+        ("Accept", "text/*, application/xml;q=0.9"),
+    ],
+)
+def test_a_special_request_is_for_the_service(
+    site: Public, path: str, name: str, value: str
+) -> None:
+    directly = site.live.call("GET", path, headers={name.replace("_", "-"): value})
+
+    def ask() -> None:
+        special = site.call(path, **{name: value})
+        assert "Cache-Status" not in special.headers
+        for field in ("Content-Type", "Cache-Control"):
+            assert special.headers[field] == directly.headers[field]
+        assert special.status == directly.status
+
+    ask()
+    site.fill(path)  # it was not kept
+    ask()
+
+
+@pytest.mark.parametrize(
+    "accept", ["application/json", "text/html, */*;q=0.8", "application/xml, application/json"]
+)
+def test_who_takes_json_is_answered_from_it(site: Public, path: str, accept: str) -> None:
+    site.fill(path)
+    assert site.call(path, Accept=accept).headers["Cache-Status"] == HIT
+
+
+def test_an_answer_is_for_the_host_that_was_asked(site: Public, path: str) -> None:
+    own = site.fill(path)
+    shop = site.fill(path, Host="shop.example")
+    assert "http://shop.example/" in shop.headers["Link"]
+    assert "shop.example" not in own.headers["Link"]
+    assert site.call(path).headers["Link"] == own.headers["Link"]
+    for _ in range(2):
+        evil = site.call(path, Host="evil.example")
+        assert evil.status == 400
+        assert evil.headers["Content-Type"] == "application/problem+json"
+
+
+def test_what_a_client_says_of_its_way_here_is_in_nobodys_answer(site: Public, path: str) -> None:
+    claims = {"X_Forwarded_Host": "evil.example", "X_Forwarded_Proto": "gopher",
+              "X_Forwarded_Prefix": "/evil", "Forwarded": "host=evil.example"}  # fmt: skip
+    first = site.fill(path, **claims)
+    assert "evil" not in first.headers["Link"]
+    assert "gopher" not in first.headers["Link"]
+    assert site.call(path).headers["Link"] == first.headers["Link"]
+
+
+def test_each_origin_has_its_own_answer(site: Public, path: str) -> None:
+    assert "Access-Control-Allow-Origin" not in site.fill(path).headers
+    for origin in ("https://one.example", "https://two.example"):
+        site.fill(path, Origin=origin)
+        answer = site.call(path, Origin=origin)
+        assert answer.headers["Access-Control-Allow-Origin"] == origin
+    assert "Access-Control-Allow-Origin" not in site.call(path).headers
+
+
+# --- what is never in it -----------------------------------------------------------------------
+
+
+def test_nothing_but_lists_and_items_of_anybody_is_kept(site: Public) -> None:
+    before = site.kept()
+    bearer = site.live.log_in()
+    for path, status in {
+        "products?colour=red": 422,
+        "products?cursor=nonsense": 400,
+        f"products/{uuid4()}": 404,
+        "products/": 404,
+        "products/summary": 200,
+        "tasks": 401,
+        "tasks/../products?limit=7": 404,
+        "%70roducts?limit=7": 200,
+    }.items():
+        for _ in range(2):
+            answer = site.call(path)
+            assert (path, answer.status) == (path, status)
+            assert answer.headers.get("Cache-Status", MISS) == MISS
+    site.call("products/export", **bearer)
+    assert site.kept() == before
+
+
+def test_a_limit_is_told_to_whom_it_concerns_and_not_kept(tmp_path: Path) -> None:
+    with public(tmp_path, RATE_LIMIT="3 per hour", WEB_CONCURRENCY="1") as site:
+        for _ in range(10):  # counted once
+            assert site.call("products").status == 200
+        assert site.call("products?limit=1").status == 200
+        assert site.call("products?limit=2").status == 200
+        for _ in range(2):
+            refused = site.call("products?limit=3")
+            assert refused.status == 429
+            assert refused.headers["Cache-Control"] == "no-store"
+        assert site.call("products").headers["Cache-Status"] == HIT
+        assert "/api/v1/products?limit=3" not in site.kept()
+
+
+@pytest.mark.parametrize(
+    ("status", "fields"),
+    [
+        (404, {"Cache-Control": "public, max-age=60"}),
+        (503, {"Cache-Control": "public, max-age=60"}),
+        (301, {"Cache-Control": "public, max-age=60"}),
+        (200, {"Cache-Control": "max-age=60"}),
+        (200, {"Cache-Control": "private, max-age=60"}),
+        (200, {"Expires": "Fri, 01 Jan 2038 00:00:00 GMT"}),
+        (200, {"X-Accel-Expires": "60"}),
+        (200, {"Cache-Control": "public, max-age=60", "Set-Cookie": "a=b"}),
+        (200, {"Cache-Control": "public, max-age=60", "Vary": "*"}),
+    ],
+)
+def test_nothing_is_kept_that_is_not_called_public(
+    tmp_path: Path, status: int, fields: dict[str, str]
+) -> None:
+    """Whatever becomes of the service: here another one answers in its place."""
+
+    class Handler(BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            self.send_response(status)
+            for name, value in {"Content-Length": "0", **fields}.items():
+                self.send_header(name, value)
+            self.end_headers()
+
+        def log_message(self, *_: object) -> None:
+            pass
+
+    with ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        other = Live(f"http://127.0.0.1:{server.server_port}", None, None)  # type: ignore[arg-type]
+        with in_front_of(other, tmp_path) as nginx:
+            site = Public(other, nginx, tmp_path / "cache")
+            for _ in range(2):
+                answer = site.call("products")
+                assert (answer.status, answer.headers["Cache-Status"]) == (status, MISS)
+            assert site.kept() == set()
+        server.shutdown()
+
+
+# --- how old, and how many at once -------------------------------------------------------------
+
+
+def test_a_write_shows_within_the_seconds_that_were_told(tmp_path: Path) -> None:
+    with public(tmp_path, PUBLIC_MAX_AGE="2") as site:
+        path, bearer, seen = site.product(), site.live.log_in(), set()
+        read = site.fill(path)
+        assert read.headers["Cache-Control"] == "public, max-age=2, stale-while-revalidate=2"
+        for version in range(1, 20):  # until a round has met all that may happen
+            body, condition = {"name": f"Name {version}"}, {"If-Match": f'"{version}"'}
+            assert site.live.call("PATCH", path, body, bearer | condition).status == 200
+            deadline = time.monotonic() + PATIENCE
+            while (answer := site.call(path)).json["version"] != version + 1:
+                assert answer.json["version"] == version
+                seen.add(answer.headers["Cache-Status"])
+                assert time.monotonic() < deadline, "it never shows"
+                time.sleep(0.05)
+            if {HIT, STALE} <= seen:
+                break
+        assert {HIT, STALE} <= seen  # it was answered from the cache, and while that was renewed
+
+
+def test_a_service_that_is_away_is_503_when_the_time_is_over(tmp_path: Path) -> None:
+    with public(tmp_path, PUBLIC_MAX_AGE="2") as site:
+        site.fill("products")
+        site.live.process.terminate()
+        site.live.process.wait(PATIENCE)
+        deadline = time.monotonic() + PATIENCE
+        while (answer := site.call("products")).status == 200:
+            assert answer.headers["Cache-Status"] in (HIT, STALE)
+            assert time.monotonic() < deadline, "it is answered for ever"
+            time.sleep(0.1)
+        for gone in (answer, site.call("products?limit=1"), site.call("tasks")):
+            assert gone.status == 503
+            assert gone.headers["Content-Type"] == "application/problem+json"
+            assert gone.headers["Retry-After"] == "5"
+            assert gone.json["request_id"] == gone.headers["X-Request-ID"]
+
+
+def test_of_many_who_ask_at_once_one_asks_the_service(tmp_path: Path) -> None:
+    with public(tmp_path) as site, ThreadPoolExecutor(40) as threads:
+        answers = list(threads.map(site.call, ["products?limit=100"] * 40))
+        assert {answer.status for answer in answers} == {200}
+        assert len({answer.body for answer in answers}) == 1
+        assert site.asked() <= 2  # a worker may look just before the other's answer is there
