@@ -3,7 +3,7 @@ PYTHON ?= python3
 ARGS ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help run test test-pgbouncer fuzz chaos bench bench-check bench-profile check openapi api-diff lock up down backup restore stack-test clean
+.PHONY: help run test test-pgbouncer fuzz chaos bench bench-check bench-profile bench-scale check openapi api-diff lock up down backup restore stack-test clean
 
 help: ## Show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-14s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -28,6 +28,9 @@ bench-check: ## Fail when a request costs 15 % more CPU than bench/baseline.json
 
 bench-profile: ## Show where a request spends its CPU: ARGS=by-id, page-20, create, ...
 	@$(PYTHON) dev.py bench-profile $(ARGS)
+
+bench-scale: ## Measure pages of 10^7 rows, memory, workers, start-up; ARGS="pages start" names some
+	@$(PYTHON) dev.py bench-scale $(ARGS)
 
 chaos: ## Do faults to the service under load, in minutes; ARGS="hup redis_killed" names some
 	@$(PYTHON) dev.py chaos $(ARGS)

@@ -167,6 +167,12 @@ def bench_profile(*arguments: str) -> None:
     sys.exit(run(PYTHON, "-m", "bench.where", *arguments))
 
 
+def bench_scale(*what: str) -> None:
+    """Measure cost by size: pages, counts, memory, workers, start, imports; without names all."""
+    environment(RUN_LOCK, DEV_LOCK)
+    sys.exit(run(PYTHON, "-m", "bench.scale", *what))
+
+
 def chaos(*faults: str) -> None:
     """Do faults to the service under load, in minutes; without names all of them."""
     environment(RUN_LOCK, DEV_LOCK)
@@ -384,6 +390,7 @@ COMMANDS = {
     "bench": bench,
     "bench-check": bench_check,
     "bench-profile": bench_profile,
+    "bench-scale": bench_scale,
     "chaos": chaos,
     "check": check,
     "check-locks": check_locks,
@@ -403,8 +410,8 @@ def main() -> None:
     name, *arguments = sys.argv[1:] or ["help"]
     if name not in COMMANDS:
         sys.exit("There is no command {!r}; try python3 dev.py help".format(name))
-    takers = ("test", "fuzz", "chaos", "lock", "restore", "bench", "bench-check", "bench-profile")
-    if arguments and name not in takers:
+    takers = ("test", "fuzz", "chaos", "lock", "restore")
+    if arguments and name not in takers and not name.startswith("bench"):
         sys.exit("`{}` takes no arguments".format(name))
     try:
         COMMANDS[name](*arguments)

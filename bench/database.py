@@ -62,6 +62,21 @@ def postgres() -> Iterator[str]:
     Raises:
         services.Unavailable: PostgreSQL is not there, or does not start.
     """
+    with cluster() as url:
+        fill(url, PRODUCTS)
+        yield url
+
+
+@contextmanager
+def cluster(**settings: str) -> Iterator[str]:
+    """Yield the URL of the first database of the PostgreSQL that is kept.
+
+    Args:
+        settings: of PostgreSQL, beside those that it has for every benchmark.
+
+    Raises:
+        services.Unavailable: PostgreSQL is not there, or does not start.
+    """
     binaries = next((path for path in services.postgres_binaries() if _is_installed(path)), None)
     if binaries is None:
         raise services.Unavailable("no PostgreSQL of this machine's own was found")
@@ -72,15 +87,13 @@ def postgres() -> Iterator[str]:
     port = services.free_port()
     command: list[Any] = [binaries / "postgres", "-D", data, "-p", port, "-h", "127.0.0.1"]
     command += ["-k", ""]
-    for name, value in SETTINGS.items():
+    for name, value in (SETTINGS | settings).items():
         command += ["-c", f"{name}={value}"]
     with TemporaryDirectory(**services.TEMPORARY) as name:
         if account:
             shutil.chown(name, account)
         with services.running(command, Path(name), account):
-            url = f"postgresql://postgres:{password.read_text()}@127.0.0.1:{port}/postgres"
-            fill(url, PRODUCTS)
-            yield url
+            yield f"postgresql://postgres:{password.read_text()}@127.0.0.1:{port}/postgres"
 
 
 def _is_installed(binaries: Path) -> bool:

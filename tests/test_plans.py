@@ -95,6 +95,16 @@ def test_a_page_reads_one_index_and_sorts_nothing_at_any_depth(
         assert pages_read(deep) <= 2 * pages_read(first), (path, sort)
 
 
+@on_postgresql
+def test_a_word_that_the_planner_does_not_know_is_taken_for_rare(
+    app: Flask, api: Api, filled: Caller
+) -> None:
+    """Or it would look for it in the order of the sort, once a table is large."""
+    plan = plan_of(app, lambda: api.get("products?q=12345", by=filled, status=200))
+    assert steps(plan)[-2:] == ["Bitmap Heap Scan", "Bitmap Index Scan"]
+    assert plan["Plan Rows"] == 1
+
+
 def steps(plan: dict[str, Any]) -> list[str]:
     """The nodes of a plan, but for the look at the session, which it takes once (`InitPlan`)."""
     below = [p for p in plan.get("Plans", ()) if p["Parent Relationship"] != "InitPlan"]
