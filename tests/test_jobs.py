@@ -440,6 +440,7 @@ class TestUpkeep:
         assert result.exit_code == 0, result.output
         assert {line.partition(":")[0] for line in result.output.splitlines()} == {
             "idempotency-keys",
+            "import-keys",
             "jobs",
             "login-attempts",
             "mail-tokens",

@@ -77,7 +77,9 @@ def schema(app: Flask) -> list[str]:
         " SELECT concat_ws(' ', table_name, column_name, data_type, is_nullable, column_default,"
         " collation_name) FROM information_schema.columns WHERE table_schema = 'public'"
     )
-    if_sqlite = "SELECT sql FROM sqlite_master WHERE sql IS NOT NULL"
+    if_sqlite = (  # which keeps the words in which a table was made, or made anew
+        "SELECT replace(sql, '\"', '') FROM sqlite_master WHERE sql IS NOT NULL"
+    )
     with app.app_context():
         statement = if_sqlite if db.engine.dialect.name == "sqlite" else if_postgresql
         return sorted(db.session.scalars(text(statement)))

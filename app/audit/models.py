@@ -35,7 +35,7 @@ Index("ix_audit_events_actor_id", AuditEvent.actor_id, AuditEvent.created_at, Au
 def tell(changes: tuple[Change, ...]) -> Told:
     """An event for each change."""
     who, moment = origin(), now()
-    events = [
+    events = (
         {
             "id": uuid7(),
             "created_at": moment,
@@ -51,5 +51,5 @@ def tell(changes: tuple[Change, ...]) -> Told:
             "version": 1,
         }
         for change in changes
-    ]
+    )
     return AuditEvent.__table__, events  # type: ignore[return-value]

@@ -1,6 +1,6 @@
 """Every change is told here, within its transaction; `app.audit` listens and writes it down."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass
@@ -14,7 +14,7 @@ from sqlalchemy import Table
 from app.kit import database
 from app.kit.access import known_caller
 
-Told = tuple[Table, Sequence[Mapping[str, Any]]]  # whole rows, which tell of changes, for a table
+Told = tuple[Table, Iterable[Mapping[str, Any]]]  # whole rows, which tell of changes, for a table
 
 recorded = Signal(
     "Changes that are about to be committed; the sender is a tuple of `Change`. A receiver returns"

@@ -1,8 +1,9 @@
 """The database: its engine, one-statement reads, and what its errors mean to a caller."""
 
 import re
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import lru_cache, partial
+from itertools import islice
 from operator import attrgetter
 from typing import Any
 from uuid import UUID
@@ -40,7 +41,7 @@ from app.kit.problems import Problem
 
 log = structlog.get_logger()
 
-_Told = Sequence[tuple[Table, Sequence[Any]]]
+_Told = Sequence[tuple[Table, Iterable[Any]]]
 _Other = Callable[[CTE | None], Any]
 
 RETRY_AFTER = "2"  # seconds; a restarted PostgreSQL is back sooner
@@ -282,28 +283,31 @@ def listed() -> ColumnElement[str]:
     return func.json_each(given).table_valued("value").c.value
 
 
-def insert_rows(table: Table, rows: Sequence[Mapping[str, Any]]) -> None:
+def insert_rows(table: Table, rows: Iterable[Mapping[str, Any]]) -> None:
     """Insert rows that have all columns of the table, in one order; a lot of them with COPY.
 
-    That is the fastest way PostgreSQL has.
+    That is the fastest way PostgreSQL has; it works while the next rows are made.
     """
-    if len(rows) == 1:
-        execute(_insert_one(table), rows[0])
+    rest = iter(rows)
+    some = list(islice(rest, COPIED))
+    if len(some) == 1:
+        execute(_insert_one(table), some[0])
         return
     connection = db.session.connection()
-    if connection.dialect.name != "postgresql" or len(rows) < COPIED:
-        if rows:
-            connection.execute(insert(table), rows)
+    if connection.dialect.name != "postgresql" or len(some) < COPIED:
+        if some:
+            connection.execute(insert(table), [*some, *rest])
         return
     copy_in = sql.SQL("COPY {} ({}) FROM STDIN").format(
-        sql.Identifier(table.name), sql.SQL(", ").join(map(sql.Identifier, rows[0]))
+        sql.Identifier(table.name), sql.SQL(", ").join(map(sql.Identifier, some[0]))
     )
     driver: Any = connection.connection.driver_connection
     with driver.cursor() as cursor, cursor.copy(copy_in) as copy:
-        for n in range(0, len(rows), SENT):
-            columns = zip(*[row.values() for row in rows[n : n + SENT]], strict=True)
+        while some:
+            columns = zip(*[row.values() for row in some], strict=True)
             lines = map("\t".join, zip(*map(_copied, columns), strict=True))
             copy.write("\n".join(lines) + "\n")
+            some = list(islice(rest, SENT))
 
 
 def _copied(column: Sequence[Any]) -> Sequence[str]:

@@ -5,7 +5,7 @@ events and how far the job is: begun again after a crash, the job goes on where 
 with the same SKU is changed; members that a line does not have stay as they are.
 """
 
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from itertools import islice
 from typing import Any, NamedTuple
@@ -13,23 +13,21 @@ from uuid import UUID
 
 from flask import Flask, current_app
 from sqlalchemy import (
-    ForeignKey,
     Row,
     Text,
-    Uuid,
     bindparam,
+    exists,
     func,
     insert,
-    literal,
     select,
-    true,
     update,
 )
 from sqlalchemy.orm import Mapped, mapped_column
 
 from app.extensions import db
-from app.jobs.models import JobProblem
+from app.jobs.models import Job, JobProblem
 from app.jobs.service import JobError, Run, job
+from app.jobs.upkeep import HOUR, recurring
 from app.kit import database, json, records, rows, uploads
 from app.kit.changes import Change, compare, write
 from app.kit.fields import Boolean, Choice
@@ -68,14 +66,22 @@ class ImportQuery(Schema):
 
 
 class ImportKey(Base):
-    """An SKU that a file has had already, so that a second line with it is told."""
+    """An SKU that a file has had already, so that a second line with it is told.
+
+    It refers to its job without a foreign key, which PostgreSQL would look up for each.
+    """
 
     __tablename__ = "import_keys"
 
-    job_id: Mapped[UUID] = mapped_column(
-        ForeignKey("jobs.id", ondelete="CASCADE"), primary_key=True
-    )
+    job_id: Mapped[UUID] = mapped_column(primary_key=True)
     key: Mapped[str] = mapped_column(Text, primary_key=True)
+
+
+@recurring("import-keys", every=HOUR)
+def purge_keys() -> int:
+    """Delete the keys of imports that are over."""
+    goes_on = exists().where(Job.id == ImportKey.job_id, Job.finished_at.is_(None))
+    return rows.purge(ImportKey, ~goes_on)
 
 
 class Batch(NamedTuple):
@@ -101,7 +107,6 @@ def import_products(run: Run) -> dict[str, Any]:
             run.processed, run.position = 0, _beginning(writing=True)
     if run.position["writing"]:
         _go_through(run, first=not check_first)
-    rows.purge(ImportKey, ImportKey.job_id == run.id)
     run.advance(total=run.processed)
     return {name: run.position[name] for name in ("created", "updated", "unchanged")}
 
@@ -185,27 +190,34 @@ def _do_batch(run: Run, batch: Batch, *, first: bool) -> None:
         write([*_insert(new), *_update(changed)])
 
 
-def _keys(skus: list[str]) -> dict[str, str]:
+def _keys(skus: Collection[str]) -> dict[str, str]:
     """Each SKU as the unique index has it: which letters have a lower case, the database knows."""
+    keys = _lower(["I", *(sku for sku in skus if not sku.isascii())])
+    if keys["I"] != "i":  # a Turkish database
+        keys = _lower(skus)
+    return {sku: keys.get(sku) or sku.lower() for sku in skus}
+
+
+def _lower(skus: Collection[str]) -> dict[str, str]:
     given = database.listed()
-    found = db.session.execute(
-        select(given, func.lower(given)), {"listed": json.dumps(skus).decode()}
-    )
-    return dict(found.all())
+    statement = select(given, func.lower(given))
+    return dict(db.session.execute(statement, _listed(skus)).all())
+
+
+def _listed(texts: Collection[str]) -> dict[str, str]:
+    return {"listed": json.dumps(list(texts)).decode()}
 
 
 def _repeated(run: Run, lines: Mapping[int, str]) -> list[int]:
     """The lines whose SKU an earlier line has, in this batch or before it."""
     first = {key: line for line, key in reversed(list(lines.items()))}
-    given = database.listed()
-    keys = select(literal(run.id, Uuid()), given).where(true())  # SQLite asks for a WHERE here
-    unseen = (
-        database.upsert(ImportKey).from_select(["job_id", "key"], keys).on_conflict_do_nothing()
+    before = select(ImportKey.key).where(
+        ImportKey.job_id == run.id, ImportKey.key.in_(select(database.listed()))
     )
-    values = {"listed": json.dumps(list(first)).decode()}
-    unseen = unseen.returning(ImportKey.key)
-    new = set(db.session.connection().execute(unseen, values).scalars())
-    return [line for line, key in lines.items() if key not in new or first[key] != line]
+    seen = set(db.session.scalars(before, _listed(first)))
+    new = [{"job_id": run.id, "key": key} for key in first if key not in seen]
+    database.insert_rows(ImportKey.__table__, new)  # type: ignore[arg-type]
+    return [line for line, key in lines.items() if key in seen or first[key] != line]
 
 
 def _existing(keys: list[str], *, lock: bool) -> dict[str, Any]:
@@ -216,15 +228,21 @@ def _existing(keys: list[str], *, lock: bool) -> dict[str, Any]:
     statement = statement.order_by(Product.id)
     if lock:
         statement = statement.with_for_update(of=Product)
-    values = {"listed": json.dumps(keys).decode()}
-    return {row.key: row for row in db.session.execute(statement, values)}
+    return {row.key: row for row in db.session.execute(statement, _listed(keys))}
 
 
 def _insert(new: Sequence[dict[str, Any]]) -> list[Change]:
     blank = dict.fromkeys(TABLE.c.keys()) | rows.defaults(Product)
-    made = [{**blank, "id": uuid7(), **members} for members in new]
-    database.insert_rows(TABLE, made)
-    return [compare("create", TABLE.name, each["id"], after=_dump(each)) for each in made]
+    changes = []
+
+    def make() -> Iterator[dict[str, Any]]:
+        for members in new:
+            values = {**blank, "id": uuid7(), **members}
+            changes.append(compare("create", TABLE.name, values["id"], after=_dump(values)))
+            yield values
+
+    database.insert_rows(TABLE, make())
+    return changes
 
 
 def _update(changed: Sequence[tuple[Row[Any], dict[str, Any]]]) -> list[Change]:
