@@ -6,12 +6,13 @@ its window in seconds (`w`), `RateLimit` what remains of it (`r`) and for how lo
 
 import math
 import time
+from contextlib import suppress
 from functools import cached_property
 from hashlib import sha1
 from typing import Any
 
 from flask import Flask, Response, current_app, g, request
-from flask_limiter import RequestLimit
+from flask_limiter import Limiter, RequestLimit
 from flask_limiter._limits import RuntimeLimit
 from flask_limiter._manager import LimitManager
 from limits.storage import RedisStorage
@@ -106,9 +107,9 @@ def init_app(app: Flask, settings: Any) -> None:
         "RATELIMIT_KEY_PREFIX": "sliding-window-counter",
     }
     app.extensions["rate_limit_key"] = _key
-    app.extensions |= {"limits_found": {}, "exemptions_found": {}}
+    app.extensions["limits_found"] = {}
     limiter.limit_manager.resolve_limits = _resolve  # type: ignore[method-assign, assignment]
-    limiter.limit_manager.exemption_scope = _exemption_scope  # type: ignore[method-assign, assignment]
+    limiter._check_request_limit = _check  # type: ignore[method-assign]
     limiter.init_app(app)
     app.after_request(_announce)
 
@@ -121,12 +122,26 @@ def _resolve(app: Flask, *where: Any) -> tuple[list[RuntimeLimit], ...]:
     return found[where]
 
 
-def _exemption_scope(app: Flask, *where: Any) -> Any:
-    """What a place is exempt from, found out once as well."""
-    found: dict[Any, Any] = app.extensions["exemptions_found"]
-    if where not in found:
-        found[where] = LimitManager.exemption_scope(limiter.limit_manager, app, *where)
-    return found[where]
+def _check(callable_name: str | None = None, in_middleware: bool = True) -> None:
+    """Count the request, as flask-limiter does.
+
+    Nearly always one limit holds, the one on everything, and it is kept. Then all that the library
+    does around the count, as much work again, is left out; every other case is its own.
+    """
+    if in_middleware and not limiter._storage_dead:
+        app: Flask = current_app._get_current_object()  # type: ignore[attr-defined]
+        endpoint = limiter.identify_request()
+        on_everything, _ = _resolve(app, endpoint, request.blueprint, None, True, True)
+        if len(on_everything) == 1:
+            [limit] = on_everything
+            where = [limiter._key_prefix, limit.key_func(), limit.scope_for(endpoint, None)]
+            with suppress(Exception):  # the library finds out that the storage is gone
+                if limiter.limiter.hit(limit.limit, *where):
+                    held = RequestLimit(limiter, limit.limit, where, False, limit.shared)
+                    limiter.context.view_rate_limit = held
+                    limiter.context.view_rate_limits.append(held)
+                    return
+    Limiter._check_request_limit(limiter, callable_name, in_middleware)
 
 
 def _key() -> str:
