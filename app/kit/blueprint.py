@@ -27,7 +27,6 @@ from app.extensions import db, limiter
 from app.kit import afterwards, batch, export, idempotency, json, rows, uploads
 from app.kit.access import Access, authorise, caller, require_alive
 from app.kit.conditional import (
-    etag_of,
     etag_of_version,
     is_held,
     make_conditional,
@@ -145,12 +144,11 @@ class Blueprint(flask_smorest.Blueprint):
             page = read_page(found[0] if whole else found, shape, parameters, item_id)
             if whole and not page.rows:
                 rows.find(found[1], item_id, whole)
-            etag = etag_of(page.fingerprint())
-            response = _json(200, None if is_held(etag) else page.body())
+            response = _json(200, None if is_held(page.etag) else page.body())
             if page.link:
                 response.headers["Link"] = page.link
             _say_cacheable(response)
-            return make_conditional(response, etag)
+            return make_conditional(response, page.etag)
 
         def decorate(view: View) -> View:
             _take_query(view, parameters)

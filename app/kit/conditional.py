@@ -29,10 +29,10 @@ def versions_to_change() -> frozenset[int] | None:
     Raises:
         Problem: 428 where If-Match is missing (RFC 6585 section 3), 400 where it is too long.
     """
-    condition = _condition("If-Match")
-    if condition is None:
+    versions = condition("If-Match")
+    if versions is None:
         raise Problem("precondition-required")
-    return versions_in(condition)
+    return versions_in(versions)
 
 
 def versions_in(condition: str) -> frozenset[int] | None:
@@ -51,10 +51,8 @@ def versions_in(condition: str) -> frozenset[int] | None:
 
 def is_held(etag: str) -> bool:
     """Whether the caller says, with If-None-Match, that they have what the tag stands for."""
-    condition = _condition("If-None-Match")
-    return condition is not None and (
-        condition.strip() == "*" or etag in re.findall(r'"[^"]*"', condition)
-    )
+    tags = condition("If-None-Match")
+    return tags is not None and (tags.strip() == "*" or etag in re.findall(r'"[^"]*"', tags))
 
 
 def make_conditional(response: Response, etag: str) -> Response:
@@ -68,10 +66,13 @@ def make_conditional(response: Response, etag: str) -> Response:
     return response
 
 
-def _condition(name: str) -> str | None:
-    condition = request.headers.get(name)
-    if condition is None:
-        return None
-    if len(condition) > LONGEST:
+def condition(name: str) -> str | None:
+    """The header field's value, or None where the request has none.
+
+    Raises:
+        Problem: 400, it is too long.
+    """
+    value = request.headers.get(name)
+    if value is not None and len(value) > LONGEST:
         raise Problem("bad-request", f"{name} takes at most {LONGEST} characters.")
-    return condition
+    return value

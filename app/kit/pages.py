@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from decimal import Decimal
 from functools import lru_cache
+from hashlib import md5
 from typing import Any
 from urllib.parse import urlencode
 from uuid import UUID
@@ -26,15 +27,18 @@ from sqlalchemy import (
     Uuid,
     bindparam,
     func,
+    select,
     tuple_,
 )
 from sqlalchemy import Integer as SQLInteger
+from sqlalchemy import Text as SQLText
 from sqlalchemy.ext.compiler import compiles
 from sqlalchemy.sql.compiler import SQLCompiler
 
 from app.extensions import db
 from app.kit import access, database, json
 from app.kit.access import caller
+from app.kit.conditional import condition
 from app.kit.fields import Choice, Integer, Text
 from app.kit.problems import Problem
 from app.kit.rows import Visible, model_of
@@ -111,14 +115,11 @@ class Page:
     schema: Schema
     beside: dict[str, Any]  # the members of the body beside the items
     link: str | None  # the Link header's value (RFC 8288); None where all fits one page
+    etag: str  # strong; where the caller has it, there may be no rows
 
     def body(self) -> dict[str, Any]:
         """What is answered."""
         return {"items": [self.schema.dump_row(row) for row in self.rows], **self.beside}
-
-    def fingerprint(self) -> bytes:
-        """Bytes that are others where the body's are, made without the body."""
-        return self.schema.states(self.rows) + json.dumps(self.beside)
 
 
 @dataclass(frozen=True, slots=True)
@@ -205,16 +206,14 @@ def read_page(
         asked.back,
         access.is_alive(),
     )
-    rows = list(database.read(statement, binds))
-    if not rows:
-        access.require_alive()
+    rows, etag = _read(statement, binds, schema, _seal(json.dumps([schema.names, count])))
     more = len(rows) > asked.limit
     del rows[asked.limit :]
     if asked.back:
         rows.reverse()
 
     def cursor_at(row: Any, *, back: bool) -> str:
-        return _Cursor(asked.sort, asked.filters, back, row[-1], row.id).dumps()
+        return _Cursor(asked.sort, asked.filters, back, row.sort_key, row.id).dumps()
 
     has_next = bool(rows) and (more or asked.back)
     has_prev = bool(rows) and asked.cursor is not None and (more or not asked.back)
@@ -223,7 +222,43 @@ def read_page(
     link = None
     if asked.cursor or next_cursor:
         link = _link({"first": "", "prev": prev_cursor, "next": next_cursor}, asked.filters)
-    return Page(rows, schema, {"next_cursor": next_cursor, **count}, link)
+    return Page(rows, schema, {"next_cursor": next_cursor, **count}, link, etag)
+
+
+_EMPTY = md5(b"[]", usedforsecurity=False).hexdigest()  # of no rows
+
+
+def _read(
+    statement: Select[Any], binds: Mapping[str, Any], schema: Schema, beside: str
+) -> tuple[list[Any], str]:
+    """The rows, and the ETag of them and of what is beside them.
+
+    Where id and version tell all and the caller has a page already, PostgreSQL makes the digest,
+    and sends the rows only of another one.
+    """
+    held, suffix = condition("If-None-Match"), f'-{beside[:8]}"'
+    by_version = schema.state_names == ("id", "version")
+    if held and by_version and db.engine.dialect.name == "postgresql":
+        told = {**binds, "held": held, "suffix": suffix}
+        rows = list(database.read(_unless_held(statement), told))
+        digest = rows[0].digest
+        rows = [row for row in rows if row.id]
+    else:
+        rows = list(database.read(statement, binds))
+        digest = schema.digest(rows)
+    if digest == _EMPTY:
+        access.require_alive()
+    return rows, f'"{digest}{suffix}'
+
+
+@lru_cache(maxsize=1024)
+def _unless_held(statement: Select[Any]) -> Select[Any]:
+    held, suffix = (bindparam(name, type_=SQLText()) for name in ("held", "suffix"))
+    page = statement.cte("page")
+    states = func.string_agg(func.concat('["', page.c.id, '",', page.c.version, "]"), ",")
+    made = select(func.md5(func.concat("[", states, "]")).label("digest")).cte("made")
+    known = func.strpos(held, func.concat(made.c.digest, suffix))
+    return select(*page.c, made.c.digest).select_from(made.outerjoin(page, known == 0))
 
 
 def check_permissions(query: PageQuery, given: Iterable[str]) -> None:

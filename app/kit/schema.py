@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Iterable, Mapping
 from functools import cached_property, partial
+from hashlib import md5
 from operator import itemgetter
 from typing import Any
 from urllib.parse import quote, unquote_to_bytes
@@ -80,21 +81,26 @@ class Schema(ma.Schema):
         return [getattr(model, name) for name in self.names]
 
     @cached_property
-    def _state(self) -> Callable[[Any], Any]:
-        """Gives of a row all that decides what `dump_row` makes of it, the cheapest way.
+    def state_names(self) -> tuple[str, ...]:
+        """The members that are others where `dump_row` makes something else of a row.
 
         Whoever changes a member that callers may write raises the version with it; the server's
         own members, such as when a key was last used, may change without.
         """
         if "version" not in self.names:
-            return self.dump_row
+            return self.names
         known = {name for name, field in self.fields.items() if not field.dump_only}
-        known |= {"created_at", "updated_at"}
-        return itemgetter(*(n for n, name in enumerate(self.names) if name not in known))
+        return tuple(
+            name for name in self.names if name not in {*known, "created_at", "updated_at"}
+        )
 
-    def states(self, rows: Iterable[Any]) -> bytes:
-        """What decides how `dump_row` gives the rows out: other bytes where that is otherwise."""
-        return json.dumps([self.names, *map(self._state, rows)])
+    @cached_property
+    def _state(self) -> Callable[[Any], Any]:
+        return itemgetter(*map(self.names.index, self.state_names))
+
+    def digest(self, rows: Iterable[Any]) -> str:
+        """A digest of the states of rows, in hexadecimal digits."""
+        return md5(json.dumps([*map(self._state, rows)]), usedforsecurity=False).hexdigest()
 
     def dump_row(self, row: Any) -> dict[str, Any]:
         """What `dump` gives for the same values, as far as JSON shows, some forty times faster.
