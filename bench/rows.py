@@ -150,13 +150,13 @@ ROWS = {
         Row("tasks", "tasks of one user", _get("/tasks")),
         Row("create", "create", _create, 201),
         Row("change", "change with If-Match", _change, tracks_versions=True),
-        Row("login", "log in", _log_ins, least_seconds=5),
+        Row("login", "log in", _log_ins, least_seconds=3),
         Row(
             "argon2id",
             "argon2id alone",
             lambda _world, _: [_request("POST", "/argon2id")],
             only="limit",
-            least_seconds=5,
+            least_seconds=3,
         ),
     )
 }

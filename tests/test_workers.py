@@ -22,7 +22,7 @@ from tests import rows
 from tests.conftest import MakeApp, on_postgresql, on_sqlite, own_server
 from tests.live import Live, work
 
-LINES = 20_000
+LINES = 50_000
 
 
 @pytest.fixture
@@ -63,6 +63,7 @@ def wait(live: Live, path: str, until: Callable[[dict[str, Any]], bool]) -> dict
         job: dict[str, Any] = answer.json
         if until(job):
             return job
+        assert not is_over(job), job
         time.sleep(0.02)
 
 
