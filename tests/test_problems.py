@@ -344,7 +344,7 @@ def test_a_write_on_a_connection_that_the_server_ended_is_not_repeated_but_503(
 
 
 @on_postgresql
-def test_a_write_of_a_signed_in_caller_has_its_connection_mended_by_the_look_at_the_session(
+def test_a_write_is_not_sent_over_a_connection_that_was_closed(
     fragile: Api, superuser: psycopg.Connection, another_database_url: str
 ) -> None:
     editor = fragile.sign_up("editor")

@@ -252,7 +252,7 @@ def execute_alone(
     """
     rows = {f"told_{n}_{k}": row[k] for n, (_, [row]) in enumerate(told) for k in row}
     statement = _telling(statement, tuple(table for table, _ in told), others)
-    return driver.execute_alone(db.engine, statement, {**values, **rows})
+    return driver.execute_alone(db.engine, statement, {**values, **rows}, only_once=True)
 
 
 @lru_cache(maxsize=256)

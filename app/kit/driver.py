@@ -9,6 +9,7 @@ import re
 from collections import namedtuple
 from collections.abc import Callable, Mapping
 from functools import lru_cache
+from select import POLLIN, poll
 from typing import Any
 
 import psycopg
@@ -79,14 +80,23 @@ def _prepare(statement: Any, dialect: Dialect) -> Prepared:
     return Prepared(statement, dialect)
 
 
-def execute_alone(engine: Engine, statement: Any, values: Mapping[str, Any]) -> Rows:
+def execute_alone(
+    engine: Engine, statement: Any, values: Mapping[str, Any], *, only_once: bool = False
+) -> Rows:
     """All rows of a statement that is a transaction by itself, in one round trip.
+
+    Args:
+        only_once: it cannot be sent again should the connection turn out to be closed, so that is
+            looked for before.
 
     Raises:
         DBAPIError: as SQLAlchemy would.
     """
     try:
         lent = engine.raw_connection()
+        while only_once and _has_been_told(lent.driver_connection):
+            lent.invalidate()
+            lent = engine.raw_connection()
     except psycopg.Error as error:
         Connection._handle_dbapi_exception_noconnection(error, engine.dialect, engine)
     driver: Any = lent.driver_connection
@@ -97,6 +107,15 @@ def execute_alone(engine: Engine, statement: Any, values: Mapping[str, Any]) -> 
         if lent.is_valid:
             driver.autocommit = False
         lent.close()
+
+
+def _has_been_told(driver: Any) -> bool:
+    """Whether something arrived that nobody asked for: mostly, that the server goes down."""
+    if driver.closed:
+        return True
+    arrived = poll()
+    arrived.register(driver.fileno(), POLLIN)
+    return bool(arrived.poll(0))
 
 
 def execute(connection: Connection, statement: Any, values: Mapping[str, Any]) -> Rows:

@@ -9,6 +9,13 @@ depends_on = None
 
 
 def upgrade() -> None:
+    if op.get_context().dialect.name == "postgresql":
+        # Code of before deletes an import's keys itself; upkeep those of a job that is gone.
+        op.execute(
+            "-- squawk-ignore ban-drop-constraint\n"
+            "ALTER TABLE import_keys DROP CONSTRAINT fk_import_keys_job_id"
+        )
+        return
     with op.batch_alter_table("import_keys") as table:
         table.drop_constraint("fk_import_keys_job_id", type_="foreignkey")
 
