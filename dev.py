@@ -143,40 +143,40 @@ def test(*arguments: str) -> None:
     sys.exit(run(PYTHON, "-m", "pytest", "-n", cores, *(arguments or ["--cov"])))
 
 
+def develop(module: str, *arguments: str) -> None:
+    """Run a module in the development environment, and end as it does."""
+    environment(RUN_LOCK, DEV_LOCK)
+    sys.exit(run(PYTHON, "-m", module, *arguments))
+
+
 def fuzz(*arguments: str) -> None:
     """Run Schemathesis against the service on PostgreSQL; --examples N, --seed S bound it."""
-    environment(RUN_LOCK, DEV_LOCK)
-    sys.exit(run(PYTHON, "-m", "tests.fuzz.run", *arguments))
+    develop("tests.fuzz.run", *arguments)
 
 
 def bench(*arguments: str) -> None:
     """Measure the service beside others (needs wrk); --quick takes minutes."""
-    environment(RUN_LOCK, DEV_LOCK)
-    sys.exit(run(PYTHON, "-m", "bench.run", *arguments))
+    develop("bench.run", *arguments)
 
 
 def bench_check(*arguments: str) -> None:
     """Fail when a request costs 15 % more CPU than bench/baseline.json; --save makes that anew."""
-    environment(RUN_LOCK, DEV_LOCK)
-    sys.exit(run(PYTHON, "-m", "bench.check", *arguments))
+    develop("bench.check", *arguments)
 
 
 def bench_profile(*arguments: str) -> None:
     """Show where a request spends its CPU; by-id, page-20, create and so on name it."""
-    environment(RUN_LOCK, DEV_LOCK)
-    sys.exit(run(PYTHON, "-m", "bench.where", *arguments))
+    develop("bench.where", *arguments)
 
 
 def bench_scale(*what: str) -> None:
     """Measure cost by size: pages, counts, memory, workers, start, imports; without names all."""
-    environment(RUN_LOCK, DEV_LOCK)
-    sys.exit(run(PYTHON, "-m", "bench.scale", *what))
+    develop("bench.scale", *what)
 
 
 def chaos(*faults: str) -> None:
     """Do faults to the service under load, in minutes; without names all of them."""
-    environment(RUN_LOCK, DEV_LOCK)
-    sys.exit(run(PYTHON, "-m", "tests.chaos", *faults))
+    develop("tests.chaos", *faults)
 
 
 def check() -> None:

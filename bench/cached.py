@@ -6,8 +6,6 @@ A B A B.
 """
 
 import argparse
-import shutil
-import sys
 from contextlib import ExitStack
 from pathlib import Path
 from statistics import median
@@ -15,7 +13,7 @@ from tempfile import TemporaryDirectory
 
 from bench.database import fill
 from bench.rows import API, Row, World
-from bench.run import load
+from bench.run import load, require_wrk
 from bench.systems import SYSTEMS, Running, serve
 from tests import services
 from tests.live import Live
@@ -31,8 +29,7 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=ROUNDS, help="(%(default)s)")
     parser.add_argument("--seconds", type=int, default=SECONDS, help="a round (%(default)s)")
     options = parser.parse_args()
-    if not shutil.which("wrk"):
-        sys.exit("wrk is needed to make the load; on Debian or Ubuntu: apt install wrk")
+    require_wrk()
     with ExitStack() as stack:
         folder = Path(stack.enter_context(TemporaryDirectory(prefix="bench-cached-")))
         world = World(stack.enter_context(services.postgres()))

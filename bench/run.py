@@ -48,8 +48,7 @@ def main() -> None:
     rounds, seconds = (2, 1) if options.quick else (5, 2)
     systems = [SYSTEMS[name] for name in options.systems.split(",")]
     rows = [ROWS[name] for name in options.rows.split(",")]
-    if not shutil.which("wrk"):
-        sys.exit("wrk is needed to make the load; on Debian or Ubuntu: apt install wrk")
+    require_wrk()
     busy = os.getloadavg()[0]
     for system in systems:
         install(system)
@@ -72,6 +71,12 @@ def main() -> None:
             database.take_back(url)
     print(table(results))
     say(f"Written to {file}")
+
+
+def require_wrk() -> None:
+    """End at once, and say why, where there is no load generator."""
+    if not shutil.which("wrk"):
+        sys.exit("wrk is needed to make the load; on Debian or Ubuntu: apt install wrk")
 
 
 def check_all(

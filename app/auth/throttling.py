@@ -20,6 +20,7 @@ from typing import Any
 import structlog
 from flask import current_app, request
 from sqlalchemy import CTE, LargeBinary, Row, Text, bindparam, select, union_all
+from sqlalchemy.dialects.postgresql import insert  # SQLite has the same words for ON CONFLICT
 from sqlalchemy.orm import Mapped, mapped_column
 
 from app.extensions import db
@@ -137,11 +138,11 @@ def _put(names: tuple[str, ...], written: CTE | None = None) -> Any:
 
     Where something was written, if that is given.
     """
-    table = LoginAttempts.__table__
+    table: Any = LoginAttempts.__table__
     rows = [select(*(bindparam(f"{c.name}_{n}", type_=c.type) for c in table.c)) for n in (0, 1)]
     if written is not None:
         rows = [row.select_from(written) for row in rows]
-    new = database.upsert(table).from_select(list(table.c), union_all(*rows))
+    new = insert(table).from_select(list(table.c), union_all(*rows))
     set_ = {name: new.excluded[name] for name in names}
     return new.on_conflict_do_update(index_elements=table.primary_key, set_=set_).returning(table)
 

@@ -284,19 +284,19 @@ def _assemble(view: View, access: Access, *, writes: bool) -> View:
     if answer is None:
         raise RuntimeError(f"{view.__name__} says nowhere what it answers")
 
+    asks_itself = operation.kind in _ASKING_THEMSELVES and not operation.uploads
+
     @wraps(view)
     def endpoint(**path: Any) -> Response:
         authorise(access)
-        asks_itself = operation.kind in _ASKING_THEMSELVES and not (
-            operation.uploads or "HTTP_IDEMPOTENCY_KEY" in request.environ
-        )
-        if not (access.blind or asks_itself):
+        if access.blind:
+            return respond(path)
+        if not asks_itself or "HTTP_IDEMPOTENCY_KEY" in request.environ:
             require_alive()
         try:
             return respond(path)
         except Problem:
-            if asks_itself and not access.blind:
-                require_alive()  # of whoever has no session any more, nothing is found wrong
+            require_alive()  # of whoever has no session any more, nothing is found wrong
             raise
 
     def respond(path: dict[str, Any]) -> Response:

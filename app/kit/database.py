@@ -30,7 +30,6 @@ from sqlalchemy import (
     insert,
     select,
 )
-from sqlalchemy.dialects import postgresql
 from sqlalchemy.exc import DataError, DBAPIError, IntegrityError, SQLAlchemyError
 from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 from sqlalchemy.pool import ConnectionPoolEntry
@@ -267,11 +266,6 @@ def _telling(statement: Any, tables: Sequence[Table], others: Sequence[_Other]) 
         told = insert(table).from_select(list(table.c), rows, include_defaults=False)
         whole = whole.add_cte(told.cte(f"told_{n}"))
     return whole
-
-
-def upsert(table: Any) -> Any:
-    """An INSERT that can say what it does ON CONFLICT; SQLite has the same words for it."""
-    return postgresql.insert(table)
 
 
 def listed() -> ColumnElement[str]:

@@ -210,32 +210,36 @@ def table_locked(stack: Stack) -> str:
     return "requests waited for it in `pg_locks`"
 
 
-@fault("out of connections for 5 s", DATABASE, refused=True)
-def no_connections(stack: Stack) -> str:
+@contextmanager
+def altered(stack: Stack, to: str, back: str) -> Iterator[None]:
+    """Alter what new sessions find, end those that there are, and alter it back."""
     with stack.postgres.connect() as other:
-        other.execute("ALTER ROLE app CONNECTION LIMIT 0")
+        other.execute(to)
         try:
             stack.postgres.end_sessions()
-            with suppress(psycopg.OperationalError):
-                stack.postgres.connect(stack.postgres.url).close()
-                raise AssertionError("a connection came about")
-            time.sleep(5)
+            yield
         finally:
-            other.execute("ALTER ROLE app CONNECTION LIMIT -1")
+            other.execute(back)
+
+
+@fault("out of connections for 5 s", DATABASE, refused=True)
+def no_connections(stack: Stack) -> str:
+    limit = "ALTER ROLE app CONNECTION LIMIT"
+    with altered(stack, f"{limit} 0", f"{limit} -1"):
+        with suppress(psycopg.OperationalError):
+            stack.postgres.connect(stack.postgres.url).close()
+            raise AssertionError("a connection came about")
+        time.sleep(5)
     return "a connection was refused"
 
 
 @fault("PostgreSQL read-only for 5 s", DATABASE, refused=True)
 def read_only(stack: Stack) -> str:
-    with stack.postgres.connect() as other:
-        other.execute("ALTER DATABASE app SET default_transaction_read_only = on")
-        try:
-            stack.postgres.end_sessions()
-            with stack.postgres.connect(stack.postgres.url) as session:
-                assert session.execute("SHOW transaction_read_only").fetchone() == ("on",)
-            time.sleep(5)
-        finally:
-            other.execute("ALTER DATABASE app RESET default_transaction_read_only")
+    setting, database = "default_transaction_read_only", "ALTER DATABASE app"
+    with altered(stack, f"{database} SET {setting} = on", f"{database} RESET {setting}"):
+        with stack.postgres.connect(stack.postgres.url) as session:
+            assert session.execute("SHOW transaction_read_only").fetchone() == ("on",)
+        time.sleep(5)
     return "`transaction_read_only` was on in new sessions"
 
 
