@@ -16,9 +16,10 @@ from app.docs.routes import docs
 from app.extensions import db, migrate
 from app.jobs import workers
 from app.jobs.routes import jobs
-from app.kit import access, caching, database, headers, limits, openapi, problems
+from app.kit import access, caching, database, limits, openapi, problems
 from app.kit.blueprint import Blueprint
 from app.kit.json import ORJSONProvider
+from app.kit.service import Service, allow_origins
 from app.products.routes import products
 from app.tasks.routes import tasks
 from app.telemetry import health
@@ -39,7 +40,7 @@ def create_app(settings: Settings | None = None, *, also: tuple[Blueprint, ...] 
         RuntimeError: a view declares no access.
     """
     settings = settings or Settings.from_env()
-    app = Flask(__name__, static_folder=None, instance_path=str(INSTANCE))
+    app = Service(__name__, static_folder=None, instance_path=str(INSTANCE))
     app.config.from_mapping({name.upper(): value for name, value in asdict(settings).items()})
     app.config["SQLALCHEMY_DATABASE_URI"] = settings.database_url
     app.config["SQLALCHEMY_ENGINE_OPTIONS"] = database.engine_options(
@@ -53,7 +54,7 @@ def create_app(settings: Settings | None = None, *, also: tuple[Blueprint, ...] 
 
     # In the order in which a request meets them.
     telemetry.init_app(app, settings)
-    headers.init_app(app, settings.cors_origins)
+    allow_origins(app, settings.cors_origins)
     problems.init_app(app)
     db.init_app(app)
     database.init_app(app)

@@ -10,12 +10,13 @@ import hmac
 from typing import Any
 from uuid import UUID
 
-from flask import Flask, Response, after_this_request, current_app, request
+from flask import Flask, after_this_request, current_app, request
 from flask_jwt_extended import set_access_cookies, set_refresh_cookies, unset_jwt_cookies
 
 from app.auth.sessions import split_refresh_token
 from app.kit.access import CHALLENGE, unauthorized
 from app.kit.problems import Problem
+from app.kit.service import Response
 
 # A browser takes these names only with Secure and, after __Host-, without Domain and for all paths:
 # so no other host of the domain can plant one (RFC 6265bis section 4.1.3).

@@ -1,12 +1,13 @@
 """`/.well-known/jwks.json`: for services that verify our access tokens by themselves."""
 
-from flask import Blueprint, Response, current_app
+from flask import Blueprint, current_app
 
 from app.auth.keys import Key
 from app.kit import json
 from app.kit.access import declare, probe
 from app.kit.conditional import etag_of, make_conditional
 from app.kit.problems import Problem
+from app.kit.service import Response
 
 MAX_AGE = 300  # seconds; a new key waits for as long before it signs
 

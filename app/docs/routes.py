@@ -2,13 +2,15 @@
 
 from pathlib import Path
 
+import flask
 import flask_swagger_ui
-from flask import Blueprint, Response, current_app, render_template, request, send_from_directory
+from flask import Blueprint, current_app, render_template, request, send_from_directory
 
 from app.kit import json
 from app.kit.access import anyone, declare
 from app.kit.conditional import etag_of, make_conditional
 from app.kit.problems import TYPES, Problem, ProblemType
+from app.kit.service import SECURITY, Response
 
 ASSETS = Path(__file__).parent / "assets"
 SWAGGER_UI = Path(flask_swagger_ui.__file__).parent / "dist"
@@ -37,7 +39,7 @@ def show_docs() -> Response:
 
 @docs.get("/docs/<path:name>")
 @declare(anyone)
-def send_asset(name: str) -> Response:
+def send_asset(name: str) -> flask.Response:
     """A file of Swagger UI, or one of ours beside it."""
     folder = ASSETS if name in ("start.js", "pages.css") else SWAGGER_UI
     return send_from_directory(folder, name, max_age=3600)
@@ -86,7 +88,7 @@ def _kept(response: Response) -> Response:
 
 def _page(html: str) -> Response:
     response = Response(html, mimetype="text/html")
-    response.headers["Content-Security-Policy"] = POLICY
+    response.security = SECURITY | {"Content-Security-Policy": POLICY}
     return response
 
 

@@ -8,7 +8,9 @@ from collections.abc import Callable
 from functools import partial
 
 import structlog
-from flask import Flask, Response, current_app, g
+from flask import Flask, current_app, g
+
+from app.kit.service import Response
 
 log = structlog.get_logger()
 

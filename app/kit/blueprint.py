@@ -21,7 +21,7 @@ from uuid import UUID
 
 import flask_smorest
 import marshmallow as ma
-from flask import Response, current_app, request
+from flask import current_app, request
 
 from app.extensions import db, limiter
 from app.kit import afterwards, batch, export, idempotency, json, rows, uploads
@@ -36,6 +36,7 @@ from app.kit.fields import Integer
 from app.kit.pages import LARGEST_PAGE, OF_PAGES, Cursor, PageQuery, read_page
 from app.kit.problems import Problem
 from app.kit.schema import Schema, load_body, load_query
+from app.kit.service import Response
 
 View = Callable[..., Any]
 Answer = Callable[[Any, UUID | None], Response]

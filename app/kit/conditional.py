@@ -3,9 +3,10 @@
 import re
 from hashlib import blake2b
 
-from flask import Response, request
+from flask import request
 
 from app.kit.problems import Problem
+from app.kit.service import Response
 
 LONGEST = 8000  # characters of a condition
 

@@ -7,8 +7,8 @@ to it is checked against real answers in `tests/contract/test_openapi.py`.
 from typing import Any, NamedTuple
 
 from app.kit.conditional import LONGEST
-from app.kit.headers import SECURITY
 from app.kit.problems import MOST_PLACES
+from app.kit.service import SECURITY
 
 JSON = dict[str, Any]
 

@@ -11,7 +11,7 @@ from uuid import UUID
 import orjson
 import psycopg
 import structlog
-from flask import Flask, Response, current_app
+from flask import Flask, current_app
 from psycopg import sql
 from sqlalchemy import (
     CTE,
@@ -37,6 +37,7 @@ from sqlalchemy.pool import ConnectionPoolEntry
 from app.extensions import db
 from app.kit import driver, json
 from app.kit.problems import Problem
+from app.kit.service import Response
 
 log = structlog.get_logger()
 

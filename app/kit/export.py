@@ -12,7 +12,7 @@ from itertools import chain
 from typing import Any
 
 import structlog
-from flask import Response, current_app, request
+from flask import current_app, request
 from sqlalchemy import Engine, Select
 
 from app.extensions import db
@@ -21,6 +21,7 @@ from app.kit.csv_cells import guard
 from app.kit.pages import PageQuery, check_permissions, select_sorted
 from app.kit.rows import Visible, model_of
 from app.kit.schema import Schema, load_query
+from app.kit.service import Response
 
 log = structlog.get_logger()
 

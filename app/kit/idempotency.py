@@ -15,7 +15,7 @@ from typing import Any
 
 import orjson
 from cryptography.fernet import Fernet
-from flask import Response, current_app, request
+from flask import current_app, request
 from sqlalchemy import JSON, LargeBinary, Text, func, select
 from sqlalchemy.orm import Mapped, mapped_column
 
@@ -23,6 +23,7 @@ from app.extensions import db
 from app.kit.access import caller
 from app.kit.model import Base, Timestamp, now
 from app.kit.problems import Problem
+from app.kit.service import Response
 
 LIFETIME = timedelta(hours=24)
 KEPT_HEADERS = ("Content-Type", "Cache-Control", "Location", "ETag")

@@ -11,7 +11,8 @@ from functools import cached_property
 from hashlib import sha1
 from typing import Any
 
-from flask import Flask, Response, current_app, g, request
+from flask import Flask, current_app, g, request
+from flask.globals import request_ctx
 from flask_limiter import Limiter, RequestLimit
 from flask_limiter._limits import RuntimeLimit
 from flask_limiter._manager import LimitManager
@@ -23,6 +24,7 @@ from redis.retry import Retry
 from app.extensions import limiter
 from app.kit.access import known_caller
 from app.kit.direct import Direct
+from app.kit.service import Response
 
 # Counts one request, if it may pass, and tells what the header fields say: see `OneTrip`.
 _COUNT = """
@@ -61,13 +63,18 @@ class OneTrip(RedisStorage):
         self, key: str, limit: int, expiry: int, amount: int = 1
     ) -> bool:
         """Count a request. One of ours costs 1, whatever the library would allow."""
+        passes, *window = self.count(key, limit, expiry)
+        g.setdefault("windows", {})[key] = tuple(window)
+        return bool(passes)
+
+    def count(self, key: str, limit: int, expiry: int) -> tuple[int, int, float, int, float]:
+        """Count a request if it may pass; whether it may, and both windows as below."""
         keys = [
             self.prefixed_key(self._previous_window_key(key)),
             self.prefixed_key(self._current_window_key(key)),
         ]
         passes, before, before_left, count, left = self._run(*keys, limit, expiry)
-        g.setdefault("windows", {})[key] = before, before_left / 1000, count, left / 1000
-        return bool(passes)
+        return passes, before, before_left / 1000, count, left / 1000
 
     def get_sliding_window(self, key: str, expiry: int) -> tuple[int, float, int, float]:
         """The count and seconds left of the past window, and of the present one."""
@@ -111,6 +118,10 @@ def init_app(app: Flask, settings: Any) -> None:
     limiter.limit_manager.resolve_limits = _resolve  # type: ignore[method-assign, assignment]
     limiter._check_request_limit = _check  # type: ignore[method-assign]
     limiter.init_app(app)
+    # It would set no header field, let no limit count afterwards, and clear what ends with the
+    # request anyway.
+    app.after_request_funcs[None].pop()
+    app.teardown_request_funcs[None].pop()
     app.after_request(_announce)
 
 
@@ -126,20 +137,21 @@ def _check(callable_name: str | None = None, in_middleware: bool = True) -> None
     """Count the request, as flask-limiter does.
 
     Nearly always one limit holds, the one on everything, and it is kept. Then all that the library
-    does around the count, as much work again, is left out; every other case is its own.
+    does around the count, four times its work, is left out; every other case is its own.
     """
-    if in_middleware and not limiter._storage_dead:
-        app: Flask = current_app._get_current_object()  # type: ignore[attr-defined]
+    known = vars(g._get_current_object())
+    known["counted"] = None
+    if in_middleware and not limiter._storage_dead and isinstance(limiter._storage, OneTrip):
+        app, now = request_ctx.app, request_ctx.request
         endpoint = limiter.identify_request()
-        on_everything, _ = _resolve(app, endpoint, request.blueprint, None, True, True)
+        on_everything, _ = _resolve(app, endpoint, now.blueprint, None, True, True)
         if len(on_everything) == 1:
-            [limit] = on_everything
-            where = [limiter._key_prefix, limit.key_func(), limit.scope_for(endpoint, None)]
+            limit, scope = on_everything[0].limit, on_everything[0].scope_for(endpoint, None)
             with suppress(Exception):  # the library finds out that the storage is gone
-                if limiter.limiter.hit(limit.limit, *where):
-                    held = RequestLimit(limiter, limit.limit, where, False, limit.shared)
-                    limiter.context.view_rate_limit = held
-                    limiter.context.view_rate_limits.append(held)
+                key = limit.key_for(limiter._key_prefix, _key(), scope)
+                passes, *windows = limiter._storage.count(key, limit.amount, limit.get_expiry())
+                if passes:
+                    known["counted"] = limit, windows
                     return
     Limiter._check_request_limit(limiter, callable_name, in_middleware)
 
@@ -153,6 +165,12 @@ def _key() -> str:
 
 
 def _announce(response: Response) -> Response:
+    if counted := g._get_current_object().get("counted"):
+        limit, windows = counted
+        left, seconds = _left(limit.amount, limit.get_expiry(), *windows)
+        response.headers["RateLimit-Policy"] = f'"default";q={limit.amount};w={limit.get_expiry()}'
+        response.headers["RateLimit"] = f'"default";r={left};t={seconds}'
+        return response
     limits: list[RequestLimit] = limiter.current_limits
     if not limits:
         return response
@@ -168,6 +186,20 @@ def _announce(response: Response) -> Response:
         wait = max((left for _, limit, left in states if limit.breached), default=1)
         response.headers.setdefault("Retry-After", str(max(1, wait)))
     return response
+
+
+def _left(amount: int, expiry: int, *windows: Any) -> tuple[int, int]:
+    """What remains, and for how many seconds: as `limits` has it, of numbers that it would ask for.
+
+    A past window counts less with each moment that passes, so it gives back one count at a time.
+    """
+    before, before_left, count, left = windows
+    remaining = max(0, amount - math.floor(before * before_left / expiry + count))
+    reset = min(
+        before_left % (expiry / before) if before else math.inf,
+        left % expiry if count else math.inf,
+    )
+    return remaining, min(math.floor(reset) + 1, expiry)
 
 
 def name(limit: RequestLimit) -> str:

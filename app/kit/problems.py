@@ -6,11 +6,12 @@ from http import HTTPStatus
 from typing import Any
 
 import structlog
-from flask import Flask, Response, g
+from flask import Flask, g
 from werkzeug.exceptions import HTTPException, MethodNotAllowed
 
 from app.kit import json
 from app.kit.model import uuid7
+from app.kit.service import Response
 
 log = structlog.get_logger()
 

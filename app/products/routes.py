@@ -3,7 +3,7 @@
 from typing import Any
 from uuid import UUID
 
-from flask import Response, request
+from flask import request
 
 from app.jobs.models import Job
 from app.jobs.schemas import JobSchema
@@ -12,6 +12,7 @@ from app.kit import records
 from app.kit.access import anyone, caller, can
 from app.kit.blueprint import Blueprint
 from app.kit.rows import Visible
+from app.kit.service import Response
 from app.kit.uploads import Upload
 from app.products import service
 from app.products.imports import ImportQuery
