@@ -33,7 +33,7 @@ from app.kit.fields import (
 from app.kit.pages import PageQuery
 from app.kit.schema import Schema
 from app.products.models import Product
-from app.products.schemas import CategorySchema, ProductSchema
+from app.products.schemas import CategorySchema, ProductQuery, ProductSchema
 from app.tasks.models import Task
 from app.tasks.schemas import TaskSchema
 from app.users.models import User
@@ -316,6 +316,7 @@ class TestLoadingQuickly:
             (TaskSchema, {"title": "T", "done": False, "due_at": "2030-01-31T18:00:00Z"}),
             (TaskSchema, {"title": "T", "description": None, "priority": "high"}),
             (ProductSchema, MUG | {"stock": 3, "is_active": True, "price": "12.50"}),
+            (ProductQuery, {"category": "kitchen", "sort": "-price", "cursor": "abc"}),
         ],
     )
     def test_is_done_where_all_is_plainly_right(self, shape: type[Schema], sent: Any) -> None:

@@ -191,8 +191,9 @@ def read(statement: Executable, values: Mapping[str, Any]) -> Sequence[Any]:
 
 
 def _read(statement: Executable, values: Mapping[str, Any]) -> Sequence[Any]:
-    if db.engine.dialect.name == "postgresql" and isinstance(statement, Select):
-        return driver.execute_alone(db.engine, statement, values)
+    engine = db.engine
+    if engine.dialect.name == "postgresql" and isinstance(statement, Select):
+        return driver.execute_alone(engine, statement, values)
     reader: Engine = current_app.extensions["reader"]
     with reader.connect() as connection:
         return connection.execute(statement, values).all()

@@ -34,6 +34,7 @@ from sqlalchemy import Integer as SQLInteger
 from sqlalchemy import Text as SQLText
 from sqlalchemy.ext.compiler import compiles
 from sqlalchemy.sql.compiler import SQLCompiler
+from werkzeug.sansio.utils import get_current_url
 
 from app.extensions import db
 from app.kit import access, database, json
@@ -67,6 +68,8 @@ class Sort(Choice):
         default: the order where the caller gives none.
     """
 
+    checked_as = Choice
+
     def __init__(self, keys: Mapping[str, Any], *, default: str) -> None:
         choices = [sign + name for name in keys for sign in ("", "-")]
         told = {"description": "The order; with `-` in front, the reverse."}
@@ -76,6 +79,8 @@ class Sort(Choice):
 
 class Cursor(Text):
     """Where to go on, as an answer gave it: letters, digits and `-_.`, of no meaning to callers."""
+
+    checked_as = Text
 
     def __init__(self, **kwargs: Any) -> None:
         super().__init__(least=1, most=4096, **kwargs)
@@ -364,7 +369,8 @@ def _order(key: Any, model: type[Any], descending: bool) -> tuple[Any, Any]:
 
 def _link(cursors: Mapping[str, str | None], given: Mapping[str, str]) -> str:
     kept = {k: v for k, v in request.args.items() if k in ("limit", "count", "sort")} | dict(given)
-    base, query = request.base_url, urlencode(kept)
+    base = _url(request.scheme, request.host, request.root_path, request.path)
+    query = urlencode(kept)
 
     def url(cursor: str) -> str:
         parameters = "&".join(filter(None, (query, cursor and f"cursor={cursor}")))
@@ -373,6 +379,7 @@ def _link(cursors: Mapping[str, str | None], given: Mapping[str, str]) -> str:
     return ", ".join(f'<{url(c)}>; rel="{rel}"' for rel, c in cursors.items() if c is not None)
 
 
+_url = lru_cache(maxsize=1024)(get_current_url)  # costs as much as a page's rows
 _SEAL = 16  # bytes
 
 

@@ -27,8 +27,12 @@ Check = Callable[[Any, Mapping[str, Any]], Any]  # of the value, and of the obje
 
 
 def check_of(field: ma.fields.Field[Any]) -> Check:
-    """The check for a field; never sure where it is of another class or has more validators."""
-    make, validators = _CHECKS.get(type(field), (None, 0))
+    """The check for a field; never sure where it is of another class or has more validators.
+
+    A class that only describes more than its base says so with `checked_as`.
+    """
+    kind = getattr(field, "checked_as", type(field))
+    make, validators = _CHECKS.get(kind, (None, 0))
     if make is None or len(field.validators) != validators:
         return lambda value, _: NotImplemented
     check = make(field)

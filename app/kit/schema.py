@@ -49,10 +49,8 @@ class Schema(ma.Schema):
     def _checks(self) -> list[tuple[str, Check]] | None:
         """The quick check of each member; None where `load` does more than to look at each."""
         fields = self.load_fields.items()
-        named = any(
-            f.load_default is not ma.missing or f.data_key or f.attribute for _, f in fields
-        )
-        if named or any(self._hooks.values()):
+        special = any(f.data_key or f.attribute or callable(f.load_default) for _, f in fields)
+        if special or any(self._hooks.values()) or (self._defaults and self.partial):
             return None
         return [(name, check_of(field)) for name, field in fields]
 
@@ -61,15 +59,23 @@ class Schema(ma.Schema):
         checks = self._checks
         if checks is None or type(data) is not dict:
             return None
-        loaded = {}
+        loaded, known = {}, 0
         for name, check in checks:
             if name in data:
+                known += 1
                 value = loaded[name] = check(data[name], data)
                 if value is NotImplemented:
                     return None
+            elif name in self._defaults:
+                loaded[name] = self._defaults[name]
             elif name in self._required:
                 return None
-        return loaded if len(loaded) == len(data) else None
+        return loaded if known == len(data) else None
+
+    @cached_property
+    def _defaults(self) -> dict[str, Any]:
+        fields = self.load_fields.items()
+        return {name: f.load_default for name, f in fields if f.load_default is not ma.missing}
 
     @cached_property
     def _required(self) -> frozenset[str]:
@@ -150,8 +156,7 @@ def load_object(schema: Schema, data: Any) -> dict[str, Any]:
     Raises:
         Problem: 422 with a JSON Pointer (RFC 6901) for each failing member.
     """
-    loaded = schema.load_quickly(data)
-    return _load(schema, data, pointers) if loaded is None else loaded
+    return _load(schema, data, pointers)
 
 
 def load_query(schema: Schema) -> dict[str, Any]:
@@ -161,6 +166,8 @@ def load_query(schema: Schema) -> dict[str, Any]:
         Problem: 422 naming each parameter that is unknown, repeated or malformed; 400 for a query
             that is not UTF-8, of which Werkzeug would make something else, or an error.
     """
+    if not request.query_string:
+        return load_parameters(schema, {})
     try:
         unquote_to_bytes(request.query_string).decode()
     except UnicodeDecodeError as error:
@@ -183,10 +190,12 @@ def load_parameters(schema: Schema, given: Mapping[str, str]) -> dict[str, Any]:
 
 
 def _load(schema: Schema, data: Any, places: Any) -> dict[str, Any]:
-    try:
-        loaded: dict[str, Any] = schema.load(data)
-    except ma.ValidationError as error:
-        raise Problem("validation-error", errors=places(error.messages_dict)) from error
+    loaded = schema.load_quickly(data)
+    if loaded is None:
+        try:
+            loaded = dict(schema.load(data))
+        except ma.ValidationError as error:
+            raise Problem("validation-error", errors=places(error.messages_dict)) from error
     return loaded
 
 
