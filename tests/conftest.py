@@ -109,6 +109,13 @@ def own_server(name: str, *args: Any) -> Iterator[str]:
         yield url
 
 
+@pytest.fixture
+def redis_url() -> Iterator[str]:
+    """A Redis of this test's own."""
+    with own_server("redis") as url:
+        yield url
+
+
 def refuse(reason: str) -> None:
     """Skip the test, or fail it where servers are required."""
     (pytest.fail if os.environ.get("REQUIRE_SERVICES") else pytest.skip)(reason)

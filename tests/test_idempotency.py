@@ -20,7 +20,7 @@ from app.kit.idempotency import IdempotencyKey
 from app.kit.model import now
 from app.tasks.models import Task
 from tests.api import Api, Caller
-from tests.conftest import on_postgresql, own_server
+from tests.conftest import on_postgresql
 from tests.live import Answer, Live, serve
 
 KEY = {"Idempotency-Key": "key-1"}
@@ -56,12 +56,6 @@ def test_the_answer_is_kept_with_the_effect_or_not_at_all(
     assert count(app, Task) == count(app, IdempotencyKey) == 0
     api.post("tasks", {"title": "lost"}, by=user, headers=KEY, status=201)
     assert count(app, Task) == count(app, IdempotencyKey) == 1
-
-
-@pytest.fixture
-def redis_url() -> Iterator[str]:
-    with own_server("redis") as url:
-        yield url
 
 
 @pytest.fixture

@@ -3,7 +3,7 @@
 import os
 import signal
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from typing import Any
 
 import http_sfv
@@ -219,13 +219,6 @@ def test_what_the_client_itself_says_of_its_address_is_not_believed(limited: Mak
 
 
 # --- Redis -----------------------------------------------------------------------------------
-
-
-@pytest.fixture
-def redis_url() -> Iterator[str]:
-    """A Redis of this test's own."""
-    with own_server("redis") as url:
-        yield url
 
 
 @pytest.fixture

@@ -23,8 +23,9 @@ class SharedCache(RedisCache):
         return Direct(self._write_client.connection_pool)
 
     def delete(self, key: str) -> bool:
-        """Drop the key; whether it was there."""
-        return bool(self._redis.ask("DEL", self._get_prefix() + key))
+        """Drop the key, and do not wait to be told whether it was there."""
+        self._redis.tell("DEL", self._get_prefix() + key)
+        return True
 
 
 def init_app(app: Flask, settings: Any) -> None:

@@ -2,6 +2,7 @@
 
 import os
 import threading
+from contextlib import suppress
 from typing import Any
 
 from redis import ConnectionError as RedisConnectionError
@@ -26,10 +27,39 @@ class Direct:
         except RedisConnectionError:
             return self._ask(command)
 
+    def tell(self, *command: str | int) -> None:
+        """Send a command, and do not wait for the answer: it is looked at before the next one.
+
+        Redis does what connections of one machine send in the order in which it was sent.
+
+        Raises:
+            RedisError: it could not be sent, or the one before was answered with this.
+        """
+        connection = self._ready()
+        try:
+            connection.can_read()
+        except RedisConnectionError:  # the server has closed it meanwhile
+            connection.disconnect()
+        self._send(connection, command)
+        self._own.owes = True
+
     def _ask(self, command: tuple[str | int, ...]) -> Any:
+        connection = self._ready()
+        self._send(connection, command)
+        return connection.read_response()
+
+    def _ready(self) -> Any:
+        """The connection, which owes no answer any more."""
         if getattr(self._own, "pid", None) != os.getpid():  # new, or forked
-            self._own.pid = os.getpid()
+            self._own.pid, self._own.owes = os.getpid(), False
             self._own.connection = self._pool.connection_class(**self._pool.connection_kwargs)
         connection = self._own.connection
+        if self._own.owes:
+            self._own.owes = False
+            with suppress(RedisConnectionError):  # closed, and opened again in use
+                connection.read_response()
+        return connection
+
+    @staticmethod
+    def _send(connection: Any, command: tuple[str | int, ...]) -> None:
         connection.send_packed_command(connection.pack_command(*command), check_health=False)
-        return connection.read_response()

@@ -1,0 +1,38 @@
+"""Redis over a connection of each thread's own, whatever becomes of the connection."""
+
+import pytest
+import redis
+
+from app.kit.direct import Direct
+
+
+@pytest.mark.parametrize("closes", [False, True])
+def test_what_redis_is_told_is_done_before_what_it_is_asked_next(
+    redis_url: str, closes: bool
+) -> None:
+    with redis.Redis.from_url(redis_url) as client:
+        direct = Direct(client.connection_pool)
+        for n in range(3):
+            client.set("key", n)
+            if closes:
+                client.client_kill_filter(_type="normal", skipme=True)
+            direct.tell("DEL", "key")
+            assert client.get("key") is None
+        assert direct.ask("EXISTS", "key") == 0
+
+
+def test_an_error_that_was_told_to_nobody_is_raised_next(redis_url: str) -> None:
+    with redis.Redis.from_url(redis_url) as client:
+        direct = Direct(client.connection_pool)
+        direct.tell("INCR")
+        with pytest.raises(redis.ResponseError):
+            direct.ask("PING")
+        assert direct.ask("PING") == b"PONG"
+
+
+def test_a_connection_that_is_closed_is_opened_again_for_a_question(redis_url: str) -> None:
+    with redis.Redis.from_url(redis_url) as client:
+        direct = Direct(client.connection_pool)
+        for _ in range(2):
+            assert direct.ask("PING") == b"PONG"
+            client.client_kill_filter(_type="normal", skipme=True)
