@@ -17,6 +17,7 @@ from typing import Any
 from uuid import uuid4
 
 from gunicorn import glogging, util
+from gunicorn.http import wsgi
 from gunicorn.workers.gthread import ThreadWorker
 
 wsgi_app = "wsgi:app"
@@ -152,6 +153,48 @@ def write_problem(sock: socket.socket, status: int, _reason: str, _message: str)
 # Gunicorn has no setting for this; its workers look the function up here at each error.
 util.write_error = write_problem
 
+
+# --- answers ---------------------------------------------------------------------------------
+
+
+class Response(wsgi.Response):
+    """Sends the head together with the body: one system call and one packet, not two."""
+
+    head = b""  # that was not sent yet
+
+    def send_headers(self) -> None:
+        """Make the head; it is sent with what comes next, or at the end."""
+        if not self.headers_sent:
+            fields = [f"{name}: {value}\r\n" for name, value in self.headers]
+            self.head = "".join([*self.default_headers(), *fields, "\r\n"]).encode("latin-1")
+            self.headers_sent = True
+
+    def _emit_body(self, data: bytes) -> None:
+        if not self.chunked:
+            data, self.head = self.head + data, b""
+        self._send_head()
+        super()._emit_body(data)
+
+    def sendfile(self, respiter: Any) -> bool:
+        """Send a file, if it is one that the kernel can send by itself."""
+        self.send_headers()
+        self._send_head()
+        return bool(super().sendfile(respiter))
+
+    def close(self) -> None:
+        """End the answer."""
+        self.send_headers()
+        self._send_head()
+        super().close()
+
+    def _send_head(self) -> None:
+        head, self.head = self.head, b""
+        if head:
+            self.sock.sendall(head)
+
+
+# Gunicorn has no setting for this either; it looks the class up here at each request.
+wsgi.Response = Response
 
 # --- the life of a worker --------------------------------------------------------------------
 

@@ -13,6 +13,7 @@ from http.client import HTTPResponse
 from pathlib import Path
 from typing import Any
 
+import flask_swagger_ui
 import pytest
 
 from tests import services
@@ -179,6 +180,26 @@ def test_a_connection_serves_one_request_after_the_other(live: Live) -> None:
             wire.sendall(head("GET", path, {}))
             response, _ = answer(wire)
             assert response.status == (404 if path == "/nothing" else 200)
+
+
+def test_an_answer_is_sent_in_one_piece(live: Live) -> None:
+    with connected(live) as wire:
+        wire.sendall(head("GET", "/health/live", {}))
+        whole = wire.recv(65536)
+    assert whole.startswith(b"HTTP/1.1 200 OK\r\n")
+    assert whole.endswith(b'\r\n\r\n{"status":"ok"}')
+
+
+@pytest.mark.parametrize("method", ["GET", "HEAD"])
+def test_a_file_is_sent_whole(live: Live, method: str) -> None:
+    file = Path(flask_swagger_ui.__file__).parent / "dist" / "swagger-ui.css"
+    with connected(live) as wire:
+        wire.sendall(head(method, f"/docs/{file.name}", {}))
+        response = HTTPResponse(wire, method=method)
+        response.begin()
+        body = response.read()
+    assert response.headers["Content-Length"] == str(file.stat().st_size)
+    assert body == (file.read_bytes() if method == "GET" else b"")
 
 
 def test_every_line_of_the_log_is_json(live: Live) -> None:
