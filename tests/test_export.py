@@ -282,9 +282,13 @@ def test_a_stream_that_breaks_off_does_not_look_whole(
     with begun(live, editor_of) as response:
         response.read(1000)
         with psycopg.connect(database, autocommit=True) as killer:
-            killer.execute(
-                "SELECT pg_terminate_backend(pid) FROM pg_stat_activity"
-                " WHERE application_name = 'web' AND state = 'idle in transaction'"
+            # While it reads on, it is not idle.
+            eventually(
+                lambda: killer.execute(
+                    "SELECT pg_terminate_backend(pid) FROM pg_stat_activity"
+                    " WHERE datname = current_database() AND application_name = 'web'"
+                    " AND state = 'idle in transaction'"
+                ).fetchall()
             )
         with pytest.raises((HTTPException, OSError)):
             response.read()
