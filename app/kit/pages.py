@@ -27,6 +27,7 @@ from sqlalchemy import (
     Uuid,
     bindparam,
     func,
+    literal_column,
     select,
     tuple_,
 )
@@ -195,7 +196,7 @@ def read_page(
     asked = _Asked.of_request(query)
     check_permissions(query, asked.filters)
     names = tuple(sorted(asked.filters))
-    binds = {"rows": asked.limit + 1, "item_id": item_id, **access.binds(), **asked.values}
+    binds = {"item_id": item_id, **access.binds(), **asked.values}
     count: dict[str, int] = {}
     if asked.count != "none":
         count["count"] = _count(_matching(visible, query, names), binds, asked.count)
@@ -207,6 +208,7 @@ def read_page(
         query,
         names,
         asked.sort,
+        asked.limit + 1,
         asked.cursor is not None,
         asked.back,
         access.is_alive(),
@@ -323,6 +325,7 @@ def _select_page(
     query: PageQuery,
     filters: tuple[str, ...],
     sort: str,
+    rows: int,
     after: bool,
     back: bool,
     alive: ColumnElement[bool] | None,
@@ -342,7 +345,9 @@ def _select_page(
         there = tuple_(bindparam("after_key", type_=key.type), bindparam("after_id", type_=Uuid()))
         statement = statement.where(here < there if descending else here > there)
     statement = statement.order_by(*_order(key, model, descending))
-    return statement.limit(bindparam("rows", type_=SQLInteger()))
+    # As a parameter it would be planned for anew each time: for any number of rows PostgreSQL takes
+    # another plan than for a few. Planning costs more than reading them.
+    return statement.limit(literal_column(str(rows), SQLInteger()))
 
 
 @lru_cache(maxsize=1024)

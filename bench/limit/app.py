@@ -168,14 +168,14 @@ def page(
     if not 1 <= limit <= 100 or key not in SORTS or given.keys() - FILTERS.keys():
         raise Refused(422)
     conditions = conditions + [FILTERS[name] for name in given]
-    values: Body = dict(given, rows=limit + 1)
+    values: Body = dict(given)
     if cursor:
         conditions.append(f"({key}, id) {'<' if sort[0] == '-' else '>'} (%(key)s, %(id)s)")
         values |= cursor
     where = " AND ".join(conditions) or "true"
     statement = (
         f"SELECT {', '.join(columns)}, {key} FROM {table} WHERE {where}"
-        f" ORDER BY {key} {direction}, id {direction} LIMIT %(rows)s"
+        f" ORDER BY {key} {direction}, id {direction} LIMIT {limit + 1}"
     )
     rows = run(statement, values)
     following = None
