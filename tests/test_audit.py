@@ -1,12 +1,14 @@
 """Audit events: who changed what, when, from where; written with the change or not at all."""
 
+from functools import partial
 from typing import Any
+from uuid import UUID
 
 import pytest
 from flask import Flask
+from sqlalchemy import update
 
 from app.kit import changes
-from app.kit import rows as rows_of_the_kit
 from app.tasks.models import Task
 from tests import rows
 from tests.api import PASSWORD, Api, Caller
@@ -73,42 +75,40 @@ def test_a_change_that_cannot_be_told_is_not_made(
     assert events(api, admin) == []
 
 
-@pytest.fixture
-def overtaken(app: Flask, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Somebody else changes the row between a request's look at it and its write."""
-    look = rows_of_the_kit._look
-
-    def look_and_lose(*args: Any) -> Any:
-        seen = look(*args)
-        rows.change(app, Task, seen.id, title="Theirs", version=seen.version + 1)
-        return seen
-
-    monkeypatch.setattr(rows_of_the_kit, "_look", look_and_lose)
-
-
 @on_postgresql
-@pytest.mark.usefixtures("overtaken")
 class TestAWriteThatIsOvertaken:
-    """On SQLite nobody can be."""
+    """Somebody else changes the row while it is written. On SQLite nobody can."""
 
     @pytest.fixture
     def task(self, api: Api, user: Caller) -> str:
         return api.post("tasks", {"title": "First"}, by=user, status=201).headers["Location"]
 
-    def test_is_412_and_not_told(self, api: Api, user: Caller, admin: Caller, task: str) -> None:
+    def overtake(self, app: Flask, task: str, call: rows.Call) -> Any:
+        theirs = update(Task).where(Task.id == UUID(task.rpartition("/")[2]))
+        theirs = theirs.values(title="Theirs", version=Task.version + 1)
+        [answer] = rows.held_up(app, theirs, call)
+        return answer
+
+    def test_is_412_and_not_told(
+        self, api: Api, app: Flask, user: Caller, admin: Caller, task: str
+    ) -> None:
         before = len(events(api, admin))
-        api.patch(task, {"title": "Mine"}, etag='"1"', by=user, status=412)
-        api.delete(task, etag='"1"', by=user, status=412)
+        for n, call in enumerate(
+            (partial(api.patch, task, {"title": "Mine"}), partial(api.delete, task))
+        ):
+            mine = partial(call, etag=f'"{n + 1}"', by=user, status=412)
+            self.overtake(app, task, mine)
         assert api.get(task, by=user, status=200).json["title"] == "Theirs"
         assert len(events(api, admin)) == before
 
     def test_is_of_what_there_is_now_where_any_version_will_do(
-        self, api: Api, user: Caller, admin: Caller, task: str
+        self, api: Api, app: Flask, user: Caller, admin: Caller, task: str
     ) -> None:
-        changed = api.patch(task, {"title": "Mine"}, etag="*", by=user, status=200)
-        assert (changed.json["title"], changed.json["version"]) == ("Mine", 3)
+        mine = partial(api.patch, task, {"title": "Mine"}, etag="*", by=user, status=200)
+        changed = self.overtake(app, task, mine).json
+        assert (changed["title"], changed["version"]) == ("Mine", 3)
         assert events(api, admin)[0]["before"] == {"title": "Theirs"}
-        api.delete(task, etag="*", by=user, status=204)
+        self.overtake(app, task, partial(api.delete, task, etag="*", by=user, status=204))
         assert events(api, admin)[0]["before"]["title"] == "Theirs"
         api.get(task, by=user, status=404)
 

@@ -1,6 +1,6 @@
 """Every change is told here, within its transaction; `app.audit` listens and writes it down."""
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass
@@ -9,11 +9,12 @@ from uuid import UUID
 
 from blinker import Signal
 from flask import g, has_request_context, request
-from sqlalchemy import Table
+from sqlalchemy import CTE, ColumnElement, Table
 
 from app.kit import database
 from app.kit.access import known_caller
 
+Made = Callable[[CTE], ColumnElement[Any]]  # by the database, of the row that it has written
 Told = tuple[Table, Iterable[Mapping[str, Any]]]  # whole rows, which tell of changes, for a table
 
 recorded = Signal(
@@ -50,9 +51,9 @@ class Change:
 
     action: str
     resource: str
-    resource_id: UUID | None
-    before: dict[str, Any] | None
-    after: dict[str, Any] | None
+    resource_id: UUID | Made | None
+    before: dict[str, Any] | Made | None
+    after: dict[str, Any] | Made | None
 
 
 def record(

@@ -249,21 +249,33 @@ def execute_alone(
 ) -> Sequence[Any]:
     """All rows of a constant INSERT, UPDATE or DELETE that returns some, in one round trip.
 
-    With each that it writes, what tells of it is written. Use it where `is_alone()` says so.
+    With each that it writes, what tells of it is written; a callable in that makes SQL of the row
+    that was written. Use it where `is_alone()` says so.
     """
     rows = {f"told_{n}_{k}": row[k] for n, (_, [row]) in enumerate(told) for k in row}
-    statement = _telling(statement, tuple(table for table, _ in told), others)
+    made = tuple((name, value) for name, value in rows.items() if callable(value))
+    statement = _telling(statement, tuple(table for table, _ in told), others, made)
     return driver.execute_alone(db.engine, statement, {**values, **rows}, only_once=True)
 
 
 @lru_cache(maxsize=256)
-def _telling(statement: Any, tables: Sequence[Table], others: Sequence[_Other]) -> "Select[Any]":
+def _telling(
+    statement: Any,
+    tables: Sequence[Table],
+    others: Sequence[_Other],
+    made: Sequence[tuple[str, _Other]],
+) -> "Select[Any]":
     written = statement.cte("written")
-    whole = select(*written.c)
+    whole, expressions = select(*written.c), {name: make(written) for name, make in made}
+
+    def value(name: str, type_: Any) -> Any:
+        given = cast(bindparam(name, type_=type_), type_)
+        return expressions.get(name, given)
+
     for n, make in enumerate(others):
         whole = whole.add_cte(make(written).cte(f"other_{n}"))
     for n, table in enumerate(tables):
-        new = [cast(bindparam(f"told_{n}_{c.name}", type_=c.type), c.type) for c in table.c]
+        new = [value(f"told_{n}_{c.name}", c.type) for c in table.c]
         rows = select(*new).select_from(written)
         told = insert(table).from_select(list(table.c), rows, include_defaults=False)
         whole = whole.add_cte(told.cte(f"told_{n}"))

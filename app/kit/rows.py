@@ -10,6 +10,8 @@ from typing import Any
 from uuid import UUID
 
 from sqlalchemy import (
+    ARRAY,
+    CTE,
     ColumnElement,
     Delete,
     Integer,
@@ -21,6 +23,7 @@ from sqlalchemy import (
     bindparam,
     cast,
     delete,
+    func,
     insert,
     select,
     tuple_,
@@ -29,7 +32,8 @@ from sqlalchemy import (
 
 from app.extensions import db
 from app.kit import access, database
-from app.kit.changes import compare, record, told_of
+from app.kit.changes import Change, Made, record, told_of
+from app.kit.given import differing, whole
 from app.kit.model import Resource, now, uuid7
 from app.kit.problems import Problem
 from app.kit.schema import Schema
@@ -40,6 +44,7 @@ Visible = Select[Any]
 ITEM_ID = bindparam("item_id", type_=Uuid())
 _ITEM_IDS = bindparam("item_ids", type_=Uuid(), expanding=True)
 _SEEN = bindparam("seen", type_=Integer())
+_VERSIONS = bindparam("versions", type_=ARRAY(Integer))
 
 
 @lru_cache(maxsize=256)
@@ -77,8 +82,8 @@ def add(instance: Resource, schema: Schema) -> Row[Any]:
     if database.is_alone():
         statement = _insert_one(model, tuple(values), schema, access.is_alive())  # type: ignore[arg-type]
         is_now = schema.dump_row([values.get(name) for name in schema.names])
-        change = compare("create", _table(model).name, values["id"], after=is_now)
-        found = database.execute_alone(statement, binds, told_of(change))
+        told = told_of(Change("create", _table(model).name, values["id"], None, is_now))
+        found = database.execute_alone(statement, binds, told)
         if not found:
             raise access.invalid_token()
     else:
@@ -143,32 +148,23 @@ def change(
     Raises:
         Problem: 404, or 412 where the row has another version; 401, the caller's session has ended.
     """
-    if database.is_alone() and not any(isinstance(v, ColumnElement) for v in values.values()):
-        before = _look(visible, item_id, versions, schema)
-        if after := _change_unlocked(model_of(visible), before, values, schema):
+    model = model_of(visible)
+    plain = not any(isinstance(v, ColumnElement) for v in values.values())
+    if values and plain and database.is_alone():
+        seen = _seen(visible, item_id is not None, versions is not None, schema, access.is_alive())
+        statement, was, is_now = _change_seen(model, tuple(values), schema, seen)  # type: ignore[arg-type]
+        told = told_of(Change("change", _table(model).name, _id, was, is_now))
+        binds = _new_values(values) | _binds(item_id, versions)
+        after: Row[Any]
+        for after in database.execute_alone(statement, binds, told):
             return after
+    # There was no such row, or it was overtaken; this way finds out.
     before = _lock(visible, item_id, versions, schema)
-    return change_locked(model_of(visible), before, values, schema)
+    return change_locked(model, before, values, schema)
 
 
-def _change_unlocked(
-    model: type[Any], before: Row[Any], values: Mapping[str, Any], schema: Schema
-) -> Row[Any] | None:
-    """Set values of one row that is still as it was seen; None where it is not any more."""
-    if not values:
-        return before
-    binds = _new_values(before, values)
-    is_now = {**before._asdict(), **values, "version": before.version + 1}
-    is_now["updated_at"] = binds["new_updated_at"]
-    was, will_be = schema.dump_row(before), schema.dump_row([is_now[k] for k in schema.names])
-    change = compare("change", _table(model).name, before.id, before=was, after=will_be)
-    statement = _update(model, tuple(values), schema)  # type: ignore[arg-type]
-    return next(iter(database.execute_alone(statement, binds, told_of(change))), None)
-
-
-def _new_values(before: Row[Any], values: Mapping[str, Any]) -> dict[str, Any]:
-    binds = {f"new_{name}": value for name, value in values.items()}
-    return binds | {"new_updated_at": now(), "item_id": before.id, "seen": before.version}
+def _new_values(values: Mapping[str, Any]) -> dict[str, Any]:
+    return {f"new_{name}": value for name, value in values.items()} | {"new_updated_at": now()}
 
 
 def change_locked(
@@ -179,7 +175,7 @@ def change_locked(
         return before
     plain = {k: v for k, v in values.items() if not isinstance(v, ColumnElement)}
     statement = _update(model, tuple(plain), schema)  # type: ignore[arg-type]
-    binds = _new_values(before, plain)
+    binds = _new_values(plain) | {"item_id": before.id, "seen": before.version}
     if computed := {k: v for k, v in values.items() if k not in plain}:
         found = db.session.connection().execute(statement.values(computed), binds).all()
     else:
@@ -202,11 +198,10 @@ def remove(
     """
     model = model_of(visible)
     if database.is_alone():
-        before = _look(visible, item_id, versions, schema)
-        binds = {"item_id": before.id, "seen": before.version}
-        was = schema.dump_row(before)
-        change = compare("delete", _table(model).name, before.id, before=was)
-        if database.execute_alone(_delete(model), binds, told_of(change)):  # type: ignore[arg-type]
+        seen = _seen(visible, item_id is not None, versions is not None, schema, access.is_alive())
+        statement, was = _delete_seen(model, schema, seen)  # type: ignore[arg-type]
+        told = told_of(Change("delete", _table(model).name, _id, was, None))
+        if database.execute_alone(statement, _binds(item_id, versions), told):
             return
     before = _lock(visible, item_id, versions, schema)
     binds = {"item_id": before.id, "seen": before.version}
@@ -257,24 +252,14 @@ def _lock(
     found = database.execute(_select_to_lock(visible, item_id is not None, schema), _binds(item_id))
     if not found:
         raise Problem("not-found")
-    return _in_version(versions, found[0])
-
-
-def _look(
-    visible: Visible, item_id: UUID | None, versions: frozenset[int] | None, schema: Schema
-) -> Row[Any]:
-    """The row as it stands; the write that follows is of this version, or of none."""
-    return _in_version(versions, find(visible, item_id, schema))
-
-
-def _in_version(versions: frozenset[int] | None, row: Row[Any]) -> Row[Any]:
-    if versions is not None and row.version not in versions:
+    if versions is not None and found[0].version not in versions:
         raise Problem("precondition-failed")
+    row: Row[Any] = found[0]
     return row
 
 
-def _binds(item_id: UUID | None) -> dict[str, Any]:
-    return {"item_id": item_id, **access.binds()}
+def _binds(item_id: UUID | None, versions: frozenset[int] | None = None) -> dict[str, Any]:
+    return {"item_id": item_id, "versions": list(versions or ()), **access.binds()}
 
 
 def _table(model: type[Any]) -> Table:
@@ -336,11 +321,59 @@ def _insert_one(
 @lru_cache(maxsize=256)
 def _update(model: type[Any], names: tuple[str, ...], schema: Schema) -> Update:
     columns = _table(model).c
+    statement = _set(model, names, schema)
+    return statement.where(columns.id == ITEM_ID, columns.version == _SEEN)
+
+
+def _set(model: type[Any], names: tuple[str, ...], schema: Schema) -> Update:
+    columns = _table(model).c
     new = {name: bindparam(f"new_{name}", type_=columns[name].type) for name in names}
     new["updated_at"] = bindparam("new_updated_at", type_=columns.updated_at.type)
-    statement = update(_table(model)).where(columns.id == ITEM_ID, columns.version == _SEEN)
-    statement = statement.values(new | {"version": columns.version + 1})
+    statement = update(_table(model)).values(new | {"version": columns.version + 1})
     return statement.returning(*_columns(model, schema))
+
+
+def _id(written: CTE) -> ColumnElement[Any]:
+    return written.c.id
+
+
+@lru_cache(maxsize=256)
+def _seen(
+    visible: Visible,
+    by_id: bool,
+    of_versions: bool,
+    schema: Schema,
+    alive: ColumnElement[bool] | None,
+) -> CTE:
+    """The row that is to be written, as it stands. It is written in this version, or not."""
+    statement = _select_item(visible, by_id, schema, alive)
+    if of_versions:
+        statement = statement.where(model_of(visible).version == func.any(_VERSIONS))
+    return statement.cte("seen")
+
+
+@lru_cache(maxsize=256)
+def _change_seen(
+    model: type[Any], names: tuple[str, ...], schema: Schema, seen: CTE
+) -> tuple[Any, Made, Made]:
+    """The UPDATE, and what makes the members that it changes, as they were and as they are."""
+    columns = _table(model).c
+    statement = _set(model, names, schema)
+    statement = statement.where(columns.id == seen.c.id, columns.version == seen.c.version)
+    return (
+        statement,
+        lambda written: differing(schema, names, seen.c, written.c),
+        lambda written: differing(schema, names, written.c, seen.c),
+    )
+
+
+@lru_cache(maxsize=256)
+def _delete_seen(model: type[Any], schema: Schema, seen: CTE) -> tuple[Any, Made]:
+    """The DELETE, and what makes the members of what it deletes."""
+    columns = _table(model).c
+    statement = delete(_table(model))
+    statement = statement.where(columns.id == seen.c.id, columns.version == seen.c.version)
+    return statement.returning(columns.id), lambda _: whole(schema, seen.c)
 
 
 @lru_cache(maxsize=256)

@@ -3,7 +3,17 @@
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import CheckConstraint, Dialect, Index, SmallInteger, Text, TypeDecorator
+from sqlalchemy import (
+    CheckConstraint,
+    Dialect,
+    Index,
+    SmallInteger,
+    Text,
+    TypeDecorator,
+    case,
+    literal_column,
+    type_coerce,
+)
 from sqlalchemy.orm import Mapped, mapped_column
 
 from app.kit.model import Base, Owned, SortableText, Timestamp, or_latest
@@ -22,6 +32,13 @@ class Priority(TypeDecorator[str]):
 
     def process_result_value(self, value: int | None, dialect: Dialect) -> str | None:  # noqa: D102
         return None if value is None else PRIORITIES[value]
+
+    @staticmethod
+    def shown(column: Any) -> Any:
+        """SQL for the name."""
+        stored = type_coerce(column, SmallInteger)
+        ranks = [(stored == literal_column(str(n)), name) for n, name in enumerate(PRIORITIES)]
+        return case(*[(is_it, literal_column(f"'{name}'", Text)) for is_it, name in ranks])
 
 
 class Task(Owned, Base):
