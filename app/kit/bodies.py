@@ -14,6 +14,9 @@ def check_type(media_types: Sequence[str], codings: Sequence[str] = ("identity",
     Raises:
         Problem: 415 for another media type, charset or coding; it says which are taken.
     """
+    environ = request.environ
+    if environ.get("CONTENT_TYPE") == media_types[0] and "HTTP_CONTENT_ENCODING" not in environ:
+        return "identity"  # as nearly always: nothing is to be parsed
     charset = request.mimetype_params.get("charset", "utf-8").lower()
     if request.mimetype not in media_types or charset not in ("utf-8", "utf8"):
         headers = {"Accept": ", ".join(media_types)}
