@@ -17,6 +17,7 @@ from dataclasses import dataclass, field
 from functools import wraps
 from http import HTTPStatus
 from typing import Any
+from urllib.parse import quote
 from uuid import UUID
 
 import flask_smorest
@@ -210,7 +211,7 @@ class Blueprint(flask_smorest.Blueprint):
             row = rows.add(instance, shape)
             shown_once = {name: getattr(instance, name) for name in shape.transient}
             response = _json(status, shape.dump_row(row) | shown_once)
-            response.headers["Location"] = f"{at or request.path}/{row.id}"
+            response.headers["Location"] = f"{at or quote(request.path)}/{row.id}"
             response.headers["ETag"] = etag_of_version(row.version)
             return response
 

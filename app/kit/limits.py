@@ -120,9 +120,13 @@ def init_app(app: Flask, settings: Any) -> None:
     limiter.init_app(app)
     # It would set no header field, let no limit count afterwards, and clear what ends with the
     # request anyway.
-    app.after_request_funcs[None].pop()
-    app.teardown_request_funcs[None].pop()
+    for hooks in (app.after_request_funcs[None], app.teardown_request_funcs[None]):
+        hooks[:] = [hook for hook in hooks if not _is_of_library(hook)]
     app.after_request(_announce)
+
+
+def _is_of_library(hook: Any) -> bool:
+    return str(getattr(hook, "func", hook).__module__).startswith("flask_limiter")
 
 
 def _resolve(app: Flask, *where: Any) -> tuple[list[RuntimeLimit], ...]:

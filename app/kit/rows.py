@@ -12,6 +12,7 @@ from uuid import UUID
 from sqlalchemy import (
     ARRAY,
     CTE,
+    BigInteger,
     ColumnElement,
     Delete,
     Integer,
@@ -44,7 +45,7 @@ Visible = Select[Any]
 ITEM_ID = bindparam("item_id", type_=Uuid())
 _ITEM_IDS = bindparam("item_ids", type_=Uuid(), expanding=True)
 _SEEN = bindparam("seen", type_=Integer())
-_VERSIONS = bindparam("versions", type_=ARRAY(Integer))
+_VERSIONS = bindparam("versions", type_=ARRAY(BigInteger))  # callers may name any number
 
 
 @lru_cache(maxsize=256)
