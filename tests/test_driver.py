@@ -6,11 +6,22 @@ from typing import Any
 
 import pytest
 from flask import Flask
-from sqlalchemy import Numeric, bindparam, cast, event, func, literal, select, text
+from sqlalchemy import (
+    Numeric,
+    Text,
+    bindparam,
+    cast,
+    event,
+    func,
+    literal,
+    literal_column,
+    select,
+    text,
+)
 from sqlalchemy.exc import DataError, DBAPIError, OperationalError
 
 from app.extensions import db
-from app.kit import database
+from app.kit import database, driver
 from app.kit.model import CALLER_ID
 from app.products.models import Product
 from app.tasks.models import Task
@@ -96,3 +107,22 @@ def test_a_connection_that_breaks_is_replaced(app: Flask) -> None:
         assert broken.value.connection_invalidated
         db.session.rollback()
         assert database.execute(one, {})[0][0] == 1
+
+
+def test_a_connection_keeps_few_cursors(app: Flask) -> None:
+    many = [select(literal(n).label("n")) for n in range(3 * driver.CURSORS)]
+    with app.app_context():
+        for _ in range(2):
+            found = [database.execute(statement, {})[0].n for statement in many]
+            assert found == list(range(len(many)))
+        assert len(db.session.connection().connection.info["cursors"]) <= driver.CURSORS
+
+
+def test_a_statement_gives_what_it_is_asked_for_each_time(app: Flask) -> None:
+    """Also where a value is of another type than it was before."""
+    statement = select(literal_column("1").label("one")).where(bindparam("x", type_=Text()) == "x")
+    with app.app_context():
+        for value, found in [("x", 1), (None, None), ("y", None), ("x", 1)] * 4:
+            assert [row.one for row in database.read(statement, {"x": value})] == [found] * bool(
+                found
+            )

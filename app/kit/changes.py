@@ -95,7 +95,7 @@ def compare(
 
 def told_of(*changes: Change) -> list[Told]:
     """The rows that tell of the changes, to be written with them."""
-    return [told for _, told in recorded.send(changes)]
+    return [tell(changes) for tell in recorded.receivers_for(changes)]
 
 
 def write(changes: Sequence[Change]) -> None:

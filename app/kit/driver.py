@@ -18,6 +18,7 @@ from sqlalchemy.pool import PoolProxiedConnection
 
 Convert = Callable[[Any], Any]
 _NAME = re.compile(r"%(?:\((\w+)\)s|%)")
+CURSORS = 16  # kept by a connection, each with the rows that it gave last
 Rows = list[Any]  # named tuples, with a field for each column
 
 
@@ -127,6 +128,17 @@ def execute(connection: Connection, statement: Any, values: Mapping[str, Any]) -
     return _run(connection.engine, connection.connection, connection, statement, values)
 
 
+def _cursor(lent: PoolProxiedConnection, prepared: Prepared) -> "psycopg.Cursor[Any]":
+    """The statement's own cursor on the connection: it knows how values go in and come out."""
+    cursors: dict[Prepared, psycopg.Cursor[Any]] = lent.info.setdefault("cursors", {})
+    if prepared not in cursors:
+        if len(cursors) >= CURSORS:
+            cursors.clear()
+        driver: Any = lent.driver_connection
+        cursors[prepared] = driver.cursor(binary=True, row_factory=prepared.row_factory)
+    return cursors[prepared]
+
+
 def _run(
     engine: Engine,
     lent: PoolProxiedConnection,
@@ -136,8 +148,7 @@ def _run(
 ) -> Rows:
     prepared = _prepare(statement, engine.dialect)
     sql, parameters = prepared.sql, prepared.parameters(values)
-    driver: Any = lent.driver_connection
-    cursor = driver.cursor(binary=True, row_factory=prepared.row_factory)
+    cursor: Any = _cursor(lent, prepared)
     for tell in engine.dispatch.before_cursor_execute:  # whoever counts queries
         tell(connection, cursor, sql, parameters, None, False)
     try:
@@ -145,6 +156,7 @@ def _run(
         rows = prepared.rows(cursor)
     except psycopg.Error as error:
         # Names the error, tells who listens for errors, and drops a connection that is broken.
+        lent.info["cursors"].pop(prepared)  # is closed after an error
         connection = connection or Connection(engine, lent)
         connection._handle_dbapi_exception(error, sql, parameters, cursor, None)
     for tell in engine.dispatch.after_cursor_execute:
