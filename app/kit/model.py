@@ -131,10 +131,25 @@ class Resource:
     created_at: Mapped[datetime] = mapped_column(Timestamp, default=now, sort_order=91)
     updated_at: Mapped[datetime] = mapped_column(Timestamp, default=_created_at, sort_order=92)
 
+    def __init__(self, **values: Any) -> None:
+        """A new instance, of which nothing is tracked: what it has is inserted.
+
+        Raises:
+            TypeError: there is no such column.
+        """
+        if unknown := values.keys() - _names(type(self)):  # type: ignore[arg-type]
+            raise TypeError(f"{type(self).__name__} has no column {', '.join(unknown)}")
+        vars(self).update(values)
+
     @declared_attr.directive
     @classmethod
     def __mapper_args__(cls) -> dict[str, Any]:
         return {"version_id_col": cls.__table__.c.version}  # type: ignore[attr-defined]
+
+
+@cache
+def _names(model: Any) -> frozenset[str]:
+    return frozenset(model.__table__.c.keys())
 
 
 class Owned(Resource):
