@@ -170,24 +170,24 @@ class Response(wsgi.Response):
             self.headers_sent = True
 
     def _emit_body(self, data: bytes) -> None:
-        if not self.chunked:
+        if self.chunked:
+            self._send_head()
+        else:
             data, self.head = self.head + data, b""
-        self._send_head()
         super()._emit_body(data)
 
     def sendfile(self, respiter: Any) -> bool:
         """Send a file, if it is one that the kernel can send by itself."""
-        self.send_headers()
         self._send_head()
         return bool(super().sendfile(respiter))
 
     def close(self) -> None:
         """End the answer."""
-        self.send_headers()
         self._send_head()
         super().close()
 
     def _send_head(self) -> None:
+        self.send_headers()
         head, self.head = self.head, b""
         if head:
             self.sock.sendall(head)

@@ -10,9 +10,12 @@ import http_sfv
 import pytest
 import redis
 from flask import Flask
-from limits.storage import RedisStorage
+from limits import RateLimitItemPerMinute
+from limits.storage import MemoryStorage, RedisStorage
+from limits.strategies import SlidingWindowCounterRateLimiter
 from werkzeug.test import TestResponse
 
+from app.kit import limits
 from app.kit.limits import OneTrip
 from tests import services
 from tests.api import Api, Caller
@@ -301,6 +304,24 @@ def test_our_script_counts_as_that_of_the_library(
         let_pass(2 * hour)
         assert hit()
         assert window() == (0, 0, 1, 2 * hour)
+
+
+@pytest.mark.parametrize(
+    ("before", "before_left", "count", "left"),
+    [(0, 0, 1, 120), (3, 59.5, 2, 119.5), (3, 0.2, 9, 60.2), (7, 30, 1, 90)],
+)
+def test_what_remains_is_what_the_library_tells(
+    app: Flask, before: int, before_left: float, count: int, left: float
+) -> None:
+    limit, windows = RateLimitItemPerMinute(9), (before, before_left, count, left)
+
+    class Storage(MemoryStorage):
+        def get_sliding_window(self, *_: Any) -> tuple[int, float, int, float]:
+            return windows
+
+    now = time.time()
+    reset, remaining = SlidingWindowCounterRateLimiter(Storage()).get_window_stats(limit, "key")
+    assert limits._left(9, 60, *windows) == (remaining, int(reset - now) + 1)
 
 
 def test_without_redis_each_process_counts_by_itself(limited: MakeApi) -> None:

@@ -10,7 +10,8 @@ from typing import Any
 from sqlalchemy import JSON, ColumnElement, DateTime, Text, case, cast, func, literal_column, or_
 from sqlalchemy.dialects.postgresql import JSONB
 
-from app.kit.fields import CURRENCY_DECIMALS, Amount
+from app.kit.fields import Amount
+from app.kit.model import decimals_of
 from app.kit.schema import Schema
 
 Columns = Any  # of one row, by name
@@ -35,7 +36,7 @@ def differing(
     for name in schema.names:
         pairs = [(_comparable(row[name]), _comparable(other[name]))] if name in names else []
         if (code := _currency(schema, name)) in names:
-            pairs.append((_decimals(row[code]), _decimals(other[code])))
+            pairs.append((decimals_of(row[code]), decimals_of(other[code])))
         if pairs:
             differs = or_(*[value.is_distinct_from(another) for value, another in pairs])
             part = func.jsonb_build_object(_text(name), _member(schema, name, row), type_=JSONB)
@@ -49,7 +50,7 @@ def _member(schema: Schema, name: str, row: Columns) -> ColumnElement[Any]:
         column = shown(column)
     elif isinstance(field, Amount):
         code = _currency(schema, name)
-        decimals = _decimals(row[code]) if code else literal_column("4")
+        decimals = decimals_of(row[code]) if code else literal_column("4")
         column = cast(func.round(column, decimals), Text)
     elif isinstance(column.type, DateTime):
         utc = func.timezone(_text("UTC"), column)
@@ -70,13 +71,6 @@ def _comparable(column: Any) -> Any:
 def _currency(schema: Schema, name: str) -> str | None:
     field = schema.fields[name]
     return field.currency if isinstance(field, Amount) else None
-
-
-def _decimals(code: Any) -> Any:
-    """The decimals of a currency, as `Amount.to_text` gives them."""
-    alike = {n: [_text(c) for c, m in CURRENCY_DECIMALS.items() if m == n] for n in (0, 3, 4)}
-    cases: list[Any] = [(code.in_(codes), literal_column(str(n))) for n, codes in alike.items()]
-    return case(*cases, else_=literal_column("2"))
 
 
 def _text(constant: str) -> Any:

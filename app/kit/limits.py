@@ -16,6 +16,7 @@ from flask.globals import request_ctx
 from flask_limiter import Limiter, RequestLimit
 from flask_limiter._limits import RuntimeLimit
 from flask_limiter._manager import LimitManager
+from limits import RateLimitItem
 from limits.storage import RedisStorage
 from redis.backoff import NoBackoff
 from redis.exceptions import NoScriptError
@@ -169,27 +170,29 @@ def _key() -> str:
 
 
 def _announce(response: Response) -> Response:
-    if counted := g._get_current_object().get("counted"):
-        limit, windows = counted
-        left, seconds = _left(limit.amount, limit.get_expiry(), *windows)
-        response.headers["RateLimit-Policy"] = f'"default";q={limit.amount};w={limit.get_expiry()}'
-        response.headers["RateLimit"] = f'"default";r={left};t={seconds}'
-        return response
-    limits: list[RequestLimit] = limiter.current_limits
-    if not limits:
-        return response
     try:
-        states = [(name(limit), limit, _seconds_left(limit)) for limit in limits]
-        policies = [f'"{n}";q={x.limit.amount};w={x.limit.get_expiry()}' for n, x, _ in states]
-        remaining = [f'"{n}";r={max(0, x.remaining)};t={left}' for n, x, left in states]
+        states = _states()
     except Exception:  # the storage went away between the count and the question
         return response
+    if not states:
+        return response
+    policies = [f'"{n}";q={limit.amount};w={limit.get_expiry()}' for n, limit, _, _ in states]
+    remaining = [f'"{n}";r={left};t={seconds}' for n, _, left, seconds in states]
     response.headers["RateLimit-Policy"] = ", ".join(policies)
     response.headers["RateLimit"] = ", ".join(remaining)
     if response.status_code == 429:
-        wait = max((left for _, limit, left in states if limit.breached), default=1)
+        wait = max((_seconds_left(x) for x in limiter.current_limits if x.breached), default=1)
         response.headers.setdefault("Retry-After", str(max(1, wait)))
     return response
+
+
+def _states() -> list[tuple[str, RateLimitItem, int, int]]:
+    """Of each limit that was counted its name, what remains and for how many seconds."""
+    if counted := g._get_current_object().get("counted"):
+        limit, windows = counted
+        return [("default", limit, *_left(limit.amount, limit.get_expiry(), *windows))]
+    held: list[RequestLimit] = limiter.current_limits
+    return [(name(x), x.limit, max(0, x.remaining), _seconds_left(x)) for x in held]
 
 
 def _left(amount: int, expiry: int, *windows: Any) -> tuple[int, int]:

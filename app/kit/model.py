@@ -20,7 +20,9 @@ from sqlalchemy import (
     TypeDecorator,
     Uuid,
     bindparam,
+    case,
     func,
+    literal_column,
     select,
 )
 from sqlalchemy.engine.default import DefaultExecutionContext
@@ -30,6 +32,7 @@ from sqlalchemy.sql.compiler import SQLCompiler
 from sqlalchemy.sql.functions import FunctionElement
 
 from app.extensions import Base
+from app.kit.fields import CURRENCY_DECIMALS
 
 if TYPE_CHECKING:
     from app.kit.access import Caller
@@ -42,6 +45,7 @@ __all__ = [
     "Resource",
     "SortableText",
     "Timestamp",
+    "decimals_of",
     "now",
     "or_latest",
     "uuid7",
@@ -89,6 +93,18 @@ class _SqliteMoney(TypeDecorator[Decimal]):
 
 Timestamp = DateTime(timezone=True).with_variant(_SqliteTimestamp(), "sqlite")
 Money = Numeric(15, 4).with_variant(_SqliteMoney(), "sqlite")
+
+
+def decimals_of(code: Any) -> Any:
+    """SQL for how many decimals the currency has; constants alone, no parameters."""
+    alike: dict[int, list[Any]] = {
+        n: [literal_column(f"'{c}'") for c, m in CURRENCY_DECIMALS.items() if m == n]
+        for n in (0, 3, 4)
+    }
+    cases: list[Any] = [(code.in_(codes), literal_column(str(n))) for n, codes in alike.items()]
+    return case(*cases, else_=literal_column("2"))
+
+
 # Ordered by code point on every machine: a database's own collation changes with its libc.
 SortableText = Text().with_variant(Text(collation="C"), "postgresql")
 

@@ -389,7 +389,7 @@ _SEAL = 16  # bytes
 
 
 def _seal(told: bytes) -> str:
-    """A cursor that says this, and is ours: of the list at this path, and of no other."""
+    """What says this and is ours, of the list at this path and of no other: a cursor, or a tag."""
     key = f"cursors {current_app.config['SECRET_KEY']}".encode()
     seal = hmac.digest(key, request.path.encode() + b" " + told, "sha256")[:_SEAL]
     return urlsafe_b64encode(seal + told).rstrip(b"=").decode()

@@ -155,7 +155,7 @@ def change(
         seen = _seen(visible, item_id is not None, versions is not None, schema, access.is_alive())
         statement, was, is_now = _change_seen(model, tuple(values), schema, seen)  # type: ignore[arg-type]
         told = told_of(Change("change", _table(model).name, _id, was, is_now))
-        binds = _new_values(values) | _binds(item_id, versions)
+        binds = _new_values(values) | _binds(item_id) | {"versions": list(versions or ())}
         after: Row[Any]
         for after in database.execute_alone(statement, binds, told):
             return after
@@ -202,7 +202,8 @@ def remove(
         seen = _seen(visible, item_id is not None, versions is not None, schema, access.is_alive())
         statement, was = _delete_seen(model, schema, seen)  # type: ignore[arg-type]
         told = told_of(Change("delete", _table(model).name, _id, was, None))
-        if database.execute_alone(statement, _binds(item_id, versions), told):
+        binds = _binds(item_id) | {"versions": list(versions or ())}
+        if database.execute_alone(statement, binds, told):
             return
     before = _lock(visible, item_id, versions, schema)
     binds = {"item_id": before.id, "seen": before.version}
@@ -259,8 +260,8 @@ def _lock(
     return row
 
 
-def _binds(item_id: UUID | None, versions: frozenset[int] | None = None) -> dict[str, Any]:
-    return {"item_id": item_id, "versions": list(versions or ()), **access.binds()}
+def _binds(item_id: UUID | None) -> dict[str, Any]:
+    return {"item_id": item_id, **access.binds()}
 
 
 def _table(model: type[Any]) -> Table:

@@ -2,23 +2,12 @@
 
 from decimal import Decimal
 
-from sqlalchemy import CheckConstraint, Index, Select, Text, func, select
+from sqlalchemy import CheckConstraint, Index, Select, Text, func, literal_column, select, text
 from sqlalchemy.orm import Mapped, mapped_column
 
 from app.kit.access import Caller
-from app.kit.fields import CURRENCY_DECIMALS
-from app.kit.model import Base, Money, Resource, SortableText
+from app.kit.model import Base, Money, Resource, SortableText, decimals_of
 from app.kit.search import search_index
-
-
-def _price_scale() -> str:
-    """SQL for: the price has no more decimals than its currency."""
-    cases = "".join(
-        f" WHEN currency IN ({', '.join(repr(c) for c, d in CURRENCY_DECIMALS.items() if d == n)})"
-        f" THEN {n}"
-        for n in (0, 3, 4)
-    )
-    return f"price = round(price, CASE{cases} ELSE 2 END)"
 
 
 class Product(Resource, Base):
@@ -30,7 +19,7 @@ class Product(Resource, Base):
         CheckConstraint("price >= 0", name="price"),
         # A PATCH of the price alone does not see the currency; the row does.
         CheckConstraint(
-            _price_scale(),
+            text(f"price = round(price, {decimals_of(literal_column('currency'))})"),
             name="price_scale",
             info={
                 "problem": "validation-error",

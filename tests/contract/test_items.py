@@ -184,3 +184,14 @@ def call(world: World, change: Operation, path: str, tag: str, status: int):
 
 def state(world: World, operation: Operation, path: str) -> bytes:
     return world.api.get(path, by=by(world, operation), status=200).data
+
+
+@pytest.mark.parametrize("remove", DELETES, ids=ids)
+def test_what_is_deleted_is_told_of_as_it_was_given_out(world: World, remove: Operation) -> None:
+    path = world.item(remove)
+    was = world.api.get(path, by=by(world, remove), status=200).json
+    call(world, remove, path, "*", status=204)
+    query = f"audit-events?limit=1&resource_id={was['id']}"
+    [event] = world.api.get(query, by=world.admin, status=200).json["items"]
+    assert event["action"] == "delete"
+    assert event["before"] == was
