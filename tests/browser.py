@@ -7,7 +7,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +17,7 @@ FLAGS = [
     *("--disable-quic", "--disable-background-networking", "--disable-component-update"),
     *("--disable-sync", "--no-first-run", "--window-size=1280,1600"),
 ]
+NAVIGATED = "navigated or closed"  # how DevTools puts it
 # Chromium reads commands from descriptor 3 and answers on 4; a process in between puts them there.
 REPLACE = """import fcntl, os, sys
 pipes = [fcntl.fcntl(int(fd), fcntl.F_DUPFD, 10) for fd in sys.argv[1:3]]
@@ -24,6 +25,10 @@ for fd, pipe in zip((3, 4), pipes):
     os.dup2(pipe, fd)
 os.execvp(sys.argv[3], sys.argv[3:])
 """
+
+
+class NavigatedError(Exception):
+    """The page went elsewhere before it answered."""
 
 
 class Browser:
@@ -47,6 +52,8 @@ class Browser:
         while True:
             message = self._next()
             if message.get("id") == self._last:
+                if NAVIGATED in message.get("error", {}).get("message", ""):
+                    raise NavigatedError
                 assert "error" not in message, message
                 return message["result"]
             self.events.append(message)
@@ -66,18 +73,21 @@ class Browser:
         return result["result"].get("value")
 
     def wait(self, script: str) -> Any:
-        """The value of an expression, as soon as it is true."""
+        """The value of an expression, as soon as it is true, on whichever page that is."""
         deadline = time.monotonic() + SECONDS
-        while not (value := self.run(script)):
-            assert time.monotonic() < deadline, f"never true: {script}"
+        while time.monotonic() < deadline:
+            with suppress(NavigatedError):
+                if value := self.run(script):
+                    return value
             time.sleep(0.05)
-        return value
+        raise AssertionError(f"never true: {script}")
 
     def click(self, selector: str) -> None:
         """Click what the selector finds, once it is there."""
         found = f"document.querySelector({json.dumps(selector)})"
         self.wait(f"!!{found}")
-        self.run(f"{found}.scrollIntoView(), {found}.click()")
+        with suppress(NavigatedError):  # by this very click
+            self.run(f"{found}.scrollIntoView(), {found}.click()")
 
     def text(self, selector: str) -> str:
         """The text of what the selector finds, once there is some."""
@@ -97,7 +107,7 @@ class Browser:
 
     def reported(self, method: str) -> list[dict[str, Any]]:
         """The parameters of all events of one kind so far."""
-        self.run("1")  # what was on the way is here now
+        self.wait("1")  # what was on the way is here now
         return [event["params"] for event in self.events if event["method"] == method]
 
 
