@@ -3,7 +3,7 @@
     python -m bench.scale [pages] [filters] [counts] [memory] [workers] [start] [imports]
 
 Pages and counts are measured on tables of 10,000, a million and ten million products, each in a
-database of its own. PostgreSQL makes them by itself, once, in some minutes and about 6 GB.
+database of its own. PostgreSQL makes them by itself, once, in some minutes and about 5 GB.
 """
 
 import argparse

@@ -40,7 +40,7 @@ Index("ix_api_keys_owner_id_created_at", ApiKey.owner_id, ApiKey.created_at, Api
 Index("ix_sessions_owner_id_created_at", Session.owner_id, Session.created_at, Session.id)
 
 # Whether what an access token says still holds: its session was not ended, its user is active and
-# has the same role. `app.kit.rows` makes it part of the statements that read.
+# has the same role. `app.kit.rows` and `pages` make it part of the statements that read and write.
 _session, _user = aliased(Session), aliased(User)  # apart from those that the statement reads
 IS_ALIVE = (
     exists()

@@ -61,6 +61,8 @@ def _current() -> Caller:
 
     Raises:
         Problem: 401, the credentials are not valid (also where none were needed).
+        Exception: it could not be found out. That too is remembered: whoever asks again would wait
+            again for a database that is away.
     """
     known = vars(g._get_current_object())  # by its proxy, each look costs ten times as much
     if "refusal" in known:
@@ -68,8 +70,8 @@ def _current() -> Caller:
     if "caller" not in known:
         try:
             known["caller"] = current_app.extensions["load_caller"]()
-        except Problem as problem:
-            known["refusal"] = problem
+        except Exception as error:
+            known["refusal"] = error
             raise
     found: Caller = known["caller"]
     return found
@@ -79,10 +81,10 @@ caller: Caller = LocalProxy(_current)  # type: ignore[assignment]
 
 
 def known_caller() -> Caller:
-    """The caller, or `ANONYMOUS` where the credentials are not valid. Never raises."""
+    """The caller, or `ANONYMOUS` where there is no telling who that is. Never raises."""
     try:
         return _current()
-    except Problem:
+    except Exception:
         return ANONYMOUS
 
 

@@ -7,7 +7,8 @@
         "Change a task."
         return Task.visible_to(caller), data
 
-The order of a request is fixed here: access, query parameters, Accept, body, the view, its answer.
+The order of a request is fixed here: access, Accept, body, If-Match, Idempotency-Key, the view, its
+answer. Query parameters are read with the answer of a page; a route without any refuses them first.
 What the decorators say is documented through flask-smorest; at run time its own passes over
 arguments and responses are not used, because they cost more than the work itself.
 """

@@ -1,4 +1,4 @@
-"""The database: its engine, one-statement reads, and what its errors mean to a caller."""
+"""The database: its engine, statements in one round trip, and what its errors mean to a caller."""
 
 import re
 from collections.abc import Callable, Iterable, Mapping, Sequence

@@ -6,7 +6,6 @@ its window in seconds (`w`), `RateLimit` what remains of it (`r`) and for how lo
 
 import math
 import time
-from contextlib import suppress
 from functools import cached_property
 from hashlib import sha1
 from typing import Any
@@ -19,7 +18,7 @@ from flask_limiter._manager import LimitManager
 from limits import RateLimitItem
 from limits.storage import RedisStorage
 from redis.backoff import NoBackoff
-from redis.exceptions import NoScriptError
+from redis.exceptions import NoScriptError, RedisError
 from redis.retry import Retry
 
 from app.extensions import limiter
@@ -95,7 +94,7 @@ class OneTrip(RedisStorage):
 
 
 def redis_options(settings: Any) -> dict[str, Any]:
-    """Connection options under which a Redis that is gone or hangs costs one short wait."""
+    """Connection options under which a Redis that is gone or hangs costs short waits."""
     seconds = settings.redis_timeout_ms / 1000
     return {
         "socket_timeout": seconds,
@@ -152,9 +151,14 @@ def _check(callable_name: str | None = None, in_middleware: bool = True) -> None
         on_everything, _ = _resolve(app, endpoint, now.blueprint, None, True, True)
         if len(on_everything) == 1:
             limit, scope = on_everything[0].limit, on_everything[0].scope_for(endpoint, None)
-            with suppress(Exception):  # the library finds out that the storage is gone
-                key = limit.key_for(limiter._key_prefix, _key(), scope)
+            key = limit.key_for(limiter._key_prefix, _key(), scope)
+            try:
                 passes, *windows = limiter._storage.count(key, limit.amount, limit.get_expiry())
+            except RedisError as error:
+                cause = type(error).__name__
+                limiter.logger.warning("Limits are counted in memory, Redis is away: %s", cause)
+                limiter._storage_dead = True  # so that the library does not wait for it again
+            else:
                 if passes:
                     known["counted"] = limit, windows
                     return
