@@ -8,6 +8,9 @@ would keep its lock for longer than a minute is cancelled. docs/migrations.md te
 import logging
 import sys
 import time
+from collections.abc import Callable
+from functools import partial
+from typing import TypeVar
 
 from alembic import context
 from flask import current_app
@@ -20,6 +23,8 @@ from app.extensions import db
 ADVISORY_LOCK = 7_318_349_394_477_056  # any number, the same for every process that migrates
 ATTEMPTS = 30
 LIMITS = ("SET lock_timeout = '1s'", "SET statement_timeout = '1min'")
+
+T = TypeVar("T")
 
 log = logging.getLogger("alembic.env")
 if not context.is_offline_mode():  # the service's own log is on standard output, like that SQL
@@ -47,6 +52,7 @@ def prepare(connection: Connection) -> None:
 
 def migrate(connection: Connection) -> None:
     """Run what is to be run; each migration is one transaction."""
+    connection.rollback()  # what an attempt before may have left
     context.configure(
         connection=connection,
         target_metadata=db.metadata,
@@ -69,26 +75,25 @@ def run() -> None:
     """Migrate the database that the application is configured for."""
     if current_app.config["DATABASE_POOLER"]:
         sys.exit("A pooler shares sessions, and with them our locks: migrate PostgreSQL itself")
-    with db.engine.connect() as connection:
+    with insist(db.engine.connect) as connection:  # a new SQLite file is locked by who is faster
         try:
             prepare(connection)
-            insist(connection)
+            insist(partial(migrate, connection))
         finally:
             connection.invalidate()  # its settings and its lock must not live on in the pool
 
 
-def insist(connection: Connection) -> None:
-    """Migrate; whenever somebody else holds a lock for too long, begin anew."""
-    for attempt in range(1, ATTEMPTS + 1):
+def insist(step: Callable[[], T]) -> T:
+    """What the step returns; whenever somebody else holds a lock for too long, it begins anew."""
+    for attempt in range(1, ATTEMPTS):
         try:
-            migrate(connection)
-            return
+            return step()
         except OperationalError as error:
-            connection.rollback()
-            if attempt == ATTEMPTS or not is_lock_timeout(error):
+            if not is_lock_timeout(error):
                 raise
             log.warning("a lock is held by others; attempt %d of %d", attempt + 1, ATTEMPTS)
             time.sleep(min(0.1 * attempt, 1))
+    return step()
 
 
 def run_offline() -> None:

@@ -24,7 +24,7 @@ from flask_migrate import upgrade
 from sqlalchemy import event
 
 from app import create_app
-from app.auth import keys
+from app.auth import keys, throttling
 from app.config import Settings
 from app.extensions import cache, db, limiter, migrate
 from app.kit.access import anyone
@@ -256,6 +256,15 @@ def app(service: Flask) -> Iterator[Flask]:
                 connection.execute(table.delete())
         limiter.reset()
         cache.clear()
+
+
+@pytest.fixture
+def no_time_passes() -> Iterator[None]:
+    """For throttling, so that how long it makes one wait depends on no test's speed."""
+    moment = throttling.now()
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(throttling, "now", lambda: moment)
+        yield
 
 
 MakeApp = Callable[..., Flask]

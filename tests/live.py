@@ -7,6 +7,7 @@ import shutil
 import subprocess
 import sys
 import tempfile
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -16,7 +17,7 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from app.cli import DEMO_EMAIL, DEMO_PASSWORD
-from tests import pooler
+from tests import pooler, services
 
 ROOT = Path(__file__).parent.parent
 # No test may find one of these in the log of a live server, whatever it does there.
@@ -158,9 +159,11 @@ def _running(
 
 def _wait_for_address(process: subprocess.Popen[bytes], log: Path) -> str:
     """Where gunicorn says that it listens, once its workers have booted."""
-    while process.poll() is None:
+    deadline = time.monotonic() + services.SECONDS
+    while process.poll() is None and time.monotonic() < deadline:
         text = log.read_text()
         found = re.search(r"Listening at: (http://[^\s,]+)", text)
         if found and "Booting worker" in text:
             return found[1]
-    raise RuntimeError(f"gunicorn ended: {log.read_text()}")
+        time.sleep(0.02)
+    raise RuntimeError(f"gunicorn does not listen: {log.read_text()}")

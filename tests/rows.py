@@ -1,6 +1,7 @@
 """The database behind the service's back: rows looked at, moved in time, and fought over."""
 
 import threading
+import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
@@ -81,5 +82,5 @@ def held_up(app: Flask, rows: Select[Any] | Update, *calls: Call) -> list[TestRe
             if holder.dialect.name == "postgresql":
                 with app.extensions["reader"].connect() as observer:
                     while observer.scalar(_WAITING) + sum(a.done() for a in answers) < len(calls):
-                        pass
+                        time.sleep(0.005)
         return [answer.result() for answer in answers]

@@ -24,7 +24,7 @@ from tempfile import TemporaryDirectory, TemporaryFile
 from typing import Any
 from urllib.parse import urlsplit
 
-SECONDS = 20  # that a server may take to start, or to stop
+SECONDS = 60  # that a server may take to start, or to stop
 TEMPORARY: dict[str, Any] = {"prefix": "test-server-", "ignore_cleanup_errors": True}
 # PostgreSQL and Redis say the first, in their own capitals, PgBouncer the second.
 READY = b"ready to accept connections"

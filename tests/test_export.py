@@ -103,7 +103,7 @@ def test_filters_are_those_of_the_list(api: Api, user: Caller) -> None:
 
 
 def test_exports_have_a_limit_of_their_own(make_app: MakeApp, user: Caller) -> None:
-    limited = Api(make_app(bulk_rate_limit="2 per minute"))
+    limited = Api(make_app(bulk_rate_limit="2 per day"))
     for status in (200, 200, 429):
         limited.get("tasks/export", by=user, status=status)
     limited.get("tasks", by=user, status=200)
@@ -184,8 +184,8 @@ def database(
 
 @pytest.fixture(scope="module")
 def live(database: str) -> Iterator[Live]:
-    """One process, with a large catalogue; a transaction may be idle for a second."""
-    settings = {"WEB_CONCURRENCY": "1", "STATEMENT_TIMEOUT_MS": "500"}
+    """One process, with a large catalogue; a transaction may be idle for four seconds."""
+    settings = {"WEB_CONCURRENCY": "1", "STATEMENT_TIMEOUT_MS": "2000"}
     plenty = {"RATE_LIMIT": "10000 per minute", "BULK_RATE_LIMIT": "10000 per minute"}
     with serve(database, **settings, **plenty) as service:
         with psycopg.connect(database, autocommit=True) as connection:
@@ -262,7 +262,7 @@ def test_a_reader_who_goes_leaves_nothing_running(
         response.read(1000)
         eventually(lambda: "idle in transaction" in states(database))
     eventually(lambda: broken_off(live) == before + 1)
-    assert set(states(database)) == {"idle"}
+    assert set(states(database)) <= {"idle"}  # PostgreSQL may have closed the connection
 
 
 def test_a_reader_who_only_stops_reading_is_given_up(
@@ -273,7 +273,7 @@ def test_a_reader_who_only_stops_reading_is_given_up(
         eventually(lambda: broken_off(live) == before + 1)
         with pytest.raises((HTTPException, OSError)):
             response.read()
-    assert set(states(database)) <= {"idle"}  # PostgreSQL may have closed the connection
+    assert set(states(database)) <= {"idle"}
 
 
 def test_a_stream_that_breaks_off_does_not_look_whole(

@@ -2,6 +2,7 @@
 
 import os
 import signal
+import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
@@ -60,7 +61,9 @@ def test_the_answer_is_kept_with_the_effect_or_not_at_all(
 
 @pytest.fixture
 def live(another_database_url: str, redis_url: str, tmp_path: Path) -> Iterator[Live]:
-    with serve(another_database_url, REDIS_URL=redis_url, CACHE_DIR=str(tmp_path)) as live:
+    patient = {"LOCK_TIMEOUT_MS": "30000", "STATEMENT_TIMEOUT_MS": "30000"}
+    servers = {"REDIS_URL": redis_url, "CACHE_DIR": str(tmp_path)}
+    with serve(another_database_url, **servers, **patient) as live:
         yield live
 
 
@@ -104,6 +107,7 @@ def test_a_worker_killed_in_mid_request_leaves_nothing_and_the_retry_creates(
         cut = threads.submit(live.call, "POST", "tasks", {"title": "once"}, {**by, **KEY})
         while not _waits_for_a_lock(another_database_url):
             assert not cut.done(), cut.result()
+            time.sleep(0.02)
         for worker in live.workers():
             os.kill(worker, signal.SIGKILL)
         with pytest.raises(OSError):  # noqa: PT011 - whichever the kernel makes of it

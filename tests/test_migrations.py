@@ -5,6 +5,7 @@ import re
 import sqlite3
 import subprocess
 import sys
+import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, closing, contextmanager
 from pathlib import Path
@@ -333,6 +334,7 @@ def test_upgrades_at_the_same_time_queue_up_and_all_succeed(
         others = [flask("db", "upgrade") for _ in range(2)]
         while first.execute(WAITING).rowcount < len(others):
             assert all(process.poll() is None for process in others)
+            time.sleep(0.02)
         assert tables(new_app) == set()
     for process in others:
         outcome(process)
@@ -377,6 +379,7 @@ def test_a_migration_that_waits_for_a_long_reader_lets_others_read(
         process = flask("db", "downgrade", "base")
         while not reader.execute(WAITING).rowcount:
             assert process.poll() is None
+            time.sleep(0.02)
         Api(app).get("products", status=200)  # queues behind the migration, which gives way
         assert process.poll() is None
     outcome(process)

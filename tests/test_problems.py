@@ -318,9 +318,8 @@ def name_of(url: str) -> str:
 
 
 def end_sessions(superuser: psycopg.Connection, url: str) -> None:
-    superuser.execute(
-        "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = %s", [name_of(url)]
-    )
+    ended = "SELECT pg_terminate_backend(pid, 60000) FROM pg_stat_activity WHERE datname = %s"
+    superuser.execute(ended, [name_of(url)])
 
 
 @on_postgresql
@@ -393,7 +392,7 @@ def test_a_server_that_has_stopped_is_503(make_app: MakeApp) -> None:
 @on_postgresql
 def test_a_server_that_is_connected_and_silent_is_503_in_time(make_app: MakeApp) -> None:
     with own_server("postgresql") as url:
-        api = Api(make_app(database_url=url, statement_timeout_ms=200, connect_timeout=2))
+        api = Api(make_app(database_url=url, statement_timeout_ms=2000, connect_timeout=2))
         migrate_to_head(api.app)
         editor = api.sign_up("editor")
         api.get("products", status=200)

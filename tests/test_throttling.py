@@ -55,14 +55,16 @@ def failures(app: Flask, address: str) -> list[int]:
 
 
 @pytest.fixture
-def few(monkeypatch: pytest.MonkeyPatch) -> None:
+def few(no_time_passes: None, monkeypatch: pytest.MonkeyPatch) -> None:
     """Few failures are free, so that a test needs few: 3 from an address, 10 from all."""
     monkeypatch.setattr(throttling, "FREE_HERE", 3)
     monkeypatch.setattr(throttling, "FREE_ANYWHERE", 10)
 
 
 class TestFromOneAddress:
-    def test_ten_failures_are_free_and_then_one_waits(self, api: Api, user: Caller) -> None:
+    def test_ten_failures_are_free_and_then_one_waits(
+        self, api: Api, user: Caller, no_time_passes: None
+    ) -> None:
         assert guess(api, user.email, 11) == [401] * 10 + [429]
 
     def test_a_wait_is_told_and_ends(self, api: Api, app: Flask, user: Caller, few: None) -> None:

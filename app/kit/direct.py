@@ -30,7 +30,8 @@ class Direct:
     def tell(self, *command: str | int) -> None:
         """Send a command, and do not wait for the answer: it is looked at before the next one.
 
-        Redis does what connections of one machine send in the order in which it was sent.
+        Redis answers when all that has reached it is done, in whatever order. So of whoever was
+        answered something that they sent later, and a request's limit is counted first, it is seen.
 
         Raises:
             RedisError: it could not be sent, or the one before was answered with this.
