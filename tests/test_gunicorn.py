@@ -153,6 +153,17 @@ def test_a_chunked_body_is_read(live: Live, editor: dict[str, str]) -> None:
     assert ask(live, sent)[0].status == 201
 
 
+def test_a_body_that_ends_early_is_400_even_where_it_looks_whole(
+    live: Live, editor: dict[str, str]
+) -> None:
+    body = json.dumps(mug()).encode()
+    fields = {"Content-Type": "application/json", "Content-Length": str(len(body) + 1)}
+    with connected(live) as wire:
+        wire.sendall(head("POST", "/api/v1/products", editor | fields) + body)
+        wire.shutdown(socket.SHUT_WR)
+        check_problem(*answer(wire), 400)
+
+
 def test_a_chunked_body_over_the_limit_is_413(live: Live, editor: dict[str, str]) -> None:
     fields = {**editor, "Content-Type": "application/json", "Transfer-Encoding": "chunked"}
     body = json.dumps(mug()).encode() + b" " * LIMIT

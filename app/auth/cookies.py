@@ -14,6 +14,7 @@ from flask import Flask, after_this_request, current_app, request
 from flask_jwt_extended import set_access_cookies, set_refresh_cookies, unset_jwt_cookies
 
 from app.auth.sessions import split_refresh_token
+from app.kit import current
 from app.kit.access import CHALLENGE, unauthorized
 from app.kit.problems import Problem
 from app.kit.service import Response
@@ -110,7 +111,7 @@ def check_csrf(session_id: UUID | None) -> None:
 
 
 def _enabled() -> bool:
-    return "cookies" in current_app.config["JWT_TOKEN_LOCATION"]
+    return "cookies" in current.app().config["JWT_TOKEN_LOCATION"]
 
 
 def _csrf_token(session_id: UUID | None) -> str:

@@ -26,8 +26,8 @@ import marshmallow as ma
 from flask import current_app, request
 
 from app.extensions import db, limiter
-from app.kit import afterwards, batch, export, idempotency, json, rows, uploads
-from app.kit.access import Access, authorise, caller, require_alive
+from app.kit import afterwards, batch, current, export, idempotency, json, rows, uploads
+from app.kit.access import Access, authorise, known_caller, require_alive
 from app.kit.conditional import (
     etag_of_version,
     is_held,
@@ -294,7 +294,7 @@ def _assemble(view: View, access: Access, *, writes: bool) -> View:
         authorise(access)
         if access.blind:
             return respond(path)
-        if not asks_itself or "HTTP_IDEMPOTENCY_KEY" in request.environ:
+        if not asks_itself or "HTTP_IDEMPOTENCY_KEY" in current.request().environ:
             require_alive()
         try:
             return respond(path)
@@ -304,7 +304,7 @@ def _assemble(view: View, access: Access, *, writes: bool) -> View:
 
     def respond(path: dict[str, Any]) -> Response:
         _accepted(operation.media_types)
-        if operation.query is None and request.query_string:
+        if operation.query is None and current.request().query_string:
             load_query(_NO_PARAMETERS)
         arguments: list[Any] = []
         if operation.body:
@@ -391,7 +391,7 @@ def _empty(status: int = 204) -> Response:
 
 def _say_cacheable(response: Response) -> None:
     """What nobody in particular reads, any cache may keep (RFC 9111 section 5.2, RFC 5861)."""
-    if caller.id is None:
+    if known_caller().id is None:
         age = current_app.config["PUBLIC_MAX_AGE"]
         response.headers["Cache-Control"] = f"public, max-age={age}, stale-while-revalidate={age}"
     response.headers["Vary"] = "Authorization"
@@ -403,6 +403,7 @@ def _accepted(media_types: tuple[str, ...]) -> str:
     Raises:
         Problem: 406, it is none of them (RFC 9110 section 12.5.1).
     """
+    request = current.request()
     accept = request.headers.get("Accept", "*/*")
     if accept in ("*/*", media_types[0]):
         return media_types[0]

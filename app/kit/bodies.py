@@ -1,10 +1,11 @@
 """What holds for every request body, JSON or file: its type, its coding, and that it is whole."""
 
 from collections.abc import Callable, Sequence
+from functools import partial
 
-from flask import request
 from werkzeug.exceptions import HTTPException
 
+from app.kit import current
 from app.kit.problems import Problem
 
 
@@ -14,6 +15,7 @@ def check_type(media_types: Sequence[str], codings: Sequence[str] = ("identity",
     Raises:
         Problem: 415 for another media type, charset or coding; it says which are taken.
     """
+    request = current.request()
     environ = request.environ
     if environ.get("CONTENT_TYPE") == media_types[0] and "HTTP_CONTENT_ENCODING" not in environ:
         return "identity"  # as nearly always: nothing is to be parsed
@@ -30,6 +32,30 @@ def check_type(media_types: Sequence[str], codings: Sequence[str] = ("identity",
     return coding
 
 
+def read() -> bytes:
+    """The body, all of it.
+
+    Raises:
+        Problem: 400, it is broken off. Whatever Werkzeug raises, as 413, is passed on.
+    """
+    request, most = current.request(), current.app().config["MAX_CONTENT_LENGTH"]
+    told = request.environ.get("CONTENT_LENGTH", "")
+    if told.isdecimal() and len(told) < 20 and int(told) <= most:
+        # Werkzeug's way around the same read takes five times as long.
+        body = arrived(partial(request.environ["wsgi.input"].read, int(told)))
+        if len(body) < int(told):
+            raise broken_off()
+    else:
+        body = arrived(partial(request.get_data, cache=False))
+        check_whole(len(body))
+    return body
+
+
+def broken_off() -> Problem:
+    """The answer to a body that ends before its time."""
+    return Problem("bad-request", "The body did not arrive whole.")
+
+
 def arrived(read: Callable[[], bytes]) -> bytes:
     """What `read` takes of the body.
 
@@ -41,7 +67,7 @@ def arrived(read: Callable[[], bytes]) -> bytes:
     except HTTPException:
         raise
     except Exception as error:  # the server's own, for broken chunks and connections
-        raise Problem("bad-request", "The body did not arrive whole.") from error
+        raise broken_off() from error
 
 
 def check_whole(size: int) -> None:
@@ -50,5 +76,6 @@ def check_whole(size: int) -> None:
     Raises:
         Problem: 413, Werkzeug has cut a chunked body off at the limit, which it does silently.
     """
+    request = current.request()
     if request.content_length is None and size == request.max_content_length:
         raise Problem("content-too-large")

@@ -8,10 +8,10 @@ from typing import Any
 from uuid import UUID
 
 from blinker import Signal
-from flask import g, has_request_context, request
+from flask import g, has_request_context
 from sqlalchemy import CTE, ColumnElement, Table
 
-from app.kit import database
+from app.kit import current, database
 from app.kit.access import known_caller
 
 Made = Callable[[CTE], ColumnElement[Any]]  # by the database, of the row that it has written
@@ -42,7 +42,7 @@ def origin() -> Origin:
     """Whose doing the changes are that are being made."""
     if not has_request_context():
         return job_origin.get()
-    return Origin(known_caller().id, request.remote_addr, g.get("request_id"))
+    return Origin(known_caller().id, current.request().remote_addr, g.get("request_id"))
 
 
 @dataclass(frozen=True, slots=True)

@@ -3,8 +3,7 @@
 import re
 from hashlib import blake2b
 
-from flask import request
-
+from app.kit import current
 from app.kit.problems import Problem
 from app.kit.service import Response
 
@@ -73,7 +72,7 @@ def condition(name: str) -> str | None:
     Raises:
         Problem: 400, it is too long.
     """
-    value = request.headers.get(name)
+    value = current.request().headers.get(name)
     if value is not None and len(value) > LONGEST:
         raise Problem("bad-request", f"{name} takes at most {LONGEST} characters.")
     return value

@@ -25,7 +25,7 @@ def loads(body: bytes) -> Any:
     except orjson.JSONDecodeError as error:
         raise StrictJSONError(f"The body is not valid JSON: {error.msg}.") from error
     try:
-        return json.loads(body, object_pairs_hook=_unique_members)
+        return _DECODER.decode(body.decode())
     except RecursionError as error:
         raise StrictJSONError("The body is nested too deeply.") from error
     except StrictJSONError:
@@ -39,6 +39,9 @@ def _unique_members(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     if len(members) < len(pairs):
         raise StrictJSONError("The body repeats a member name within one object.")
     return members
+
+
+_DECODER = json.JSONDecoder(object_pairs_hook=_unique_members)
 
 
 def dumps(value: Any) -> bytes:

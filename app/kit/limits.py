@@ -11,7 +11,6 @@ from hashlib import sha1
 from typing import Any
 
 from flask import Flask, current_app, g, request
-from flask.globals import request_ctx
 from flask_limiter import Limiter, RequestLimit
 from flask_limiter._limits import RuntimeLimit
 from flask_limiter._manager import LimitManager
@@ -22,6 +21,7 @@ from redis.exceptions import NoScriptError, RedisError
 from redis.retry import Retry
 
 from app.extensions import limiter
+from app.kit import current
 from app.kit.access import known_caller
 from app.kit.direct import Direct
 from app.kit.service import Response
@@ -143,12 +143,11 @@ def _check(callable_name: str | None = None, in_middleware: bool = True) -> None
     Nearly always one limit holds, the one on everything, and it is kept. Then all that the library
     does around the count, four times its work, is left out; every other case is its own.
     """
-    known = vars(g._get_current_object())
+    known = current.known()
     known["counted"] = None
     if in_middleware and not limiter._storage_dead and isinstance(limiter._storage, OneTrip):
-        app, now = request_ctx.app, request_ctx.request
-        endpoint = limiter.identify_request()
-        on_everything, _ = _resolve(app, endpoint, now.blueprint, None, True, True)
+        endpoint, blueprint = limiter.identify_request(), current.request().blueprint
+        on_everything, _ = _resolve(current.app(), endpoint, blueprint, None, True, True)
         if len(on_everything) == 1:
             limit, scope = on_everything[0].limit, on_everything[0].scope_for(endpoint, None)
             key = limit.key_for(limiter._key_prefix, _key(), scope)
@@ -192,7 +191,7 @@ def _announce(response: Response) -> Response:
 
 def _states() -> list[tuple[str, RateLimitItem, int, int]]:
     """Of each limit that was counted its name, what remains and for how many seconds."""
-    if counted := g._get_current_object().get("counted"):
+    if counted := current.known().get("counted"):
         limit, windows = counted
         return [("default", limit, *_left(limit.amount, limit.get_expiry(), *windows))]
     held: list[RequestLimit] = limiter.current_limits

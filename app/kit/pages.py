@@ -18,7 +18,6 @@ from urllib.parse import urlencode
 from uuid import UUID
 
 import marshmallow as ma
-from flask import current_app, request
 from sqlalchemy import (
     ClauseElement,
     ColumnElement,
@@ -38,7 +37,7 @@ from sqlalchemy.sql.compiler import SQLCompiler
 from werkzeug.sansio.utils import get_current_url
 
 from app.extensions import db
-from app.kit import access, database, json
+from app.kit import access, current, database, json
 from app.kit.access import caller
 from app.kit.conditional import condition
 from app.kit.fields import Choice, Integer, Text
@@ -164,7 +163,7 @@ class _Asked:
 
     @classmethod
     def of_request(cls, query: PageQuery) -> "_Asked":
-        given = load_query(query)
+        request, given = current.request(), load_query(query)
         filters = {k: v for k, v in request.args.items() if k not in _NOT_FILTERS}
         loaded, cursor = given, None
         if "cursor" in given:
@@ -373,6 +372,7 @@ def _order(key: Any, model: type[Any], descending: bool) -> tuple[Any, Any]:
 
 
 def _link(cursors: Mapping[str, str | None], given: Mapping[str, str]) -> str:
+    request = current.request()
     kept = {k: v for k, v in request.args.items() if k in ("limit", "count", "sort")} | dict(given)
     base = _url(request.scheme, request.host, request.root_path, request.path)
     query = urlencode(kept)
@@ -390,8 +390,8 @@ _SEAL = 16  # bytes
 
 def _seal(told: bytes) -> str:
     """What says this and is ours, of the list at this path and of no other: a cursor, or a tag."""
-    key = f"cursors {current_app.config['SECRET_KEY']}".encode()
-    seal = hmac.digest(key, request.path.encode() + b" " + told, "sha256")[:_SEAL]
+    key = f"cursors {current.app().config['SECRET_KEY']}".encode()
+    seal = hmac.digest(key, current.request().path.encode() + b" " + told, "sha256")[:_SEAL]
     return urlsafe_b64encode(seal + told).rstrip(b"=").decode()
 
 

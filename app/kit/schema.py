@@ -1,17 +1,16 @@
 """Schemas: what comes in is refused unless declared, what goes out is dumped without reflection."""
 
 from collections.abc import Callable, Iterable, Mapping
-from functools import cached_property, partial
+from functools import cached_property
 from hashlib import md5
 from operator import itemgetter
 from typing import Any
 from urllib.parse import quote, unquote_to_bytes
 
 import marshmallow as ma
-from flask import request
 from sqlalchemy.orm import InstrumentedAttribute
 
-from app.kit import bodies, json
+from app.kit import bodies, current, json
 from app.kit.fields import Amount, Integer, Timestamp
 from app.kit.problems import Place, Problem
 from app.kit.quick import Check, check_of
@@ -139,12 +138,11 @@ def load_body(schema: Schema) -> dict[str, Any]:
         Problem: 415 for another media type or coding, 400 for what is no JSON, 413 for too much,
             422 with a JSON Pointer (RFC 6901) for each failing member.
     """
+    request = current.request()
     patch = request.method == "PATCH"
     bodies.check_type(("application/json", "application/merge-patch+json")[: 1 + patch])
-    body = bodies.arrived(partial(request.get_data, cache=False))
-    bodies.check_whole(len(body))
     try:
-        data = json.loads(body)
+        data = json.loads(bodies.read())
     except json.StrictJSONError as error:
         raise Problem("bad-request", str(error)) from error
     return load_object(schema, data)
@@ -166,6 +164,7 @@ def load_query(schema: Schema) -> dict[str, Any]:
         Problem: 422 naming each parameter that is unknown, repeated or malformed; 400 for a query
             that is not UTF-8, of which Werkzeug would make something else, or an error.
     """
+    request = current.request()
     if not request.query_string:
         return load_parameters(schema, {})
     try:

@@ -3,12 +3,10 @@
 from typing import Any
 from uuid import UUID
 
-from flask import request
-
 from app.jobs.models import Job
 from app.jobs.schemas import JobSchema
 from app.jobs.service import ask_for
-from app.kit import records
+from app.kit import current, records
 from app.kit.access import anyone, caller, can
 from app.kit.blueprint import Blueprint
 from app.kit.rows import Visible
@@ -94,6 +92,6 @@ def delete_product(product_id: UUID) -> Visible:
 @products.after_request  # type: ignore[untyped-decorator]
 def drop_summary(response: Response) -> Response:
     """Once a write is committed, the cached summary is out of date."""
-    if request.method not in ("GET", "HEAD", "OPTIONS") and response.status_code < 300:
+    if current.request().method not in ("GET", "HEAD", "OPTIONS") and response.status_code < 300:
         service.forget_summary()
     return response
