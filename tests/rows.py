@@ -5,8 +5,10 @@ import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
+from urllib.parse import urlsplit
 from uuid import UUID
 
+import psycopg
 from flask import Flask
 from sqlalchemy import Select, Update, delete, func, insert, select, text, update
 from werkzeug.test import TestResponse
@@ -53,6 +55,17 @@ def count(app: Flask, model: type[Base], **equal: Any) -> int:
     """How many rows there are with these values."""
     with app.app_context():
         return db.session.scalar(select(func.count()).select_from(model).filter_by(**equal)) or 0
+
+
+def name_of(url: str) -> str:
+    """The database that a URL names."""
+    return urlsplit(url).path[1:]
+
+
+def end_sessions(superuser: psycopg.Connection, url: str) -> None:
+    """End all sessions on a database; they are over when this returns."""
+    ended = "SELECT pg_terminate_backend(pid, 60000) FROM pg_stat_activity WHERE datname = %s"
+    superuser.execute(ended, [name_of(url)])
 
 
 def at_once(*calls: Call) -> list[TestResponse]:

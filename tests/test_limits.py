@@ -395,7 +395,7 @@ def test_a_redis_that_hangs_costs_few_short_waits(
         assert 1 <= len(waits) <= 2
         assert statuses(api, 50) == [200] * 50
         api.get("tasks", by=user, status=200)
-        assert len(waits) <= 10  # it is looked for after 1, 2, 4 ... seconds
+        assert len(waits) <= 3
     finally:
         os.kill(redis_pid, signal.SIGCONT)
 
@@ -409,7 +409,7 @@ def test_the_summary_is_answered_though_its_cache_hangs(
         api.get("products/summary", status=200)
         waits.clear()
         api.get("products/summary", status=200)
-        assert 1 <= len(waits) <= 2  # the second, should a second have passed
+        assert len(waits) == 1
     finally:
         os.kill(redis_pid, signal.SIGCONT)
 

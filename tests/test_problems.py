@@ -8,7 +8,6 @@ from collections.abc import Iterator
 from contextlib import closing, suppress
 from pathlib import Path
 from typing import Any
-from urllib.parse import urlsplit
 
 import psycopg
 import pytest
@@ -24,6 +23,7 @@ from app.kit.problems import TYPES, Problem
 from app.products.models import Product
 from tests.api import Api, Caller, places
 from tests.conftest import MakeApp, migrate_to_head, on_postgresql, on_sqlite, own_server
+from tests.rows import end_sessions, name_of
 
 JSON = "application/json"
 NOWHERE = "00000000-0000-7000-8000-000000000000"
@@ -311,15 +311,6 @@ def superuser(
     """A session on the same PostgreSQL server, in no database that a test uses."""
     with psycopg.connect(request.config.servers["postgresql"], autocommit=True) as connection:
         yield connection
-
-
-def name_of(url: str) -> str:
-    return urlsplit(url).path[1:]
-
-
-def end_sessions(superuser: psycopg.Connection, url: str) -> None:
-    ended = "SELECT pg_terminate_backend(pid, 60000) FROM pg_stat_activity WHERE datname = %s"
-    superuser.execute(ended, [name_of(url)])
 
 
 @on_postgresql

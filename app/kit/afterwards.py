@@ -8,8 +8,9 @@ from collections.abc import Callable
 from functools import partial
 
 import structlog
-from flask import Flask, current_app, g
+from flask import Flask, g
 
+from app.kit import current
 from app.kit.service import Response
 
 log = structlog.get_logger()
@@ -25,7 +26,7 @@ def afterwards(work: Callable[..., None], *arguments: object) -> None:
 def attach(response: Response) -> None:
     """Let the work of this request begin when the server has sent the response."""
     if works := g.pop("afterwards", None):
-        app = current_app._get_current_object()  # type: ignore[attr-defined]
+        app = current.app()
         response.call_on_close(partial(_do, app, works))
 
 

@@ -23,7 +23,6 @@ from uuid import UUID
 
 import flask_smorest
 import marshmallow as ma
-from flask import current_app, request
 
 from app.extensions import db, limiter
 from app.kit import afterwards, batch, current, export, idempotency, json, rows, uploads
@@ -212,7 +211,7 @@ class Blueprint(flask_smorest.Blueprint):
             row = rows.add(instance, shape)
             shown_once = {name: getattr(instance, name) for name in shape.transient}
             response = _json(status, shape.dump_row(row) | shown_once)
-            response.headers["Location"] = f"{at or quote(request.path)}/{row.id}"
+            response.headers["Location"] = f"{at or quote(current.request().path)}/{row.id}"
             response.headers["ETag"] = etag_of_version(row.version)
             return response
 
@@ -272,7 +271,7 @@ class Blueprint(flask_smorest.Blueprint):
             endpoint = _assemble(view, access, writes=method != "GET")
             if limit:
                 # A setting, read per application: the same blueprint serves several in tests.
-                endpoint = limiter.limit(lambda: current_app.config[limit])(endpoint)
+                endpoint = limiter.limit(lambda: current.app().config[limit])(endpoint)
                 endpoint.access = access  # type: ignore[attr-defined]
             self.add_url_rule(rule, None, endpoint, methods=[method])
             return view
@@ -392,7 +391,7 @@ def _empty(status: int = 204) -> Response:
 def _say_cacheable(response: Response) -> None:
     """What nobody in particular reads, any cache may keep (RFC 9111 section 5.2, RFC 5861)."""
     if known_caller().id is None:
-        age = current_app.config["PUBLIC_MAX_AGE"]
+        age = current.app().config["PUBLIC_MAX_AGE"]
         response.headers["Cache-Control"] = f"public, max-age={age}, stale-while-revalidate={age}"
     response.headers["Vary"] = "Authorization"
 

@@ -11,14 +11,13 @@ from pathlib import Path
 from typing import Any
 
 import click
-from flask import Flask, current_app
 from flask.cli import AppGroup, with_appcontext
 from sqlalchemy import func, select
 
 from app.extensions import db
 from app.jobs.models import Job, JobProblem
 from app.jobs.service import ask_for, perform
-from app.kit import export, uploads
+from app.kit import current, export, uploads
 from app.products.models import Product
 from app.products.schemas import ProductSchema
 
@@ -65,7 +64,7 @@ def import_file(file: Path, dry_run: bool, on_error: str) -> None:
 
 def _watch(job_id: Any) -> Job:
     """Do a job in a thread, and show how far it is; the job when it is over."""
-    app: Flask = current_app._get_current_object()  # type: ignore[attr-defined]
+    app = current.app()
 
     def do() -> None:
         with app.app_context():

@@ -11,7 +11,6 @@ from itertools import islice
 from typing import Any, NamedTuple
 from uuid import UUID
 
-from flask import Flask, current_app
 from sqlalchemy import (
     Row,
     Text,
@@ -28,7 +27,7 @@ from app.extensions import db
 from app.jobs.models import Job, JobProblem
 from app.jobs.service import JobError, Run, job
 from app.jobs.upkeep import HOUR, recurring
-from app.kit import database, json, records, rows, uploads
+from app.kit import current, database, json, records, rows, uploads
 from app.kit.changes import Change, compare, write
 from app.kit.fields import Boolean, Choice
 from app.kit.model import Base, now, uuid7
@@ -153,7 +152,7 @@ def _validate(lines: Iterable[Record]) -> Batch:
 
 def _ahead(read: Callable[[], Batch]) -> Iterator[Batch]:
     """All batches: the next is read in a thread while the database is busy with this one."""
-    app: Flask = current_app._get_current_object()  # type: ignore[attr-defined]
+    app = current.app()
 
     def read_in_context() -> Batch:
         with app.app_context():
