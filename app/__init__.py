@@ -9,17 +9,21 @@ from app import cli, telemetry
 from app.audit.routes import audit_events
 from app.auth import tokens
 from app.auth.jwks import jwks
-from app.auth.models import IS_ALIVE
+from app.auth.models import SESSION_IS_VALID
 from app.auth.routes import auth
 from app.config import INSTANCE, Settings
+from app.core.database import engine
+from app.core.openapi import document
+from app.core.resources.blueprint import Blueprint
+from app.core.security import authorization
+from app.core.web import cache, problems, rate_limit
+from app.core.web.cors import init_cors
+from app.core.web.flask_app import FlaskApp
+from app.core.web.strict_json import ORJSONProvider
 from app.docs.routes import docs
 from app.extensions import db, migrate
-from app.jobs import workers
+from app.jobs import backends
 from app.jobs.routes import jobs
-from app.kit import access, caching, database, limits, openapi, problems
-from app.kit.blueprint import Blueprint
-from app.kit.json import ORJSONProvider
-from app.kit.service import Service, allow_origins
 from app.products.routes import products
 from app.tasks.routes import tasks
 from app.telemetry import health
@@ -40,12 +44,10 @@ def create_app(settings: Settings | None = None, *, also: tuple[Blueprint, ...] 
         RuntimeError: a view declares no access.
     """
     settings = settings or Settings.from_env()
-    app = Service(__name__, static_folder=None, instance_path=str(INSTANCE))
+    app = FlaskApp(__name__, static_folder=None, instance_path=str(INSTANCE))
     app.config.from_mapping({name.upper(): value for name, value in asdict(settings).items()})
     app.config["SQLALCHEMY_DATABASE_URI"] = settings.database_url
-    app.config["SQLALCHEMY_ENGINE_OPTIONS"] = database.engine_options(
-        settings.database_url, settings
-    )
+    app.config["SQLALCHEMY_ENGINE_OPTIONS"] = engine.engine_options(settings.database_url, settings)
     app.config["TRUSTED_HOSTS"] = list(settings.trusted_hosts) or None
     app.json = ORJSONProvider(app)
     app.url_map.merge_slashes = False  # no redirects: their Location would trust the Host header
@@ -54,18 +56,18 @@ def create_app(settings: Settings | None = None, *, also: tuple[Blueprint, ...] 
 
     # In the order in which a request meets them.
     telemetry.init_app(app, settings)
-    allow_origins(app, settings.cors_origins)
+    init_cors(app, settings.cors_origins)
     problems.init_app(app)
     db.init_app(app)
-    database.init_app(app)
+    engine.init_app(app)
     migrate.init_app(app, db)
-    caching.init_app(app, settings)
+    cache.init_app(app, settings)
     tokens.init_app(app, settings)
-    access.init_app(app, tokens.load_caller, IS_ALIVE)
-    limits.init_app(app, settings)
-    workers.init_app(app, settings)
+    authorization.init_app(app, tokens.load_caller, SESSION_IS_VALID)
+    rate_limit.init_app(app, settings)
+    backends.init_app(app, settings)
 
-    api = openapi.init_app(app)
+    api = document.init_app(app)
     with app.app_context():
         for resource in (*RESOURCES, *also):
             api.register_blueprint(resource, url_prefix=f"/api/v1{resource.url_prefix}")
@@ -74,5 +76,5 @@ def create_app(settings: Settings | None = None, *, also: tuple[Blueprint, ...] 
     app.register_blueprint(docs)
     app.register_blueprint(jwks)
     cli.init_app(app)
-    access.refuse_undeclared(app)
+    authorization.assert_all_views_protected(app)
     return app

@@ -12,18 +12,18 @@ from marshmallow import ValidationError
 from sqlalchemy import func, insert, select
 
 from app.auth.commands import keys
-from app.auth.passwords import hash_password
-from app.auth.permissions import ROLES
+from app.core.database.types import now
+from app.core.resources.audit_log import log_change
+from app.core.schemas.fields import Email
 from app.extensions import db
-from app.jobs.upkeep import RECURRING
-from app.kit.changes import record
-from app.kit.fields import Email
-from app.kit.model import now
+from app.jobs.periodic import PERIODIC_TASKS
 from app.products.commands import products
 from app.products.models import Product
-from app.products.service import forget_summary
+from app.products.service import invalidate_summary
 from app.tasks.models import PRIORITIES, Task
 from app.users.models import User
+from app.users.passwords import hash_password
+from app.users.roles import ROLES
 from app.users.schemas import RegistrationSchema
 
 DEMO_EMAIL = "demo@example.com"
@@ -60,7 +60,7 @@ def seed(number: int, demo: bool) -> None:
             db.session.connection().execute(insert(Product), [_product(n) for n in batch])
             db.session.commit()
             bar.update(len(batch))
-    forget_summary()
+    invalidate_summary()
 
 
 def _sku(number: int) -> str:
@@ -104,11 +104,11 @@ def _seed_demo() -> None:
 @with_appcontext
 def upkeep(what: tuple[str, ...]) -> None:
     """Do what recurs, all of it or WHAT: delete what is over, send jobs again."""
-    names = sorted(RECURRING)
+    names = sorted(PERIODIC_TASKS)
     if unknown := [name for name in what if name not in names]:
         raise click.BadParameter(f"{unknown[0]} is none of {', '.join(names)}.")
     for name in what or names:
-        click.echo(f"{name}: {RECURRING[name].work()}")
+        click.echo(f"{name}: {PERIODIC_TASKS[name].func()}")
 
 
 @users.command("create-admin")
@@ -139,7 +139,7 @@ def set_role(email: str, role: str) -> None:
     user = _find(_normalised(email))
     if user is None:
         raise click.ClickException(f"{email} is not registered.")
-    record("change", "users", user.id, before={"role": user.role}, after={"role": role})
+    log_change("update", "users", user.id, before={"role": user.role}, after={"role": role})
     user.role = role
     db.session.commit()
     click.echo(f"{user.email} has the role {role}.")

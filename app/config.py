@@ -98,13 +98,13 @@ class Settings:
                 kind = type(field.default).__name__
                 reasons.append(f"{field.name.upper()} is not of type {kind}: {text!r}")
         settings = cls(**values)
-        if reasons := reasons + settings._unsafe():
+        if reasons := reasons + settings.validation_errors():
             raise ConfigError(reasons)
         if not settings.secret_key:
             return cls(**{**values, "secret_key": _local_secret()})
         return settings
 
-    def _unsafe(self) -> list[str]:
+    def validation_errors(self) -> list[str]:
         """Why these settings must not start a service; empty when they may."""
         reasons = []
         if self.app_env not in get_args(Environment):
@@ -127,7 +127,7 @@ class Settings:
         if production and "*" in self.cors_origins:
             reasons.append("CORS_ORIGINS must name its origins in production, not *")
         for field in fields(self):
-            least = _LEAST.get(field.name, 1)
+            least = MINIMUMS.get(field.name, 1)
             if type(field.default) is int and getattr(self, field.name) < least:
                 reasons.append(f"{field.name.upper()} must be at least {least}")
         for name in (f.name for f in fields(self) if f.name.endswith("rate_limit")):
@@ -142,9 +142,9 @@ class Settings:
         endpoint = urlsplit(self.otel_exporter_otlp_endpoint)
         if self.otel_exporter_otlp_endpoint and endpoint.scheme not in ("http", "https"):
             reasons.append("OTEL_EXPORTER_OTLP_ENDPOINT is a URL such as http://collector:4318")
-        return reasons + self._unsafe_mail(production)
+        return reasons + self._mail_errors(production)
 
-    def _unsafe_mail(self, production: bool) -> list[str]:
+    def _mail_errors(self, production: bool) -> list[str]:
         """Why mail could not be sent, or would give away what it must not."""
         reasons = []
         smtp = urlsplit(self.smtp_url)
@@ -164,7 +164,7 @@ class Settings:
 
 
 # The least value of a setting that is a number, where it is not 1.
-_LEAST = {"public_max_age": 0, "trusted_proxies": 0, "password_min_length": 8}
+MINIMUMS = {"public_max_age": 0, "trusted_proxies": 0, "password_min_length": 8}
 
 
 def _parse(text: str, kind: type) -> Any:

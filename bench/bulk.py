@@ -23,7 +23,7 @@ from typing import Any
 import psycopg
 
 from app.cli import _product, _sku
-from app.kit.model import uuid7
+from app.core.database.ids import uuid7
 from tests import services
 from tests.live import Live, serve, work
 

@@ -6,9 +6,10 @@ The rest stays: validation, access rules, problems, ETags, security headers, the
 from typing import Any
 
 from app import create_app
+from app.core.security import authorization
+from app.core.web import rate_limit
 from app.extensions import limiter
-from app.kit import access, limits
-from app.telemetry import requests
+from app.telemetry import request_log
 
 
 def _nothing(*_: Any, **__: Any) -> None:
@@ -16,7 +17,7 @@ def _nothing(*_: Any, **__: Any) -> None:
 
 
 limiter.enabled = False
-limits.init_app = _nothing
-requests.init_app = _nothing
-access.is_alive = _nothing  # no statement, and no answer, depends on a session any more
+rate_limit.init_app = _nothing
+request_log.init_app = _nothing
+authorization.session_is_valid_clause = _nothing  # no statement depends on a session any more
 app = create_app()

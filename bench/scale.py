@@ -28,8 +28,8 @@ from typing import Any
 import psycopg
 from sqlalchemy import event
 
+from app.core.resources.cursor import PageCursor
 from app.extensions import db
-from app.kit.pages import _Cursor
 from app.products.schemas import ProductQuery
 from bench import database
 from bench.inprocess import Local, environ_of
@@ -212,7 +212,7 @@ def cursor_at(local: Local, connection: psycopg.Connection[Any], sort: str, row:
     ).fetchall()
     app: Any = local.app
     with app.test_request_context(f"{API}/products"):
-        return _Cursor(sort, {}, False, value, id_).dumps()
+        return PageCursor(sort, {}, False, value, id_).dumps()
 
 
 def statement_of(local: Local, request: str) -> tuple[str, Any]:

@@ -27,7 +27,7 @@ PLENTY = "100000000 per minute"  # counted all the same
 SETTINGS = {
     "APP_ENV": "production",
     "SECRET_KEY": SECRET,
-    # What peers check tokens with: the key that ours derives from the secret (`app.auth.keys`).
+    # What peers check tokens with: the key that `app.auth.signing_keys` derives.
     "TOKEN_KEY": hmac.digest(SECRET.encode(), b"access tokens", "sha256").hex(),
     "SMTP_URL": "smtp://127.0.0.1:25",
     "PUBLIC_URL": "https://bench.example.com",

@@ -41,7 +41,9 @@ def is_compared(
 def prepare(connection: Connection) -> None:
     """Take the advisory lock, then bound the wait for every other lock."""
     if connection.dialect.name == "postgresql":
-        connection.connection.driver_connection.patience = None  # see app/kit/database.py
+        connection.connection.driver_connection.response_timeout = (
+            None  # see app/core/database/engine.py
+        )
         connection.execute(text("SET statement_timeout = 0"))
         connection.execute(text("SET lock_timeout = 0"))
         connection.execute(text("SELECT pg_advisory_lock(:key)"), {"key": ADVISORY_LOCK})

@@ -12,11 +12,11 @@ from flask.testing import FlaskClient
 from werkzeug.test import TestResponse
 
 from app.auth.models import Session
-from app.auth.passwords import hash_password
 from app.auth.tokens import issue_access_token
+from app.core.database.types import now
 from app.extensions import db
-from app.kit.model import now
 from app.users.models import User
+from app.users.passwords import hash_password
 
 PASSWORD = "correct horse battery staple"
 PASSWORD_HASH = hash_password(PASSWORD)

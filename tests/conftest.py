@@ -24,11 +24,11 @@ from flask_migrate import upgrade
 from sqlalchemy import event
 
 from app import create_app
-from app.auth import keys, throttling
+from app.auth import login_throttle, signing_keys
 from app.config import Settings
+from app.core.resources.blueprint import Blueprint
+from app.core.security.authorization import public
 from app.extensions import cache, db, limiter, migrate
-from app.kit.access import anyone
-from app.kit.blueprint import Blueprint
 from examples.notes.routes import notes
 from tests import pooler, services, through
 from tests.api import Api, Caller
@@ -178,7 +178,9 @@ def settings(database_url: str, tmp_path_factory: pytest.TempPathFactory) -> Set
     plenty = "100000 per minute"
     key_file = through.JWT_KEYS or str(tmp_path_factory.mktemp("keys") / "keys.json")
     if not through.URL:
-        keys.write_file(key_file, [keys.generate(algorithm) for algorithm in keys.SHAPES])
+        signing_keys.write_file(
+            key_file, [signing_keys.generate(algorithm) for algorithm in signing_keys.KEY_TYPES]
+        )
     return Settings(
         app_env="testing",
         secret_key=through.SECRET_KEY or "not a secret, but long enough for tests",
@@ -261,9 +263,9 @@ def app(service: Flask) -> Iterator[Flask]:
 @pytest.fixture
 def no_time_passes() -> Iterator[None]:
     """For throttling, so that how long it makes one wait depends on no test's speed."""
-    moment = throttling.now()
+    moment = login_throttle.now()
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(throttling, "now", lambda: moment)
+        patch.setattr(login_throttle, "now", lambda: moment)
         yield
 
 
@@ -373,8 +375,8 @@ def logged(output: io.StringIO, make_app: MakeApp) -> Api:
     """An application that logs as in production."""
     odd = Blueprint("odd", __name__, url_prefix="/odd", description="Fails.")
 
-    @odd.get("/<path:name>", access=anyone)
-    @odd.answers(204)
+    @odd.get("/<path:name>", access=public)
+    @odd.response(204)
     def fail(name: str) -> None:
         raise RuntimeError(name)
 

@@ -9,11 +9,11 @@ from flask import Flask
 from sqlalchemy import select
 
 from app import cli
-from app.auth.passwords import verify_password
 from app.extensions import db
 from app.products.models import Product
 from app.tasks.models import Task
 from app.users.models import User
+from app.users.passwords import verify_password
 from tests import rows
 from tests.api import PASSWORD, Api, Caller
 

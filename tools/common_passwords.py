@@ -1,4 +1,4 @@
-"""Makes app/auth/common_passwords.txt: the passwords that nobody may set.
+"""Makes app/users/common_passwords.txt: the passwords that nobody may set.
 
     npm pack @zxcvbn-ts/language-common@4.1.3 && tar xzf zxcvbn-ts-language-common-4.1.3.tgz
     python tools/common_passwords.py package/src/passwords.json
@@ -59,7 +59,7 @@ def main(source: str) -> None:
     ranked = [word.casefold() for word in json.loads(Path(source).read_text())]
     found = {*ranked, *walked(), *drawn_out(word for word in ranked[:DRAWN_OUT] if len(word) > 3)}
     kept = sorted(word for word in found if len(word) >= SHORTEST)
-    target = Path(__file__).parent.parent / "app" / "auth" / "common_passwords.txt"
+    target = Path(__file__).parent.parent / "app" / "users" / "common_passwords.txt"
     target.write_text("\n".join(kept) + "\n")
 
 

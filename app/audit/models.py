@@ -6,11 +6,19 @@ from uuid import UUID
 from sqlalchemy import JSON, Index, Select, Text, Uuid, select
 from sqlalchemy.orm import Mapped, mapped_column
 
-from app.kit.changes import Change, Told, origin, recorded
-from app.kit.model import Base, Resource, now, uuid7
+from app.core.database.ids import uuid7
+from app.core.database.mixins import ResourceMixin
+from app.core.database.types import now
+from app.core.resources.audit_log import (
+    Change,
+    TableRows,
+    changes_committing,
+    current_audit_context,
+)
+from app.extensions import Base
 
 
-class AuditEvent(Resource, Base):
+class AuditEvent(ResourceMixin, Base):
     """One change. It outlives the account of who made it, so it refers to nothing."""
 
     __tablename__ = "audit_events"
@@ -25,16 +33,16 @@ class AuditEvent(Resource, Base):
     request_id: Mapped[str | None] = mapped_column(Text)
 
 
-EVERYTHING: "Select[AuditEvent]" = select(AuditEvent)
+ALL_EVENTS: "Select[AuditEvent]" = select(AuditEvent)
 Index("ix_audit_events_created_at_id", AuditEvent.created_at, AuditEvent.id)
 Index("ix_audit_events_resource_id", AuditEvent.resource_id, AuditEvent.created_at, AuditEvent.id)
 Index("ix_audit_events_actor_id", AuditEvent.actor_id, AuditEvent.created_at, AuditEvent.id)
 
 
-@recorded.connect
-def tell(changes: tuple[Change, ...]) -> Told:
+@changes_committing.connect
+def build_audit_rows(changes: tuple[Change, ...]) -> TableRows:
     """An event for each change."""
-    who, moment = origin(), now()
+    who, moment = current_audit_context(), now()
     events = (
         {
             "id": uuid7(),

@@ -2,26 +2,26 @@
 
 from uuid import UUID
 
-from app.audit.models import EVERYTHING
+from app.audit.models import ALL_EVENTS
 from app.audit.schemas import AuditEventQuery, AuditEventSchema
-from app.kit.access import can
-from app.kit.blueprint import Blueprint
-from app.kit.rows import Visible
+from app.core.resources.blueprint import Blueprint
+from app.core.resources.repository import ScopedSelect
+from app.core.security.authorization import permission
 
 audit_events = Blueprint(
     "audit-events", __name__, url_prefix="/audit-events", description="Who changed what."
 )
 
 
-@audit_events.get("", access=can("audit:read"))
-@audit_events.page(AuditEventSchema, AuditEventQuery)
-def list_audit_events() -> Visible:
+@audit_events.get("", access=permission("audit:read"))
+@audit_events.paginated(AuditEventSchema, AuditEventQuery)
+def list_audit_events() -> ScopedSelect:
     """List changes."""
-    return EVERYTHING
+    return ALL_EVENTS
 
 
-@audit_events.get("/<uuid:event_id>", access=can("audit:read"))
-@audit_events.item(AuditEventSchema)
-def read_audit_event(event_id: UUID) -> Visible:
+@audit_events.get("/<uuid:event_id>", access=permission("audit:read"))
+@audit_events.returns(AuditEventSchema)
+def read_audit_event(event_id: UUID) -> ScopedSelect:
     """Read a change."""
-    return EVERYTHING
+    return ALL_EVENTS

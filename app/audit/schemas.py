@@ -3,17 +3,17 @@
 import marshmallow as ma
 
 from app.audit.models import AuditEvent
-from app.kit.fields import Text, Timestamp
-from app.kit.pages import PageQuery, Sort, where
-from app.kit.schema import ResourceSchema
+from app.core.resources.filters import PageQuery, Sort, filter_by
+from app.core.schemas.base import ResourceSchema
+from app.core.schemas.fields import DateTime, String
 
 
 class AuditEventSchema(ResourceSchema):
     """A change, and who made it."""
 
     actor_id = ma.fields.UUID(dump_only=True, allow_none=True)
-    action = Text(most=50, dump_only=True, metadata={"example": "change"})
-    resource = Text(most=63, dump_only=True, metadata={"example": "products"})
+    action = String(max_length=50, dump_only=True, metadata={"example": "update"})
+    resource = String(max_length=63, dump_only=True, metadata={"example": "products"})
     resource_id = ma.fields.UUID(dump_only=True, allow_none=True)
     before = ma.fields.Dict(
         dump_only=True, allow_none=True, metadata={"example": {"price": "12.50"}}
@@ -21,21 +21,25 @@ class AuditEventSchema(ResourceSchema):
     after = ma.fields.Dict(
         dump_only=True, allow_none=True, metadata={"example": {"price": "11.00"}}
     )
-    address = Text(most=100, dump_only=True, allow_none=True)
-    request_id = Text(most=128, dump_only=True, allow_none=True)
+    address = String(max_length=100, dump_only=True, allow_none=True)
+    request_id = String(max_length=128, dump_only=True, allow_none=True)
 
 
 class AuditEventQuery(PageQuery):
     """Which events, in which order."""
 
-    actor_id = where(ma.fields.UUID(), lambda value: AuditEvent.actor_id == value)
-    action = where(
-        Text(least=1, most=50, metadata={"example": "change"}),
+    actor_id = filter_by(ma.fields.UUID(), lambda value: AuditEvent.actor_id == value)
+    action = filter_by(
+        String(min_length=1, max_length=50, metadata={"example": "update"}),
         lambda value: AuditEvent.action == value,
     )
-    resource = where(Text(least=1, most=63), lambda value: AuditEvent.resource == value)
-    resource_id = where(ma.fields.UUID(), lambda value: AuditEvent.resource_id == value)
-    request_id = where(Text(least=1, most=128), lambda value: AuditEvent.request_id == value)
-    created_from = where(Timestamp(), lambda value: AuditEvent.created_at >= value)
-    created_to = where(Timestamp(), lambda value: AuditEvent.created_at < value)
+    resource = filter_by(
+        String(min_length=1, max_length=63), lambda value: AuditEvent.resource == value
+    )
+    resource_id = filter_by(ma.fields.UUID(), lambda value: AuditEvent.resource_id == value)
+    request_id = filter_by(
+        String(min_length=1, max_length=128), lambda value: AuditEvent.request_id == value
+    )
+    created_from = filter_by(DateTime(), lambda value: AuditEvent.created_at >= value)
+    created_to = filter_by(DateTime(), lambda value: AuditEvent.created_at < value)
     sort = Sort({"created_at": AuditEvent.created_at}, default="-created_at")

@@ -6,7 +6,7 @@ import click
 from flask import current_app
 from flask.cli import AppGroup
 
-from app.auth.keys import JWK, SHAPES, derive, generate, parse, read_file, write_file
+from app.auth.signing_keys import JWK, KEY_TYPES, derive, generate, parse, read_file, write_file
 from app.config import ConfigError
 
 HELP = """Change the keys that sign access tokens, in three steps without downtime.
@@ -29,7 +29,7 @@ def list_keys(file: str | None) -> None:
 
 
 @keys.command("generate")
-@click.option("--algorithm", type=click.Choice(list(SHAPES)), default="EdDSA", show_default=True)
+@click.option("--algorithm", type=click.Choice(list(KEY_TYPES)), default="EdDSA", show_default=True)
 @_file
 def generate_key(algorithm: str, file: str | None) -> None:
     """Add a key, which does not sign yet.

@@ -14,27 +14,27 @@ from flask import Flask, after_this_request, current_app, request
 from flask_jwt_extended import set_access_cookies, set_refresh_cookies, unset_jwt_cookies
 
 from app.auth.sessions import split_refresh_token
-from app.kit import current
-from app.kit.access import CHALLENGE, unauthorized
-from app.kit.problems import Problem
-from app.kit.service import Response
+from app.core.security.authorization import CHALLENGE, unauthorized_problem
+from app.core.web import current
+from app.core.web.flask_app import Response
+from app.core.web.problems import Problem
 
 # A browser takes these names only with Secure and, after __Host-, without Domain and for all paths:
 # so no other host of the domain can plant one (RFC 6265bis section 4.1.3).
-ACCESS = "__Host-access_token"
-CSRF = "__Host-csrf_token"
-REFRESH = "__Secure-refresh_token"
+ACCESS_COOKIE = "__Host-access_token"
+CSRF_COOKIE = "__Host-csrf_token"
+REFRESH_COOKIE = "__Secure-refresh_token"
 CSRF_HEADER = "X-CSRF-Token"
-_CSRF_COOKIE: dict[str, Any] = {"secure": True, "samesite": "Strict"}
-_SAFE = ("GET", "HEAD", "OPTIONS")  # RFC 9110 section 9.2.1
+_CSRF_COOKIE_OPTIONS: dict[str, Any] = {"secure": True, "samesite": "Strict"}
+_SAFE_METHODS = ("GET", "HEAD", "OPTIONS")  # RFC 9110 section 9.2.1
 
 
 def init_app(app: Flask, *, enabled: bool) -> None:
     """Configure the cookies. All of them end with the browser, and sooner with the session."""
     app.config |= {
         "JWT_TOKEN_LOCATION": ["headers", "cookies"] if enabled else ["headers"],
-        "JWT_ACCESS_COOKIE_NAME": ACCESS,
-        "JWT_REFRESH_COOKIE_NAME": REFRESH,
+        "JWT_ACCESS_COOKIE_NAME": ACCESS_COOKIE,
+        "JWT_REFRESH_COOKIE_NAME": REFRESH_COOKIE,
         "JWT_REFRESH_COOKIE_PATH": "/api/v1/auth",
         "JWT_COOKIE_SECURE": True,  # browsers take http://127.0.0.1 and localhost for secure
         "JWT_COOKIE_SAMESITE": "Strict",
@@ -44,12 +44,12 @@ def init_app(app: Flask, *, enabled: bool) -> None:
         app.after_request(_vary)
 
 
-def sent_access_token() -> str | None:
+def access_token_from_cookie() -> str | None:
     """The access token in the request's cookie, where cookies are enabled and there is one."""
-    return request.cookies.get(ACCESS) if _enabled() else None
+    return request.cookies.get(ACCESS_COOKIE) if _enabled() else None
 
 
-def sent_refresh_token() -> str:
+def refresh_token_from_cookie() -> str:
     """The refresh token in the request's cookie. If it is refused, the cookies are taken back.
 
     Raises:
@@ -57,10 +57,10 @@ def sent_refresh_token() -> str:
             enabled.
     """
     require_enabled()
-    after_this_request(_take_back_when_refused)
-    token = request.cookies.get(REFRESH)
+    after_this_request(_unset_cookies_on_401)
+    token = request.cookies.get(REFRESH_COOKIE)
     if not token:
-        raise unauthorized("There is no cookie with a refresh token.")
+        raise unauthorized_problem("There is no cookie with a refresh token.")
     check_csrf(split_refresh_token(token)[0])
     return token
 
@@ -75,7 +75,7 @@ def require_enabled() -> None:
         raise Problem("not-found")
 
 
-def give(tokens: dict[str, Any]) -> dict[str, Any]:
+def set_auth_cookies(tokens: dict[str, Any]) -> dict[str, Any]:
     """Set the tokens as cookies of the answer to this request; what is left is for its body."""
     access, refresh = tokens["access_token"], tokens["refresh_token"]
     csrf = _csrf_token(split_refresh_token(refresh)[0])
@@ -84,17 +84,17 @@ def give(tokens: dict[str, Any]) -> dict[str, Any]:
         if response.status_code == 200:  # and what the cookies stand for was stored
             set_access_cookies(response, access)
             set_refresh_cookies(response, refresh)
-            response.set_cookie(CSRF, csrf, **_CSRF_COOKIE)
+            response.set_cookie(CSRF_COOKIE, csrf, **_CSRF_COOKIE_OPTIONS)
         return response
 
     after_this_request(set_cookies)
     return {"expires_in": tokens["expires_in"], "csrf_token": csrf}
 
 
-def take_back() -> None:
+def clear_auth_cookies() -> None:
     """Have the answer to this request delete the cookies, where they were sent."""
-    if ACCESS in request.cookies:
-        after_this_request(_take_back)
+    if ACCESS_COOKIE in request.cookies:
+        after_this_request(_unset_cookies)
 
 
 def check_csrf(session_id: UUID | None) -> None:
@@ -104,9 +104,13 @@ def check_csrf(session_id: UUID | None) -> None:
         Problem: 403, the CSRF token is missing, or not that of the session.
     """
     sent = request.headers.get(CSRF_HEADER, "").encode()
-    if request.method in _SAFE or hmac.compare_digest(sent, _csrf_token(session_id).encode()):
+    if request.method in _SAFE_METHODS or hmac.compare_digest(
+        sent, _csrf_token(session_id).encode()
+    ):
         return
-    detail = f"A request with cookies needs {CSRF_HEADER}, with the value of the cookie {CSRF}."
+    detail = (
+        f"A request with cookies needs {CSRF_HEADER}, with the value of the cookie {CSRF_COOKIE}."
+    )
     raise Problem("forbidden", detail, headers={"WWW-Authenticate": CHALLENGE})
 
 
@@ -119,14 +123,14 @@ def _csrf_token(session_id: UUID | None) -> str:
     return hmac.digest(key.encode(), str(session_id).encode(), "sha256").hex()
 
 
-def _take_back(response: Response) -> Response:
+def _unset_cookies(response: Response) -> Response:
     unset_jwt_cookies(response)
-    response.delete_cookie(CSRF, **_CSRF_COOKIE)
+    response.delete_cookie(CSRF_COOKIE, **_CSRF_COOKIE_OPTIONS)
     return response
 
 
-def _take_back_when_refused(response: Response) -> Response:
-    return _take_back(response) if response.status_code == 401 else response
+def _unset_cookies_on_401(response: Response) -> Response:
+    return _unset_cookies(response) if response.status_code == 401 else response
 
 
 def _vary(response: Response) -> Response:

@@ -2,12 +2,12 @@
 
 from flask import Blueprint, current_app
 
-from app.auth.keys import Key
-from app.kit import json
-from app.kit.access import declare, probe
-from app.kit.conditional import etag_of, make_conditional
-from app.kit.problems import Problem
-from app.kit.service import Response
+from app.auth.signing_keys import Key
+from app.core.security.authorization import internal, require_access
+from app.core.web import strict_json
+from app.core.web.etags import etag_of, make_conditional
+from app.core.web.flask_app import Response
+from app.core.web.problems import Problem
 
 MAX_AGE = 300  # seconds; a new key waits for as long before it signs
 
@@ -15,13 +15,13 @@ jwks = Blueprint("jwks", __name__)
 
 
 @jwks.get("/.well-known/jwks.json")
-@declare(probe)
+@require_access(internal)
 def send_jwks() -> Response:
     """The public halves of the asymmetric keys (RFC 7517 section 5); 404 where there are none."""
     keys: list[Key] = list(current_app.extensions["token_keys"].values())
-    public = [key.describe() for key in keys if not key.is_symmetric]
+    public = [key.public_jwk() for key in keys if not key.is_symmetric]
     if not public:
         raise Problem("not-found")
-    response = Response(json.dumps({"keys": public}), mimetype="application/jwk-set+json")
+    response = Response(strict_json.dumps({"keys": public}), mimetype="application/jwk-set+json")
     response.headers["Cache-Control"] = f"public, max-age={MAX_AGE}"
     return make_conditional(response, etag_of(response.get_data()))

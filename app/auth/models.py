@@ -5,11 +5,13 @@ from datetime import datetime
 from sqlalchemy import JSON, Index, LargeBinary, Text, Uuid, bindparam, exists
 from sqlalchemy.orm import Mapped, aliased, mapped_column
 
-from app.kit.model import CALLER_ID, Base, Owned, Timestamp, now
+from app.core.database.mixins import CALLER_ID_PARAM, OwnedMixin
+from app.core.database.types import Timestamp, now
+from app.extensions import Base
 from app.users.models import User
 
 
-class Session(Owned, Base):
+class Session(OwnedMixin, Base):
     """One login of one user. Of its refresh tokens only hashes are kept."""
 
     __tablename__ = "sessions"
@@ -22,7 +24,7 @@ class Session(Owned, Base):
     expires_at: Mapped[datetime] = mapped_column(Timestamp)
 
 
-class ApiKey(Owned, Base):
+class ApiKey(OwnedMixin, Base):
     """A machine's credential: it may do what its scopes name and its owner may. Kept as a hash."""
 
     __tablename__ = "api_keys"
@@ -40,12 +42,13 @@ Index("ix_api_keys_owner_id_created_at", ApiKey.owner_id, ApiKey.created_at, Api
 Index("ix_sessions_owner_id_created_at", Session.owner_id, Session.created_at, Session.id)
 
 # Whether what an access token says still holds: its session was not ended, its user is active and
-# has the same role. `app.kit.rows` and `pages` make it part of the statements that read and write.
+# has the same role. The
+# repository and the pagination make it part of the statements that read and write.
 _session, _user = aliased(Session), aliased(User)  # apart from those that the statement reads
-IS_ALIVE = (
+SESSION_IS_VALID = (
     exists()
     .where(_session.id == bindparam("session_id", type_=Uuid()))
-    .where(_session.owner_id == CALLER_ID)
+    .where(_session.owner_id == CALLER_ID_PARAM)
     .where(_user.id == _session.owner_id)
     .where(_user.is_active, _user.role == bindparam("caller_role"))
 )

@@ -8,25 +8,26 @@ import structlog
 from flask import current_app, request
 from sqlalchemy import Row, bindparam, insert, select
 
-from app.auth import throttling
-from app.auth.mail_tokens import RESET, VERIFY, redeem
+from app.auth import login_throttle
+from app.auth.email_tokens import RESET, VERIFY, consume_token
 from app.auth.models import Session
-from app.auth.passwords import hash_secret, is_outdated, verify_password
-from app.auth.sessions import end_sessions, make_refresh_token, split_refresh_token
+from app.auth.sessions import make_refresh_token, revoke_sessions, split_refresh_token
 from app.auth.tokens import issue_access_token
+from app.core.database import execute, single_statement
+from app.core.database.types import now
+from app.core.resources import repository
+from app.core.resources.audit_log import build_change, change_rows, log_change
+from app.core.security.authorization import unauthorized_problem
+from app.core.web.problems import Problem
 from app.extensions import db
-from app.kit import database, rows
-from app.kit.access import unauthorized
-from app.kit.changes import compare, record, told_of
-from app.kit.model import now
-from app.kit.problems import Problem
 from app.telemetry.metrics import LOGINS
 from app.users.models import User
-from app.users.service import choose_password, replace_password
+from app.users.passwords import needs_rehash, sha256_digest, verify_password
+from app.users.service import set_password, update_password_hash
 
 log = structlog.get_logger()
 
-GRACE = timedelta(seconds=10)
+REUSE_GRACE = timedelta(seconds=10)
 
 
 def log_in(email: str, password: str) -> dict[str, Any]:
@@ -36,13 +37,13 @@ def log_in(email: str, password: str) -> dict[str, Any]:
         Problem: 401, one answer for an unknown address, a wrong password and a disabled account;
             429, too many attempts failed, whether or not there is such an account.
     """
-    throttling.count_attempt(email)
+    login_throttle.register_attempt(email)
     secret, session = secrets.token_bytes(32), None
     while session is None:  # the user was changed while the password was looked at
         user = _authenticate(email, password)
-        session = _begin_session(email, user, secret)
-    if is_outdated(user.password_hash):
-        replace_password(user, password)
+        session = _create_session(email, user, secret)
+    if needs_rehash(user.password_hash):
+        update_password_hash(user, password)
     LOGINS.labels("succeeded").inc()
     log.info("login", user_id=str(user.id), session_id=str(session.id))
     return _tokens(session, user.role, secret)
@@ -56,30 +57,36 @@ _CREDENTIALS = select(User.id, User.role, User.is_active, User.password_hash).wh
 def _authenticate(email: str, password: str) -> Row[Any]:
     """The active user with that password; after the same work, a 401."""
     # No transaction is open during the hash: on SQLite it would keep all others waiting.
-    found: Row[Any] | None = next(iter(database.read(_CREDENTIALS, {"email": email})), None)
+    found: Row[Any] | None = next(
+        iter(execute.fetch_autocommit(_CREDENTIALS, {"email": email})), None
+    )
     stored = found.password_hash if found and found.is_active else None
     right = verify_password(stored, password)
     if found is None or not right:
         LOGINS.labels("failed").inc()
         log.warning("login_failed", user_id=found and str(found.id))
-        raise _refused("The e-mail address or the password is wrong.")
+        raise _login_failed("The e-mail address or the password is wrong.")
     return found
 
 
-def _begin_session(email: str, user: Row[Any], secret: bytes) -> Row[Any] | None:
+def _create_session(email: str, user: Row[Any], secret: bytes) -> Row[Any] | None:
     """Begin a session of a user and forgive them; None where they are not any more as given."""
-    values = rows.defaults(Session) | {
+    values = repository.column_defaults(Session) | {
         "owner_id": user.id,
         "role": user.role,
         "password_hash": user.password_hash,
-        "refresh_hash": hash_secret(secret),
+        "refresh_hash": sha256_digest(secret),
         "user_agent": (request.user_agent.string or "")[:500] or None,
         "address": request.remote_addr,
         "expires_at": now() + timedelta(days=current_app.config["REFRESH_TOKEN_DAYS"]),
     }
-    told = told_of(compare("create", "sessions", values["id"], after={"owner_id": user.id}))
-    values |= throttling.forgiven(email)
-    begun = database.execute_told(_BEGIN, values, told, throttling.set_counters)
+    told = change_rows(
+        build_change("create", "sessions", values["id"], after={"owner_id": user.id})
+    )
+    values |= login_throttle.reset_values(email)
+    begun = single_statement.execute_with_audit(
+        _CREATE_SESSION, values, told, login_throttle.upsert_counters
+    )
     session: Row[Any] | None = next(iter(begun), None)
     if session is None:
         db.session.rollback()
@@ -88,7 +95,7 @@ def _begin_session(email: str, user: Row[Any], secret: bytes) -> Row[Any] | None
 
 # Locks the user till we commit: a session must not follow those that a new password ends.
 _NEW = [c for c in Session.__table__.c if c.name != "previous_hash"]
-_BEGIN = (
+_CREATE_SESSION = (
     insert(Session)
     .from_select(
         _NEW,
@@ -109,12 +116,12 @@ def reset_password(token: str, new_password: str) -> None:
         Problem: 401, the token is not, or no longer, valid; 422, the password is not good enough,
             and the token can be used again.
     """
-    user = redeem(RESET, token)
-    choose_password(user, new_password)
+    user = consume_token(RESET, token)
+    set_password(user, new_password)
     _confirm_address(user)
-    end_sessions(user.id)
-    throttling.forgive(user.email)
-    record("reset_password", "users", user.id)
+    revoke_sessions(user.id)
+    login_throttle.reset_attempts(user.email)
+    log_change("reset_password", "users", user.id)
 
 
 def verify_email(token: str) -> None:
@@ -123,14 +130,14 @@ def verify_email(token: str) -> None:
     Raises:
         Problem: 401, the token is not, or no longer, valid.
     """
-    _confirm_address(redeem(VERIFY, token))
+    _confirm_address(consume_token(VERIFY, token))
 
 
 def _confirm_address(user: User) -> None:
     if user.email_verified_at is None:
         user.email_verified_at = user.updated_at = now()
         after = {"email_verified_at": user.email_verified_at}
-        record("change", "users", user.id, before={"email_verified_at": None}, after=after)
+        log_change("update", "users", user.id, before={"email_verified_at": None}, after=after)
 
 
 def refresh(token: str) -> dict[str, Any]:
@@ -146,17 +153,20 @@ def refresh(token: str) -> dict[str, Any]:
     session_id, secret = split_refresh_token(token)
     session = db.session.scalar(select(Session).where(Session.id == session_id).with_for_update())
     if session is None or _has_expired(session):
-        raise _refused("The refresh token is not valid.")
-    if session.previous_hash == hash_secret(secret) and now() - session.last_used_at < GRACE:
+        raise _login_failed("The refresh token is not valid.")
+    if (
+        session.previous_hash == sha256_digest(secret)
+        and now() - session.last_used_at < REUSE_GRACE
+    ):
         raise Problem("conflict", "This refresh token was exchanged just now, by another request.")
     user = db.session.get(User, session.owner_id)
-    reused = not secrets.compare_digest(session.refresh_hash, hash_secret(secret))
+    reused = not secrets.compare_digest(session.refresh_hash, sha256_digest(secret))
     if reused or user is None or not user.is_active:
         log.warning("refresh_refused", session_id=str(session_id), reused=reused)
         db.session.delete(session)
-        record("delete", "sessions", session_id)
+        log_change("delete", "sessions", session_id)
         db.session.commit()
-        raise _refused("The refresh token is not valid.")
+        raise _login_failed("The refresh token is not valid.")
     session.previous_hash = session.refresh_hash
     session.last_used_at = now()
     secret = _renew(session)
@@ -181,9 +191,9 @@ def _tokens(session: Session | Row[Any], role: str, secret: bytes) -> dict[str, 
 def _renew(session: Session) -> bytes:
     """Give the session a new secret of 256 random bits, of which it keeps the hash."""
     secret = secrets.token_bytes(32)
-    session.refresh_hash = hash_secret(secret)
+    session.refresh_hash = sha256_digest(secret)
     return secret
 
 
-def _refused(detail: str) -> Problem:
-    return unauthorized(detail)
+def _login_failed(detail: str) -> Problem:
+    return unauthorized_problem(detail)

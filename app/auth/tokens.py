@@ -15,20 +15,20 @@ from jwt.utils import base64url_encode
 from sqlalchemy import Row
 
 from app.auth import api_keys, cookies
-from app.auth.keys import Key, load_keys
 from app.auth.models import Session
-from app.auth.permissions import ROLES
+from app.auth.signing_keys import Key, load_keys
 from app.config import Settings
-from app.kit import current, json
-from app.kit.access import ANONYMOUS, CHALLENGE, Caller, invalid_token
-from app.kit.problems import Problem
+from app.core.security.authorization import ANONYMOUS, CHALLENGE, Caller, invalid_token_problem
+from app.core.web import current, strict_json
+from app.core.web.problems import Problem
+from app.users.roles import ROLES
 
 TYPE = "at+jwt"
 LEEWAY = 10  # seconds by which the clocks of two machines may differ
-REMEMBERED = 10_000  # tokens, of half a kilobyte each
+TOKEN_CACHE_SIZE = 10_000  # tokens, of half a kilobyte each
 REQUIRED_CLAIMS = ("iss", "aud", "sub", "sid", "role", "iat", "nbf", "exp", "jti", "type")
 _COMPACT = re.compile(r"[\w-]+\.[\w-]+\.[\w-]+", re.ASCII)  # RFC 7515 section 7.1
-_FLAWS = (
+_DECODE_ERRORS = (
     PyJWTError,
     AttributeError,  # a claim of another JSON type than ours
     KeyError,  # no header, or no role, of ours
@@ -43,7 +43,7 @@ class Decoder(PyJWT):
     """PyJWT, strict about JSON: no name may occur twice (RFC 7519 section 4)."""
 
     def _decode_payload(self, decoded: dict[str, Any]) -> dict[str, Any]:
-        claims = json.loads(decoded["payload"])
+        claims = strict_json.loads(decoded["payload"])
         if not isinstance(claims, dict):
             raise InvalidTokenError("The claims are no object.")
         return claims
@@ -61,7 +61,7 @@ class TokenManager(JWTManager):
         {"require": list(REQUIRED_CLAIMS), "strict_aud": True, "enforce_minimum_key_length": True}
     )
 
-    def use(self, app: Flask, keys: list[Key]) -> None:
+    def set_keys(self, app: Flask, keys: list[Key]) -> None:
         """Sign with the first of the keys, verify with all."""
         signs = keys[0]
         app.config |= {
@@ -98,7 +98,7 @@ class TokenManager(JWTManager):
 def _header(key: Key) -> str:
     """The first segment of each token that the key signs."""
     header = {"alg": key.algorithm, "kid": key.kid, "typ": TYPE}
-    return base64url_encode(json.dumps(header)).decode()
+    return base64url_encode(strict_json.dumps(header)).decode()
 
 
 jwt = TokenManager()
@@ -118,7 +118,7 @@ def init_app(app: Flask, settings: Settings) -> None:
         "JWT_DECODE_AUDIENCE": settings.token_audience,
     }
     cookies.init_app(app, enabled=settings.auth_cookies)
-    jwt.use(app, load_keys(settings))
+    jwt.set_keys(app, load_keys(settings))
 
 
 def issue_access_token(session: Session | Row[Any], role: str) -> str:
@@ -139,23 +139,27 @@ def load_caller() -> Caller:
             there are two; 403, it is in a cookie and the CSRF token is missing or wrong.
     """
     scheme, _, bearer = current.request().headers.get("Authorization", "").partition(" ")
-    cookie = cookies.sent_access_token()
+    cookie = cookies.access_token_from_cookie()
     if scheme.lower() != "bearer":  # in any case: RFC 9110 section 11.1
         return ANONYMOUS if cookie is None else _load_from_cookie(cookie)
     if cookie is not None:  # RFC 6750 section 2
         challenge = f'{CHALLENGE}, error="invalid_request"'
         detail = "A request carries a bearer token or cookies, not both."
         raise Problem("bad-request", detail, headers={"WWW-Authenticate": challenge})
-    return api_keys.load_caller(bearer) if bearer.startswith(api_keys.PREFIX) else _read(bearer)
+    return (
+        api_keys.load_caller(bearer)
+        if bearer.startswith(api_keys.PREFIX)
+        else _caller_from_token(bearer)
+    )
 
 
 def _load_from_cookie(token: str) -> Caller:
-    found = _read(token)
+    found = _caller_from_token(token)
     cookies.check_csrf(found.session_id)
     return found
 
 
-def _read(token: str) -> Caller:
+def _caller_from_token(token: str) -> Caller:
     """The caller that a token names: verified the first time, then known by all its characters.
 
     What can change about a token is asked each time: the clock here, the session in the statement
@@ -173,10 +177,10 @@ def _read(token: str) -> Caller:
             permissions=ROLES[claims["role"]],
             session_id=UUID(claims["sid"]),
         )
-    except _FLAWS as error:
+    except _DECODE_ERRORS as error:
         log.info("token_refused", flaw=type(error).__name__)
-        raise invalid_token() from error
-    if len(verified) >= REMEMBERED:
+        raise invalid_token_problem() from error
+    if len(verified) >= TOKEN_CACHE_SIZE:
         verified.clear()  # rarely, and cheaper than to find out which was used least
     verified[token] = claims["exp"], found
     return found

@@ -6,11 +6,11 @@ import flask
 import flask_swagger_ui
 from flask import Blueprint, current_app, render_template, request, send_from_directory
 
-from app.kit import json
-from app.kit.access import anyone, declare
-from app.kit.conditional import etag_of, make_conditional
-from app.kit.problems import TYPES, Problem, ProblemType
-from app.kit.service import SECURITY, Response
+from app.core.security.authorization import public, require_access
+from app.core.web import strict_json
+from app.core.web.etags import etag_of, make_conditional
+from app.core.web.flask_app import SECURITY_HEADERS, Response
+from app.core.web.problems import TYPES, Problem, ProblemType
 
 ASSETS = Path(__file__).parent / "assets"
 SWAGGER_UI = Path(flask_swagger_ui.__file__).parent / "dist"
@@ -23,7 +23,7 @@ docs = Blueprint("docs", __name__, template_folder="assets")
 
 
 @docs.get("/openapi.json")
-@declare(anyone)
+@require_access(public)
 def send_openapi() -> Response:
     """The OpenAPI document."""
     document = current_app.extensions["flask-smorest"]["apis"][""]["ext_obj"].spec.to_dict()
@@ -31,14 +31,14 @@ def send_openapi() -> Response:
 
 
 @docs.get("/docs")
-@declare(anyone)
+@require_access(public)
 def show_docs() -> Response:
     """The OpenAPI document, readable and with "try it out"."""
     return _page(render_template("docs.html"))
 
 
 @docs.get("/docs/<path:name>")
-@declare(anyone)
+@require_access(public)
 def send_asset(name: str) -> flask.Response:
     """A file of Swagger UI, or one of ours beside it."""
     folder = ASSETS if name in ("start.js", "pages.css") else SWAGGER_UI
@@ -46,7 +46,7 @@ def send_asset(name: str) -> flask.Response:
 
 
 @docs.get("/problems")
-@declare(anyone)
+@require_access(public)
 def list_problems() -> Response:
     """All problem types."""
     if _wants_json():
@@ -55,7 +55,7 @@ def list_problems() -> Response:
 
 
 @docs.get("/problems/<slug>")
-@declare(anyone)
+@require_access(public)
 def show_problem(slug: str) -> Response:
     """What one problem type means; errors link here with `type`."""
     if slug not in TYPES:
@@ -71,7 +71,7 @@ def _described(kind: ProblemType) -> dict[str, object]:
         "type": f"/problems/{kind.slug}",
         "title": kind.title,
         "status": kind.status,
-        "detail": kind.explanation,
+        "detail": kind.default_detail,
     }
 
 
@@ -88,9 +88,9 @@ def _kept(response: Response) -> Response:
 
 def _page(html: str) -> Response:
     response = Response(html, mimetype="text/html")
-    response.security = SECURITY | {"Content-Security-Policy": POLICY}
+    response.security = SECURITY_HEADERS | {"Content-Security-Policy": POLICY}
     return response
 
 
 def _json(value: object) -> Response:
-    return Response(json.dumps(value), mimetype="application/json")
+    return Response(strict_json.dumps(value), mimetype="application/json")

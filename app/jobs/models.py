@@ -7,14 +7,17 @@ from uuid import UUID
 from sqlalchemy import JSON, CheckConstraint, ForeignKey, Index, Select, Text, Uuid, select
 from sqlalchemy.orm import Mapped, mapped_column
 
-from app.kit.access import Caller
-from app.kit.model import CALLER_ID, Base, Resource, Timestamp, uuid7
-from app.kit.rows import ITEM_ID
+from app.core.database.ids import uuid7
+from app.core.database.mixins import CALLER_ID_PARAM, ResourceMixin
+from app.core.database.types import Timestamp
+from app.core.resources.repository import ITEM_ID_PARAM
+from app.core.security.authorization import Caller
+from app.extensions import Base
 
 STATES = ("queued", "running", "succeeded", "failed")
 
 
-class Job(Resource, Base):
+class Job(ResourceMixin, Base):
     """A piece of work. The row is the truth: a message to a worker only says that it is there."""
 
     __tablename__ = "jobs"
@@ -50,7 +53,7 @@ class Job(Resource, Base):
 
 
 ALL = select(Job)
-OWN = ALL.where(Job.owner_id == CALLER_ID)
+OWN = ALL.where(Job.owner_id == CALLER_ID_PARAM)
 
 Index("ix_jobs_owner_id_created_at", Job.owner_id, Job.created_at, Job.id)
 Index("ix_jobs_created_at_id", Job.created_at, Job.id)
@@ -74,7 +77,9 @@ class JobProblem(Base):
         return ALL_PROBLEMS if caller.can("jobs:manage") else OWN_PROBLEMS
 
 
-ALL_PROBLEMS = select(JobProblem).where(JobProblem.job_id == ITEM_ID)
-OWN_PROBLEMS = ALL_PROBLEMS.join(Job, Job.id == JobProblem.job_id).where(Job.owner_id == CALLER_ID)
+ALL_PROBLEMS = select(JobProblem).where(JobProblem.job_id == ITEM_ID_PARAM)
+OWN_PROBLEMS = ALL_PROBLEMS.join(Job, Job.id == JobProblem.job_id).where(
+    Job.owner_id == CALLER_ID_PARAM
+)
 
 Index("ix_job_problems_job_id_line", JobProblem.job_id, JobProblem.line, JobProblem.id)

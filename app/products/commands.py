@@ -14,10 +14,12 @@ import click
 from flask.cli import AppGroup, with_appcontext
 from sqlalchemy import func, select
 
+from app.core.files import uploads
+from app.core.resources import export
+from app.core.web import current
 from app.extensions import db
 from app.jobs.models import Job, JobProblem
-from app.jobs.service import ask_for, perform
-from app.kit import current, export, uploads
+from app.jobs.runner import create_job, run_job
 from app.products.models import Product
 from app.products.schemas import ProductSchema
 
@@ -42,11 +44,11 @@ def import_file(file: Path, dry_run: bool, on_error: str) -> None:
     """Import FILE. Interrupted, it is gone on with by the service."""
     media_type, coding = _media_type(file), "gzip" if file.suffix == ".gz" else "identity"
     with file.open("rb") as stream:
-        parts = iter(partial(stream.read, uploads.CHUNK), b"")
-        upload = uploads.store(parts, media_type, coding)
+        parts = iter(partial(stream.read, uploads.CHUNK_BYTES), b"")
+        upload = uploads.store_chunks(parts, media_type, coding)
     options = {"dry_run": dry_run, "on_error": on_error}
     options |= {"media_type": media_type, "coding": coding}
-    db.session.add(ask_for("products.import", options, job_id=upload.id))
+    db.session.add(create_job("products.import", options, job_id=upload.id))
     db.session.commit()
     job = _watch(upload.id)
     for found in db.session.scalars(
@@ -68,7 +70,7 @@ def _watch(job_id: Any) -> Job:
 
     def do() -> None:
         with app.app_context():
-            perform(job_id)
+            run_job(job_id)
 
     thread = threading.Thread(target=do, daemon=True)
     thread.start()
@@ -98,9 +100,9 @@ def export_file(file: Path) -> None:
             open_file(draft, "wb") as stream,
             click.progressbar(length=total, label="Products") as bar,
         ):
-            for chunk in export.lines(statement, {}, schema, media_type):
+            for chunk in export.iter_chunks(statement, {}, schema, media_type):
                 stream.write(chunk)
-                bar.update(export.ROWS_A_CHUNK)
+                bar.update(export.CHUNK_ROWS)
         draft.replace(file)
     finally:
         draft.unlink(missing_ok=True)

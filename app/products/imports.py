@@ -23,23 +23,28 @@ from sqlalchemy import (
 )
 from sqlalchemy.orm import Mapped, mapped_column
 
-from app.extensions import db
+from app.core.database import bulk
+from app.core.database.ids import uuid7
+from app.core.database.types import now
+from app.core.files import csv_reader, uploads
+from app.core.files.csv_reader import Record
+from app.core.resources import repository
+from app.core.resources.audit_log import Change, build_change, insert_change_rows
+from app.core.schemas.base import Schema
+from app.core.schemas.fields import Boolean, Enum
+from app.core.schemas.loading import load_object
+from app.core.web import current, strict_json
+from app.core.web.problems import MAX_ERRORS, ErrorDetail, Problem
+from app.extensions import Base, db
 from app.jobs.models import Job, JobProblem
-from app.jobs.service import JobError, Run, job
-from app.jobs.upkeep import HOUR, recurring
-from app.kit import current, database, json, records, rows, uploads
-from app.kit.changes import Change, compare, write
-from app.kit.fields import Boolean, Choice
-from app.kit.model import Base, now, uuid7
-from app.kit.problems import MOST_PLACES, Place, Problem
-from app.kit.records import Record
-from app.kit.schema import Schema, load_object
+from app.jobs.periodic import HOUR, periodic_task
+from app.jobs.runner import JobError, JobRun, job
 from app.products.models import Product
 from app.products.schemas import ProductSchema
-from app.products.service import forget_summary
+from app.products.service import invalidate_summary
 
-BATCH = 5_000  # lines
-MOST_PROBLEMS = 10_000  # kept of one job; all are counted
+BATCH_LINES = 5_000  # lines
+MAX_PROBLEMS = 10_000  # kept of one job; all are counted
 
 SCHEMA = ProductSchema()
 TABLE: Any = Product.__table__
@@ -54,7 +59,7 @@ class ImportQuery(Schema):
         load_default=False,
         metadata={"description": "Only check the lines and count what they would do."},
     )
-    on_error = Choice(
+    on_error = Enum(
         ["skip", "abort"],
         load_default="skip",
         metadata={
@@ -64,7 +69,7 @@ class ImportQuery(Schema):
     )
 
 
-class ImportKey(Base):
+class ImportSeenSku(Base):
     """An SKU that a file has had already, so that a second line with it is told.
 
     It refers to its job without a foreign key, which PostgreSQL would look up for each.
@@ -76,66 +81,67 @@ class ImportKey(Base):
     key: Mapped[str] = mapped_column(Text, primary_key=True)
 
 
-@recurring("import-keys", every=HOUR)
-def purge_keys() -> int:
+@periodic_task("import-keys", interval=HOUR)
+def purge_seen_skus() -> int:
     """Delete the keys of imports that are over."""
-    goes_on = exists().where(Job.id == ImportKey.job_id, Job.finished_at.is_(None))
-    return rows.purge(ImportKey, ~goes_on)
+    goes_on = exists().where(Job.id == ImportSeenSku.job_id, Job.finished_at.is_(None))
+    return repository.delete_in_batches(ImportSeenSku, ~goes_on)
 
 
 class Batch(NamedTuple):
     """Lines by their numbers: the members of those that are valid, what is wrong with others."""
 
     valid: dict[int, dict[str, Any]]
-    problems: dict[int, Sequence[Place]]
+    problems: dict[int, Sequence[ErrorDetail]]
 
 
 @job("products.import")
-def import_products(run: Run) -> dict[str, Any]:
+def import_products(run: JobRun) -> dict[str, Any]:
     """Import the file that was uploaded under the job's id; the result counts what was done."""
     dry_run, check_first = run.arguments["dry_run"], run.arguments["on_error"] == "abort"
     if run.total is None:
-        run.advance(total=_count_lines(run))
+        run.checkpoint(total=_count_lines(run))
     if not run.position:
-        run.position = _beginning(writing=not (dry_run or check_first))
+        run.position = initial_position(writing=not (dry_run or check_first))
     if not run.position["writing"]:
-        _go_through(run, first=True)
+        process_file(run, first=True)
         if not dry_run:
             if run.failed:
                 raise JobError("Some lines are not valid, so nothing was imported.")
-            run.processed, run.position = 0, _beginning(writing=True)
+            run.processed, run.position = 0, initial_position(writing=True)
     if run.position["writing"]:
-        _go_through(run, first=not check_first)
-    run.advance(total=run.processed)
+        process_file(run, first=not check_first)
+    run.checkpoint(total=run.processed)
     return {name: run.position[name] for name in ("created", "updated", "unchanged")}
 
 
-def _beginning(*, writing: bool) -> dict[str, Any]:
+def initial_position(*, writing: bool) -> dict[str, Any]:
+    """Where an import begins."""
     return {"writing": writing, "line": 0, "created": 0, "updated": 0, "unchanged": 0}
 
 
-def _count_lines(run: Run) -> int:
+def _count_lines(run: JobRun) -> int:
     """Roughly how many records there are, to show progress by; cells may contain line breaks."""
     lines = 0
-    with uploads.read(run.id, run.arguments["coding"]) as stream:
-        while part := stream.read(uploads.CHUNK):
+    with uploads.open_upload(run.id, run.arguments["coding"]) as stream:
+        while part := stream.read(uploads.CHUNK_BYTES):
             lines += part.count(b"\n")
     header = run.arguments["media_type"] == "text/csv"
     return max(0, lines - int(header))
 
 
-def _go_through(run: Run, *, first: bool) -> None:
+def process_file(run: JobRun, *, first: bool) -> None:
     """Check the lines from where the job is, and write them if it is at that."""
     begin = run.position["line"]
-    with uploads.read(run.id, run.arguments["coding"]) as stream:
-        found = records.read(stream, run.arguments["media_type"], SCHEMA)
+    with uploads.open_upload(run.id, run.arguments["coding"]) as stream:
+        found = csv_reader.read(stream, run.arguments["media_type"], SCHEMA)
         rest = (record for record in found if record.line > begin)
-        for batch in _ahead(lambda: _validate(islice(rest, BATCH))):
+        for batch in prefetch_batches(lambda: _validate(islice(rest, BATCH_LINES))):
             run.processed += len(batch.valid) + len(batch.problems)
             run.position["line"] = max([*batch.valid, *batch.problems])
             _do_batch(run, batch, first=first)
-            run.advance(processed=run.processed, failed=run.failed, position=run.position)
-            forget_summary()
+            run.checkpoint(processed=run.processed, failed=run.failed, position=run.position)
+            invalidate_summary()
 
 
 def _validate(lines: Iterable[Record]) -> Batch:
@@ -146,11 +152,11 @@ def _validate(lines: Iterable[Record]) -> Batch:
                 raise Problem("validation-error", errors=[{"detail": flaw, "pointer": "#"}])
             batch.valid[line] = load_object(SCHEMA, members)
         except Problem as problem:
-            batch.problems[line] = problem.errors[:MOST_PLACES]
+            batch.problems[line] = problem.errors[:MAX_ERRORS]
     return batch
 
 
-def _ahead(read: Callable[[], Batch]) -> Iterator[Batch]:
+def prefetch_batches(read: Callable[[], Batch]) -> Iterator[Batch]:
     """All batches: the next is read in a thread while the database is busy with this one."""
     app = current.app()
 
@@ -165,7 +171,7 @@ def _ahead(read: Callable[[], Batch]) -> Iterator[Batch]:
             yield batch
 
 
-def _do_batch(run: Run, batch: Batch, *, first: bool) -> None:
+def _do_batch(run: JobRun, batch: Batch, *, first: bool) -> None:
     writing = run.position["writing"]
     keys = _keys([members["sku"] for members in batch.valid.values()])
     lines = {line: keys[members["sku"]] for line, members in batch.valid.items()}
@@ -174,7 +180,7 @@ def _do_batch(run: Run, batch: Batch, *, first: bool) -> None:
             del batch.valid[line]
             place = {"detail": "An earlier line has this SKU.", "pointer": "#/sku"}
             batch.problems[line] = [place]
-        _keep_problems(run, batch.problems)
+        _store_problems(run, batch.problems)
     existing = _existing([lines[line] for line in batch.valid], lock=writing)
     new, changed = [], []
     for line, members in batch.valid.items():
@@ -186,7 +192,7 @@ def _do_batch(run: Run, batch: Batch, *, first: bool) -> None:
     run.position["updated"] += len(changed)
     run.position["unchanged"] += len(batch.valid) - len(new) - len(changed)
     if writing:
-        write([*_insert(new), *_update(changed)])
+        insert_change_rows([*_insert(new), *_update(changed)])
 
 
 def _keys(skus: Collection[str]) -> dict[str, str]:
@@ -198,49 +204,49 @@ def _keys(skus: Collection[str]) -> dict[str, str]:
 
 
 def _lower(skus: Collection[str]) -> dict[str, str]:
-    given = database.listed()
+    given = bulk.json_array_param()
     statement = select(given, func.lower(given))
-    return dict(db.session.execute(statement, _listed(skus)).all())
+    return dict(db.session.execute(statement, _json_array(skus)).all())
 
 
-def _listed(texts: Collection[str]) -> dict[str, str]:
-    return {"listed": json.dumps(list(texts)).decode()}
+def _json_array(texts: Collection[str]) -> dict[str, str]:
+    return {"listed": strict_json.dumps(list(texts)).decode()}
 
 
-def _repeated(run: Run, lines: Mapping[int, str]) -> list[int]:
+def _repeated(run: JobRun, lines: Mapping[int, str]) -> list[int]:
     """The lines whose SKU an earlier line has, in this batch or before it."""
     first = {key: line for line, key in reversed(list(lines.items()))}
-    before = select(ImportKey.key).where(
-        ImportKey.job_id == run.id, ImportKey.key.in_(select(database.listed()))
+    before = select(ImportSeenSku.key).where(
+        ImportSeenSku.job_id == run.id, ImportSeenSku.key.in_(select(bulk.json_array_param()))
     )
-    seen = set(db.session.scalars(before, _listed(first)))
+    seen = set(db.session.scalars(before, _json_array(first)))
     new = [{"job_id": run.id, "key": key} for key in first if key not in seen]
-    database.insert_rows(ImportKey.__table__, new)  # type: ignore[arg-type]
+    bulk.insert_rows(ImportSeenSku.__table__, new)  # type: ignore[arg-type]
     return [line for line, key in lines.items() if key in seen or first[key] != line]
 
 
 def _existing(keys: list[str], *, lock: bool) -> dict[str, Any]:
     """The products with these SKUs, locked in an order that no two imports can cross."""
-    given = database.listed()
+    given = bulk.json_array_param()
     key = func.lower(Product.sku)
     statement = select(*COLUMNS, key.label("key")).where(key.in_(select(given)))
     statement = statement.order_by(Product.id)
     if lock:
         statement = statement.with_for_update(of=Product)
-    return {row.key: row for row in db.session.execute(statement, _listed(keys))}
+    return {row.key: row for row in db.session.execute(statement, _json_array(keys))}
 
 
 def _insert(new: Sequence[dict[str, Any]]) -> list[Change]:
-    blank = dict.fromkeys(TABLE.c.keys()) | rows.defaults(Product)
+    blank = dict.fromkeys(TABLE.c.keys()) | repository.column_defaults(Product)
     changes = []
 
     def make() -> Iterator[dict[str, Any]]:
         for members in new:
             values = {**blank, "id": uuid7(), **members}
-            changes.append(compare("create", TABLE.name, values["id"], after=_dump(values)))
+            changes.append(build_change("create", TABLE.name, values["id"], after=_dump(values)))
             yield values
 
-    database.insert_rows(TABLE, make())
+    bulk.insert_rows(TABLE, make())
     return changes
 
 
@@ -249,7 +255,7 @@ def _update(changed: Sequence[tuple[Row[Any], dict[str, Any]]]) -> list[Change]:
     for row, differing in changed:
         was, is_now = row._mapping, {**row._mapping, **differing}
         values.append({f"new_{k}": is_now[k] for k in WRITABLE} | {"that": row.id, "at": now()})
-        change = compare("change", TABLE.name, row.id, before=_dump(was), after=_dump(is_now))
+        change = build_change("update", TABLE.name, row.id, before=_dump(was), after=_dump(is_now))
         changes.append(change)
     if values:
         db.session.connection().execute(_UPDATE, values)
@@ -265,11 +271,11 @@ _UPDATE = (
 
 
 def _dump(values: Any) -> dict[str, Any]:
-    return SCHEMA.dump_row([values[name] for name in SCHEMA.names])
+    return SCHEMA.row_to_dict([values[name] for name in SCHEMA.column_names])
 
 
-def _keep_problems(run: Run, problems: Mapping[int, Sequence[Place]]) -> None:
-    room = max(0, MOST_PROBLEMS - run.failed)
+def _store_problems(run: JobRun, problems: Mapping[int, Sequence[ErrorDetail]]) -> None:
+    room = max(0, MAX_PROBLEMS - run.failed)
     kept = [
         {"id": uuid7(), "job_id": run.id, "line": line, "errors": problems[line]}
         for line in sorted(problems)[:room]

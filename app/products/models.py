@@ -5,12 +5,14 @@ from decimal import Decimal
 from sqlalchemy import CheckConstraint, Index, Select, Text, func, literal_column, select, text
 from sqlalchemy.orm import Mapped, mapped_column
 
-from app.kit.access import Caller
-from app.kit.model import Base, Money, Resource, SortableText, decimals_of
-from app.kit.search import search_index
+from app.core.database.full_text import search_index
+from app.core.database.mixins import ResourceMixin
+from app.core.database.types import CodepointText, Money, currency_scale_sql
+from app.core.security.authorization import Caller
+from app.extensions import Base
 
 
-class Product(Resource, Base):
+class Product(ResourceMixin, Base):
     """Something that can be bought."""
 
     __tablename__ = "products"
@@ -19,7 +21,7 @@ class Product(Resource, Base):
         CheckConstraint("price >= 0", name="price"),
         # A PATCH of the price alone does not see the currency; the row does.
         CheckConstraint(
-            text(f"price = round(price, {decimals_of(literal_column('currency'))})"),
+            text(f"price = round(price, {currency_scale_sql(literal_column('currency'))})"),
             name="price_scale",
             info={
                 "problem": "validation-error",
@@ -31,7 +33,7 @@ class Product(Resource, Base):
     )
 
     sku: Mapped[str] = mapped_column(Text)
-    name: Mapped[str] = mapped_column(SortableText)
+    name: Mapped[str] = mapped_column(CodepointText)
     description: Mapped[str | None] = mapped_column(Text)
     category: Mapped[str] = mapped_column(Text)
     price: Mapped[Decimal] = mapped_column(Money)
@@ -42,11 +44,11 @@ class Product(Resource, Base):
     @staticmethod
     def visible_to(caller: Caller) -> "Select[Product]":
         """Active products; all of them for those who write."""
-        return ALL if caller.can("products:write") else ACTIVE
+        return ALL_PRODUCTS if caller.can("products:write") else ACTIVE_PRODUCTS
 
 
-ALL = select(Product)
-ACTIVE = select(Product).where(Product.is_active)
+ALL_PRODUCTS = select(Product)
+ACTIVE_PRODUCTS = select(Product).where(Product.is_active)
 
 Index(
     "uq_products_sku",

@@ -2,42 +2,52 @@
 
 import marshmallow as ma
 
-from app.kit.fields import Amount, Boolean, Currency, Integer, Text, Timestamp
-from app.kit.pages import PageQuery, Sort, where
-from app.kit.schema import ResourceSchema, Schema
-from app.kit.search import matches
+from app.core.database.full_text import matches
+from app.core.resources.filters import PageQuery, Sort, filter_by
+from app.core.schemas.base import ResourceSchema, Schema
+from app.core.schemas.fields import Boolean, Currency, DateTime, Integer, MoneyAmount, String
 from app.products.models import Product
 
 
 class ProductSchema(ResourceSchema):
     """A product."""
 
-    sku = Text(least=1, most=64, required=True, metadata={"example": "MUG-0001"})
-    name = Text(least=1, most=200, required=True, metadata={"example": "Enamel mug"})
-    description = Text(most=5000, allow_none=True, metadata={"example": "Holds 0.3 litres."})
-    category = Text(least=1, most=100, required=True, metadata={"example": "kitchen"})
-    price = Amount(currency="currency", required=True, metadata={"example": "12.50"})
+    sku = String(min_length=1, max_length=64, required=True, metadata={"example": "MUG-0001"})
+    name = String(min_length=1, max_length=200, required=True, metadata={"example": "Enamel mug"})
+    description = String(
+        max_length=5000, allow_none=True, metadata={"example": "Holds 0.3 litres."}
+    )
+    category = String(min_length=1, max_length=100, required=True, metadata={"example": "kitchen"})
+    price = MoneyAmount(currency="currency", required=True, metadata={"example": "12.50"})
     currency = Currency(required=True, metadata={"example": "EUR"})
-    stock = Integer(least=0, most=2**31 - 1, metadata={"example": 25})
+    stock = Integer(min=0, max=2**31 - 1, metadata={"example": 25})
     is_active = Boolean(metadata={"example": True})
 
 
 class ProductQuery(PageQuery):
     """Which products, in which order."""
 
-    category = where(Text(least=1, most=100), lambda value: Product.category == value)
-    currency = where(Currency(), lambda value: Product.currency == value)
-    is_active = where(Boolean(), lambda value: Product.is_active == value, needs="products:write")
-    in_stock = where(
+    category = filter_by(
+        String(min_length=1, max_length=100), lambda value: Product.category == value
+    )
+    currency = filter_by(Currency(), lambda value: Product.currency == value)
+    is_active = filter_by(
+        Boolean(), lambda value: Product.is_active == value, permission="products:write"
+    )
+    in_stock = filter_by(
         Boolean(metadata={"description": "Only items of which there are some, or none."}),
         lambda value: (Product.stock > 0) == value,
     )
-    price_min = where(Amount(), lambda value: Product.price >= value)
-    price_max = where(Amount(), lambda value: Product.price <= value)
-    created_from = where(Timestamp(), lambda value: Product.created_at >= value)
-    created_to = where(Timestamp(), lambda value: Product.created_at < value)
-    q = where(
-        Text(least=1, most=200, metadata={"description": "Words of the name or description."}),
+    price_min = filter_by(MoneyAmount(), lambda value: Product.price >= value)
+    price_max = filter_by(MoneyAmount(), lambda value: Product.price <= value)
+    created_from = filter_by(DateTime(), lambda value: Product.created_at >= value)
+    created_to = filter_by(DateTime(), lambda value: Product.created_at < value)
+    q = filter_by(
+        String(
+            min_length=1,
+            max_length=200,
+            metadata={"description": "Words of the name or description."},
+        ),
         lambda words: matches(words, Product.name, Product.description),
     )
     sort = Sort(
@@ -57,12 +67,12 @@ LARGEST_SUMMARY = 1000
 class CategorySchema(Schema):
     """What a category holds in one currency."""
 
-    category = Text(most=100, required=True, metadata={"example": "kitchen"})
+    category = String(max_length=100, required=True, metadata={"example": "kitchen"})
     currency = Currency(required=True, metadata={"example": "EUR"})
-    count = Integer(least=1, most=2**53, required=True, metadata={"example": 3})
-    stock = Integer(least=0, most=2**53, required=True, metadata={"example": 25})
-    price_min = Amount(currency="currency", required=True, metadata={"example": "2.00"})
-    price_max = Amount(currency="currency", required=True, metadata={"example": "12.50"})
+    count = Integer(min=1, max=2**53, required=True, metadata={"example": 3})
+    stock = Integer(min=0, max=2**53, required=True, metadata={"example": 25})
+    price_min = MoneyAmount(currency="currency", required=True, metadata={"example": "2.00"})
+    price_max = MoneyAmount(currency="currency", required=True, metadata={"example": "12.50"})
 
 
 class SummarySchema(Schema):

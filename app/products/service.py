@@ -4,8 +4,8 @@ from typing import Any
 
 from sqlalchemy import func, select
 
-from app.kit import database
-from app.kit.caching import cached, forget
+from app.core.database import execute
+from app.core.web.cache import get_or_compute, invalidate
 from app.products.models import Product
 from app.products.schemas import LARGEST_SUMMARY
 
@@ -30,14 +30,14 @@ _SUMMARY = (
 
 def summary() -> list[dict[str, Any]]:
     """Per category and currency: how many products, their stock, the range of their prices."""
-    found: list[dict[str, Any]] = cached(_KEY, _SECONDS, _summarise)
+    found: list[dict[str, Any]] = get_or_compute(_KEY, _SECONDS, _compute_summary)
     return found
 
 
-def forget_summary() -> None:
+def invalidate_summary() -> None:
     """Drop the cached summary; called after every write to the catalogue."""
-    forget(_KEY)
+    invalidate(_KEY)
 
 
-def _summarise() -> list[dict[str, Any]]:
-    return [row._asdict() for row in database.read(_SUMMARY, {})]
+def _compute_summary() -> list[dict[str, Any]]:
+    return [row._asdict() for row in execute.fetch_autocommit(_SUMMARY, {})]

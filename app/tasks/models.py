@@ -16,7 +16,9 @@ from sqlalchemy import (
 )
 from sqlalchemy.orm import Mapped, mapped_column
 
-from app.kit.model import Base, Owned, SortableText, Timestamp, or_latest
+from app.core.database.mixins import OwnedMixin
+from app.core.database.types import CodepointText, Timestamp, nulls_last_key
+from app.extensions import Base
 
 PRIORITIES = ("low", "normal", "high")
 
@@ -34,14 +36,14 @@ class Priority(TypeDecorator[str]):
         return None if value is None else PRIORITIES[value]
 
     @staticmethod
-    def shown(column: Any) -> Any:
+    def display_sql(column: Any) -> Any:
         """SQL for the name."""
         stored = type_coerce(column, SmallInteger)
         ranks = [(stored == literal_column(str(n)), name) for n, name in enumerate(PRIORITIES)]
         return case(*[(is_it, literal_column(f"'{name}'", Text)) for is_it, name in ranks])
 
 
-class Task(Owned, Base):
+class Task(OwnedMixin, Base):
     """Something its owner means to do. The server sets and clears `completed_at` with `done`."""
 
     __tablename__ = "tasks"
@@ -50,7 +52,7 @@ class Task(Owned, Base):
         CheckConstraint("done = (completed_at IS NOT NULL)", name="completed_at"),
     )
 
-    title: Mapped[str] = mapped_column(SortableText)
+    title: Mapped[str] = mapped_column(CodepointText)
     description: Mapped[str | None] = mapped_column(Text)
     done: Mapped[bool] = mapped_column(default=False)
     priority: Mapped[str] = mapped_column(Priority, default="normal")
@@ -58,11 +60,11 @@ class Task(Owned, Base):
     completed_at: Mapped[datetime | None] = mapped_column(Timestamp)
 
 
-DUE = or_latest(Task.due_at)
+DUE_AT_KEY = nulls_last_key(Task.due_at)
 
 _keys: dict[str, Any] = {
     "created_at": Task.created_at,
-    "due_at": DUE,
+    "due_at": DUE_AT_KEY,
     "priority": Task.priority,
     "title": Task.title,
 }

@@ -1,38 +1,44 @@
 """What the task routes take and give."""
 
-from app.kit.fields import Boolean, Choice, Text, Timestamp
-from app.kit.pages import PageQuery, Sort, where
-from app.kit.schema import ResourceSchema
-from app.kit.search import matches
-from app.tasks.models import DUE, PRIORITIES, Task
+from app.core.database.full_text import matches
+from app.core.resources.filters import PageQuery, Sort, filter_by
+from app.core.schemas.base import ResourceSchema
+from app.core.schemas.fields import Boolean, DateTime, Enum, String
+from app.tasks.models import DUE_AT_KEY, PRIORITIES, Task
 
 
 class TaskSchema(ResourceSchema):
     """A task."""
 
-    title = Text(least=1, most=200, required=True, metadata={"example": "Water the plants"})
-    description = Text(most=5000, allow_none=True, metadata={"example": "Not the cactus."})
+    title = String(
+        min_length=1, max_length=200, required=True, metadata={"example": "Water the plants"}
+    )
+    description = String(max_length=5000, allow_none=True, metadata={"example": "Not the cactus."})
     done = Boolean(metadata={"example": False})
-    priority = Choice(PRIORITIES, metadata={"example": "high"})
-    due_at = Timestamp(allow_none=True, metadata={"example": "2030-01-31T18:00:00Z"})
-    completed_at = Timestamp(dump_only=True, allow_none=True)
+    priority = Enum(PRIORITIES, metadata={"example": "high"})
+    due_at = DateTime(allow_none=True, metadata={"example": "2030-01-31T18:00:00Z"})
+    completed_at = DateTime(dump_only=True, allow_none=True)
 
 
 class TaskQuery(PageQuery):
     """Which of the caller's tasks, in which order."""
 
-    done = where(Boolean(), lambda value: Task.done == value)
-    priority = where(Choice(PRIORITIES), lambda value: Task.priority == value)
-    due_from = where(Timestamp(), lambda value: Task.due_at >= value)
-    due_to = where(Timestamp(), lambda value: Task.due_at < value)
-    q = where(
-        Text(least=1, most=200, metadata={"description": "Words of the title or description."}),
+    done = filter_by(Boolean(), lambda value: Task.done == value)
+    priority = filter_by(Enum(PRIORITIES), lambda value: Task.priority == value)
+    due_from = filter_by(DateTime(), lambda value: Task.due_at >= value)
+    due_to = filter_by(DateTime(), lambda value: Task.due_at < value)
+    q = filter_by(
+        String(
+            min_length=1,
+            max_length=200,
+            metadata={"description": "Words of the title or description."},
+        ),
         lambda words: matches(words, Task.title, Task.description),
     )
     sort = Sort(
         {
             "created_at": Task.created_at,
-            "due_at": DUE,
+            "due_at": DUE_AT_KEY,
             "priority": Task.priority,
             "title": Task.title,
         },

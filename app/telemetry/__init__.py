@@ -4,12 +4,12 @@ from typing import Any
 
 from flask import Flask
 
-from app.telemetry import logs, metrics, requests, tracing
+from app.telemetry import logging_config, metrics, request_log, tracing
 
 
 def init_app(app: Flask, settings: Any) -> None:
     """Observe every request. Call it first: requests meet it before anything else."""
-    logs.configure(settings.log_level)
+    logging_config.configure(settings.log_level)
     tracing.init_app(app, settings.otel_exporter_otlp_endpoint)
-    requests.init_app(app, timed=settings.app_env == "development")
+    request_log.init_app(app, timed=settings.app_env == "development")
     metrics.init_app(app, settings)

@@ -11,13 +11,13 @@ from flask import Flask
 from sqlalchemy import text
 from sqlalchemy.exc import SQLAlchemyError
 
+from app.core.database import errors, execute
+from app.core.resources.blueprint import Blueprint
+from app.core.schemas.base import Schema
+from app.core.schemas.fields import Enum
+from app.core.security.authorization import internal
+from app.core.web.problems import Problem
 from app.extensions import limiter
-from app.kit import database
-from app.kit.access import probe
-from app.kit.blueprint import Blueprint
-from app.kit.fields import Choice
-from app.kit.problems import Problem
-from app.kit.schema import Schema
 
 MIGRATIONS = Path(__file__).resolve().parent.parent.parent / "migrations"
 
@@ -31,19 +31,19 @@ health = Blueprint("health", __name__, url_prefix="/health", description="Probes
 class HealthSchema(Schema):
     """A probe's answer."""
 
-    status = Choice(["ok"], required=True)
+    status = Enum(["ok"], required=True)
 
 
-@health.get("/live", access=probe)
-@health.answers(200, HealthSchema)
+@health.get("/live", access=internal)
+@health.response(200, HealthSchema)
 def read_liveness() -> dict[str, Any]:
     """Tell that the process answers; touches nothing else."""
     return {"status": "ok"}
 
 
-@health.get("/ready", access=probe)
-@health.answers(200, HealthSchema)
-@health.refuses(503, "No requests may be sent here: see `detail`.")
+@health.get("/ready", access=internal)
+@health.response(200, HealthSchema)
+@health.error(503, "No requests may be sent here: see `detail`.")
 def read_readiness() -> dict[str, Any]:
     """Tell whether requests may be sent here: the database answers, its schema is not behind.
 
@@ -53,7 +53,7 @@ def read_readiness() -> dict[str, Any]:
     if os.path.exists(os.environ.get("DRAINING_FILE", "")):  # made by gunicorn.conf.py
         raise _unavailable("The service is about to end.")
     try:
-        found = {row.version_num for row in database.read(_APPLIED, {})}
+        found = {row.version_num for row in execute.fetch_autocommit(_APPLIED, {})}
     except SQLAlchemyError as error:
         log.warning("not_ready", error=type(error).__name__)
         raise _unavailable("The database does not answer, or was never migrated.") from error
@@ -70,7 +70,7 @@ def _outdated() -> set[str]:
 
 
 def _unavailable(detail: str) -> Problem:
-    headers = {"Retry-After": database.RETRY_AFTER}
+    headers = {"Retry-After": errors.RETRY_AFTER}
     return Problem("service-unavailable", detail, headers=headers)
 
 

@@ -20,8 +20,8 @@ from sqlalchemy import event
 from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.pool import Pool
 
+from app.core.web import rate_limit
 from app.extensions import limiter
-from app.kit import limits
 
 log = structlog.get_logger()
 
@@ -43,8 +43,8 @@ CONNECTIONS = Gauge(
 CONNECTIONS_LIMIT = Gauge(
     "database_connections_limit", "Connections there may be.", multiprocess_mode="livesum"
 )
-LIMITED = Counter("rate_limit_refusals", "Requests over a rate limit.", ["limit"])
-FALLBACK = Gauge(
+RATE_LIMIT_EXCEEDED = Counter("rate_limit_refusals", "Requests over a rate limit.", ["limit"])
+RATE_LIMIT_FALLBACK_ACTIVE = Gauge(
     "rate_limit_fallback",
     "Workers that count limits for themselves, because Redis is away.",
     multiprocess_mode="livesum",
@@ -61,7 +61,7 @@ def init_app(app: Flask, settings: Any) -> None:
     CONNECTIONS_LIMIT.set(settings.pool_size)
     if settings.metrics_bind:
         port = settings.metrics_bind.rpartition(":")[2]
-        app.wsgi_app = _divide(app, port, app.wsgi_app)  # type: ignore[method-assign]
+        app.wsgi_app = _route_by_port(app, port, app.wsgi_app)  # type: ignore[method-assign]
 
 
 def count_request(method: str, route: str | None, status: int, seconds: float) -> None:
@@ -72,8 +72,8 @@ def count_request(method: str, route: str | None, status: int, seconds: float) -
     if status == 429:
         for limit in limiter.current_limits:
             if limit.breached:
-                LIMITED.labels(limits.name(limit)).inc()
-    _note_fallback()
+                RATE_LIMIT_EXCEEDED.labels(rate_limit.limit_name(limit)).inc()
+    _set_fallback_gauge()
 
 
 @cache
@@ -84,35 +84,35 @@ def _series(method: str, route: str, status: int) -> tuple[Counter, Histogram]:
 _falls_back = False
 
 
-def _note_fallback() -> None:
+def _set_fallback_gauge() -> None:
     """Tell Prometheus when this process begins to count limits for itself, and when it ends."""
     global _falls_back
     if (now := limiter.limiter.storage is not limiter.storage) != _falls_back:
         _falls_back = now
-        FALLBACK.set(now)
+        RATE_LIMIT_FALLBACK_ACTIVE.set(now)
 
 
 # --- what is read when Prometheus asks --------------------------------------------------------
 
 Read = Callable[[], Mapping[str, float]]
-_readings: dict[str, tuple[str, str, Read]] = {}
+_scrape_time_gauges: dict[str, tuple[str, str, Read]] = {}
 
 
-def gauge_at_scrape(name: str, explanation: str, label: str, read: Read) -> None:
+def scrape_time_gauge(name: str, explanation: str, label: str, read: Read) -> None:
     """Have a gauge, with a series for each value of the label, read at each scrape.
 
     For what the database knows, whichever process did it: the jobs by state, for example. `read`
     runs in the application's context; while the database is away the gauge is absent.
     """
-    _readings[name] = explanation, label, read
+    _scrape_time_gauges[name] = explanation, label, read
 
 
-class _Readings(Collector):
+class _ScrapeTimeCollector(Collector):
     def __init__(self, app: Flask) -> None:
         self.app = app
 
     def collect(self) -> Iterator[Metric]:
-        for name, (explanation, label, read) in _readings.items():
+        for name, (explanation, label, read) in _scrape_time_gauges.items():
             family = GaugeMetricFamily(name, explanation, labels=[label])
             try:
                 with self.app.app_context():
@@ -131,14 +131,14 @@ def _registry(app: Flask) -> CollectorRegistry:
         MultiProcessCollector(registry)  # type: ignore[no-untyped-call]
     else:
         registry.register(REGISTRY)
-    registry.register(_Readings(app))
+    registry.register(_ScrapeTimeCollector(app))
     return registry
 
 
 Wsgi = Callable[..., Iterable[bytes]]
 
 
-def _divide(app: Flask, port: str, service: Wsgi) -> Wsgi:
+def _route_by_port(app: Flask, port: str, service: Wsgi) -> Wsgi:
     """The service on each port but this one, whose requests have met no proxy's header yet."""
 
     def choose(environ: dict[str, Any], start_response: Any) -> Iterable[bytes]:
@@ -156,14 +156,14 @@ def _divide(app: Flask, port: str, service: Wsgi) -> Wsgi:
 # --- the pool of database connections ---------------------------------------------------------
 
 
-def _lend(*_: Any) -> None:
+def _on_checkout(*_: Any) -> None:
     CONNECTIONS.inc()
 
 
-def _take_back(*_: Any) -> None:
+def _on_checkin(*_: Any) -> None:
     CONNECTIONS.dec()
 
 
-event.listen(Pool, "checkout", _lend)
-event.listen(Pool, "checkin", _take_back)
-event.listen(Pool, "detach", _take_back)
+event.listen(Pool, "checkout", _on_checkout)
+event.listen(Pool, "checkin", _on_checkin)
+event.listen(Pool, "detach", _on_checkin)

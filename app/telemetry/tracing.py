@@ -64,7 +64,7 @@ def traceparent() -> str:
 
 
 @contextmanager
-def continued(name: str, traceparent: str) -> Iterator[None]:
+def continue_trace(name: str, traceparent: str) -> Iterator[None]:
     """Do the work in the block as part of the trace that `traceparent()` told; for jobs."""
     span: Any = nullcontext()
     if _tracer:

@@ -5,11 +5,13 @@ from datetime import datetime
 from sqlalchemy import CheckConstraint, Index, Select, Text, UniqueConstraint, select
 from sqlalchemy.orm import Mapped, mapped_column
 
-from app.kit.access import Caller
-from app.kit.model import CALLER_ID, Base, Resource, Timestamp
+from app.core.database.mixins import CALLER_ID_PARAM, ResourceMixin
+from app.core.database.types import Timestamp
+from app.core.security.authorization import Caller
+from app.extensions import Base
 
 
-class User(Resource, Base):
+class User(ResourceMixin, Base):
     """Somebody who can log in."""
 
     __tablename__ = "users"
@@ -30,9 +32,9 @@ class User(Resource, Base):
     @staticmethod
     def visible_to(caller: Caller) -> "Select[User]":
         """Everybody for those who manage users, else oneself."""
-        return EVERYBODY if caller.can("users:manage") else ONESELF
+        return ALL_USERS if caller.can("users:manage") else CURRENT_USER
 
 
-EVERYBODY = select(User)
-ONESELF = select(User).where(User.id == CALLER_ID)
+ALL_USERS = select(User)
+CURRENT_USER = select(User).where(User.id == CALLER_ID_PARAM)
 Index("ix_users_created_at_id", User.created_at, User.id)

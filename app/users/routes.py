@@ -3,14 +3,14 @@
 from typing import Any
 from uuid import UUID
 
-from app.auth.mail_tokens import VERIFY, ask_for_mail
-from app.auth.passwords import hash_password
-from app.auth.sessions import end_sessions
-from app.kit.access import anyone, caller, can, signed_in
-from app.kit.blueprint import Blueprint
-from app.kit.rows import Visible
+from app.auth.email_tokens import VERIFY, request_token_email
+from app.auth.sessions import revoke_sessions
+from app.core.resources.blueprint import Blueprint
+from app.core.resources.repository import ScopedSelect
+from app.core.security.authorization import authenticated, current_caller, permission, public
 from app.users import service
-from app.users.models import ONESELF, User
+from app.users.models import CURRENT_USER, User
+from app.users.passwords import hash_password
 from app.users.schemas import (
     PasswordChangeSchema,
     RegistrationSchema,
@@ -22,85 +22,85 @@ from app.users.schemas import (
 users = Blueprint("users", __name__, url_prefix="/users", description="Accounts.")
 
 
-@users.post("", access=anyone, limit="REGISTER_RATE_LIMIT")
+@users.post("", access=public, rate_limit="REGISTER_RATE_LIMIT")
 @users.body(RegistrationSchema)
 @users.creates(UserSchema)
-@users.refuses(409, "The e-mail address is registered already.")
+@users.error(409, "The e-mail address is registered already.")
 def register(data: dict[str, Any]) -> User:
     """Register.
 
     The new account has the role `user` and can log in at once. A mail asks to confirm the address.
     """
-    ask_for_mail(VERIFY, email=data["email"])
+    request_token_email(VERIFY, email=data["email"])
     return User(password_hash=hash_password(data.pop("password")), **data)
 
 
-@users.get("", access=can("users:manage"))
-@users.page(UserSchema, UserQuery)
-def list_users() -> Visible:
+@users.get("", access=permission("users:manage"))
+@users.paginated(UserSchema, UserQuery)
+def list_users() -> ScopedSelect:
     """List users."""
-    return User.visible_to(caller)
+    return User.visible_to(current_caller)
 
 
-@users.get("/me", access=signed_in)
-@users.item(UserSchema)
-def read_me() -> Visible:
+@users.get("/me", access=authenticated)
+@users.returns(UserSchema)
+def read_me() -> ScopedSelect:
     """Read one's own account."""
-    return ONESELF
+    return CURRENT_USER
 
 
-@users.patch("/me", access=signed_in)
+@users.patch("/me", access=authenticated)
 @users.body(UserSchema, partial=True)
-@users.changes(UserSchema)
-def change_me(data: dict[str, Any]) -> tuple[Visible, dict[str, Any]]:
+@users.updates(UserSchema)
+def update_me(data: dict[str, Any]) -> tuple[ScopedSelect, dict[str, Any]]:
     """Change one's own account."""
-    return ONESELF, data
+    return CURRENT_USER, data
 
 
-@users.delete("/me", access=signed_in)
+@users.delete("/me", access=authenticated)
 @users.deletes(UserSchema)
-@users.refuses(409, "The caller is the last active admin.")
-def delete_me() -> Visible:
+@users.error(409, "The caller is the last active admin.")
+def delete_me() -> ScopedSelect:
     """Delete one's own account, with everything in it."""
-    service.keep_an_admin(besides=caller.id)
-    return ONESELF
+    service.ensure_another_active_admin(excluding=current_caller.id)
+    return CURRENT_USER
 
 
-@users.put("/me/password", access=signed_in)
+@users.put("/me/password", access=authenticated)
 @users.body(PasswordChangeSchema)
-@users.answers(204)
+@users.response(204)
 def change_password(data: dict[str, Any]) -> None:
     """Change one's own password; the present one must be given."""
     service.change_password(**data)
 
 
-@users.get("/<uuid:user_id>", access=signed_in)
-@users.item(UserSchema)
-def read_user(user_id: UUID) -> Visible:
+@users.get("/<uuid:user_id>", access=authenticated)
+@users.returns(UserSchema)
+def read_user(user_id: UUID) -> ScopedSelect:
     """Read a user: anyone for admins, else only oneself."""
-    return User.visible_to(caller)
+    return User.visible_to(current_caller)
 
 
-@users.patch("/<uuid:user_id>", access=can("users:manage"))
+@users.patch("/<uuid:user_id>", access=permission("users:manage"))
 @users.body(UserAdminSchema, partial=True)
-@users.changes(UserSchema)
-@users.refuses(409, "This is the last active admin.")
-def change_user(data: dict[str, Any], user_id: UUID) -> tuple[Visible, dict[str, Any]]:
+@users.updates(UserSchema)
+@users.error(409, "This is the last active admin.")
+def update_user(data: dict[str, Any], user_id: UUID) -> tuple[ScopedSelect, dict[str, Any]]:
     """Change a user's role, or disable or enable the account.
 
     Either counts from the user's next request on. Disabling ends all sessions.
     """
     if data.get("role", "admin") != "admin" or not data.get("is_active", True):
-        service.keep_an_admin(besides=user_id)
+        service.ensure_another_active_admin(excluding=user_id)
     if not data.get("is_active", True):
-        end_sessions(user_id)
-    return User.visible_to(caller), data
+        revoke_sessions(user_id)
+    return User.visible_to(current_caller), data
 
 
-@users.delete("/<uuid:user_id>", access=can("users:manage"))
+@users.delete("/<uuid:user_id>", access=permission("users:manage"))
 @users.deletes(UserSchema)
-@users.refuses(409, "This is the last active admin.")
-def delete_user(user_id: UUID) -> Visible:
+@users.error(409, "This is the last active admin.")
+def delete_user(user_id: UUID) -> ScopedSelect:
     """Delete a user, with everything in the account."""
-    service.keep_an_admin(besides=user_id)
-    return User.visible_to(caller)
+    service.ensure_another_active_admin(excluding=user_id)
+    return User.visible_to(current_caller)

@@ -3,10 +3,11 @@
 from sqlalchemy import Index, Text
 from sqlalchemy.orm import Mapped, mapped_column
 
-from app.kit.model import Base, Owned
+from app.core.database.mixins import OwnedMixin
+from app.extensions import Base
 
 
-class Note(Owned, Base):
+class Note(OwnedMixin, Base):
     """Something its owner wrote down."""
 
     __tablename__ = "notes"

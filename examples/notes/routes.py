@@ -3,55 +3,55 @@
 from typing import Any
 from uuid import UUID
 
-from app.kit.access import caller, signed_in
-from app.kit.batch import Batch
-from app.kit.blueprint import Blueprint
-from app.kit.rows import Visible
+from app.core.resources.batch import Batch
+from app.core.resources.blueprint import Blueprint
+from app.core.resources.repository import ScopedSelect
+from app.core.security.authorization import authenticated, current_caller
 from examples.notes.models import Note
 from examples.notes.schemas import NoteQuery, NoteSchema
 
 notes = Blueprint("notes", __name__, url_prefix="/notes", description="The caller's notes.")
 
 
-@notes.get("", access=signed_in)
-@notes.page(NoteSchema, NoteQuery)
-def list_notes() -> Visible:
+@notes.get("", access=authenticated)
+@notes.paginated(NoteSchema, NoteQuery)
+def list_notes() -> ScopedSelect:
     """List one's notes."""
-    return Note.visible_to(caller)
+    return Note.visible_to(current_caller)
 
 
-@notes.post("", access=signed_in)
+@notes.post("", access=authenticated)
 @notes.body(NoteSchema)
 @notes.creates(NoteSchema)
 def create_note(data: dict[str, Any]) -> Note:
     """Create a note."""
-    return Note(owner_id=caller.id, **data)
+    return Note(owner_id=current_caller.id, **data)
 
 
-@notes.get("/<uuid:note_id>", access=signed_in)
-@notes.item(NoteSchema)
-def read_note(note_id: UUID) -> Visible:
+@notes.get("/<uuid:note_id>", access=authenticated)
+@notes.returns(NoteSchema)
+def read_note(note_id: UUID) -> ScopedSelect:
     """Read a note."""
-    return Note.visible_to(caller)
+    return Note.visible_to(current_caller)
 
 
-@notes.patch("/<uuid:note_id>", access=signed_in)
+@notes.patch("/<uuid:note_id>", access=authenticated)
 @notes.body(NoteSchema, partial=True)
-@notes.changes(NoteSchema)
-def change_note(data: dict[str, Any], note_id: UUID) -> tuple[Visible, dict[str, Any]]:
+@notes.updates(NoteSchema)
+def update_note(data: dict[str, Any], note_id: UUID) -> tuple[ScopedSelect, dict[str, Any]]:
     """Change a note."""
-    return Note.visible_to(caller), data
+    return Note.visible_to(current_caller), data
 
 
-@notes.delete("/<uuid:note_id>", access=signed_in)
+@notes.delete("/<uuid:note_id>", access=authenticated)
 @notes.deletes(NoteSchema)
-def delete_note(note_id: UUID) -> Visible:
+def delete_note(note_id: UUID) -> ScopedSelect:
     """Delete a note."""
-    return Note.visible_to(caller)
+    return Note.visible_to(current_caller)
 
 
-@notes.post("/batch", access=signed_in)
+@notes.post("/batch", access=authenticated)
 @notes.batch(NoteSchema)
-def change_notes(data: dict[str, Any]) -> Batch:
+def batch_notes(data: dict[str, Any]) -> Batch:
     """Create, change and delete notes: all of it, or nothing."""
-    return Batch(data["items"], create_note, change_note, delete_note)
+    return Batch(data["items"], create_note, update_note, delete_note)

@@ -17,7 +17,7 @@ from typing import Any
 import psycopg
 
 from app.config import Settings
-from app.kit.database import GRACE
+from app.core.database.engine import TIMEOUT_MARGIN
 from tests.chaos.stack import PATIENCE, Embedded, Stack, until
 
 _DEFAULT = Settings()
@@ -26,7 +26,10 @@ REDIS = 3 * _DEFAULT.redis_timeout_ms / 1000  # the limiter, the cache, and once
 LOCK = _DEFAULT.pool_timeout + _DEFAULT.lock_timeout_ms / 1000
 # The longest way: wait for a connection, for an answer on it, and for a new connection.
 DATABASE = (
-    _DEFAULT.pool_timeout + _DEFAULT.statement_timeout_ms / 1000 + GRACE + _DEFAULT.connect_timeout
+    _DEFAULT.pool_timeout
+    + _DEFAULT.statement_timeout_ms / 1000
+    + TIMEOUT_MARGIN
+    + _DEFAULT.connect_timeout
 )
 BOOT = 25.0  # when both workers boot at the same time, requests wait for it, and nginx for them
 THREADS = 4  # of a worker

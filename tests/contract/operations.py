@@ -9,7 +9,7 @@ from flask import Flask
 
 from app import create_app
 from app.config import Settings
-from app.kit.access import Access
+from app.core.security.authorization import Access
 from examples.notes.routes import notes
 from tests.api import Caller, fresh
 from tests.contract.document import CheckedApi
@@ -154,7 +154,7 @@ class World:
 
     def writer(self, operation: Operation) -> Caller:
         """The least powerful caller whom the operation lets in."""
-        from app.auth.permissions import ROLES
+        from app.users.roles import ROLES
 
         needed = operation.access.permission
         for caller in (self.owner, self.editor):

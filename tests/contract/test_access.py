@@ -4,9 +4,9 @@ import pytest
 from flask import Flask
 
 from app import create_app
-from app.auth.permissions import ROLES
 from app.config import Settings
-from app.kit.blueprint import Blueprint
+from app.core.resources.blueprint import Blueprint
+from app.users.roles import ROLES
 from tests.contract.operations import ITEMS, OPERATIONS, Operation, World, ids
 
 WHO = ("anonymous", "owner", "other", "editor", "admin")

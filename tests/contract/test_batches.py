@@ -29,7 +29,7 @@ def create(batch: Operation) -> dict[str, Any]:
 
 
 def change(batch: Operation, item_id: str, tag: str = '"1"') -> dict[str, Any]:
-    return {"op": "change", "id": item_id, "if_match": tag, "value": value(batch, "PATCH")}
+    return {"op": "update", "id": item_id, "if_match": tag, "value": value(batch, "PATCH")}
 
 
 def delete(item_id: str, tag: str = '"1"') -> dict[str, Any]:

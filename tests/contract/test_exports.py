@@ -5,7 +5,7 @@ import io
 
 import pytest
 
-from app.kit import json
+from app.core.web import strict_json
 from tests.conftest import Counter
 from tests.contract.operations import COLLECTIONS, CREATES, EXPORTS, Operation, World, ids
 from tests.contract.test_pages import walk
@@ -48,9 +48,9 @@ def test_its_lines_are_the_items_of_the_list_byte_by_byte(
     pages = walk(filled, list_of(export), f"{list_of(export).rule}?sort={sort}&limit=2")
     exported = lines(filled, export, f"?sort={sort}")
     assert len(exported) >= ROWS
-    members = json.loads(exported[0]).keys()
+    members = strict_json.loads(exported[0]).keys()
     listed = [{k: v for k, v in item.items() if k in members} for p in pages for item in p["items"]]
-    assert exported == [json.dumps(item) for item in listed]
+    assert exported == [strict_json.dumps(item) for item in listed]
 
 
 @every_export
@@ -59,12 +59,12 @@ def test_csv_says_the_same(filled: World, export: Operation) -> None:
     response = filled.api.get(export.rule, by=by, headers={"Accept": CSV}, status=200)
     assert response.content_type == "text/csv; charset=utf-8; header=present"
     assert response.data.endswith(b"\r\n")
-    items = [json.loads(line) for line in lines(filled, export)]
+    items = [strict_json.loads(line) for line in lines(filled, export)]
     told = list(csv.DictReader(io.StringIO(response.text, newline="")))
     assert [list(each) for each in told] == [list(item) for item in items]
     for cells, item in zip(told, items, strict=True):
         for name, value in item.items():
-            spelled = "" if value is None else json.dumps(value).decode().strip('"')
+            spelled = "" if value is None else strict_json.dumps(value).decode().strip('"')
             assert cells[name] == spelled
 
 

@@ -5,9 +5,9 @@ from datetime import timedelta
 import pytest
 from sqlalchemy import func, select, update
 
+from app.core.database.types import now
+from app.core.resources.idempotency import IdempotencyKey
 from app.extensions import db
-from app.kit.idempotency import IdempotencyKey
-from app.kit.model import now
 from tests.contract.operations import CREATES, Operation, World, ids
 
 every_create = pytest.mark.parametrize("create", CREATES, ids=ids)

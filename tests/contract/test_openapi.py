@@ -15,7 +15,7 @@ from werkzeug.test import TestResponse
 
 from app import create_app
 from app.config import Settings
-from app.kit import blueprint
+from app.core.resources import dispatch
 from tests.contract.document import document_of, operations_in, path_of
 from tests.contract.operations import OPERATIONS, Operation, World, ids
 
@@ -157,7 +157,7 @@ def test_failures_are_as_documented(
     def fail(_: Any) -> None:
         raise FAILURES[status]
 
-    monkeypatch.setattr(blueprint, "authorise", fail)
+    monkeypatch.setattr(dispatch, "check_access", fail)
     response = call(world, operation, path)
     assert response.status_code == status
     if status != 500:

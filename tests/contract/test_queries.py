@@ -35,7 +35,7 @@ def test_a_write_costs_what_it_must(world: World, queries: Counter, write: Opera
     assert response.status_code in (200, 201, 204)
     costs = {"writes": 1}
     costs["has a mail sent"] = write.endpoint == "users.register"
-    costs["keeps an admin"] = write.endpoint in ("users.change_user", "users.delete_user")
+    costs["keeps an admin"] = write.endpoint in ("users.update_user", "users.delete_user")
     on_sqlite = world.api.app.config["DATABASE_URL"].startswith("sqlite")
     # Else that is in the statement that writes.
     in_transaction = on_sqlite or costs["has a mail sent"] or costs["keeps an admin"]

@@ -1,0 +1,1 @@
+"""The core: everything that features are built from. It knows no feature."""

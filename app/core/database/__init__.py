@@ -1,0 +1,1 @@
+"""SQLAlchemy: engine, execution, column types, mixins, errors. No HTTP, no marshmallow."""

@@ -1,0 +1,1 @@
+"""Files: uploads and how CSV and NDJSON are read."""

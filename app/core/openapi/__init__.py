@@ -1,0 +1,1 @@
+"""The OpenAPI document, written from what the decorators of the routes declare."""

@@ -1,0 +1,1 @@
+"""Resources: blueprint, repository, lists, batches, exports, idempotency, audit log."""

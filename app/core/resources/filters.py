@@ -1,0 +1,106 @@
+"""Query parameters of a list: filters, sort, and pagination parameters."""
+
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from functools import lru_cache
+from typing import Any
+
+import marshmallow as ma
+from sqlalchemy import (
+    ColumnElement,
+    Select,
+    bindparam,
+)
+
+from app.core.resources.repository import ScopedSelect
+from app.core.schemas.base import Schema
+from app.core.schemas.fields import Enum, Integer, String
+from app.core.security import authorization
+from app.core.security.authorization import current_caller
+
+Condition = Callable[[Any], ColumnElement[bool]]
+
+
+def filter_by(field: ma.fields.Field[Any], condition: Condition, *, permission: str = "") -> Any:
+    """A filter: the query parameter's field, and the condition it puts on the rows.
+
+    Args:
+        condition: makes the condition of a bind parameter that stands for the value.
+        permission: the permission without which the parameter is refused with 403.
+    """
+    field.metadata = {**field.metadata, "condition": condition, "permission": permission}
+    return field
+
+
+class Sort(Enum):
+    """The `sort` parameter: the name of a key, ascending, or with `-` in front, descending.
+
+    Args:
+        keys: SQL expressions by name. None of them may be NULL, or rows would be lost.
+        default: the order where the caller gives none.
+    """
+
+    fast_check_base = Enum
+
+    def __init__(self, keys: Mapping[str, Any], *, default: str) -> None:
+        choices = [sign + name for name in keys for sign in ("", "-")]
+        told = {"description": "The order; with `-` in front, the reverse."}
+        super().__init__(choices, load_default=default, metadata=told)
+        self.keys = keys
+
+
+class CursorField(String):
+    """Where to go on, as an answer gave it: letters, digits and `-_.`, of no meaning to callers."""
+
+    fast_check_base = String
+
+    def __init__(self, **kwargs: Any) -> None:
+        super().__init__(min_length=1, max_length=4096, **kwargs)
+
+    def openapi_properties(self) -> dict[str, Any]:
+        """JSON Schema keywords for the document."""
+        return {"pattern": "^[A-Za-z0-9._-]+$"}
+
+
+MAX_PAGE_SIZE = 100
+
+
+class PageQuery(Schema):
+    """The parameters of every list. A subclass adds `sort` and its filters."""
+
+    limit = Integer(
+        min=1, max=MAX_PAGE_SIZE, load_default=20, metadata={"description": "Items a page."}
+    )
+    cursor = CursorField(metadata={"description": "Where to go on, as an answer gave it."})
+    count = Enum(
+        ["none", "exact", "estimated"],
+        load_default="none",
+        metadata={"description": "How to count what the filters match: exactly costs more."},
+    )
+    sort: Sort
+
+
+PAGINATION_PARAMS = ("limit", "cursor", "count")  # what makes no sense of a list as a whole
+_NOT_FILTERS = (*PAGINATION_PARAMS, "sort")
+
+
+def check_filter_permissions(query: PageQuery, given: Iterable[str]) -> None:
+    """Make sure that the caller may use the parameters.
+
+    Raises:
+        Problem: 403 naming the one that needs a permission which the caller does not have.
+    """
+    for name in given:
+        needs = query.fields[name].metadata["permission"]
+        if needs and not current_caller.can(needs):
+            detail = "The caller may not use this parameter."
+            raise authorization.forbidden_problem({"detail": detail, "parameter": name})
+
+
+@lru_cache(maxsize=1024)
+def _matching(visible: ScopedSelect, query: PageQuery, filters: tuple[str, ...]) -> Select[Any]:
+    return visible.where(*_conditions(query, filters))
+
+
+def _conditions(query: PageQuery, filters: tuple[str, ...]) -> Iterator[ColumnElement[bool]]:
+    for name in filters:
+        yield query.fields[name].metadata["condition"](bindparam(f"filter_{name}"))

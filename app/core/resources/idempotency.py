@@ -1,0 +1,130 @@
+"""Idempotency-Key: a retried POST has one effect (draft-ietf-httpapi-idempotency-key-header).
+
+The answer is kept in the transaction of the effect, so there is never one without the other,
+whatever is killed in between. While a request with a key runs, an advisory lock of PostgreSQL
+turns its twins away; on SQLite they wait for the write lock, and are then given the answer.
+"""
+
+import hmac
+import re
+from base64 import urlsafe_b64encode
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from hashlib import sha256
+from typing import Any
+
+import orjson
+from cryptography.fernet import Fernet
+from flask import current_app, request
+from sqlalchemy import JSON, LargeBinary, Text, func, select
+from sqlalchemy.orm import Mapped, mapped_column
+
+from app.core.database.types import Timestamp, now
+from app.core.security.authorization import current_caller
+from app.core.web.flask_app import Response
+from app.core.web.problems import Problem
+from app.extensions import Base, db
+
+LIFETIME = timedelta(hours=24)
+STORED_HEADERS = ("Content-Type", "Cache-Control", "Location", "ETag")
+_BARE = re.compile(r"[\x21-\x7e]{1,255}")
+_QUOTED = re.compile(r'"((?:[\x21\x23-\x5b\x5d-\x7e]|\\["\\]){1,255})"')
+
+
+class IdempotencyKey(Base):
+    """A request that had its effect, and the answer to give to its repetitions."""
+
+    __tablename__ = "idempotency_keys"
+
+    scope: Mapped[str] = mapped_column(Text, primary_key=True)  # whose key it is
+    key: Mapped[str] = mapped_column(Text, primary_key=True)
+    fingerprint: Mapped[bytes] = mapped_column(LargeBinary)
+    status: Mapped[int]
+    headers: Mapped[dict[str, str]] = mapped_column(JSON)
+    body: Mapped[bytes] = mapped_column(LargeBinary)
+    expires_at: Mapped[datetime] = mapped_column(Timestamp, index=True)
+
+
+@dataclass(frozen=True, slots=True)
+class Attempt:
+    """A request with a key: the answer it had before, or the place to keep its first."""
+
+    key: IdempotencyKey
+    stored_response: Response | None
+
+    def store_response(self, response: Response) -> None:
+        """Write the answer; it is committed with the effect, or not at all."""
+        self.key.status = response.status_code
+        self.key.headers = {k: v for k, v in response.headers if k in STORED_HEADERS}
+        self.key.body = _cipher().encrypt(response.get_data())
+        self.key.expires_at = now() + LIFETIME
+        db.session.add(self.key)
+        db.session.flush()
+
+
+def lookup(data: Any) -> Attempt | None:
+    """Look the request's key up, within its transaction; None where it has none.
+
+    Args:
+        data: the body, as validated, or what stands for it.
+
+    Raises:
+        Problem: 400 for a malformed key, 409 while the first request with it still runs, 422 where
+            it was used for another request.
+    """
+    text = request.headers.get("Idempotency-Key")
+    if text is None:
+        return None
+    wanted = IdempotencyKey(scope=_scope(), key=_parse(text), fingerprint=_fingerprint(data))
+    if not _lock(wanted):
+        raise Problem("request-in-progress", headers={"Retry-After": "1"})
+    found = db.session.get(IdempotencyKey, (wanted.scope, wanted.key))
+    if found is not None and found.expires_at <= now():
+        db.session.delete(found)
+        db.session.flush()
+        found = None
+    if found is None:
+        return Attempt(wanted, None)
+    if not hmac.compare_digest(found.fingerprint, wanted.fingerprint):
+        raise Problem("idempotency-key-reused")
+    replay = Response(_cipher().decrypt(found.body), found.status, headers=found.headers)
+    replay.headers["Idempotent-Replayed"] = "true"
+    return Attempt(found, replay)
+
+
+def _cipher() -> Fernet:
+    """An answer may hold what is shown only once, so it is not kept in the clear."""
+    secret = current_app.config["SECRET_KEY"].encode()
+    return Fernet(urlsafe_b64encode(hmac.digest(secret, b"kept answers", "sha256")))
+
+
+def _parse(text: str) -> str:
+    """The key, sent as a structured field's string (RFC 9651 section 3.3.3) or bare."""
+    if quoted := _QUOTED.fullmatch(text):
+        return re.sub(r"\\(.)", r"\1", quoted[1])
+    if text.startswith('"') or not _BARE.fullmatch(text):
+        raise Problem("bad-request", "Idempotency-Key takes 1 to 255 visible ASCII characters.")
+    return text
+
+
+def _scope() -> str:
+    return f"user:{current_caller.id}" if current_caller.id else f"address:{request.remote_addr}"
+
+
+def _fingerprint(data: Any) -> bytes:
+    """What the request asked for; keyed, because a body may hold a password."""
+    body = orjson.dumps(data, default=str, option=orjson.OPT_SORT_KEYS)
+    query = request.query_string
+    target = request.path.encode() + (b"?" + query if query else b"")
+    secret = current_app.config["SECRET_KEY"].encode()
+    return hmac.digest(secret, b" ".join((request.method.encode(), target, body)), "sha256")
+
+
+def _lock(key: IdempotencyKey) -> bool:
+    """Whether no other transaction works on this key; if so it is ours until we commit."""
+    connection = db.session.connection()
+    if connection.dialect.name != "postgresql":
+        return True  # BEGIN IMMEDIATE let nobody else in
+    digest = sha256(f"{key.scope} {key.key}".encode()).digest()
+    number = int.from_bytes(digest[:8], signed=True)
+    return bool(connection.scalar(select(func.pg_try_advisory_xact_lock(number))))

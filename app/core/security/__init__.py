@@ -1,0 +1,1 @@
+"""Callers, access rules and keys. How a caller logs in belongs to `app.auth`."""

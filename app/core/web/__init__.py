@@ -1,0 +1,1 @@
+"""HTTP: the Flask application, problems, bodies, ETags, rate limits, CORS."""

@@ -1,0 +1,67 @@
+"""A cache that every worker shares: Redis, or files on the embedded default. It may be away."""
+
+from collections.abc import Callable
+from functools import cached_property
+from typing import Any
+
+import structlog
+from flask import Flask
+from flask_caching.backends import RedisCache
+
+from app.core.web.rate_limit import redis_options
+from app.core.web.redis_connection import ThreadLocalRedis
+from app.extensions import cache
+
+log = structlog.get_logger()
+
+
+class SharedRedisCache(RedisCache):
+    """flask-caching's cache in Redis; a write drops what it makes out of date at half the cost."""
+
+    @cached_property
+    def _redis(self) -> ThreadLocalRedis:
+        return ThreadLocalRedis(self._write_client.connection_pool)
+
+    def delete(self, key: str) -> bool:
+        """Drop the key, and do not wait to be told whether it was there."""
+        self._redis.execute_no_wait("DEL", self._get_prefix() + key)
+        return True
+
+
+def init_app(app: Flask, settings: Any) -> None:
+    """Connect the cache of this application."""
+    config: dict[str, Any] = {"CACHE_KEY_PREFIX": "cache:"}
+    if settings.redis_url:
+        config |= {
+            "CACHE_TYPE": f"{__name__}.SharedRedisCache",
+            "CACHE_REDIS_URL": settings.redis_url,
+        }
+        config["CACHE_OPTIONS"] = redis_options(settings)
+    else:
+        config |= {"CACHE_TYPE": "FileSystemCache", "CACHE_DIR": settings.cache_dir}
+    cache.init_app(app, config=config)
+
+
+def get_or_compute(key: str, seconds: int, compute: Callable[[], Any]) -> Any:
+    """The value kept under the key, else computed and kept for that long."""
+    try:
+        value = cache.get(key)
+    except Exception:  # a cache that hangs is not waited for a second time, to store
+        log.warning("cache_unavailable", exc_info=True)
+        return compute()
+    if value is None:
+        value = compute()
+        _try(cache.set, key, value, timeout=seconds)
+    return value
+
+
+def invalidate(key: str) -> None:
+    """Drop the value kept under the key."""
+    _try(cache.delete, key)
+
+
+def _try(operation: Callable[..., Any], *args: Any, **kwargs: Any) -> None:
+    try:
+        operation(*args, **kwargs)
+    except Exception:
+        log.warning("cache_unavailable", exc_info=True)

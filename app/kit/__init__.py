@@ -1,1 +1,0 @@
-"""What every resource is built from. Knows no resource; may import only `app.extensions`."""

@@ -1,0 +1,165 @@
+"""Audit events: who changed what, when, from where; written with the change or not at all."""
+
+from functools import partial
+from typing import Any
+from uuid import UUID
+
+import pytest
+from flask import Flask
+from sqlalchemy import update
+
+from app.core.resources import audit_log
+from app.tasks.models import Task
+from tests import rows
+from tests.api import PASSWORD, Api, Caller
+from tests.conftest import on_postgresql
+
+MUG = {"sku": "MUG-1", "name": "Mug", "category": "kitchen", "price": "12.50", "currency": "EUR"}
+
+
+def events(api: Api, admin: Caller, query: str = "") -> list[dict]:
+    return api.get(f"audit-events?{query}", by=admin, status=200).json["items"]
+
+
+def test_creating_is_told_with_all_members(api: Api, editor: Caller, admin: Caller) -> None:
+    created = api.post("products", MUG, by=editor, status=201)
+    (event,) = events(api, admin, f"resource_id={created.json['id']}")
+    assert (event["action"], event["resource"]) == ("create", "products")
+    assert event["actor_id"] == str(editor.id)
+    assert event["address"] == "127.0.0.1"
+    assert event["request_id"] == created.headers["X-Request-ID"]
+    assert event["before"] is None
+    assert event["after"] == created.json
+
+
+def test_a_change_is_told_by_what_differs(api: Api, editor: Caller, admin: Caller) -> None:
+    product = api.post("products", MUG, by=editor, status=201).json["id"]
+    api.patch(f"products/{product}", {"price": "11.00", "name": "Mug"}, by=editor, status=200)
+    newest = events(api, admin, f"resource_id={product}")[0]
+    assert newest["action"] == "update"
+    assert newest["before"] == {"price": "12.50"}
+    assert newest["after"] == {"price": "11.00"}
+
+
+def test_deleting_is_told_with_what_is_gone(api: Api, user: Caller, admin: Caller) -> None:
+    task = api.post("tasks", {"title": "Gone soon"}, by=user, status=201)
+    api.delete(task.headers["Location"], by=user, status=204)
+    newest = events(api, admin, f"resource_id={task.json['id']}")[0]
+    assert newest["action"] == "delete"
+    assert newest["before"] == task.json
+    assert newest["after"] is None
+
+
+def test_what_changes_nothing_is_not_told(api: Api, user: Caller, admin: Caller) -> None:
+    task = api.post("tasks", {"title": "Stays"}, by=user, status=201).headers["Location"]
+    before = len(events(api, admin))
+    api.patch(task, {}, by=user, status=200)
+    api.patch(task, {"title": "x"}, etag='"7"', by=user, status=412)
+    api.patch(task, {"title": ""}, by=user, status=422)
+    api.get(task, by=user, status=200)
+    assert len(events(api, admin)) == before
+
+
+def test_a_change_that_cannot_be_told_is_not_made(
+    api: Api, user: Caller, admin: Caller, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(_change: audit_log.Change) -> None:
+        raise ValueError("no room to write")
+
+    audit_log.changes_committing.connect(fail)
+    try:
+        api.post("tasks", {"title": "Untold"}, by=user, status=500)
+    finally:
+        audit_log.changes_committing.disconnect(fail)
+    assert api.get("tasks", by=user, status=200).json["items"] == []
+    assert events(api, admin) == []
+
+
+@on_postgresql
+class TestAWriteThatIsOvertaken:
+    """Somebody else changes the row while it is written. On SQLite nobody can."""
+
+    @pytest.fixture
+    def task(self, api: Api, user: Caller) -> str:
+        return api.post("tasks", {"title": "First"}, by=user, status=201).headers["Location"]
+
+    def overtake(self, app: Flask, task: str, call: rows.Call) -> Any:
+        theirs = update(Task).where(Task.id == UUID(task.rpartition("/")[2]))
+        theirs = theirs.values(title="Theirs", version=Task.version + 1)
+        [answer] = rows.held_up(app, theirs, call)
+        return answer
+
+    def test_is_412_and_not_told(
+        self, api: Api, app: Flask, user: Caller, admin: Caller, task: str
+    ) -> None:
+        before = len(events(api, admin))
+        for n, call in enumerate(
+            (partial(api.patch, task, {"title": "Mine"}), partial(api.delete, task))
+        ):
+            mine = partial(call, etag=f'"{n + 1}"', by=user, status=412)
+            self.overtake(app, task, mine)
+        assert api.get(task, by=user, status=200).json["title"] == "Theirs"
+        assert len(events(api, admin)) == before
+
+    def test_is_of_what_there_is_now_where_any_version_will_do(
+        self, api: Api, app: Flask, user: Caller, admin: Caller, task: str
+    ) -> None:
+        mine = partial(api.patch, task, {"title": "Mine"}, etag="*", by=user, status=200)
+        changed = self.overtake(app, task, mine).json
+        assert (changed["title"], changed["version"]) == ("Mine", 3)
+        assert events(api, admin)[0]["before"] == {"title": "Theirs"}
+        self.overtake(app, task, partial(api.delete, task, etag="*", by=user, status=204))
+        assert events(api, admin)[0]["before"]["title"] == "Theirs"
+        api.get(task, by=user, status=404)
+
+
+def test_no_secret_is_told(api: Api, admin: Caller) -> None:
+    account = {"email": "ada@example.com", "name": "Ada", "password": PASSWORD}
+    api.post("users", account, status=201)
+    login = {"email": account["email"], "password": PASSWORD}
+    tokens = api.post("auth/login", login, status=200).json
+    bearer = {"Authorization": f"Bearer {tokens['access_token']}"}
+    change = {"current_password": PASSWORD, "new_password": "quite another password"}
+    api.put("users/me/password", change, headers=bearer, status=204)
+    told = str(events(api, admin))
+    for secret in (PASSWORD, "quite another password", "argon2", tokens["refresh_token"]):
+        assert secret not in told
+
+
+def test_what_happens_to_accounts_and_sessions_is_told(
+    api: Api, user: Caller, admin: Caller
+) -> None:
+    api.post("auth/login", {"email": user.email, "password": PASSWORD}, status=200)
+    change = {"current_password": PASSWORD, "new_password": "quite another password"}
+    api.put("users/me/password", change, by=user, status=204)
+    api.patch(f"users/{user.id}", {"role": "editor"}, by=admin, status=200)
+    told = [(e["resource"], e["action"]) for e in events(api, admin, "sort=created_at")]
+    assert told == [
+        ("sessions", "create"),
+        ("users", "change_password"),
+        ("sessions", "delete"),
+        ("users", "update"),
+    ]
+
+
+def test_events_are_found_by_every_filter(api: Api, user: Caller, admin: Caller) -> None:
+    task = api.post("tasks", {"title": "Find me"}, by=user, status=201)
+    api.patch(f"users/{user.id}", {"name": "x"}, by=admin)
+    found = events(api, admin)[0]
+    for query in (
+        f"actor_id={user.id}",
+        "action=create",
+        "resource=tasks",
+        f"resource_id={task.json['id']}",
+        f"request_id={task.headers['X-Request-ID']}",
+        f"created_from={found['created_at']}",
+    ):
+        assert [e["id"] for e in events(api, admin, query)] == [found["id"]], query
+    assert events(api, admin, f"created_to={found['created_at']}") == []
+
+
+@pytest.mark.parametrize("method", ["POST", "PATCH", "PUT", "DELETE"])
+def test_nobody_changes_what_was_told(api: Api, user: Caller, admin: Caller, method: str) -> None:
+    api.post("tasks", {"title": "Told"}, by=user, status=201)
+    event = events(api, admin)[0]["id"]
+    api.call(method, f"audit-events/{event}", by=admin, status=405)

@@ -1,0 +1,182 @@
+"""Batches: the rules of single items hold, what the database refuses is told, and two can meet."""
+
+import json
+from typing import Any
+
+import pytest
+from flask import Flask
+from sqlalchemy import select
+from werkzeug.test import TestResponse
+
+from app.audit.models import AuditEvent
+from app.core.resources.batch import Batch
+from app.core.resources.blueprint import Blueprint
+from app.core.security.authorization import permission
+from app.products.models import Product
+from app.products.routes import create_product, delete_product, update_product
+from app.products.schemas import ProductSchema
+from app.tasks.models import Task
+from tests import rows
+from tests.api import Api, Caller
+from tests.conftest import MakeApp
+
+stock = Blueprint("stock", __name__, url_prefix="/stock", description="Products, many at once.")
+
+
+@stock.post("/batch", access=permission("products:write"))
+@stock.batch(ProductSchema)
+def change_stock(data: dict[str, Any]) -> Batch:
+    """Create, change and delete products: items that the database can refuse."""
+    return Batch(data["items"], create_product, update_product, delete_product)
+
+
+@pytest.fixture
+def shop(make_app: MakeApp) -> Api:
+    return Api(make_app(stock))
+
+
+def create(**value: Any) -> dict[str, Any]:
+    return {"op": "create", "value": value}
+
+
+def product(sku: str, **value: Any) -> dict[str, Any]:
+    given = {"name": "Mug", "category": "kitchen", "price": "1.00", "currency": "EUR"}
+    return create(sku=sku, **{**given, **value})
+
+
+def change(item: str, tag: str = "*", **value: Any) -> dict[str, Any]:
+    return {"op": "update", "id": item, "if_match": tag, "value": value}
+
+
+def delete(item: str, tag: str = "*") -> dict[str, Any]:
+    return {"op": "delete", "id": item, "if_match": tag}
+
+
+def send(api: Api, by: Caller, *items: dict[str, Any], **kwargs: Any) -> TestResponse:
+    return api.post("tasks/batch", {"items": list(items)}, by=by, **kwargs)
+
+
+def sell(shop: Api, by: Caller, *items: dict[str, Any], **kwargs: Any) -> TestResponse:
+    return shop.post("stock/batch", {"items": list(items)}, by=by, **kwargs)
+
+
+def ids(response: TestResponse) -> list[str]:
+    return [item["id"] for item in response.json["items"]]
+
+
+def failures(response: TestResponse) -> list[tuple[str, int]]:
+    assert response.json["type"] == "/problems/batch-failed"
+    return [(place["pointer"], place["status"]) for place in response.json["errors"]]
+
+
+def test_what_a_single_change_sets_a_batch_sets_too(api: Api, user: Caller) -> None:
+    (item,) = ids(send(api, user, create(title="Water", done=True), status=200))
+    task = api.get(f"tasks/{item}", by=user, status=200).json
+    assert task["completed_at"] is not None
+    reopened = send(api, user, change(item, '"1"', done=False), status=200).json["items"][0]
+    assert (reopened["value"]["completed_at"], reopened["etag"]) == (None, '"2"')
+    again = send(api, user, change(item, '"2"', done=True, title="Weed"), status=200)
+    assert again.json["items"][0]["value"]["completed_at"] is not None
+
+
+def test_an_empty_change_changes_nothing(api: Api, user: Caller) -> None:
+    (item,) = ids(send(api, user, create(title="Water"), status=200))
+    before = api.get(f"tasks/{item}", by=user, status=200)
+    same = send(api, user, change(item, '"1"'), status=200).json["items"][0]
+    assert (same["value"], same["etag"]) == (before.json, '"1"')
+
+
+def test_items_that_fill_different_members_keep_their_places(api: Api, user: Caller) -> None:
+    items = [
+        create(title="a"),
+        create(title="b", description="x"),
+        create(title="c", priority="high"),
+        create(title="d"),
+    ]
+    done = send(api, user, *items, status=200).json["items"]
+    assert [item["value"]["title"] for item in done] == ["a", "b", "c", "d"]
+    assert [item["value"]["priority"] for item in done] == ["normal", "normal", "high", "normal"]
+
+
+def test_each_item_has_its_audit_event_and_a_failed_batch_none(
+    app: Flask, api: Api, user: Caller
+) -> None:
+    first, second = ids(send(api, user, create(title="a"), create(title="b"), status=200))
+    done = send(api, user, change(first, title="c"), delete(second), create(title="d"), status=200)
+    asked = done.headers["X-Request-ID"]
+    assert sorted(rows.read(app, AuditEvent.action, request_id=asked)) == [
+        "create",
+        "delete",
+        "update",
+    ]
+    assert rows.read(app, AuditEvent.after, request_id=asked, action="update") == [{"title": "c"}]
+    assert set(rows.read(app, AuditEvent.actor_id, request_id=asked)) == {user.id}
+    failed = send(api, user, create(title="e"), delete(second), status=422)
+    assert rows.count(app, AuditEvent, request_id=failed.headers["X-Request-ID"]) == 0
+
+
+def test_what_the_database_refuses_is_told_of_every_item(
+    app: Flask, shop: Api, editor: Caller
+) -> None:
+    old, other = ids(sell(shop, editor, product("A"), product("B"), status=200))
+    items = [
+        product("C"),
+        product("a"),  # the SKU of `old`
+        change(old, price="1.001"),
+        change(other, '"7"', name="Jug"),
+        product("D"),
+        product("d"),
+    ]
+    refused = sell(shop, editor, *items, status=422)
+    assert failures(refused) == [
+        ("#/items/1/value/sku", 409),
+        ("#/items/2/value/price", 422),
+        ("#/items/3", 412),
+        ("#/items/5/value/sku", 409),
+    ]
+    # Without the stale one nothing is known to be wrong until the database is asked.
+    refused = sell(shop, editor, *items[:3], *items[4:], status=422)
+    assert [pointer for pointer, _ in failures(refused)] == [
+        "#/items/1/value/sku",
+        "#/items/2/value/price",
+        "#/items/4/value/sku",
+    ]
+    assert sorted(rows.read(app, Product.sku)) == ["A", "B"]
+    assert rows.count(app, AuditEvent, resource="products") == 2
+
+
+def test_a_value_that_one_item_gives_up_another_can_take(shop: Api, editor: Caller) -> None:
+    old, other = ids(sell(shop, editor, product("A"), product("B"), status=200))
+    sell(shop, editor, product("B"), product("A"), delete(old), change(other, sku="C"), status=200)
+
+
+def test_numbers_beyond_all_bounds_are_refused(api: Api, user: Caller) -> None:
+    body = json.dumps({"items": [create(title=10**30)]})
+    sent = {"data": body, "content_type": "application/json", "headers": {"Idempotency-Key": "k"}}
+    refused = api.call("POST", "tasks/batch", by=user, status=422, **sent)
+    assert failures(refused) == [("#/items/0/value/title", 422)]
+
+
+@pytest.mark.parametrize("tag", ["*", '"1"'])
+def test_two_batches_in_opposite_order_do_not_lock_each_other_out(
+    app: Flask, api: Api, user: Caller, tag: str
+) -> None:
+    items = ids(send(api, user, *(create(title=str(n)) for n in range(20)), status=200))
+    forth = [change(item, tag, title="forth") for item in items]
+    back = [change(item, tag, title="back") for item in reversed(items)]
+    answers = rows.held_up(
+        app, select(Task), lambda: send(api, user, *forth), lambda: send(api, user, *back)
+    )
+    statuses = sorted(answer.status_code for answer in answers)
+    assert statuses == ([200, 200] if tag == "*" else [200, 422])
+    assert len(set(rows.read(app, Task.title))) == 1
+    for answer in answers:
+        if answer.status_code == 422:
+            assert [status for _, status in failures(answer)] == [412] * 20
+
+
+def test_changes_that_change_nothing_are_audited_too(app: Flask, api: Api, user: Caller) -> None:
+    items = ids(send(api, user, create(title="a"), create(title="a"), status=200))
+    same = send(api, user, *(change(item, title="a") for item in items), status=200)
+    asked = same.headers["X-Request-ID"]
+    assert rows.read(app, AuditEvent.after, request_id=asked) == [{}, {}]

@@ -1,0 +1,300 @@
+"""Exports: what is in their cells, and what becomes of the stream when something goes wrong."""
+
+import csv
+import io
+import json
+from collections.abc import Iterator
+from contextlib import contextmanager
+from http.client import HTTPConnection, HTTPException, HTTPResponse
+from pathlib import Path
+from typing import Any
+
+import psycopg
+import pytest
+from flask import Flask
+from sqlalchemy import insert
+
+from app.cli import _product
+from app.core.files.csv_injection import escape_formula, unescape_formula
+from app.core.resources import export
+from app.core.resources.pagination import build_list_query
+from app.extensions import db
+from app.products.models import ALL_PRODUCTS, Product
+from app.products.schemas import ProductQuery, ProductSchema
+from tests import rows
+from tests.api import Api, Caller, bearer
+from tests.conftest import MakeApp, new_database, on_postgresql
+from tests.live import Live, serve
+from tests.server.test_gunicorn import eventually
+
+CSV = {"Accept": "text/csv"}
+MANY = 200_000
+FORMULAS = ["=1+1", "+1", "-1", "@SUM(A1)", "\t=1", "\r=1", "\n=1", "\uff1d1", "'=1", "''-1"]
+HARMLESS = ["", "'", "'a", "1-1", "a=1", " =1", "it's", "''"]
+
+
+# --- cells -----------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("text", FORMULAS)
+def test_text_like_a_formula_is_guarded_and_comes_back(text: str) -> None:
+    assert escape_formula(text) == f"'{text}"
+    assert unescape_formula(escape_formula(text)) == text
+
+
+@pytest.mark.parametrize("text", HARMLESS)
+def test_other_text_is_left_alone(text: str) -> None:
+    assert escape_formula(text) == unescape_formula(text) == text
+
+
+def test_every_cell_reads_back_as_it_was(api: Api, user: Caller) -> None:
+    texts = [*FORMULAS, *HARMLESS[1:], 'a "quoted", word', "two\r\nlines", "ünïcödé 🫖"]
+    for text in texts:
+        api.post("tasks", {"title": text, "description": text}, by=user, status=201)
+    exported = api.get("tasks/export?sort=created_at", by=user, headers=CSV, status=200)
+    cells = list(csv.DictReader(io.StringIO(exported.text, newline=""), strict=True))
+    assert [unescape_formula(row["title"]) for row in cells] == texts
+    assert [unescape_formula(row["description"]) for row in cells] == texts
+    assert not any(row["title"].startswith(("=", "+", "-", "@", "\t", "\r")) for row in cells)
+
+
+def test_values_are_spelled_as_in_json_and_null_is_nothing(api: Api, editor: Caller) -> None:
+    product = {"sku": "A-1", "name": "Mug", "category": "kitchen", "price": "12.5"}
+    made = api.post("products", product | {"currency": "EUR"}, by=editor, status=201).json
+    header, line = api.get("products/export", by=editor, headers=CSV, status=200).data.split(
+        b"\r\n"
+    )[:2]
+    assert header == (
+        b"created_at,updated_at,sku,name,description,category,price,currency,stock,is_active"
+    )
+    stamps = f"{made['created_at']},{made['updated_at']}"
+    assert line.decode() == f"{stamps},A-1,Mug,,kitchen,12.50,EUR,0,true"
+
+
+def test_nothing_to_export_is_a_header_or_nothing(api: Api, user: Caller) -> None:
+    assert api.get("tasks/export", by=user, status=200).data == b""
+    assert api.get("tasks/export", by=user, headers=CSV, status=200).data.count(b"\r\n") == 1
+
+
+# --- who, and how often ----------------------------------------------------------------------
+
+
+def test_products_are_exported_to_the_signed_in_and_to_keys_that_may(
+    api: Api, user: Caller, editor: Caller
+) -> None:
+    product = {"sku": "A-1", "name": "Mug", "category": "c", "price": "1", "currency": "EUR"}
+    api.post("products", product | {"is_active": False}, by=editor, status=201)
+    assert api.get("products/export", by=user, status=200).data == b""
+    assert api.get("products/export", by=editor, status=200).data != b""
+    api.get("products/export?is_active=false", by=user, status=403)
+    api.get("products/export", status=401)
+    for scope, status in (("products:read", 200), ("tasks:own", 403)):
+        key = {"name": "Export", "scopes": [scope]}
+        secret = api.post("auth/api-keys", key, by=user, status=201).json["secret"]
+        api.get("products/export", headers=bearer(secret), status=status)
+
+
+def test_filters_are_those_of_the_list(api: Api, user: Caller) -> None:
+    for title, priority in (("Water", "high"), ("Weed", "low"), ("Wash", "high")):
+        api.post("tasks", {"title": title, "priority": priority}, by=user, status=201)
+    found = api.get("tasks/export?priority=high&sort=title", by=user, headers=CSV, status=200)
+    told = csv.DictReader(io.StringIO(found.text, newline=""))
+    assert [row["title"] for row in told] == ["Wash", "Water"]
+
+
+def test_exports_have_a_limit_of_their_own(make_app: MakeApp, user: Caller) -> None:
+    limited = Api(make_app(bulk_rate_limit="2 per day"))
+    for status in (200, 200, 429):
+        limited.get("tasks/export", by=user, status=status)
+    limited.get("tasks", by=user, status=200)
+
+
+# --- streams ---------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def catalogue(app: Flask) -> int:
+    """So many products that one chunk does not hold them."""
+    number = 3 * export.CHUNK_ROWS + 7
+    with app.app_context():
+        db.session.execute(insert(Product), [_product(n) for n in range(number)])
+        db.session.commit()
+    return number
+
+
+def test_a_stream_is_a_snapshot_and_holds_up_no_writer(
+    app: Flask, api: Api, editor: Caller, catalogue: int
+) -> None:
+    response = app.test_client().get("/api/v1/products/export", headers=editor.headers)
+    chunks = iter(response.response)
+    first = next(chunks)
+    product = {"sku": "LATE", "name": "Mug", "category": "c", "price": "1", "currency": "EUR"}
+    api.post("products", product, by=editor, status=201)
+    api.get("products", by=editor, status=200)
+    rest = b"".join(chunks)
+    response.close()
+    assert (first + rest).count(b"\n") == catalogue
+    assert b"LATE" not in first + rest
+
+
+def test_lines_need_no_request(app: Flask, catalogue: int) -> None:
+    schema = ProductSchema(only=("sku",))
+    statement = build_list_query(ALL_PRODUCTS, schema, ProductQuery(), (), "name")
+    with app.app_context():
+        stream = export.iter_chunks(statement, {}, schema, export.CSV)
+        chunks = list(stream)
+    assert b"".join(chunks).startswith(b"sku\r\n")
+    assert b"".join(chunks).count(b"\r\n") == catalogue + 1
+    assert len(chunks) > 1
+
+
+def test_a_reader_who_leaves_gives_the_connection_back(
+    app: Flask, editor: Caller, catalogue: int
+) -> None:
+    for _ in range(20):  # the pool has fewer
+        response = app.test_client().get("/api/v1/products/export", headers=editor.headers)
+        next(iter(response.response))
+        response.close()
+    with app.app_context():
+        assert db.engine.pool.checkedout() == 0
+
+
+@on_postgresql
+def test_a_database_that_fails_before_the_first_line_is_a_problem(
+    app: Flask, api: Api, editor: Caller
+) -> None:
+    with app.app_context(), db.engine.begin() as holder:
+        holder.exec_driver_sql("LOCK TABLE products")
+        api.get("products/export", by=editor, status=503)
+        api.call("HEAD", "products/export", by=editor, status=200)
+    assert rows.count(app, Product) == 0
+
+
+# --- in gunicorn, on PostgreSQL --------------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def database(
+    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[str]:
+    folder = tmp_path_factory.mktemp("export")
+    with new_database(request, "postgresql", folder) as url:
+        yield url
+
+
+@pytest.fixture(scope="module")
+def live(database: str) -> Iterator[Live]:
+    """One process, with a large catalogue; a transaction may be idle for four seconds."""
+    settings = {"WEB_CONCURRENCY": "1", "STATEMENT_TIMEOUT_MS": "2000"}
+    plenty = {"RATE_LIMIT": "10000 per minute", "BULK_RATE_LIMIT": "10000 per minute"}
+    with serve(database, **settings, **plenty) as service:
+        with psycopg.connect(database, autocommit=True) as connection:
+            connection.execute(
+                "INSERT INTO products SELECT gen_random_uuid(), 'BULK-' || n, 'Mug ' || n,"
+                " repeat('x', 100), 'bulk', 1, 'EUR', 1, true, 1,"
+                f" now() + n * interval '1 ms', now() FROM generate_series(1, {MANY}) AS n"
+            )
+            connection.execute("ANALYZE products")
+        yield service
+
+
+@pytest.fixture(scope="module")
+def editor_of(live: Live) -> dict[str, str]:
+    return live.log_in()
+
+
+@contextmanager
+def begun(live: Live, headers: dict[str, str]) -> Iterator[HTTPResponse]:
+    """An export of the catalogue of which nothing was read but the head."""
+    connection = HTTPConnection(live.url.removeprefix("http://"), timeout=60)
+    connection.request("GET", "/api/v1/products/export?category=bulk", headers=headers)
+    with connection.getresponse() as response:
+        assert response.status == 200
+        yield response
+    connection.close()
+
+
+def states(database: str) -> list[str]:
+    """What the service's connections to the database are doing."""
+    with psycopg.connect(database) as observer:
+        found = observer.execute(
+            "SELECT state FROM pg_stat_activity"
+            " WHERE datname = current_database() AND application_name = 'web'"
+        )
+        return [state for (state,) in found]
+
+
+def broken_off(live: Live) -> int:
+    return sum(not end["whole"] for end in ends(live))
+
+
+def ends(live: Live) -> list[dict[str, Any]]:
+    """What the log tells of exports."""
+    lines = [line for line in live.log.read_text().splitlines() if line.startswith("{")]
+    return [event for event in map(json.loads, lines) if event["event"] == "exported"]
+
+
+def resident(pid: int) -> int:
+    """The bytes that a process has in memory."""
+    pages = Path(f"/proc/{pid}/statm").read_text().split()[1]
+    return int(pages) * 4096
+
+
+@pytest.mark.parametrize("accept", ["text/csv", "application/x-ndjson"])
+def test_memory_stays_flat_over_two_hundred_thousand_rows(
+    live: Live, editor_of: dict[str, str], accept: str
+) -> None:
+    (pid,) = live.workers()
+    before, most, lines = resident(pid), 0, 0
+    with begun(live, editor_of | {"Accept": accept}) as response:
+        while chunk := response.read(2**20):
+            lines += chunk.count(b"\n")
+            most = max(most, resident(pid))
+    assert lines == MANY + (accept == "text/csv")
+    assert most - before < 16 * 2**20
+
+
+def test_a_reader_who_goes_leaves_nothing_running(
+    live: Live, database: str, editor_of: dict[str, str]
+) -> None:
+    before = broken_off(live)
+    with begun(live, editor_of) as response:
+        response.read(1000)
+        eventually(lambda: "idle in transaction" in states(database))
+    eventually(lambda: broken_off(live) == before + 1)
+    assert set(states(database)) == {"idle"}
+
+
+def test_a_reader_who_only_stops_reading_is_given_up(
+    live: Live, database: str, editor_of: dict[str, str]
+) -> None:
+    before = broken_off(live)
+    with begun(live, editor_of) as response:
+        eventually(lambda: broken_off(live) == before + 1)
+        with pytest.raises((HTTPException, OSError)):
+            response.read()
+    assert set(states(database)) <= {"idle"}  # PostgreSQL may have closed the connection
+
+
+def test_a_stream_that_breaks_off_does_not_look_whole(
+    live: Live, database: str, editor_of: dict[str, str]
+) -> None:
+    with begun(live, editor_of) as response:
+        response.read(1000)
+        with psycopg.connect(database, autocommit=True) as killer:
+            # While it reads on, it is not idle.
+            eventually(
+                lambda: killer.execute(
+                    "SELECT pg_terminate_backend(pid) FROM pg_stat_activity"
+                    " WHERE datname = current_database() AND application_name = 'web'"
+                    " AND state = 'idle in transaction'"
+                ).fetchall()
+            )
+        with pytest.raises((HTTPException, OSError)):
+            response.read()
+    eventually(lambda: live.call("GET", "products?limit=1").status == 200)
+
+
+def test_the_log_tells_how_it_ended(live: Live, editor_of: dict[str, str]) -> None:
+    live.call("GET", "products/export?category=none", headers=editor_of)
+    eventually(lambda: (0, True) in [(end["rows"], end["whole"]) for end in ends(live)])

@@ -1,0 +1,141 @@
+"""Idempotency-Key under attack: many at once, workers killed, expired keys purged."""
+
+import os
+import signal
+import time
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from datetime import timedelta
+from pathlib import Path
+
+import psycopg
+import pytest
+import redis
+from flask import Flask
+from sqlalchemy import func, select, update
+
+from app.core.database.types import now
+from app.core.resources import idempotency
+from app.core.resources.idempotency import IdempotencyKey
+from app.extensions import db
+from app.jobs.periodic import purge_idempotency_keys
+from app.tasks.models import Task
+from tests.api import Api, Caller
+from tests.conftest import on_postgresql
+from tests.live import Answer, Live, serve
+
+KEY = {"Idempotency-Key": "key-1"}
+
+
+def count(app: Flask, model: type) -> int:
+    with app.app_context():
+        return db.session.scalar(select(func.count()).select_from(model))
+
+
+def test_of_many_at_once_one_creates_and_the_others_replay_or_are_told_to_wait(
+    app: Flask, api: Api, user: Caller
+) -> None:
+    def post(_: int):
+        return api.post("tasks", {"title": "once"}, by=user, headers=KEY)
+
+    with ThreadPoolExecutor(8) as threads:
+        answers = list(threads.map(post, range(30)))
+    created = [a for a in answers if a.status_code == 201]
+    refused = [a for a in answers if a.status_code != 201]
+    assert count(app, Task) == 1
+    assert len({a.data for a in created}) == 1
+    assert len([a for a in created if "Idempotent-Replayed" not in a.headers]) == 1
+    assert all(a.status_code == 409 and a.headers["Retry-After"] == "1" for a in refused)
+
+
+def test_the_answer_is_kept_with_the_effect_or_not_at_all(
+    app: Flask, api: Api, user: Caller, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with monkeypatch.context() as broken:
+        broken.setattr(idempotency.Attempt, "store_response", lambda *_: 1 / 0)
+        api.post("tasks", {"title": "lost"}, by=user, headers=KEY, status=500)
+    assert count(app, Task) == count(app, IdempotencyKey) == 0
+    api.post("tasks", {"title": "lost"}, by=user, headers=KEY, status=201)
+    assert count(app, Task) == count(app, IdempotencyKey) == 1
+
+
+@pytest.fixture
+def live(another_database_url: str, redis_url: str, tmp_path: Path) -> Iterator[Live]:
+    patient = {"LOCK_TIMEOUT_MS": "30000", "STATEMENT_TIMEOUT_MS": "30000"}
+    servers = {"REDIS_URL": redis_url, "CACHE_DIR": str(tmp_path)}
+    with serve(another_database_url, **servers, **patient) as live:
+        yield live
+
+
+def titles(live: Live, by: dict[str, str]) -> list[str]:
+    return [task["title"] for task in live.call("GET", "tasks?limit=100", headers=by).json["items"]]
+
+
+def test_thirty_clients_with_one_key_create_one_row_over_all_workers(live: Live) -> None:
+    by = live.log_in()
+
+    def post(_: int) -> Answer:
+        return live.call("POST", "tasks", {"title": "once"}, {**by, **KEY})
+
+    with ThreadPoolExecutor(30) as threads:
+        answers = list(threads.map(post, range(30)))
+    assert {answer.status for answer in answers} <= {201, 409}
+    assert len({answer.body for answer in answers if answer.status == 201}) == 1
+    assert titles(live, by).count("once") == 1
+
+
+def test_a_flushed_redis_forgets_no_key(live: Live, redis_url: str) -> None:
+    by = live.log_in()
+    first = live.call("POST", "tasks", {"title": "once"}, {**by, **KEY})
+    with redis.Redis.from_url(redis_url) as connection:
+        connection.flushall()
+    again = live.call("POST", "tasks", {"title": "once"}, {**by, **KEY})
+    assert again.body == first.body
+    assert titles(live, by).count("once") == 1
+
+
+@on_postgresql
+def test_a_worker_killed_in_mid_request_leaves_nothing_and_the_retry_creates(
+    live: Live, another_database_url: str
+) -> None:
+    by = live.log_in()
+    with (
+        psycopg.connect(another_database_url) as other,
+        ThreadPoolExecutor(1) as threads,
+    ):
+        other.execute("SELECT * FROM users FOR UPDATE")  # the insert waits for its owner's row
+        cut = threads.submit(live.call, "POST", "tasks", {"title": "once"}, {**by, **KEY})
+        while not _waits_for_a_lock(another_database_url):
+            assert not cut.done(), cut.result()
+            time.sleep(0.02)
+        for worker in live.workers():
+            os.kill(worker, signal.SIGKILL)
+        with pytest.raises(OSError):  # noqa: PT011 - whichever the kernel makes of it
+            cut.result()
+        other.rollback()
+    retried = live.call("POST", "tasks", {"title": "once"}, {**by, **KEY})
+    while retried.status == 409:  # until PostgreSQL notices that the first one's client is gone
+        retried = live.call("POST", "tasks", {"title": "once"}, {**by, **KEY})
+    assert retried.status == 201
+    assert titles(live, by).count("once") == 1
+
+
+def _waits_for_a_lock(url: str) -> bool:
+    with psycopg.connect(url) as connection:
+        waiting = connection.execute(
+            "SELECT 1 FROM pg_stat_activity"
+            " WHERE datname = current_database() AND wait_event_type = 'Lock'"
+        )
+        return waiting.fetchone() is not None
+
+
+def test_expired_keys_are_purged_and_others_kept(app: Flask, api: Api, user: Caller) -> None:
+    for number in range(3):
+        headers = {"Idempotency-Key": f"key-{number}"}
+        api.post("tasks", {"title": "x"}, by=user, headers=headers, status=201)
+    with app.app_context():
+        old = update(IdempotencyKey).where(IdempotencyKey.key != "key-0")
+        db.session.execute(old.values(expires_at=now() - timedelta(seconds=1)))
+        db.session.commit()
+        assert purge_idempotency_keys() == 2
+        assert list(db.session.scalars(select(IdempotencyKey.key))) == ["key-0"]

@@ -1,0 +1,128 @@
+"""The manifests fit together, and fit the service; `make check` holds them to their schemas."""
+
+import re
+import tomllib
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from app.config import Settings
+
+ROOT = Path(__file__).parents[2]
+FOLDER = ROOT / "deploy" / "kubernetes"
+TEMPLATE = FOLDER / "secret.example.yaml"
+KUSTOMIZATION = yaml.safe_load((FOLDER / "kustomization.yaml").read_text())
+CONFIG = dict(
+    line.split("=", 1)
+    for line in (FOLDER / "config.env").read_text().splitlines()
+    if not line.startswith("#")
+)
+SECRETS = yaml.safe_load(TEMPLATE.read_text())["stringData"]
+RESOURCES = [
+    resource
+    for name in KUSTOMIZATION["resources"]
+    for resource in yaml.safe_load_all((FOLDER / name).read_text())
+]
+PODS = {each["metadata"]["name"]: each for each in RESOURCES if "template" in each.get("spec", {})}
+
+
+def of_kind(kind: str) -> list[dict[str, Any]]:
+    return [resource for resource in RESOURCES if resource["kind"] == kind]
+
+
+def container(name: str) -> dict[str, Any]:
+    [found] = PODS[name]["spec"]["template"]["spec"]["containers"]
+    return found
+
+
+def test_each_file_is_part_of_the_kustomization_but_the_template_of_secrets() -> None:
+    files = {file.name for file in FOLDER.glob("*.yaml")}
+    assert files - {"kustomization.yaml", TEMPLATE.name} == set(KUSTOMIZATION["resources"])
+
+
+def test_each_setting_is_one_of_the_service() -> None:
+    named = set(re.findall(r"^#?([A-Z_]+)=", (ROOT / ".env.example").read_text(), re.MULTILINE))
+    assert set(CONFIG) <= named
+    assert set(SECRETS) - {"MIGRATION_DATABASE_URL"} <= named
+
+
+def test_the_service_starts_with_these_settings() -> None:
+    secrets = {
+        "SECRET_KEY": "7Vq9nB2xLr5tYw8eKd3mZp6sGf1hJc4aQu0i",
+        "DATABASE_URL": "postgresql://app@db.example/app",
+        "REDIS_URL": "redis://cache.example:6379/0",
+        "BROKER_URL": "redis://cache.example:6379/1",
+        "SMTP_URL": "smtps://mail.example",
+    }
+    assert set(secrets) == set(SECRETS) - {"MIGRATION_DATABASE_URL"}
+    settings = Settings.from_env(CONFIG | secrets)
+    assert settings.app_env == "production"
+    assert "localhost" in settings.trusted_hosts  # as which the probes come
+
+
+def test_the_template_has_no_secrets() -> None:
+    assert set(SECRETS.values()) == {""}
+
+
+def test_no_more_connections_are_opened_than_postgresql_has() -> None:
+    [scaler] = of_kind("HorizontalPodAutoscaler")
+    surge = PODS["web"]["spec"]["strategy"]["rollingUpdate"]["maxSurge"]
+    web = (scaler["spec"]["maxReplicas"] + surge) * int(CONFIG["WEB_CONCURRENCY"])
+    workers = 2  # there is one, and for a moment its successor
+    migration = 1
+    # 100 by default, of which three are kept for superusers.
+    assert (web + workers) * int(CONFIG["POOL_SIZE"]) + migration <= 97
+    assert int(CONFIG["WEB_THREADS"]) <= int(CONFIG["POOL_SIZE"])
+
+
+def test_selectors_name_labels_that_pods_have() -> None:
+    labels = {name: pod["spec"]["template"]["metadata"]["labels"] for name, pod in PODS.items()}
+    assert len({tuple(each.items()) for each in labels.values()}) == 4
+    for kind in ("Deployment", "PodDisruptionBudget"):
+        for each in of_kind(kind):
+            assert each["spec"]["selector"]["matchLabels"] == labels[each["metadata"]["name"]]
+    [service] = of_kind("Service")
+    assert service["spec"]["selector"] == labels["web"]
+    assert [port["targetPort"] for port in service["spec"]["ports"]] == ["http"]  # no metrics
+
+
+@pytest.mark.parametrize("name", sorted(PODS))
+def test_pods_may_no_more_than_the_stacks_containers(name: str) -> None:
+    pod = PODS[name]["spec"]["template"]["spec"]
+    assert pod["automountServiceAccountToken"] is False
+    assert pod["securityContext"]["runAsNonRoot"]
+    assert container(name)["securityContext"] == {
+        "allowPrivilegeEscalation": False,
+        "readOnlyRootFilesystem": True,
+        "capabilities": {"drop": ["ALL"]},
+    }
+    assert container(name)["resources"]["limits"]["memory"]
+
+
+@pytest.mark.parametrize("name", ["worker", "beat", "migrate"])
+def test_pods_run_what_the_stack_runs(name: str) -> None:
+    compose = yaml.safe_load((ROOT / "docker-compose.yml").read_text())["services"][name]
+    command = [part.replace("${WORKER_THREADS:-4}", "4") for part in compose["command"]]
+    assert container(name)["command"] == command
+
+
+def test_a_pod_ends_after_its_last_request() -> None:
+    web = PODS["web"]["spec"]["template"]["spec"]
+    waits = container("web")["lifecycle"]["preStop"]["sleep"]["seconds"]
+    finishes = re.search(r"graceful_timeout = (\d+)", (ROOT / "gunicorn.conf.py").read_text())
+    assert web["terminationGracePeriodSeconds"] > waits + int(finishes[1])
+
+
+def test_the_migration_passes_by_the_pooler() -> None:
+    found = {each["name"]: each for each in container("migrate")["env"]}
+    assert found["DATABASE_URL"]["valueFrom"]["secretKeyRef"]["key"] == "MIGRATION_DATABASE_URL"
+    assert found["DATABASE_POOLER"]["value"] == "false"
+
+
+def test_the_image_is_that_of_this_version() -> None:
+    version = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["version"]
+    [image] = KUSTOMIZATION["images"]
+    assert image["newTag"] == version
+    assert all(container(name)["image"] == image["name"] for name in PODS)

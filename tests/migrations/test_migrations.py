@@ -1,0 +1,419 @@
+"""Migrations: up and down on both databases, safe beside each other and beside the service."""
+
+import os
+import re
+import sqlite3
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, closing, contextmanager
+from pathlib import Path
+from typing import Any
+from uuid import UUID, uuid4
+
+import psycopg
+import pytest
+from alembic.script import ScriptDirectory
+from flask import Flask
+from flask_migrate import downgrade, upgrade
+from sqlalchemy import TextClause, inspect, text
+
+from app.extensions import db
+from tests.api import PASSWORD, PASSWORD_HASH, Api
+from tests.conftest import MakeApp, also_from, dispose, on_postgresql, on_sqlite
+from tools import squawk
+
+ROOT = Path(__file__).parents[2]
+TABLES = {"users", "sessions", "products", "tasks"}
+
+WAITING = (
+    "SELECT FROM pg_locks WHERE NOT granted"
+    " AND database = (SELECT oid FROM pg_database WHERE datname = current_database())"
+)
+
+Flask_ = Callable[..., subprocess.Popen[str]]
+
+
+@pytest.fixture
+def new_app(make_app: MakeApp, another_database_url: str) -> Flask:
+    """The application on an empty database of its own."""
+    return make_app(database_url=another_database_url, lock_timeout_ms=50)
+
+
+@pytest.fixture
+def flask(another_database_url: str) -> Iterator[Flask_]:
+    """`flask("db", "upgrade")` starts the command in a process of its own, on the new database."""
+    environ = os.environ | {
+        "APP_ENV": "testing",
+        "SECRET_KEY": "not a secret, but long enough for tests",
+        "DATABASE_URL": another_database_url,
+        "LOCK_TIMEOUT_MS": "50",
+    }
+    with ExitStack() as running:
+
+        def start(*arguments: str, **more: str) -> subprocess.Popen[str]:
+            command = [sys.executable, "-m", "flask", "--app", "wsgi", *arguments]
+            pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE}
+            process = subprocess.Popen(command, cwd=ROOT, env=environ | more, text=True, **pipes)
+            running.callback(process.kill)
+            return running.enter_context(process)
+
+        yield start
+
+
+def outcome(process: subprocess.Popen[str]) -> tuple[str, str]:
+    """What a command that succeeded has printed."""
+    out, err = process.communicate()
+    assert process.returncode == 0, err
+    return out, err
+
+
+def schema(app: Flask) -> list[str]:
+    """The whole schema, as the database itself describes it."""
+    if_postgresql = (
+        "SELECT indexdef FROM pg_indexes WHERE schemaname = 'public' UNION ALL"
+        " SELECT conrelid::regclass || ' ' || conname || ' ' || pg_get_constraintdef(oid)"
+        " FROM pg_constraint WHERE connamespace = 'public'::regnamespace UNION ALL"
+        " SELECT concat_ws(' ', table_name, column_name, data_type, is_nullable, column_default,"
+        " collation_name) FROM information_schema.columns WHERE table_schema = 'public'"
+    )
+    if_sqlite = (  # which keeps the words in which a table was made, or made anew
+        "SELECT replace(sql, '\"', '') FROM sqlite_master WHERE sql IS NOT NULL"
+    )
+    with app.app_context():
+        statement = if_sqlite if db.engine.dialect.name == "sqlite" else if_postgresql
+        return sorted(db.session.scalars(text(statement)))
+
+
+def tables(app: Flask) -> set[str]:
+    with app.app_context():
+        return set(inspect(db.engine).get_table_names()) - {"alembic_version"}
+
+
+def go_up(app: Flask, revision: str = "head") -> None:
+    with app.app_context():
+        upgrade(revision=revision)
+
+
+def go_down(app: Flask, revision: str = "base") -> None:
+    with app.app_context():
+        downgrade(revision=revision)
+
+
+def test_up_down_and_up_again_is_the_same_schema(new_app: Flask) -> None:
+    go_up(new_app)
+    built = schema(new_app)
+    assert tables(new_app) >= TABLES
+
+    go_down(new_app)
+    assert tables(new_app) == set()
+
+    go_up(new_app)
+    assert schema(new_app) == built
+
+
+def test_each_migration_can_be_undone_by_itself(new_app: Flask) -> None:
+    go_up(new_app)
+    schemas = [schema(new_app)]
+    while tables(new_app):
+        go_down(new_app, "-1")
+        schemas.append(schema(new_app))
+    for expected in reversed(schemas[:-1]):
+        with new_app.app_context():
+            upgrade(revision="+1")
+        assert schema(new_app) == expected
+
+
+def test_an_upgrade_of_what_is_up_to_date_changes_nothing(new_app: Flask) -> None:
+    go_up(new_app)
+    built = schema(new_app)
+    go_up(new_app)
+    assert schema(new_app) == built
+
+
+def test_the_models_need_nothing_that_the_migrations_lack(flask: Flask_) -> None:
+    outcome(flask("db", "upgrade"))
+    out, _ = outcome(flask("db", "check"))
+    assert "No new upgrade operations detected" in out
+
+
+# A row of each table, as it may have been written when the table was new. The user's password is
+# PASSWORD; blobs are bytes, all else is what both databases take for it.
+AT = "2026-01-02 03:04:05.000000"
+ID = [f"019b7e5a0000700080000000000000{n:02x}" for n in range(12)]
+CREATED = {"version": 3, "created_at": AT, "updated_at": AT}
+ROWS: dict[str, dict[str, Any]] = {
+    "users": {"id": ID[0], "email": "ada@example.com", "name": "Ada", "role": "editor",
+              "password_hash": PASSWORD_HASH, "is_active": True, **CREATED},
+    "sessions": {"id": ID[1], "owner_id": ID[0], "refresh_hash": b"r", "previous_hash": None,
+                 "user_agent": "curl", "address": "::1", "last_used_at": AT, "expires_at": AT,
+                 **CREATED},
+    "products": {"id": ID[2], "sku": "Mug-1", "name": "Mug", "description": None, "price": "1.50",
+                 "category": "kitchen", "currency": "EUR", "stock": 7, "is_active": True,
+                 **CREATED},
+    "tasks": {"id": ID[3], "owner_id": ID[0], "title": "Water", "description": "é", "done": True,
+              "priority": 2, "due_at": None, "completed_at": AT, **CREATED},
+    "idempotency_keys": {"scope": "s", "key": "k", "fingerprint": b"f", "status": 201,
+                         "headers": "{}", "body": b"b", "expires_at": AT},
+    "audit_events": {"id": ID[4], "actor_id": ID[0], "action": "create", "resource": "tasks",
+                     "resource_id": ID[3], "before": None, "after": "{}", "address": "::1",
+                     "request_id": "r", **CREATED},
+    "api_keys": {"id": ID[5], "owner_id": ID[0], "name": "n", "prefix": "p", "secret_hash": b"s",
+                 "scopes": "[]", "expires_at": None, "last_used_at": AT, **CREATED},
+    "login_attempts": {"account": b"a", "address": "::1", "failures": 2, "retry_at": AT,
+                       "known_until": AT, "expires_at": AT},
+    "mail_tokens": {"hash": b"h", "purpose": "reset", "user_id": ID[0], "expires_at": AT},
+    "jobs": {"id": ID[6], "kind": "k", "owner_id": ID[0], "state": "succeeded", "processed": 1,
+             "failed": 0, "total": 1, "result": "{}", "error": None, "finished_at": AT,
+             "arguments": "{}", "position": "{}", "origin": "{}", "attempts": 0, "lease": None,
+             "due_at": AT, **CREATED},
+    "job_problems": {"id": ID[7], "job_id": ID[6], "line": 1, "errors": "[]"},
+    "upload_chunks": {"upload_id": ID[8], "number": 1, "data": b"d", "created_at": AT},
+    "import_keys": {"job_id": ID[6], "key": "k"},
+}  # fmt: skip
+REVISIONS = [
+    script.revision for script in ScriptDirectory(str(ROOT / "migrations")).walk_revisions()
+]
+
+
+def fill(app: Flask) -> dict[str, Any]:
+    """A row into each table that there is; returns what is then in them."""
+    present = tables(app)
+    assert present <= set(ROWS), "a new table needs a row above"
+    with app.app_context():
+        for table in (name for name in ROWS if name in present):
+            db.session.execute(insertion(table, ROWS[table]), ROWS[table])
+        db.session.commit()
+    return contents(app, present)
+
+
+def insertion(table: str, row: dict[str, Any]) -> TextClause:
+    names, values = (", ".join(f.format(name) for name in row) for f in ('"{}"', ":{}"))
+    return text(f"INSERT INTO {table} ({names}) VALUES ({values})")
+
+
+def contents(app: Flask, of: set[str]) -> dict[str, Any]:
+    """The rows of these tables, as far as `ROWS` knows their columns."""
+    found = {}
+    with app.app_context():
+        for table in of:
+            names = ", ".join(f'"{name}"' for name in ROWS[table])
+            rows = db.session.execute(text(f"SELECT {names} FROM {table}"))
+            found[table] = [tuple(row) for row in rows]
+    return found
+
+
+@pytest.mark.parametrize("revision", REVISIONS)
+def test_rows_of_every_revision_survive_the_way_up_and_down_and_are_of_use(
+    new_app: Flask, revision: str
+) -> None:
+    go_up(new_app, revision)
+    before = fill(new_app)
+    assert all(len(rows) == 1 for rows in before.values())
+
+    for _ in range(2):
+        go_up(new_app)
+        assert contents(new_app, set(before)) == before
+        go_down(new_app, revision)
+        assert contents(new_app, set(before)) == before
+    go_up(new_app)
+
+    api = Api(new_app)
+    login = {"email": "ada@example.com", "password": PASSWORD}
+    token = api.post("auth/login", login, status=200).json["access_token"]
+    bearer = {"Authorization": f"Bearer {token}"}
+    task, mug = f"tasks/{UUID(ID[3])}", f"products/{UUID(ID[2])}"
+    assert api.get(task, headers=bearer, status=200).json["title"] == "Water"
+    assert api.get(mug, status=200).json["price"] == "1.50"
+    kept = {"If-Match": '"3"', **bearer}
+    assert api.patch(task, {"done": False}, headers=kept, status=200).json["version"] == 4
+    assert api.patch(mug, {"stock": 8}, headers=kept, status=200).json["stock"] == 8
+
+
+@contextmanager
+def documented(folder: Path) -> Iterator[None]:
+    """The migrations of docs/migrations.md follow ours."""
+    document = (ROOT / "docs/migrations.md").read_text()
+    blocks = re.findall(r"```python\n(.*?)```", document, re.DOTALL)
+    for number, block in enumerate(blocks):
+        (folder / f"{number}.py").write_text(block.replace('"0100"', repr(REVISIONS[0])))
+    with also_from(folder):
+        yield
+
+
+def products(app: Flask, **columns: str) -> None:
+    """A thousand more products, written by code that knows these columns."""
+    row = {name: value for name, value in ROWS["products"].items() if name != "category"} | columns
+    with app.app_context():
+        more = [{**row, "id": uuid4().hex, "sku": uuid4().hex} for _ in range(1000)]
+        db.session.execute(insertion("products", row), more)
+        db.session.commit()
+
+
+def test_the_documented_example_serves_the_code_of_the_release_before(
+    new_app: Flask, tmp_path: Path
+) -> None:
+    migrations = tmp_path / "versions"
+    migrations.mkdir()
+    go_up(new_app)
+    products(new_app, category="kitchen")
+    with documented(migrations):
+        go_up(new_app, "0101")
+        products(new_app, category="kitchen")
+        go_up(new_app, "0102")
+        products(new_app, category="kitchen", department="kitchen")
+        go_up(new_app, "0103")
+        products(new_app, category="kitchen", department="kitchen")
+        with new_app.app_context():
+            on_one_machine = db.engine.dialect.name == "sqlite"
+        if not on_one_machine:
+            products(new_app, department="kitchen")
+        go_up(new_app, "0104")
+        products(new_app, department="kitchen")
+        count = column(new_app, "count(*)")
+        assert column(new_app, "DISTINCT department") == ["kitchen"]
+        go_down(new_app, REVISIONS[0])
+    assert column(new_app, "DISTINCT category") == ["kitchen"]
+    assert column(new_app, "count(*)") == count
+
+
+@on_postgresql
+def test_the_documented_example_is_clean_and_its_opposite_is_not(
+    new_app: Flask, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with documented(tmp_path), new_app.app_context():
+        upgrade(revision=f"{REVISIONS[0]}:0104", sql=True)
+    sql = capsys.readouterr().out
+    assert sql.count("-- Running upgrade") == 4
+    assert (linted := squawk.lint(sql)).returncode == 0, linted.stdout
+
+    careless = {
+        " CONCURRENTLY IF NOT EXISTS": "require-concurrent-index-creation",
+        " NOT VALID": "constraint-missing-not-valid",
+        "-- squawk-ignore ban-drop-column": "ban-drop-column",
+        "SET lock_timeout = '1s';": "require-lock-timeout",
+    }
+    for left_out, rule in careless.items():
+        assert left_out in sql
+        assert rule in squawk.lint(sql.replace(left_out, "")).stdout
+
+
+def column(app: Flask, expression: str) -> list[Any]:
+    with app.app_context():
+        return list(db.session.scalars(text(f"SELECT {expression} FROM products")))
+
+
+def test_a_downgrade_takes_the_rows_along(new_app: Flask) -> None:
+    go_up(new_app)
+    api = Api(new_app)
+    editor = api.sign_up("editor")
+    api.post("tasks", {"title": "Water the plants"}, by=editor, status=201)
+    mug = {"sku": "M", "name": "M", "category": "M", "price": "1", "currency": "EUR"}
+    api.post("products", mug, by=editor, status=201)
+
+    go_down(new_app)
+    go_up(new_app)
+    assert api.get("products", status=200).json["items"] == []
+
+
+@on_sqlite
+def test_upgrades_at_the_same_time_all_succeed(flask: Flask_, new_app: Flask) -> None:
+    for process in [flask("db", "upgrade") for _ in range(2)]:
+        outcome(process)
+    assert tables(new_app) >= TABLES
+
+
+@on_postgresql
+def test_upgrades_at_the_same_time_queue_up_and_all_succeed(
+    flask: Flask_, new_app: Flask, another_database_url: str
+) -> None:
+    number = re.search(r"ADVISORY_LOCK = ([0-9_]+)", (ROOT / "migrations/env.py").read_text())[1]
+    with psycopg.connect(another_database_url) as first:
+        first.execute("SELECT pg_advisory_lock(%s)", [int(number)])
+        others = [flask("db", "upgrade") for _ in range(2)]
+        while first.execute(WAITING).rowcount < len(others):
+            assert all(process.poll() is None for process in others)
+            time.sleep(0.02)
+        assert tables(new_app) == set()
+    for process in others:
+        outcome(process)
+    assert tables(new_app) >= TABLES
+
+
+def test_an_upgrade_waits_for_the_locks_of_others(
+    flask: Flask_, new_app: Flask, another_database_url: str
+) -> None:
+    go_up(new_app)
+    go_down(new_app)
+    dispose(new_app)
+    with locked(another_database_url):
+        process = flask("db", "upgrade")
+        assert any("a lock is held by others" in line for line in process.stdout)
+    outcome(process)
+    assert tables(new_app) >= TABLES
+
+
+@contextmanager
+def locked(url: str) -> Iterator[None]:
+    """Another session, in which a transaction holds what a migration needs."""
+    if url.startswith("sqlite"):
+        file = url.removeprefix("sqlite:///")
+        with closing(sqlite3.connect(file, isolation_level=None)) as session:
+            session.execute("BEGIN IMMEDIATE")
+            yield
+        return
+    with psycopg.connect(url) as session:
+        session.execute("LOCK TABLE alembic_version")
+        yield
+
+
+@on_postgresql
+def test_a_migration_that_waits_for_a_long_reader_lets_others_read(
+    flask: Flask_, make_app: MakeApp, another_database_url: str
+) -> None:
+    app = make_app(database_url=another_database_url)
+    go_up(app)
+    with psycopg.connect(another_database_url) as reader:
+        reader.execute("SELECT FROM products")
+        process = flask("db", "downgrade", "base")
+        while not reader.execute(WAITING).rowcount:
+            assert process.poll() is None
+            time.sleep(0.02)
+        Api(app).get("products", status=200)  # queues behind the migration, which gives way
+        assert process.poll() is None
+    outcome(process)
+    assert tables(app) == set()
+
+
+@on_postgresql
+def test_the_printed_sql_builds_the_same_schema(
+    flask: Flask_, new_app: Flask, make_app: MakeApp, another_database_url: str
+) -> None:
+    nowhere = "postgresql://nobody:nothing@127.0.0.1:1/nowhere"
+    sql, _ = outcome(flask("db", "upgrade", "--sql", DATABASE_URL=nowhere))
+    with psycopg.connect(another_database_url, autocommit=True) as session:
+        session.execute(sql)
+    printed = schema(new_app)
+    go_down(new_app)
+    go_up(new_app)
+    assert printed == schema(new_app)
+
+
+def test_the_service_is_not_ready_before_the_schema_is_the_codes(new_app: Flask) -> None:
+    api = Api(new_app)
+    api.get("/health/ready", status=503)
+    go_up(new_app)
+    api.get("/health/ready", status=200)
+    go_down(new_app, "-1")
+    behind = api.get("/health/ready", status=503)
+    assert int(behind.headers["Retry-After"]) > 0
+    api.get("/health/live", status=200)
+
+
+def test_the_service_stays_ready_when_a_newer_release_has_migrated(new_app: Flask) -> None:
+    go_up(new_app)
+    with new_app.app_context():
+        db.session.execute(text("UPDATE alembic_version SET version_num = 'newer'"))
+        db.session.commit()
+    Api(new_app).get("/health/ready", status=200)

@@ -1,0 +1,267 @@
+"""Metrics: exact over all workers, labelled with few values, and not for the public."""
+
+import json
+import os
+import re
+import signal
+from concurrent.futures import ThreadPoolExecutor
+from http.client import HTTPConnection
+from pathlib import Path
+
+import pytest
+from flask import Flask
+from prometheus_client import REGISTRY
+from prometheus_client.parser import text_string_to_metric_families
+from sqlalchemy import text
+
+from app.extensions import db
+from app.jobs.runner import create_job
+from app.telemetry import metrics
+from app.telemetry.metrics import scrape_time_gauge
+from tests import services
+from tests.api import PASSWORD, Api
+from tests.conftest import MakeApp, own_server
+from tests.live import Live, serve
+from tests.nginx import in_front_of
+from tests.server.test_gunicorn import eventually
+
+ITEM = "products/00000000-0000-7000-8000-000000000000"
+
+
+def value(name: str, **labels: str) -> float:
+    """What a series of this process has come to."""
+    return REGISTRY.get_sample_value(name, labels) or 0
+
+
+class Since:
+    """How much series have grown since this was made."""
+
+    def __init__(self, name: str, *series: dict[str, str]) -> None:
+        self.name, self.series = name, series
+        self.before = [value(name, **labels) for labels in series]
+
+    def grown(self) -> list[float]:
+        after = [value(self.name, **labels) for labels in self.series]
+        return [new - old for new, old in zip(after, self.before, strict=True)]
+
+
+# --- what is counted -------------------------------------------------------------------------
+
+
+def test_requests_are_counted_by_the_template_of_their_route(api: Api) -> None:
+    template = {"method": "GET", "route": "/api/v1/products/<uuid:product_id>"}
+    nowhere = {"method": "GET", "route": "none", "status": "404"}
+    odd = {"method": "other", "route": "none", "status": "405"}
+    requests = Since("http_requests_total", {**template, "status": "404"}, nowhere, odd)
+    durations = Since("http_request_duration_seconds_count", template)
+    for number in range(3):
+        api.get(ITEM[:-1] + str(number), status=404)
+    api.get("/nothing/1", status=404)
+    api.get("/nothing/2", status=404)
+    api.call("BREW", "products", status=405)
+    assert requests.grown() == [3, 2, 1]
+    assert durations.grown() == [3]
+
+
+def test_logins_are_counted_by_what_became_of_them(api: Api, no_time_passes: None) -> None:
+    results = [{"result": result} for result in ("succeeded", "failed", "throttled")]
+    logins = Since("logins_total", *results)
+    account = {"email": "ada@example.com", "name": "Ada", "password": PASSWORD}
+    api.post("users", account, status=201)
+    right = {"email": account["email"], "password": PASSWORD}
+    api.post("auth/login", right, status=200)
+    for status in [401] * 10 + [429] * 2:
+        api.post("auth/login", right | {"password": "x" * 20}, status=status)
+    assert logins.grown() == [1, 10, 2]
+
+
+def test_refusals_by_a_rate_limit_are_counted_by_the_limit(make_app: MakeApp) -> None:
+    limited = Api(make_app(rate_limit="2 per hour", login_rate_limit="1 per hour"))
+    refusals = Since("rate_limit_refusals_total", {"limit": "default"}, {"limit": "log_in"})
+    for _ in range(2):
+        limited.post("auth/login", {})
+    limited.get("products", status=429)
+    assert refusals.grown() == [1, 1]
+
+
+def test_a_limiter_that_lost_its_redis_is_seen(make_app: MakeApp) -> None:
+    port = services.free_port()
+    with own_server("redis", port) as url:
+        limited = Api(make_app(redis_url=url))
+        limited.get("products", status=200)
+        assert value("rate_limit_fallback") == 0
+    limited.get("products", status=200)
+    assert value("rate_limit_fallback") == 1
+    with own_server("redis", port):
+        eventually(lambda: limited.get("products") and value("rate_limit_fallback") == 0)
+
+
+def test_connections_are_in_use_only_while_they_are(app: Flask, api: Api) -> None:
+    before = value("database_connections_in_use")
+    with app.app_context(), db.engine.connect() as connection:
+        connection.execute(text("SELECT 1"))
+        assert value("database_connections_in_use") == before + 1
+    api.get("products", status=200)
+    with app.app_context(), db.engine.connect() as connection:
+        connection.detach()
+    assert value("database_connections_in_use") == before
+    assert value("database_connections_limit") > 0
+
+
+# --- what a scrape shows ---------------------------------------------------------------------
+
+
+@pytest.fixture
+def scraped(make_app: MakeApp, monkeypatch: pytest.MonkeyPatch) -> Api:
+    """An application with a listener for metrics on port 9464."""
+    monkeypatch.setattr(metrics, "_scrape_time_gauges", {})
+    return Api(make_app(metrics_bind="127.0.0.1:9464"))
+
+
+def scrape(api: Api) -> str:
+    return api.get("/metrics", base_url="http://127.0.0.1:9464", status=200).text
+
+
+def test_jobs_are_counted_by_state_at_each_scrape(make_app: MakeApp) -> None:
+    scraped = Api(make_app(metrics_bind="127.0.0.1:9464"))
+    for state in ("queued", "running", "succeeded", "failed"):
+        assert f'jobs{{state="{state}"}} 0.0' in scrape(scraped)
+    with scraped.app.app_context():
+        db.session.add(create_job("mail", {}))
+        db.session.commit()
+    assert 'jobs{state="queued"} 1.0' in scrape(scraped)
+
+
+def test_a_gauge_that_cannot_be_read_is_absent_and_the_others_are_there(scraped: Api) -> None:
+    def fail() -> dict[str, float]:
+        db.session.execute(text("SELECT count(*) FROM nothing"))
+        return {}
+
+    scrape_time_gauge("jobs", "Jobs by state.", "state", fail)
+    scrape_time_gauge("mails", "Mails by state.", "state", lambda: {"sent": 1})
+    shown = scrape(scraped)
+    assert "jobs{" not in shown
+    assert 'mails{state="sent"} 1.0' in shown
+    assert "http_requests_total" in shown
+
+
+def test_on_the_listener_for_metrics_there_is_nothing_else(scraped: Api) -> None:
+    for path in ("/", "/health/live", "/api/v1/products", "/metrics/", "//metrics"):
+        scraped.get(path, base_url="http://127.0.0.1:9464", status=404)
+    scraped.post("/metrics", base_url="http://127.0.0.1:9464", status=405)
+
+
+@pytest.mark.parametrize("proxies", [0, 1])
+def test_metrics_are_on_no_other_listener(make_app: MakeApp, proxies: int) -> None:
+    app = Api(make_app(metrics_bind="127.0.0.1:9464", trusted_proxies=proxies))
+    forged = {"X-Forwarded-Host": "127.0.0.1:9464", "X-Forwarded-Port": "9464"}
+    for headers in ({}, {"Host": "127.0.0.1:9464"}, forged):
+        # In WSGI the server, and not the client, says which port was called.
+        environ = {"SERVER_PORT": "8000"}
+        response = app.get("/metrics", headers=headers, environ_overrides=environ, status=404)
+        assert response.json["type"] == "/problems/not-found"
+
+
+def test_in_development_an_answer_says_what_took_how_long(make_app: MakeApp) -> None:
+    timed = Api(make_app(app_env="development")).get("products", status=200)
+    timing = timed.headers["Server-Timing"]
+    found = re.fullmatch(r'total;dur=([\d.]+), db;dur=([\d.]+);desc="1 queries"', timing)
+    assert found
+    assert float(found[1]) >= float(found[2]) > 0
+    assert "Server-Timing" not in Api(make_app()).get("products", status=200).headers
+
+
+def test_dashboard_and_alerts_ask_for_metrics_that_there_are(make_app: MakeApp) -> None:
+    scraped = Api(make_app(metrics_bind="127.0.0.1:9464"))
+    there = {family.name for family in text_string_to_metric_families(scrape(scraped))}
+    shipped = Path(__file__).parents[2] / "deploy" / "observability"
+    dashboard = json.loads((shipped / "grafana/dashboards/service.json").read_text())
+    asked = [t["expr"] for panel in dashboard["panels"] for t in panel["targets"]]
+    asked.append((shipped / "prometheus/alerts.yml").read_text())
+    name = r"\b(jobs|(?:http|database|rate|logins)_\w+)[{[) ]"
+    names = set(re.findall(name, re.sub("#.*|summary: .*", "", " ".join(asked))))
+    assert len(names) == 8
+    assert {re.sub("_(total|bucket)$", "", name) for name in names} <= there
+
+
+# --- over several workers --------------------------------------------------------------------
+
+
+def series(port: int) -> dict[tuple[str, ...], float]:
+    """What /metrics shows on this port: values by name and labels."""
+    connection = HTTPConnection("127.0.0.1", port, timeout=services.SECONDS)
+    connection.request("GET", "/metrics")
+    response = connection.getresponse()
+    body = response.read().decode()
+    connection.close()
+    assert response.status == 200, body
+    return {
+        (sample.name, *sorted(sample.labels.values())): sample.value
+        for family in text_string_to_metric_families(body)
+        for sample in family.samples
+    }
+
+
+COUNTED = "http_requests_total", "/api/v1/products/<uuid:product_id>", "404", "GET"
+
+
+def test_sums_are_exact_over_workers_reloads_and_deaths(tmp_path: Path) -> None:
+    port, sent = services.free_port(), 0
+    settings = {
+        "METRICS_BIND": f"127.0.0.1:{port}",
+        "CACHE_DIR": str(tmp_path),
+        "RATE_LIMIT": "100000 per minute",
+        # A worker ends after so many requests, in the midst of it all.
+        "GUNICORN_CMD_ARGS": "--max-requests 60 --max-requests-jitter 0",
+    }
+    folder = Path("/dev/shm" if Path("/dev/shm").is_dir() else "/tmp")
+    with serve(f"sqlite:///{tmp_path}/live.db", **settings) as live:
+
+        def load(requests: int) -> None:
+            nonlocal sent
+            with ThreadPoolExecutor(4) as pool:
+                answers = list(pool.map(lambda _: live.call("GET", ITEM).status, range(requests)))
+            assert set(answers) == {404}
+            sent += requests
+
+        load(150)
+        assert series(port)[COUNTED] == sent
+        old = set(live.workers())
+        live.process.send_signal(signal.SIGHUP)
+        load(50)
+        eventually(lambda: len(live.workers()) == 2 and not old & set(live.workers()))
+        load(20)
+        assert series(port)[COUNTED] == sent
+        victim = live.workers()[0]
+        os.kill(victim, signal.SIGKILL)
+        eventually(lambda: len(live.workers()) == 2 and victim not in live.workers())
+        load(20)
+        assert series(port)[COUNTED] == sent
+        # Upkeep, which a worker begins with, has one for a moment.
+        eventually(lambda: series(port)["database_connections_in_use",] == 0)
+        (shared,) = (f for f in folder.glob("workers-*") if belongs_to(f, live))
+        # However many workers there were: two, and as many again during a reload.
+        assert len(list(shared.glob("counter_*.db"))) <= 4
+    assert not shared.exists()
+
+
+def belongs_to(folder: Path, live: Live) -> bool:
+    """Whether a worker of this service has a file of the folder open."""
+    maps = Path(f"/proc/{live.workers()[0]}/maps").read_text()
+    return str(folder) in maps
+
+
+def test_nginx_gives_no_metrics_to_anyone(tmp_path: Path) -> None:
+    port = services.free_port()
+    settings = {"METRICS_BIND": f"127.0.0.1:{port}", "CACHE_DIR": str(tmp_path)}
+    with serve(f"sqlite:///{tmp_path}/live.db", **settings) as live:
+        assert series(port)["database_connections_limit",] > 0
+        with in_front_of(live, tmp_path) as nginx:
+            for path in ("/metrics", "/metrics/", "//metrics", "/%6detrics", "/x/../metrics"):
+                connection = HTTPConnection("127.0.0.1", nginx.port, timeout=services.SECONDS)
+                connection.request("GET", path, headers={"Host": f"127.0.0.1:{port}"})
+                response = connection.getresponse()
+                assert response.status == 404, path
+                assert response.headers["Content-Type"] == "application/problem+json"
+                response.read()
+                connection.close()

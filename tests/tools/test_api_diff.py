@@ -1,0 +1,143 @@
+"""`make api-diff`: what breaks a client is told from what does not."""
+
+import importlib.util
+import json
+import subprocess
+import sys
+from collections.abc import Callable
+from copy import deepcopy
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+ROOT = Path(__file__).parents[2]
+SCRIPT = ROOT / "tools" / "api_diff.py"
+OPENAPI = json.loads((ROOT / "openapi.json").read_text())
+TASKS = "/api/v1/tasks"
+
+_spec = importlib.util.spec_from_file_location("api_diff", SCRIPT)
+api_diff = importlib.util.module_from_spec(_spec)
+_spec.loader.exec_module(api_diff)
+
+Document = dict[str, Any]
+
+
+def schema(document: Document, name: str) -> Document:
+    return document["components"]["schemas"][name]
+
+
+def member(document: Document, name: str) -> Document:
+    return schema(document, name.partition(".")[0])["properties"][name.partition(".")[2]]
+
+
+BREAKING = {
+    "a path is gone": lambda d: d["paths"].pop("/api/v1/products/summary"),
+    "a method is gone": lambda d: d["paths"][TASKS + "/{task_id}"].pop("patch"),
+    "a member is no longer given": lambda d: schema(d, "Task")["properties"].pop("title"),
+    "a member is not always given": lambda d: schema(d, "Task")["required"].remove("done"),
+    "a member may be null": lambda d: member(d, "Task.title").update(type=["string", "null"]),
+    "a member has more values": lambda d: member(d, "Task.priority")["enum"].append("urgent"),
+    "a member is of another type": lambda d: member(d, "Product.price").update(type="number"),
+    "a member is no longer taken": lambda d: schema(d, "TaskNew")["properties"].pop("due_at"),
+    "a member must be sent": lambda d: schema(d, "TaskNew")["required"].append("done"),
+    "fewer values are taken": lambda d: member(d, "TaskNew.priority")["enum"].remove("low"),
+    "null is no longer taken": lambda d: member(d, "TaskChange.due_at").update(type="string"),
+    "less is taken": lambda d: member(d, "TaskNew.title").update(maxLength=100),
+    "more is asked for": lambda d: member(d, "TaskNew.description").update(minLength=1),
+    "a pattern is asked for": lambda d: member(d, "TaskNew.title").update(pattern="^[a-z]+$"),
+    "a kind of item is gone": lambda d: member(d, "TaskBatch.items")["items"]["oneOf"].pop(),
+    "an item of a kind needs more": lambda d: schema(d, "TaskBatchCreate")["required"].append("id"),
+    "a parameter is gone": lambda d: d["paths"][TASKS]["get"]["parameters"].pop(0),
+    "a parameter must be sent": lambda d: d["paths"][TASKS]["get"]["parameters"][0].update(
+        required=True
+    ),
+    "a header must be sent": lambda d: d["components"]["parameters"]["Idempotency-Key"].update(
+        required=True
+    ),
+    "a media type is gone": lambda d: d["paths"][TASKS + "/{task_id}"]["patch"]["requestBody"][
+        "content"
+    ].pop("application/merge-patch+json"),
+    "another status": lambda d: d["paths"][TASKS]["post"]["responses"].update(
+        {"202": d["paths"][TASKS]["post"]["responses"].pop("201")}
+    ),
+    "a header is gone": lambda d: d["paths"][TASKS]["post"]["responses"]["201"]["headers"].pop(
+        "Location"
+    ),
+    "credentials are needed": lambda d: d["paths"]["/api/v1/products"]["get"].update(
+        security=[{"bearer": []}]
+    ),
+}
+COMPATIBLE = {
+    "nothing": lambda d: None,
+    "another path": lambda d: d["paths"].update({"/api/v1/new": d["paths"][TASKS]}),
+    "another member is given": lambda d: schema(d, "Task")["properties"].update(x={"type": "null"}),
+    "another member may be sent": lambda d: schema(d, "TaskNew")["properties"].update(
+        x={"type": "string"}
+    ),
+    "a member need not be sent": lambda d: schema(d, "TaskNew")["required"].remove("title"),
+    "more values are taken": lambda d: member(d, "TaskNew.priority")["enum"].append("urgent"),
+    "more is taken": lambda d: member(d, "TaskNew.title").update(maxLength=300),
+    "a member is never null": lambda d: member(d, "Task.due_at").update(type="string"),
+    "another parameter": lambda d: d["paths"][TASKS]["get"]["parameters"].append(
+        {"in": "query", "name": "x", "schema": {"type": "string"}}
+    ),
+    "other words": lambda d: d["paths"][TASKS]["get"].update(summary="Other words"),
+}
+
+
+def breaks(change: Callable[[Document], Any]) -> list[str]:
+    new = deepcopy(OPENAPI)
+    change(new)
+    return list(api_diff.breaks(OPENAPI, new))
+
+
+@pytest.mark.parametrize("change", BREAKING.values(), ids=BREAKING)
+def test_breaks(change: Callable[[Document], Any]) -> None:
+    assert breaks(change)
+
+
+@pytest.mark.parametrize("change", COMPATIBLE.values(), ids=COMPATIBLE)
+def test_does_not_break(change: Callable[[Document], Any]) -> None:
+    assert breaks(change) == []
+
+
+@pytest.fixture
+def repository(tmp_path: Path) -> Path:
+    git(tmp_path, "init", "-q")
+    write(tmp_path, OPENAPI)
+    git(tmp_path, "add", "openapi.json")
+    git(tmp_path, "commit", "-qm", "One")
+    return tmp_path
+
+
+def git(where: Path, *arguments: str) -> None:
+    who = ("-c", "user.name=Test", "-c", "user.email=test@example.com")
+    subprocess.run(["git", *who, *arguments], cwd=where, check=True)
+
+
+def write(where: Path, document: Document) -> None:
+    (where / "openapi.json").write_text(json.dumps(document))
+
+
+def run(where: Path) -> subprocess.CompletedProcess[str]:
+    return subprocess.run([sys.executable, SCRIPT], cwd=where, capture_output=True, text=True)
+
+
+def test_without_a_tag_there_is_nothing_to_break(repository: Path) -> None:
+    done = run(repository)
+    assert (done.returncode, "no tag yet" in done.stdout) == (0, True)
+
+
+def test_a_break_fails_unless_the_major_version_moves(repository: Path) -> None:
+    git(repository, "tag", "v1.0.0")
+    assert run(repository).returncode == 0
+    broken = deepcopy(OPENAPI)
+    BREAKING["a path is gone"](broken)
+    write(repository, broken)
+    done = run(repository)
+    assert done.returncode == 1
+    assert "GET /api/v1/products/summary: removed" in done.stderr
+    broken["info"]["version"] = "2.0.0"
+    write(repository, broken)
+    assert run(repository).returncode == 0
