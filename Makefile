@@ -35,7 +35,7 @@ bench-scale: ## Measure pages of 10^7 rows, memory, workers, start-up; ARGS="pag
 chaos: ## Do faults to the service under load, in minutes; ARGS="hup redis_killed" names some
 	@$(PYTHON) dev.py chaos $(ARGS)
 
-check: ## Check style, types, imports, locks, migrations and the OpenAPI document
+check: ## Check style, types, imports, size, locks, migrations and the OpenAPI document
 	@$(PYTHON) dev.py check
 
 openapi: ## Write openapi.json anew from the routes

@@ -180,7 +180,7 @@ def chaos(*faults: str) -> None:
 
 
 def check() -> None:
-    """Check style, types, imports, locks, migrations, manifests, security and OpenAPI."""
+    """Check style, types, imports, size, locks, migrations, manifests, security and OpenAPI."""
     environment(RUN_LOCK, DEV_LOCK)
     python = [str(PYTHON), "-m"]
     flask_db = [*python, "flask", "db"]
@@ -196,6 +196,8 @@ def check() -> None:
             passes("locks", [str(PYTHON), "dev.py", "check-locks"], [*python, "pip", "check"]),
             passes("migrations", [*flask_db, "upgrade"], [*flask_db, "check"], **database),
             passes("squawk", [str(PYTHON), str(TOOLS / "squawk.py")]),
+            passes("public interfaces", [*python, "tools.public_interfaces"]),
+            passes("measures", [*python, "tools.measures"], show=True),
             passes("bandit", [*python, "bandit", "-q", "-r", "app", "--severity-level", "medium"]),
             passes(
                 "kubernetes", [str(VENV / "bin" / "kubernetes-validate"), "--strict", *manifests]
@@ -206,8 +208,10 @@ def check() -> None:
     sys.exit(0 if all(results) else 1)
 
 
-def passes(title: str, *commands: "list[str]", **settings: str) -> bool:
-    """Run the commands up to the first that fails; print one line, and what the failing one said.
+def passes(title: str, *commands: "list[str]", show: bool = False, **settings: str) -> bool:
+    """Run the commands up to the first that fails; print one line, and the output of that one.
+
+    With `show`, the output of the last command is printed as well when none of them fails.
 
     Returns:
         Whether all of them succeeded.
@@ -226,9 +230,9 @@ def passes(title: str, *commands: "list[str]", **settings: str) -> bool:
             failed = done
             break
     seconds = time.monotonic() - started
-    print("{:<12} {:<6} {:5.1f} s".format(title, "FAILED" if failed else "ok", seconds))
-    if failed:
-        print(failed.stdout)
+    print("{:<17} {:<6} {:5.1f} s".format(title, "FAILED" if failed else "ok", seconds))
+    if failed or show:
+        print(done.stdout)
     sys.stdout.flush()
     return failed is None
 
@@ -240,11 +244,11 @@ def check_advisories() -> bool:
     status, said = outcome(audit)
     known = re.search(r"Found \d+ known vulnerabilit", said)
     if status == 0 or known:
-        print("advisories  ", "FAILED\n" + said if known else "ok")
+        print("advisories       ", "FAILED\n" + said if known else "ok")
         return not known
     status, said = outcome([str(PYTHON), str(TOOLS / "advisories.py"), RUN_LOCK.name])
     verdict = {0: "in part,", 2: "skipped,"}.get(status, "FAILED\n")
-    print("advisories  ", verdict, said, flush=True)
+    print("advisories       ", verdict, said, flush=True)
     return status in (0, 2)
 
 
@@ -258,7 +262,7 @@ def check_openapi() -> bool:
     """Lint openapi.json with Spectral; a machine without Node is told so, and passes."""
     if not shutil.which("npm"):
         required = bool(os.environ.get("CI"))
-        print("openapi      {} npm is not there".format("FAILED" if required else "skipped,"))
+        print("openapi           {} npm is not there".format("FAILED" if required else "skipped,"))
         return not required
     ruleset = str(TOOLS / "spectral.yaml")
     spectral = [str(TOOLS / "node_modules/.bin/spectral"), "lint", "openapi.json", "-r", ruleset]
