@@ -15,7 +15,6 @@ from flask_jwt_extended import set_access_cookies, set_refresh_cookies, unset_jw
 
 from app.auth.sessions import split_refresh_token
 from app.core.security.authorization import CHALLENGE, unauthorized_problem
-from app.core.web import current
 from app.core.web.flask_app import Response
 from app.core.web.problems import Problem
 
@@ -115,7 +114,7 @@ def check_csrf(session_id: UUID | None) -> None:
 
 
 def _enabled() -> bool:
-    return "cookies" in current.app().config["JWT_TOKEN_LOCATION"]
+    return "cookies" in current_app.config["JWT_TOKEN_LOCATION"]
 
 
 def _csrf_token(session_id: UUID | None) -> str:

@@ -7,7 +7,7 @@ from typing import Any
 from uuid import UUID
 
 import structlog
-from flask import Flask, current_app
+from flask import Flask, current_app, request
 from flask_jwt_extended import JWTManager, create_access_token, decode_token
 from jwt import PyJWT
 from jwt.exceptions import InvalidTokenError, PyJWTError
@@ -19,7 +19,7 @@ from app.auth.models import Session
 from app.auth.signing_keys import Key, load_keys
 from app.config import Settings
 from app.core.security.authorization import ANONYMOUS, CHALLENGE, Caller, invalid_token_problem
-from app.core.web import current, strict_json
+from app.core.web import strict_json
 from app.core.web.problems import Problem
 from app.users.roles import ROLES
 
@@ -138,7 +138,7 @@ def load_caller() -> Caller:
         Problem: 401 `invalid_token`, whatever is wrong with the token: one answer for all; 400,
             there are two; 403, it is in a cookie and the CSRF token is missing or wrong.
     """
-    scheme, _, bearer = current.request().headers.get("Authorization", "").partition(" ")
+    scheme, _, bearer = request.headers.get("Authorization", "").partition(" ")
     cookie = cookies.access_token_from_cookie()
     if scheme.lower() != "bearer":  # in any case: RFC 9110 section 11.1
         return ANONYMOUS if cookie is None else _load_from_cookie(cookie)
@@ -165,7 +165,7 @@ def _caller_from_token(token: str) -> Caller:
     What can change about a token is asked each time: the clock here, the session in the statement
     that reads. The keys cannot, while a process lives.
     """
-    verified: dict[str, tuple[int, Caller]] = current.app().extensions["verified_tokens"]
+    verified: dict[str, tuple[int, Caller]] = current_app.extensions["verified_tokens"]
     until, found = verified.get(token, (0, ANONYMOUS))
     if time.time() < until:
         return found

@@ -11,12 +11,12 @@ from pathlib import Path
 from typing import Any
 
 import click
+from flask import current_app
 from flask.cli import AppGroup, with_appcontext
 from sqlalchemy import func, select
 
 from app.core.files import uploads
 from app.core.resources import export
-from app.core.web import current
 from app.extensions import db
 from app.jobs.models import Job, JobProblem
 from app.jobs.runner import create_job, run_job
@@ -66,7 +66,7 @@ def import_file(file: Path, dry_run: bool, on_error: str) -> None:
 
 def _watch(job_id: Any) -> Job:
     """Do a job in a thread, and show how far it is; the job when it is over."""
-    app = current.app()
+    app = current_app._get_current_object()  # type: ignore[attr-defined]
 
     def do() -> None:
         with app.app_context():

@@ -11,6 +11,7 @@ from itertools import islice
 from typing import Any, NamedTuple
 from uuid import UUID
 
+from flask import current_app
 from sqlalchemy import (
     Row,
     Text,
@@ -33,7 +34,7 @@ from app.core.resources.audit_log import Change, build_change, insert_change_row
 from app.core.schemas.base import Schema
 from app.core.schemas.fields import Boolean, Enum
 from app.core.schemas.loading import load_object
-from app.core.web import current, strict_json
+from app.core.web import strict_json
 from app.core.web.problems import MAX_ERRORS, ErrorDetail, Problem
 from app.extensions import Base, db
 from app.jobs.models import Job, JobProblem
@@ -158,7 +159,7 @@ def _validate(lines: Iterable[Record]) -> Batch:
 
 def prefetch_batches(read: Callable[[], Batch]) -> Iterator[Batch]:
     """All batches: the next is read in a thread while the database is busy with this one."""
-    app = current.app()
+    app = current_app._get_current_object()  # type: ignore[attr-defined]
 
     def read_in_context() -> Batch:
         with app.app_context():

@@ -3,12 +3,13 @@
 from typing import Any
 from uuid import UUID
 
+from flask import request
+
 from app.core.files import csv_reader
 from app.core.files.uploads import Upload
 from app.core.resources.blueprint import Blueprint
 from app.core.resources.repository import ScopedSelect
 from app.core.security.authorization import current_caller, permission, public
-from app.core.web import current
 from app.core.web.flask_app import Response
 from app.jobs.models import Job
 from app.jobs.runner import create_job
@@ -93,6 +94,6 @@ def delete_product(product_id: UUID) -> ScopedSelect:
 @products.after_request  # type: ignore[untyped-decorator]
 def invalidate_summary_after_write(response: Response) -> Response:
     """Once a write is committed, the cached summary is out of date."""
-    if current.request().method not in ("GET", "HEAD", "OPTIONS") and response.status_code < 300:
+    if request.method not in ("GET", "HEAD", "OPTIONS") and response.status_code < 300:
         service.invalidate_summary()
     return response

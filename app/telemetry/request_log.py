@@ -8,13 +8,13 @@ from time import perf_counter
 from typing import Any
 
 import structlog
-from flask import Flask, g
+from flask import Flask, request
 from sqlalchemy import Engine, event
 
 from app.core.database.ids import uuid7
 from app.core.security.authorization import ANONYMOUS, Caller
-from app.core.web import current
 from app.core.web.flask_app import Response
+from app.core.web.request_state import request_state
 from app.telemetry import metrics, tracing
 
 _WELL_FORMED = re.compile(r"[A-Za-z0-9._-]{8,128}")
@@ -47,20 +47,21 @@ def init_app(app: Flask, *, timed: bool) -> None:
 def _begin() -> None:
     observed = RequestStats(perf_counter())
     _request_stats.set(observed)
-    environ = current.request().environ
+    environ = request.environ
     made = uuid7()
     offered = environ.get("HTTP_X_REQUEST_ID")
     request_id = offered if offered and _WELL_FORMED.fullmatch(offered) else str(made)
-    current.known().update(observed=observed, request_id=request_id)
+    state = request_state()
+    state.request_id, state.stats = request_id, observed
     trace = tracing.begin(environ.get("HTTP_TRACEPARENT", ""), made)
     structlog.contextvars.clear_contextvars()
     structlog.contextvars.bind_contextvars(request_id=request_id, trace_id=trace.id)
 
 
 def _finish(log: Any, response: Response) -> Response:
-    known, now = current.known(), current.request()
-    observed: RequestStats = known["observed"]
-    response.headers["X-Request-ID"] = known["request_id"]
+    state, now = request_state(), request
+    observed: RequestStats = state.stats
+    response.headers["X-Request-ID"] = state.request_id
     seconds = perf_counter() - observed.began
     method, route = now.method, now.url_rule.rule if now.url_rule else None
     metrics.count_request(method, route, response.status_code, seconds)
@@ -73,7 +74,7 @@ def _finish(log: Any, response: Response) -> Response:
             duration_ms=round(seconds * 1000, 2),
             queries=observed.queries,
             query_ms=round(observed.query_time * 1000, 2),
-            caller=_name(known.get("caller", ANONYMOUS)),
+            caller=_name(state.caller or ANONYMOUS),
             address=now.remote_addr,
         )
     return response
@@ -81,7 +82,7 @@ def _finish(log: Any, response: Response) -> Response:
 
 def _set_server_timing(response: Response) -> Response:
     """Say in Server-Timing what took how long, in milliseconds; in development alone."""
-    observed: RequestStats = g.observed
+    observed: RequestStats = request_state().stats
     total, queries = (perf_counter() - observed.began) * 1000, observed.query_time * 1000
     response.headers["Server-Timing"] = (
         f'total;dur={total:.2f}, db;dur={queries:.2f};desc="{observed.queries} queries"'

@@ -8,12 +8,12 @@ from typing import Any
 from uuid import UUID
 
 from blinker import Signal
-from flask import g, has_request_context
+from flask import has_request_context, request
 from sqlalchemy import CTE, ColumnElement, Table
 
 from app.core.database import bulk
 from app.core.security.authorization import current_caller_or_anonymous
-from app.core.web import current
+from app.core.web.request_state import request_state
 
 SqlExpressionFactory = Callable[
     [CTE], ColumnElement[Any]
@@ -48,7 +48,7 @@ def current_audit_context() -> AuditContext:
     if not has_request_context():
         return job_audit_context.get()
     return AuditContext(
-        current_caller_or_anonymous().id, current.request().remote_addr, g.get("request_id")
+        current_caller_or_anonymous().id, request.remote_addr, request_state().request_id
     )
 
 
@@ -79,8 +79,9 @@ def log_change(
         after: members as they are now.
     """
     change = build_change(action, resource, resource_id, before, after)
-    if "changes_together" in g:
-        g.changes_together.append(change)
+    pending = request_state().pending_changes
+    if pending is not None:
+        pending.append(change)
     else:
         insert_change_rows([change])
 
@@ -116,10 +117,12 @@ def insert_change_rows(changes: Sequence[Change]) -> None:
 @contextmanager
 def batch_changes() -> Iterator[None]:
     """Tell of all changes that are made within at its end, so that one statement writes them."""
-    g.changes_together = []
+    state = request_state()
+    changes: list[Change] = []
+    state.pending_changes = changes
     try:
         yield
     finally:
-        changes = g.pop("changes_together")
+        state.pending_changes = None
     if changes:
         insert_change_rows(changes)

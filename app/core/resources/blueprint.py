@@ -21,6 +21,7 @@ from uuid import UUID
 
 import flask_smorest
 import marshmallow as ma
+from flask import current_app, request
 
 from app.core.resources import batch, export, repository
 from app.core.resources.dispatch import (
@@ -38,7 +39,7 @@ from app.core.security.authorization import (
     Access,
     current_caller_or_anonymous,
 )
-from app.core.web import current, strict_json
+from app.core.web import strict_json
 from app.core.web.etags import (
     etag_of_version,
     if_match_versions,
@@ -199,9 +200,7 @@ class Blueprint(flask_smorest.Blueprint):
             row = repository.create(instance, shape)
             shown_once = {name: getattr(instance, name) for name in shape.show_once}
             response = _json(status, shape.row_to_dict(row) | shown_once)
-            response.headers["Location"] = (
-                f"{location_prefix or quote(current.request().path)}/{row.id}"
-            )
+            response.headers["Location"] = f"{location_prefix or quote(request.path)}/{row.id}"
             response.headers["ETag"] = etag_of_version(row.version)
             return response
 
@@ -263,7 +262,7 @@ class Blueprint(flask_smorest.Blueprint):
             endpoint = build_endpoint(view, access, writes=method != "GET")
             if rate_limit:
                 # A setting, read per application: the same blueprint serves several in tests.
-                endpoint = limiter.limit(lambda: current.app().config[rate_limit])(endpoint)
+                endpoint = limiter.limit(lambda: current_app.config[rate_limit])(endpoint)
                 endpoint.access = access  # type: ignore[attr-defined]
             self.add_url_rule(rule, None, endpoint, methods=[method])
             return view
@@ -322,6 +321,6 @@ def _empty(status: int = 204) -> Response:
 def _set_cache_headers(response: Response) -> None:
     """What nobody in particular reads, any cache may keep (RFC 9111 section 5.2, RFC 5861)."""
     if current_caller_or_anonymous().id is None:
-        age = current.app().config["PUBLIC_MAX_AGE"]
+        age = current_app.config["PUBLIC_MAX_AGE"]
         response.headers["Cache-Control"] = f"public, max-age={age}, stale-while-revalidate={age}"
     response.headers["Vary"] = "Authorization"

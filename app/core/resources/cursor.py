@@ -9,7 +9,9 @@ from decimal import Decimal
 from typing import Any
 from uuid import UUID
 
-from app.core.web import current, strict_json
+from flask import current_app, request
+
+from app.core.web import strict_json
 from app.core.web.problems import Problem
 
 
@@ -49,10 +51,8 @@ _SIGNATURE_BYTES = 16  # bytes
 
 def sign_for_list(told: bytes) -> str:
     """What says this and is ours, of the list at this path and of no other: a cursor, or a tag."""
-    key = f"cursors {current.app().config['SECRET_KEY']}".encode()
-    seal = hmac.digest(key, current.request().path.encode() + b" " + told, "sha256")[
-        :_SIGNATURE_BYTES
-    ]
+    key = f"cursors {current_app.config['SECRET_KEY']}".encode()
+    seal = hmac.digest(key, request.path.encode() + b" " + told, "sha256")[:_SIGNATURE_BYTES]
     return urlsafe_b64encode(seal + told).rstrip(b"=").decode()
 
 

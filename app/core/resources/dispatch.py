@@ -6,6 +6,8 @@ from functools import wraps
 from typing import Any
 from uuid import UUID
 
+from flask import request
+
 from app.core.files import uploads
 from app.core.resources import idempotency
 from app.core.schemas.base import Schema
@@ -15,7 +17,7 @@ from app.core.security.authorization import (
     check_access,
     require_valid_session,
 )
-from app.core.web import after_commit, current
+from app.core.web import after_commit
 from app.core.web.etags import (
     if_match_versions,
 )
@@ -63,7 +65,7 @@ def build_endpoint(view: View, access: Access, *, writes: bool) -> View:
         check_access(access)
         if access.skip_authentication:
             return respond(path)
-        if not asks_itself or "HTTP_IDEMPOTENCY_KEY" in current.request().environ:
+        if not asks_itself or "HTTP_IDEMPOTENCY_KEY" in request.environ:
             require_valid_session()
         try:
             return respond(path)
@@ -73,7 +75,7 @@ def build_endpoint(view: View, access: Access, *, writes: bool) -> View:
 
     def respond(path: dict[str, Any]) -> Response:
         accepted_media_type(operation.media_types)
-        if operation.query is None and current.request().query_string:
+        if operation.query is None and request.query_string:
             load_query(_NO_PARAMETERS)
         arguments: list[Any] = []
         if operation.body:
@@ -116,7 +118,6 @@ def accepted_media_type(media_types: tuple[str, ...]) -> str:
     Raises:
         Problem: 406, it is none of them (RFC 9110 section 12.5.1).
     """
-    request = current.request()
     accept = request.headers.get("Accept", "*/*")
     if accept in ("*/*", media_types[0]):
         return media_types[0]

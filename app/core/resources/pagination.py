@@ -13,6 +13,7 @@ from typing import Any
 from urllib.parse import urlencode
 from uuid import UUID
 
+from flask import request
 from sqlalchemy import (
     ClauseElement,
     ColumnElement,
@@ -45,7 +46,7 @@ from app.core.resources.repository import ScopedSelect, model_of
 from app.core.schemas.base import Schema
 from app.core.schemas.loading import load_parameters, load_query
 from app.core.security import authorization
-from app.core.web import current, strict_json
+from app.core.web import strict_json
 from app.core.web.etags import get_condition_header
 from app.core.web.problems import Problem
 from app.extensions import db
@@ -80,7 +81,7 @@ class ListQuery:
     @classmethod
     def of_request(cls, query: PageQuery) -> "ListQuery":
         """The parameters of the current request."""
-        request, given = current.request(), load_query(query)
+        given = load_query(query)
         filters = {k: v for k, v in request.args.items() if k not in _NOT_FILTERS}
         loaded, cursor = given, None
         if "cursor" in given:
@@ -269,7 +270,6 @@ def _order(key: Any, model: type[Any], descending: bool) -> tuple[Any, Any]:
 
 
 def _link(cursors: Mapping[str, str | None], given: Mapping[str, str]) -> str:
-    request = current.request()
     kept = {k: v for k, v in request.args.items() if k in ("limit", "count", "sort")} | dict(given)
     base = _url(request.scheme, request.host, request.root_path, request.path)
     query = urlencode(kept)

@@ -5,9 +5,10 @@ from typing import Any
 from urllib.parse import quote, unquote_to_bytes
 
 import marshmallow as ma
+from flask import request
 
 from app.core.schemas.base import Schema
-from app.core.web import current, request_body, strict_json
+from app.core.web import request_body, strict_json
 from app.core.web.problems import ErrorDetail, Problem
 
 
@@ -18,7 +19,6 @@ def load_body(schema: Schema) -> dict[str, Any]:
         Problem: 415 for another media type or coding, 400 for what is no JSON, 413 for too much,
             422 with a JSON Pointer (RFC 6901) for each failing member.
     """
-    request = current.request()
     patch = request.method == "PATCH"
     request_body.check_content_type(
         ("application/json", "application/merge-patch+json")[: 1 + patch]
@@ -46,7 +46,6 @@ def load_query(schema: Schema) -> dict[str, Any]:
         Problem: 422 naming each parameter that is unknown, repeated or malformed; 400 for a query
             that is not UTF-8, of which Werkzeug would make something else, or an error.
     """
-    request = current.request()
     if not request.query_string:
         return load_parameters(schema, {})
     try:

@@ -6,13 +6,13 @@ from functools import cache, wraps
 from typing import Any
 from uuid import UUID
 
-from flask import Flask, g
+from flask import Flask, current_app
 from sqlalchemy import ColumnElement, Select, literal, select
 from werkzeug.local import LocalProxy
 
 from app.core.database import execute
-from app.core.web import current
 from app.core.web.problems import ErrorDetail, Problem
+from app.core.web.request_state import request_state
 
 View = Callable[..., Any]
 CHALLENGE = 'Bearer realm="api"'  # RFC 6750 section 3
@@ -65,16 +65,16 @@ def _current() -> Caller:
         Exception: it could not be found out. That too is remembered: whoever asks again would wait
             again for a database that is away.
     """
-    known = current.known()
-    if "refusal" in known:
-        raise known["refusal"]
-    if "caller" not in known:
+    state = request_state()
+    if state.caller_error:
+        raise state.caller_error
+    if state.caller is None:
         try:
-            known["caller"] = current.app().extensions["load_caller"]()
+            state.caller = current_app.extensions["load_caller"]()
         except Exception as error:
-            known["refusal"] = error
+            state.caller_error = error
             raise
-    found: Caller = known["caller"]
+    found: Caller = state.caller
     return found
 
 
@@ -101,7 +101,7 @@ def session_is_valid_clause() -> ColumnElement[bool] | None:
     A statement that reads or writes takes it up, and so costs no second round trip: where it finds
     rows, the session stands. Where it finds none, and before everything else, `require_alive` asks.
     """
-    condition: ColumnElement[bool] = current.app().extensions["is_alive"]
+    condition: ColumnElement[bool] = current_app.extensions["is_alive"]
     return None if _current().session_id is None else condition
 
 
@@ -112,11 +112,11 @@ def require_valid_session() -> None:
         Problem: 401, it was ended, or its user was disabled or has another role by now.
     """
     condition = session_is_valid_clause()
-    if condition is None or "is_alive" in g:
+    if condition is None or request_state().session_is_valid:
         return
     if not execute.fetch_autocommit(_select_valid_session(condition), caller_params()):
         raise invalid_token_problem()
-    g.is_alive = True
+    request_state().session_is_valid = True
 
 
 @cache

@@ -8,10 +8,10 @@ from collections.abc import Callable
 from functools import partial
 
 import structlog
-from flask import Flask, g
+from flask import Flask, current_app
 
-from app.core.web import current
 from app.core.web.flask_app import Response
+from app.core.web.request_state import request_state
 
 log = structlog.get_logger()
 
@@ -20,14 +20,16 @@ Callback = Callable[[], None]
 
 def run_after_commit(work: Callable[..., None], *arguments: object) -> None:
     """Have `work(*arguments)` done when this request is over, if it succeeds."""
-    g.setdefault("afterwards", []).append(partial(work, *arguments))
+    request_state().callbacks.append(partial(work, *arguments))
 
 
 def schedule_on_close(response: Response) -> None:
     """Let the work of this request begin when the server has sent the response."""
-    if works := g.pop("afterwards", None):
-        app = current.app()
-        response.call_on_close(partial(_run_callbacks, app, works))
+    state = request_state()
+    if state.callbacks:
+        app = current_app._get_current_object()  # type: ignore[attr-defined]
+        callbacks, state.callbacks = state.callbacks, []
+        response.call_on_close(partial(_run_callbacks, app, callbacks))
 
 
 def _run_callbacks(app: Flask, works: list[Callback]) -> None:

@@ -3,7 +3,8 @@
 import re
 from hashlib import blake2b
 
-from app.core.web import current
+from flask import request
+
 from app.core.web.flask_app import Response
 from app.core.web.problems import Problem
 
@@ -72,7 +73,7 @@ def get_condition_header(name: str) -> str | None:
     Raises:
         Problem: 400, it is too long.
     """
-    value = current.request().headers.get(name)
+    value = request.headers.get(name)
     if value is not None and len(value) > MAX_HEADER_LENGTH:
         raise Problem("bad-request", f"{name} takes at most {MAX_HEADER_LENGTH} characters.")
     return value

@@ -6,12 +6,13 @@ from http import HTTPStatus
 from typing import Any
 
 import structlog
-from flask import Flask, g
+from flask import Flask
 from werkzeug.exceptions import HTTPException, MethodNotAllowed
 
 from app.core.database.ids import uuid7
 from app.core.web import strict_json
 from app.core.web.flask_app import Response
+from app.core.web.request_state import request_state
 
 log = structlog.get_logger()
 
@@ -129,7 +130,7 @@ class Problem(HTTPException):
             "status": self.kind.status,
             "detail": self.description,
             "instance": f"urn:uuid:{uuid7()}",
-            "request_id": g.get("request_id"),
+            "request_id": request_state().request_id,
         }
         if self.errors:
             body["errors"] = self.errors[:MAX_ERRORS]

@@ -10,7 +10,7 @@ from functools import cached_property
 from hashlib import sha1
 from typing import Any
 
-from flask import Flask, current_app, g, request
+from flask import Flask, current_app, request
 from flask_limiter import Limiter, RequestLimit
 from flask_limiter._limits import RuntimeLimit
 from flask_limiter._manager import LimitManager
@@ -21,9 +21,9 @@ from redis.exceptions import NoScriptError, RedisError
 from redis.retry import Retry
 
 from app.core.security.authorization import current_caller_or_anonymous
-from app.core.web import current
 from app.core.web.flask_app import Response
 from app.core.web.redis_connection import ThreadLocalRedis
+from app.core.web.request_state import request_state
 from app.extensions import limiter
 
 # Counts one request, if it may pass, and tells what the header fields say: see `OneTrip`.
@@ -64,7 +64,7 @@ class SingleRoundTripRedisStorage(RedisStorage):
     ) -> bool:
         """Count a request. One of ours costs 1, whatever the library would allow."""
         passes, *window = self.count(key, limit, expiry)
-        g.setdefault("windows", {})[key] = tuple(window)
+        request_state().rate_limit_windows[key] = tuple(window)
         return bool(passes)
 
     def count(self, key: str, limit: int, expiry: int) -> tuple[int, int, float, int, float]:
@@ -78,7 +78,7 @@ class SingleRoundTripRedisStorage(RedisStorage):
 
     def get_sliding_window(self, key: str, expiry: int) -> tuple[int, float, int, float]:
         """The count and seconds left of the past window, and of the present one."""
-        told: tuple[int, float, int, float] | None = g.get("windows", {}).get(key)
+        told: tuple[int, float, int, float] | None = request_state().rate_limit_windows.get(key)
         return told or super().get_sliding_window(key, expiry)
 
     @cached_property
@@ -143,15 +143,22 @@ def _check(callable_name: str | None = None, in_middleware: bool = True) -> None
     Nearly always one limit holds, the one on everything, and it is kept. Then all that the library
     does around the count, four times its work, is left out; every other case is its own.
     """
-    known = current.known()
-    known["counted"] = None
+    state = request_state()
+    state.general_limit = None
     if (
         in_middleware
         and not limiter._storage_dead
         and isinstance(limiter._storage, SingleRoundTripRedisStorage)
     ):
-        endpoint, blueprint = limiter.identify_request(), current.request().blueprint
-        on_everything, _ = _resolve(current.app(), endpoint, blueprint, None, True, True)
+        endpoint, blueprint = limiter.identify_request(), request.blueprint
+        on_everything, _ = _resolve(
+            current_app._get_current_object(),  # type: ignore[attr-defined]
+            endpoint,
+            blueprint,
+            None,
+            True,
+            True,
+        )
         if len(on_everything) == 1:
             limit, scope = on_everything[0].limit, on_everything[0].scope_for(endpoint, None)
             key = limit.key_for(limiter._key_prefix, _key(), scope)
@@ -163,7 +170,7 @@ def _check(callable_name: str | None = None, in_middleware: bool = True) -> None
                 limiter._storage_dead = True  # so that the library does not wait for it again
             else:
                 if passes:
-                    known["counted"] = limit, windows
+                    state.general_limit = limit, windows
                     return
     Limiter._check_request_limit(limiter, callable_name, in_middleware)
 
@@ -195,7 +202,7 @@ def _set_ratelimit_headers(response: Response) -> Response:
 
 def _window_stats() -> list[tuple[str, RateLimitItem, int, int]]:
     """Of each limit that was counted its name, what remains and for how many seconds."""
-    if counted := current.known().get("counted"):
+    if counted := request_state().general_limit:
         limit, windows = counted
         return [("default", limit, *_left(limit.amount, limit.get_expiry(), *windows))]
     held: list[RequestLimit] = limiter.current_limits

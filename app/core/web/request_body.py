@@ -3,9 +3,9 @@
 from collections.abc import Callable, Sequence
 from functools import partial
 
+from flask import current_app, request
 from werkzeug.exceptions import HTTPException
 
-from app.core.web import current
 from app.core.web.problems import Problem
 
 
@@ -15,7 +15,6 @@ def check_content_type(media_types: Sequence[str], codings: Sequence[str] = ("id
     Raises:
         Problem: 415 for another media type, charset or coding; it says which are taken.
     """
-    request = current.request()
     environ = request.environ
     if environ.get("CONTENT_TYPE") == media_types[0] and "HTTP_CONTENT_ENCODING" not in environ:
         return "identity"  # as nearly always: nothing is to be parsed
@@ -38,7 +37,7 @@ def read_body() -> bytes:
     Raises:
         Problem: 400, it is broken off. Whatever Werkzeug raises, as 413, is passed on.
     """
-    request, most = current.request(), current.app().config["MAX_CONTENT_LENGTH"]
+    most = current_app.config["MAX_CONTENT_LENGTH"]
     told = request.environ.get("CONTENT_LENGTH", "")
     if told.isdecimal() and len(told) < 20 and int(told) <= most:  # Python converts no long ones
         # Werkzeug's way around the same read takes five times as long.
@@ -76,6 +75,5 @@ def reject_truncated(size: int) -> None:
     Raises:
         Problem: 413, Werkzeug has cut a chunked body off at the limit, which it does silently.
     """
-    request = current.request()
     if request.content_length is None and size == request.max_content_length:
         raise Problem("content-too-large")

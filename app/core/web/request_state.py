@@ -1,0 +1,33 @@
+"""State of the current request: one typed object on `flask.g`.
+
+Outside of requests (commands, jobs) it belongs to the application context, as `flask.g` does.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any
+
+from flask import g
+
+
+@dataclass(slots=True)
+class RequestState:
+    """What one request has found out so far. Values of higher layers are untyped here."""
+
+    request_id: str | None = None
+    stats: Any = None  # `app.telemetry.request_log.RequestStats`
+    caller: Any = None  # `app.core.security.authorization.Caller`, once it is known
+    caller_error: Exception | None = None  # why it could not be found out
+    session_is_valid: bool = False  # checked with a statement of its own
+    rate_limit_windows: dict[str, Any] = field(default_factory=dict)
+    general_limit: Any = None
+    callbacks: list[Callable[[], None]] = field(default_factory=list)  # run after the commit
+    pending_changes: list[Any] | None = None  # of a batch; None outside of batches
+
+
+def request_state() -> RequestState:
+    """The state of the current request or application context; a new one at the first call."""
+    state: RequestState | None = g.get("state")
+    if state is None:
+        state = g.state = RequestState()
+    return state
