@@ -1,0 +1,71 @@
+"""What the master does on SIGHUP and SIGTERM before gunicorn's own handlers do their work."""
+
+import os
+import signal
+import subprocess
+import sys
+from types import FrameType
+
+from gunicorn.arbiter import Arbiter
+
+from . import shared_state
+
+# How long readiness answers 503 before connections are refused: longer than two intervals of the
+# load balancer's probes. 0 where there are no probes, as with the shipped nginx.
+DRAIN_SECONDS = int(os.environ.get("DRAIN_SECONDS") or 0)
+
+
+def install_handlers(server: Arbiter) -> None:
+    """Hook `when_ready`: put our handlers before those that gunicorn has installed."""
+    drain_on_sigterm(server)
+    preflight_reload(server)
+
+
+def drain_on_sigterm(server: Arbiter) -> None:
+    """Announce the end DRAIN_SECONDS before it; a second SIGTERM does not wait."""
+
+    def drain(number: int, frame: FrameType | None) -> None:
+        if os.getpid() != server.pid:  # a worker that has not installed its own handlers yet
+            server.signal(number, frame)
+        elif DRAIN_SECONDS and not shared_state.is_draining():
+            shared_state.start_draining()
+            signal.alarm(DRAIN_SECONDS)
+        else:
+            shared_state.start_draining()
+            server.signal(number, frame)
+
+    signal.signal(signal.SIGALRM, lambda _number, frame: server.signal(signal.SIGTERM, frame))
+    signal.signal(signal.SIGTERM, drain)
+
+
+def preflight_reload(server: Arbiter) -> None:
+    """Load configuration and code in a process of their own before a reload.
+
+    A master whose new workers cannot boot ends, and with it the release that still serves.
+    """
+
+    def reload(number: int, frame: FrameType | None) -> None:
+        # A second SIGHUP has to wait: each reload must be preceded by a check of the code it loads.
+        signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGHUP})
+        try:
+            if os.getpid() != server.pid or shared_state.is_draining():
+                return
+            if error := _load_error():
+                server.log.error("Not reloaded, code or settings do not load: %s", error)
+            else:
+                server.signal(number, frame)
+        finally:
+            signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGHUP})
+
+    signal.signal(signal.SIGHUP, reload)
+
+
+def _load_error() -> str | None:
+    """Return the last line of the error when the release does not load, else None."""
+    command = [sys.executable, "-m", "gunicorn", *sys.argv[1:], "--check-config"]
+    # Without this directory the check leaves no metrics of its own.
+    environ = {k: v for k, v in os.environ.items() if k != "PROMETHEUS_MULTIPROC_DIR"}
+    done = subprocess.run(command, env=environ, capture_output=True, text=True)  # noqa: S603
+    if done.returncode == 0:
+        return None
+    return (done.stderr.strip().splitlines() or ["the check was killed"])[-1]
