@@ -43,6 +43,7 @@ class PreparedStatement:
         names = [column.key for column in self._columns]
         row: Any = namedtuple("Row", names, rename=True)  # type: ignore[misc]
         self._make = row._make
+        self.row_factory: Any = lambda _cursor: row._make  # as psycopg asks for it
         self._converters: list[tuple[int, ValueConverter]] | None = None  # known with a result
 
     def bind(self, values: Values) -> dict[str, Any]:
@@ -52,10 +53,6 @@ class PreparedStatement:
             value = values[key]
             parameters[name] = convert(value) if convert else value
         return parameters
-
-    def row_factory(self, _: Any) -> Any:
-        """Return what makes a row of a tuple; psycopg calls this."""
-        return self._make
 
     def fetch_all(self, cursor: "psycopg.Cursor[Any]") -> Rows:
         """Return the rows of the last execution, with values as SQLAlchemy returns them."""
