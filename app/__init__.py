@@ -16,7 +16,7 @@ from app.core.database import engine
 from app.core.openapi import document
 from app.core.resources.blueprint import Blueprint
 from app.core.security import authorization
-from app.core.web import cache, problems, rate_limit
+from app.core.web import cache, database_errors, problems, rate_limit
 from app.core.web.cors import init_cors
 from app.core.web.flask_app import FlaskApp
 from app.core.web.strict_json import ORJSONProvider
@@ -60,6 +60,7 @@ def create_app(settings: Settings | None = None, *, also: tuple[Blueprint, ...] 
     problems.init_app(app)
     db.init_app(app)
     engine.init_app(app)
+    database_errors.init_app(app)
     migrate.init_app(app, db)
     cache.init_app(app, settings)
     tokens.init_app(app, settings)

@@ -26,10 +26,9 @@ from statistics import median
 from typing import Any
 
 import psycopg
-from sqlalchemy import event
 
+from app.core.database.listeners import on_statement
 from app.core.resources.cursor import PageCursor
-from app.extensions import db
 from app.products.schemas import ProductQuery
 from bench import database
 from bench.inprocess import Local, environ_of
@@ -219,15 +218,12 @@ def statement_of(local: Local, request: str) -> tuple[str, Any]:
     """The statement that a request sends, to be explained; and its values."""
     seen = []
 
-    def look(_c: Any, _cursor: Any, statement: str, values: Any, _context: Any, _m: Any) -> None:
+    def look(_engine: Any, statement: str, values: Any) -> None:
         seen.append((f"EXPLAIN (ANALYZE, TIMING OFF, BUFFERS, FORMAT JSON) {statement}", values))
 
-    app: Any = local.app
-    with app.app_context():
-        engine = db.engine
-    event.listen(engine, "before_cursor_execute", look)
+    remove = on_statement(look)
     local.run(environ_of(request))
-    event.remove(engine, "before_cursor_execute", look)
+    remove()
     [found] = seen
     return found
 

@@ -34,8 +34,8 @@ if not context.is_offline_mode():  # the service's own log is on standard output
 def is_compared(
     item: SchemaItem, name: str | None, kind: str, reflected: bool, compare_to: SchemaItem | None
 ) -> bool:
-    """Leave indexes for one database only (`Index.ddl_if`) out of comparisons with the models."""
-    return all(getattr(index, "_ddl_if", None) is None for index in (item, compare_to))
+    """Leave indexes of one database only (`info["dialect"]`) out of comparisons."""
+    return not any("dialect" in each.info for each in (item, compare_to) if each is not None)
 
 
 def prepare(connection: Connection) -> None:

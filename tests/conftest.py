@@ -21,11 +21,12 @@ import pytest
 import structlog
 from flask import Flask
 from flask_migrate import upgrade
-from sqlalchemy import event
+from sqlalchemy import Engine
 
 from app import create_app
 from app.auth import login_throttle, signing_keys
 from app.config import Settings
+from app.core.database.listeners import on_statement
 from app.core.resources.blueprint import Blueprint
 from app.core.security.authorization import public
 from app.extensions import cache, db, limiter, migrate
@@ -326,16 +327,18 @@ def statements(app: Flask) -> Iterator[list[str]]:
     """Collect the SQL statements that an application executes meanwhile."""
     sent: list[str] = []
 
-    def note(_connection: Any, _cursor: Any, statement: str, *_rest: Any) -> None:
-        sent.append(statement)
-
     with app.app_context():
-        engine = db.engine
-    event.listen(engine, "before_cursor_execute", note)
+        own = db.engine
+
+    def note(engine: Engine, sql: str, _parameters: Any) -> None:
+        if engine is own:
+            sent.append(sql)
+
+    remove = on_statement(note)
     try:
         yield sent
     finally:
-        event.remove(engine, "before_cursor_execute", note)
+        remove()
 
 
 Counter = Callable[[], AbstractContextManager[list[str]]]

@@ -13,6 +13,7 @@ from flask import Flask
 from sqlalchemy import Select, Update, delete, func, insert, select, text, update
 from werkzeug.test import TestResponse
 
+from app.core.database.engine import autocommit_connection
 from app.extensions import Base, db
 
 Call = Callable[[], TestResponse]
@@ -93,7 +94,7 @@ def held_up(app: Flask, rows: Select[Any] | Update, *calls: Call) -> list[TestRe
             holder.execute(rows.with_for_update() if isinstance(rows, Select) else rows)
             answers = [pool.submit(call) for call in calls]
             if holder.dialect.name == "postgresql":
-                with app.extensions["reader"].connect() as observer:
+                with autocommit_connection() as observer:
                     while observer.scalar(_WAITING) + sum(a.done() for a in answers) < len(calls):
                         time.sleep(0.005)
         return [answer.result() for answer in answers]

@@ -1,15 +1,37 @@
 """The product."""
 
 from decimal import Decimal
+from typing import Any
 
-from sqlalchemy import CheckConstraint, Index, Select, Text, func, literal_column, select, text
+from sqlalchemy import (
+    CheckConstraint,
+    Index,
+    Select,
+    Text,
+    case,
+    func,
+    literal_column,
+    select,
+    text,
+)
 from sqlalchemy.orm import Mapped, mapped_column
 
 from app.core.database.full_text import search_index
 from app.core.database.mixins import ResourceMixin
-from app.core.database.types import CodepointText, Money, currency_scale_sql
+from app.core.database.types import CodepointText, Money
+from app.core.schemas.currencies import CURRENCY_SCALES
 from app.core.security.authorization import Caller
 from app.extensions import Base
+
+
+def _currency_scale_sql(code: Any) -> Any:
+    """Return SQL for the number of decimals of a currency: constants only, no parameters."""
+    by_scale: dict[int, list[Any]] = {
+        n: [literal_column(f"'{c}'") for c, m in CURRENCY_SCALES.items() if m == n]
+        for n in (0, 3, 4)
+    }
+    cases: list[Any] = [(code.in_(codes), literal_column(str(n))) for n, codes in by_scale.items()]
+    return case(*cases, else_=literal_column("2"))
 
 
 class Product(ResourceMixin, Base):
@@ -21,7 +43,7 @@ class Product(ResourceMixin, Base):
         CheckConstraint("price >= 0", name="price"),
         # A PATCH of the price alone does not see the currency; the row does.
         CheckConstraint(
-            text(f"price = round(price, {currency_scale_sql(literal_column('currency'))})"),
+            text(f"price = round(price, {_currency_scale_sql(literal_column('currency'))})"),
             name="price_scale",
             info={
                 "problem": "validation-error",

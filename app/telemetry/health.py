@@ -11,11 +11,12 @@ from flask import Flask
 from sqlalchemy import text
 from sqlalchemy.exc import SQLAlchemyError
 
-from app.core.database import errors, execute
+from app.core.database import execute
 from app.core.resources.blueprint import Blueprint
 from app.core.schemas.base import Schema
 from app.core.schemas.fields import Enum
 from app.core.security.authorization import internal
+from app.core.web.database_errors import RETRY_AFTER
 from app.core.web.problems import Problem
 from app.extensions import limiter
 
@@ -70,7 +71,7 @@ def _outdated() -> set[str]:
 
 
 def _unavailable(detail: str) -> Problem:
-    headers = {"Retry-After": errors.RETRY_AFTER}
+    headers = {"Retry-After": RETRY_AFTER}
     return Problem("service-unavailable", detail, headers=headers)
 
 

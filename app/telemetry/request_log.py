@@ -9,9 +9,9 @@ from typing import Any
 
 import structlog
 from flask import Flask, request
-from sqlalchemy import Engine, event
 
 from app.core.database.ids import uuid7
+from app.core.database.listeners import on_statement
 from app.core.security.authorization import ANONYMOUS, Caller
 from app.core.web.flask_app import Response
 from app.core.web.request_state import request_state
@@ -108,5 +108,4 @@ def _finish_query(*_: Any) -> None:
 
 
 # Of all engines, so that it makes no difference how often an application is made.
-event.listen(Engine, "before_cursor_execute", _begin_query)
-event.listen(Engine, "after_cursor_execute", _finish_query)
+on_statement(_begin_query, _finish_query)

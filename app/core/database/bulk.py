@@ -1,13 +1,14 @@
 """Bulk inserts with COPY, and lists of values as one parameter."""
 
 import re
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from functools import lru_cache
 from itertools import islice
 from operator import attrgetter
 from typing import Any
 from uuid import UUID
 
+import psycopg
 from psycopg import sql
 from sqlalchemy import (
     JSON,
@@ -21,41 +22,57 @@ from sqlalchemy import (
 )
 
 from app.core.database.engine import to_json
+from app.core.database.errors import driver_connection, translate_error
 from app.core.database.execute import execute_in_transaction
 from app.extensions import db
 
-COPY_THRESHOLD = 500  # rows, from which on COPY is worth its own round trips
-COPY_CHUNK = 250  # rows at a time, so that PostgreSQL works while we write the next
+Row = Mapping[str, Any]  # values by column
+COPY_THRESHOLD = 500  # rows; below that, COPY's additional round trips cost more than it saves
+COPY_CHUNK = 250  # rows; PostgreSQL stores a chunk while the next one is built
 
 
 def json_array_param() -> ColumnElement[str]:
-    """A column of texts that come as one parameter, `listed`, in JSON: however many they are."""
-    given = bindparam("listed", type_=Text())
+    """Return a column of the texts in the bind parameter `listed`, a JSON array as text.
+
+    So a list of any length is one parameter, and the statement stays a constant.
+    """
+    listed = bindparam("listed", type_=Text())
     if db.engine.dialect.name == "postgresql":
-        values = func.json_array_elements_text(cast(given, JSON(none_as_null=True)))
+        values = func.json_array_elements_text(cast(listed, JSON(none_as_null=True)))
         return values.table_valued("value").render_derived().c.value
-    return func.json_each(given).table_valued("value").c.value
+    return func.json_each(listed).table_valued("value").c.value
 
 
-def insert_rows(table: Table, rows: Iterable[Mapping[str, Any]]) -> None:
-    """Insert rows that have all columns of the table, in one order; a lot of them with COPY.
+def insert_rows(table: Table, rows: Iterable[Row]) -> None:
+    """Insert rows in the transaction of `db.session`; many rows by COPY on PostgreSQL.
 
-    That is the fastest way PostgreSQL has; it works while the next rows are made.
+    Args:
+        rows: each has all columns of the table, by name and in the same order. They are consumed
+            in chunks, so a generator of any length takes little memory.
+
+    Raises:
+        SQLAlchemyError: as raised by SQLAlchemy.
     """
     rest = iter(rows)
-    some = list(islice(rest, COPY_THRESHOLD))
-    if len(some) == 1:
-        execute_in_transaction(_insert_one(table), some[0])
+    first = list(islice(rest, COPY_THRESHOLD))
+    if len(first) == 1:
+        execute_in_transaction(_insert_one(table), first[0])
         return
     connection = db.session.connection()
-    if connection.dialect.name != "postgresql" or len(some) < COPY_THRESHOLD:
-        if some:
-            connection.execute(insert(table), [*some, *rest])
-        return
+    if connection.dialect.name == "postgresql" and len(first) == COPY_THRESHOLD:
+        try:
+            _copy(driver_connection(connection), table, first, rest)
+        except psycopg.Error as error:
+            raise translate_error(error, connection.engine, connection) from error
+    elif first:
+        connection.execute(insert(table), [*first, *rest])
+
+
+def _copy(driver: Any, table: Table, first: list[Row], rest: Iterator[Row]) -> None:
     copy_in = sql.SQL("COPY {} ({}) FROM STDIN").format(
-        sql.Identifier(table.name), sql.SQL(", ").join(map(sql.Identifier, some[0]))
+        sql.Identifier(table.name), sql.SQL(", ").join(map(sql.Identifier, first[0]))
     )
-    driver: Any = connection.connection.driver_connection
+    some = first
     with driver.cursor() as cursor, cursor.copy(copy_in) as copy:
         while some:
             columns = zip(*[row.values() for row in some], strict=True)
@@ -65,7 +82,7 @@ def insert_rows(table: Table, rows: Iterable[Mapping[str, Any]]) -> None:
 
 
 def _copy_text(column: Sequence[Any]) -> Sequence[str]:
-    """Values as COPY's text format has them. Psycopg, value by value, takes five times as long."""
+    """Return values in COPY's text format; psycopg, value by value, takes five times as long."""
     if len(set(map(id, column))) == 1 < len(column):
         return [*_copy_text(column[:1])] * len(column)
     kinds = set(map(type, column))

@@ -1,68 +1,73 @@
-"""The database: its engine, statements in one round trip, and what its errors mean to a caller."""
+"""The engine: its options, its connections and how transactions begin."""
 
 from functools import partial
+from select import POLLIN, poll
 from typing import Any
 
 import orjson
 import psycopg
 import structlog
 from flask import Flask
-from sqlalchemy import (
-    Connection,
-    event,
-)
-from sqlalchemy.exc import SQLAlchemyError
+from psycopg.pq import TransactionStatus
+from sqlalchemy import Connection, event
+from sqlalchemy.exc import InvalidatePoolError
 from sqlalchemy.pool import ConnectionPoolEntry
 
-from app.core.database.errors import handle_database_error
-from app.core.web import strict_json
 from app.extensions import db
 
 log = structlog.get_logger()
-TIMEOUT_MARGIN = 1.0  # seconds beyond the statement timeout for the server to tell of it
+TIMEOUT_MARGIN = 1.0  # seconds beyond statement_timeout, for the server's error to arrive
 
 
 class ServerTimeoutError(psycopg.OperationalError):
-    """The server is connected and says nothing: it is stopped, or cut off without a word."""
+    """The server did not answer in time: it is stopped, or unreachable without TCP noticing."""
 
 
 class BoundedConnection(psycopg.Connection[Any]):
-    """A connection that waits no longer for the server than the server itself would let it wait.
+    """A connection that waits a limited time for each answer.
 
     `statement_timeout` is kept by a server that works; TCP only notices a machine that is gone.
     """
 
-    response_timeout: float | None = None  # seconds for one answer; None: without end
+    response_timeout: float | None = None  # seconds for one answer; None: unlimited
 
     def wait(self, gen: Any, interval: float = 0.1, timeout: float | None = None) -> Any:
-        """Wait as psycopg does, but for `response_timeout` at most; then close the connection.
+        """Wait as psycopg does, but at most `response_timeout`; then close the connection.
 
         Raises:
-            NoAnswerError: the server did not answer in time; whether it did the work is unknown.
+            ServerTimeoutError: the server did not answer in time; whether it did the work is
+                unknown.
         """
+        if timeout is None:
+            timeout = self.response_timeout
         try:
-            return super().wait(
-                gen, interval, self.response_timeout if timeout is None else timeout
-            )
-        except psycopg.errors._WaitTimeout as error:
-            self.close()  # an answer that came late would be taken for the next one
+            return super().wait(gen, interval, timeout)
+        except psycopg.OperationalError as error:
+            # Psycopg has no public class for its timeout. This is one: the server sent no error,
+            # and the connection still waits for an answer.
+            active = self.info.transaction_status == TransactionStatus.ACTIVE
+            if error.sqlstate is not None or not active:
+                raise
+            self.close()  # a late answer would be taken for the next one
             raise ServerTimeoutError("the server did not answer in time") from error
 
 
 def to_json(value: Any) -> str:
-    """The value of a JSON column, as text."""
-    return strict_json.dumps(value).decode()
+    """Return the value of a JSON column as text."""
+    return orjson.dumps(value, option=orjson.OPT_UTC_Z | orjson.OPT_NAIVE_UTC).decode()
 
 
 def engine_options(url: str, settings: Any) -> dict[str, Any]:
-    """Keyword arguments for `create_engine`: every wait is bounded, sessions speak UTC.
+    """Return keyword arguments for `create_engine`; every wait is bounded, sessions use UTC.
 
-    `pool_pre_ping` stays off, it costs each request a round trip; `read` retries instead.
+    Connections of the pool are in autocommit, which saves a single statement its BEGIN and
+    ROLLBACK; a transaction switches it off. docs/decisions.md#autocommit-pool
     """
     common = {
         "hide_parameters": True,  # they would end up in the log
         "json_serializer": to_json,
         "json_deserializer": orjson.loads,
+        "isolation_level": "AUTOCOMMIT",
     }
     if url.startswith("sqlite"):
         return {**common, "connect_args": {"timeout": settings.lock_timeout_ms / 1000}}
@@ -72,11 +77,13 @@ def engine_options(url: str, settings: Any) -> dict[str, Any]:
         f" -c idle_in_transaction_session_timeout={settings.statement_timeout_ms * 2}"
         " -c timezone=UTC"
     )
-    # Behind a pooler sessions are shared: what they have is the role's (docs/operations.md), and a
+    # Behind a pooler sessions are shared: their settings are the role's (docs/operations.md), and a
     # statement that was prepared in one may be executed in another.
     session = {"prepare_threshold": None} if settings.database_pooler else {"options": limits}
     return {
         **common,
+        "execution_options": {"isolation_level": "READ COMMITTED"},
+        "skip_autocommit_rollback": True,
         "pool_size": settings.pool_size,
         "max_overflow": 0,
         "pool_timeout": settings.pool_timeout,
@@ -92,28 +99,38 @@ def engine_options(url: str, settings: Any) -> dict[str, Any]:
 
 
 def init_app(app: Flask) -> None:
-    """Prepare the engine of this application, and answer its errors."""
-    app.register_error_handler(SQLAlchemyError, handle_database_error)
+    """Listen for the events of the engine's connections."""
     with app.app_context():
         engine = db.engine
-        if engine.dialect.name == "sqlite":
-            event.listen(engine, "connect", _prepare_sqlite)
-            event.listen(engine, "begin", _begin_immediate)
-        else:
-            response_timeout = app.config["STATEMENT_TIMEOUT_MS"] / 1000 + TIMEOUT_MARGIN
-            event.listen(engine, "do_connect", partial(_connect, response_timeout))
-            event.listen(engine, "checkin", _discard_read_only_connections)
-            if app.config["DATABASE_POOLER"]:
-                event.listen(engine, "connect", _warn_about_missing_timeouts)
-        # Shares the pool; AUTOCOMMIT spares a read its BEGIN and ROLLBACK.
-        app.extensions["reader"] = engine.execution_options(isolation_level="AUTOCOMMIT")
+    if engine.dialect.name == "sqlite":
+        event.listen(engine, "connect", _set_pragmas)
+        event.listen(engine, "begin", _begin_immediate)
+        return
+    response_timeout = app.config["STATEMENT_TIMEOUT_MS"] / 1000 + TIMEOUT_MARGIN
+    event.listen(engine, "do_connect", partial(_connect, response_timeout))
+    event.listen(engine, "checkout", _check_connected)
+    event.listen(engine, "checkin", _discard_read_only_connections)
+    if app.config["DATABASE_POOLER"]:
+        event.listen(engine, "connect", _warn_about_missing_timeouts)
 
 
-def _prepare_sqlite(connection: Any, _record: Any) -> None:
+def autocommit_connection() -> Connection:
+    """Return a connection on which each statement is a transaction; close it after use."""
+    # On the connection: as an option of the engine it would not replace the engine's own.
+    return db.engine.connect().execution_options(isolation_level="AUTOCOMMIT")
+
+
+def _set_pragmas(connection: Any, _record: Any) -> None:
     cursor = connection.cursor()
     for pragma in ("journal_mode=WAL", "synchronous=NORMAL", "foreign_keys=ON"):
         cursor.execute(f"PRAGMA {pragma}")
     cursor.close()
+
+
+def _begin_immediate(connection: Connection) -> None:
+    # A transaction that reads first and writes later could not wait for the write lock.
+    if connection.get_execution_options().get("isolation_level") != "AUTOCOMMIT":
+        connection.exec_driver_sql("BEGIN IMMEDIATE")
 
 
 def _connect(response_timeout: float, *call: Any) -> BoundedConnection:
@@ -123,29 +140,35 @@ def _connect(response_timeout: float, *call: Any) -> BoundedConnection:
     return connection
 
 
+def _check_connected(connection: Any, _record: Any, _proxy: Any) -> None:
+    """Have a connection replaced that the server has closed.
+
+    An idle connection receives nothing but the server's last message. This costs no round trip, in
+    contrast to `pool_pre_ping`, and a write, which must not be sent twice, needs no retry.
+    """
+    arrived = poll()
+    if not connection.closed:
+        arrived.register(connection.fileno(), POLLIN)
+    if connection.closed or arrived.poll(0):
+        raise InvalidatePoolError
+
+
+def _discard_read_only_connections(connection: Any, record: ConnectionPoolEntry) -> None:
+    # A session that was read-only at its start stays so after others have become writable.
+    if connection is None or connection.closed:
+        return
+    reported = connection.pgconn.parameter_status  # PostgreSQL 14 and later report it
+    if b"on" in (reported(b"default_transaction_read_only"), reported(b"in_hot_standby")):
+        record.invalidate()
+
+
 def _warn_about_missing_timeouts(connection: Any, _record: Any) -> None:
-    """Through a pooler we cannot bound the waits of a session; whoever made the role has to."""
+    """Log which timeouts the role lacks: through a pooler a session cannot set its own."""
     with connection.cursor() as cursor:
         cursor.execute(
             "SELECT name FROM pg_settings WHERE setting = '0' AND name IN ('statement_timeout',"
             " 'lock_timeout', 'idle_in_transaction_session_timeout') ORDER BY name"
         )
         unbounded = [name for (name,) in cursor]
-    connection.rollback()
     if unbounded:
-        log.warning("database_waits_unbounded", settings=unbounded)
-
-
-def _discard_read_only_connections(connection: Any, record: ConnectionPoolEntry) -> None:
-    # Read-only from its start, a session stays so when others have long become writable.
-    if connection is None or connection.closed:
-        return
-    told = connection.pgconn.parameter_status  # PostgreSQL 14 and later tell it by themselves
-    if b"on" in (told(b"default_transaction_read_only"), told(b"in_hot_standby")):
-        record.invalidate()
-
-
-def _begin_immediate(connection: Connection) -> None:
-    # A transaction that reads first and writes later could not wait for the write lock.
-    if connection.get_execution_options().get("isolation_level") != "AUTOCOMMIT":
-        connection.exec_driver_sql("BEGIN IMMEDIATE")
+        log.warning("database_timeouts_missing", settings=unbounded)

@@ -1,57 +1,98 @@
-"""Database errors: what they mean to an HTTP client."""
+"""Errors of the database: what they mean, as plain data."""
 
 import re
+import sqlite3
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from enum import Enum
+from typing import Any
 
-import structlog
+import psycopg
+from sqlalchemy import Connection, Engine, MetaData
 from sqlalchemy.exc import DataError, DBAPIError, IntegrityError, SQLAlchemyError
 from sqlalchemy.exc import TimeoutError as PoolTimeoutError
+from sqlalchemy.pool import PoolProxiedConnection
 
-from app.core.web.flask_app import Response
-from app.core.web.problems import Problem
-from app.extensions import db
-
-log = structlog.get_logger()
-
-RETRY_AFTER = "2"  # seconds; a restarted PostgreSQL is back sooner
-
-
-def handle_database_error(error: SQLAlchemyError) -> Response:
-    """The problem response for a database error; never its text, which may quote stored data."""
-    db.session.rollback()
-    match error:
-        case IntegrityError() | DataError():
-            return constraint_problem(error).get_response()
-        case PoolTimeoutError() | DBAPIError():
-            log.exception("database_unavailable")
-            headers = {"Retry-After": RETRY_AFTER}
-            return Problem("service-unavailable", headers=headers).get_response()
-    log.exception("database_error")
-    return Problem("internal-error").get_response()
+# PostgreSQL, appendix A: connection exception, transaction rollback (deadlock), insufficient
+# resources, operator intervention (shutdown, statement timeout); lock not available, and read-only
+# transaction, which is what a failover leaves for a moment.
+_TRANSIENT_CLASSES = ("08", "40", "53", "57")
+_TRANSIENT_STATES = ("55P03", "25006")
+_TRANSIENT_SQLITE = {
+    sqlite3.SQLITE_BUSY,
+    sqlite3.SQLITE_LOCKED,
+    sqlite3.SQLITE_NOMEM,
+    sqlite3.SQLITE_READONLY,
+    sqlite3.SQLITE_INTERRUPT,
+    sqlite3.SQLITE_IOERR,
+    sqlite3.SQLITE_FULL,
+    sqlite3.SQLITE_CANTOPEN,
+    sqlite3.SQLITE_PROTOCOL,
+}
 
 
-def constraint_problem(error: IntegrityError | DataError) -> Problem:
-    """What is wrong with values that the database does not take.
+AnyConnection = Connection | PoolProxiedConnection
 
-    Integrity errors are told apart by the name of the constraint; `info` on the model says more.
+
+class ErrorKind(Enum):
+    """What a caller can do about an error."""
+
+    CONSTRAINT = "constraint"  # change the values, or the stored rows
+    OUT_OF_RANGE = "out of range"  # change the values
+    UNAVAILABLE = "unavailable"  # try again: connection, timeout, lock, resources
+    DEFECT = "defect"  # nothing: the SQL or its use is wrong
+
+
+@dataclass(frozen=True, slots=True)
+class DatabaseError:
+    """A classified error.
+
+    Args:
+        constraint: name of the violated constraint or unique index, where it is known.
+        info: its `info` in the model: `field`, `detail` and optionally `problem`.
     """
+
+    kind: ErrorKind
+    constraint: str | None = None
+    info: Mapping[str, Any] = field(default_factory=dict)
+
+
+def classify(error: SQLAlchemyError, metadata: MetaData) -> DatabaseError:
+    """Return what an error means; constraints are looked up in `metadata` by their name."""
+    if isinstance(error, IntegrityError):
+        name = _constraint_name(error)
+        return DatabaseError(ErrorKind.CONSTRAINT, name, _constraint_info(name, metadata))
     if isinstance(error, DataError):
-        return Problem("validation-error", "A value is outside what can be stored.")
-    name = _constraint_name(error)
-    log.info("integrity_error", constraint=name)
-    for table in db.metadata.tables.values():
+        return DatabaseError(ErrorKind.OUT_OF_RANGE)
+    transient = isinstance(error, PoolTimeoutError) or (
+        isinstance(error, DBAPIError) and _is_transient(error)
+    )
+    return DatabaseError(ErrorKind.UNAVAILABLE if transient else ErrorKind.DEFECT)
+
+
+def _is_transient(error: DBAPIError) -> bool:
+    match error.orig:
+        case sqlite3.Error() as orig:
+            code = getattr(orig, "sqlite_errorcode", sqlite3.SQLITE_ERROR)
+            return code & 0xFF in _TRANSIENT_SQLITE  # the rest is the extended code
+        case psycopg.Error(sqlstate=str(state)):
+            connected = state.startswith(_TRANSIENT_CLASSES) or state in _TRANSIENT_STATES
+            return connected or error.connection_invalidated
+        case orig:  # not from the server: it is unreachable, gone or silent
+            return error.connection_invalidated or isinstance(orig, psycopg.OperationalError)
+
+
+def _constraint_info(name: str | None, metadata: MetaData) -> Mapping[str, Any]:
+    for table in metadata.tables.values():
         for item in (*table.constraints, *table.indexes):
-            if name == getattr(item, "name", None) and "field" in item.info:
-                place = {"detail": item.info["detail"], "pointer": f"#/{item.info['field']}"}
-                slug = item.info.get("problem", "conflict")
-                return Problem(slug, item.info["detail"], errors=[place])
-    return Problem("conflict")
+            if name is not None and name == getattr(item, "name", None):
+                return item.info
+    return {}
 
 
 def _constraint_name(error: IntegrityError) -> str | None:
-    diagnosis = getattr(error.orig, "diag", None)
-    if diagnosis is not None:
-        name: str | None = diagnosis.constraint_name
-        return name
+    if isinstance(error.orig, psycopg.Error):
+        return error.orig.diag.constraint_name
     # SQLite names a CHECK or an index on an expression; of a plain unique one it names the columns.
     text = str(error.orig)
     if found := re.search(r"(?:CHECK constraint failed: |index ')(\w+)", text):
@@ -59,3 +100,35 @@ def _constraint_name(error: IntegrityError) -> str | None:
     if found := re.search(r"UNIQUE constraint failed: (\w+)\.(\w+)", text):
         return f"uq_{found[1]}_{found[2]}"
     return None
+
+
+def driver_connection(connection: AnyConnection) -> Any:
+    """Return psycopg's connection under a connection of SQLAlchemy."""
+    pooled = connection.connection if isinstance(connection, Connection) else connection
+    return pooled.driver_connection
+
+
+def translate_error(
+    error: psycopg.Error,
+    engine: Engine,
+    connection: AnyConnection | None = None,
+    sql: str | None = None,
+) -> BaseException:
+    """Return SQLAlchemy's error for one of psycopg; a lost connection is invalidated.
+
+    The idle connections of the pool are then closed as well, since they were most likely lost with
+    it; SQLAlchemy does the same for the statements that it executes.
+    """
+    lost = connection is not None and driver_connection(connection).closed
+    if connection is not None and lost:
+        connection.invalidate(error)
+        engine.dispose()
+    return DBAPIError.instance(
+        sql,
+        None,
+        error,
+        psycopg.Error,
+        hide_parameters=engine.hide_parameters,
+        connection_invalidated=lost,
+        dialect=engine.dialect,
+    )

@@ -1,27 +1,28 @@
-"""Statements in one round trip, in autocommit or in the transaction of the request."""
+"""Execution of statements: in autocommit, or in the transaction of the request."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from flask import current_app
-from sqlalchemy import (
-    Connection,
-    Engine,
-    Executable,
-    Select,
-)
+from sqlalchemy import Connection, Executable, Select
 from sqlalchemy.exc import DBAPIError
 
 from app.core.database import prepared
-from app.core.database.engine import ServerTimeoutError
+from app.core.database.engine import ServerTimeoutError, autocommit_connection
 from app.extensions import db
 
 
 def fetch_autocommit(statement: Executable, values: Mapping[str, Any]) -> Sequence[Any]:
-    """All rows of a constant SELECT, outside any transaction, in one round trip.
+    """Return all rows of a constant SELECT, read outside of any transaction in one round trip.
 
-    A connection that the server has closed shows only in use: such a read runs once more. Not one
-    that was waited for in vain, which would take twice as long.
+    A lost connection may show only in use: the read is then repeated once, unless the server did
+    not answer in time, which a second attempt would wait for again.
+
+    Args:
+        statement: a module-level constant or cached; it is compiled once.
+        values: by the key of the bind parameters.
+
+    Raises:
+        SQLAlchemyError: as raised by SQLAlchemy.
     """
     try:
         return _fetch(statement, values)
@@ -35,29 +36,31 @@ def _fetch(statement: Executable, values: Mapping[str, Any]) -> Sequence[Any]:
     engine = db.engine
     if engine.dialect.name == "postgresql" and isinstance(statement, Select):
         return prepared.execute_autocommit(engine, statement, values)
-    reader: Engine = current_app.extensions["reader"]
-    with reader.connect() as connection:
+    with autocommit_connection() as connection:
         return connection.execute(statement, values).all()
 
 
 def execute_in_transaction(
     statement: Executable, values: Mapping[str, Any], connection: Connection | None = None
 ) -> Sequence[Any]:
-    """All rows of a constant statement, in the transaction of the connection, or of the request."""
+    """Execute a constant statement in a transaction; return its rows, or none.
+
+    Args:
+        connection: whose transaction it is; by default that of `db.session`.
+    """
     connection = connection or db.session.connection()
     if connection.dialect.name == "postgresql":
-        return prepared.execute_in_transaction(connection, statement, values)
+        return prepared.execute(connection.engine, connection, statement, values)
     result = connection.execute(statement, values)
     return result.all() if result.returns_rows else ()
 
 
 def execute_autocommit(statement: Executable, values: Mapping[str, Any]) -> None:
-    """One statement that stands for itself, whatever becomes of the request."""
-    reader: Engine = current_app.extensions["reader"]
-    with reader.connect() as connection:
+    """Execute one write that is committed at once, whether or not the request succeeds."""
+    with autocommit_connection() as connection:
         connection.execute(statement, values)
 
 
 def can_autocommit() -> bool:
-    """Whether a write can be a transaction by itself: the request has not begun one."""
+    """Return whether a write can be a transaction by itself: the request has begun none."""
     return db.engine.dialect.name == "postgresql" and not db.session.registry.has()

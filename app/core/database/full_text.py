@@ -9,15 +9,19 @@ from sqlalchemy.sql.functions import FunctionElement
 
 
 class matches(FunctionElement[bool]):  # noqa: N801 - reads as a condition
-    """`matches(words, column, ...)`: whether the columns together hold the words."""
+    """`matches(words, column, ...)`: whether the columns together contain the words."""
 
     type = Boolean()
     inherit_cache = True
 
 
 def search_index(name: str, *columns: str) -> Index:
-    """The GIN index that `matches` over these columns uses; made on PostgreSQL only."""
-    index = Index(name, text(_vector(columns)), postgresql_using="gin")
+    """Return the GIN index that `matches` over these columns uses; it exists on PostgreSQL only.
+
+    Its `info` tells `migrations/env.py` that the other database has no such index.
+    """
+    only = {"dialect": "postgresql"}
+    index = Index(name, text(_vector(columns)), postgresql_using="gin", info=only)
     return index.ddl_if(dialect="postgresql")
 
 

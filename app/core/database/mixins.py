@@ -18,7 +18,7 @@ from sqlalchemy.orm import Mapped, declared_attr, mapped_column
 from app.core.database.ids import uuid7
 from app.core.database.types import Timestamp, now
 
-# In a select that a resource keeps as a constant, this stands for whoever is asking.
+# In a constant select, the id of the caller of the request.
 CALLER_ID_PARAM = bindparam("caller_id", type_=Uuid())
 
 
@@ -27,22 +27,12 @@ def _created_at(context: DefaultExecutionContext) -> Any:
 
 
 class ResourceMixin:
-    """Mixin of every row that has a URL: identity, version (the ETag) and its two instants."""
+    """Mixin of every row that has a URL: id, version (for the ETag) and two instants."""
 
     id: Mapped[UUID] = mapped_column(Uuid(), primary_key=True, default=uuid7, sort_order=-1)
     version: Mapped[int] = mapped_column(default=1, sort_order=90)
     created_at: Mapped[datetime] = mapped_column(Timestamp, default=now, sort_order=91)
     updated_at: Mapped[datetime] = mapped_column(Timestamp, default=_created_at, sort_order=92)
-
-    def __init__(self, **values: Any) -> None:
-        """A new instance, of which nothing is tracked: what it has is inserted.
-
-        Raises:
-            TypeError: there is no such column.
-        """
-        if unknown := values.keys() - _column_names(type(self)):  # type: ignore[arg-type]
-            raise TypeError(f"{type(self).__name__} has no column {', '.join(unknown)}")
-        vars(self).update(values)
 
     @declared_attr.directive
     @classmethod
@@ -50,19 +40,14 @@ class ResourceMixin:
         return {"version_id_col": cls.__table__.c.version}  # type: ignore[attr-defined]
 
 
-@cache
-def _column_names(model: Any) -> frozenset[str]:
-    return frozenset(model.__table__.c.keys())
-
-
 class OwnedMixin(ResourceMixin):
-    """Mixin of rows that belong to one user, and exist for nobody else."""
+    """Mixin of rows that belong to one user and are visible to nobody else."""
 
     owner_id: Mapped[UUID] = mapped_column(ForeignKey("users.id", ondelete="CASCADE"))
 
     @classmethod
     def visible_to(cls, caller: Any) -> "Select[Self]":
-        """The caller's own."""
+        """Return the select of the caller's own rows; one constant object per model."""
         return _owned_by_caller(cls)  # type: ignore[arg-type]
 
 

@@ -1,169 +1,119 @@
-"""Statements compiled once and executed by psycopg itself: for PostgreSQL, where speed counts.
+"""Constant statements that are compiled once and executed by psycopg (PostgreSQL only).
 
-SQLAlchemy writes the SQL, knows how values of each type go in and come out, lends the connection
-and names the errors. What it does around each execution - finding the SQL again, a context, a
-result, rows - takes twice the time of the execution, and is left out. Rows are named tuples.
+SQLAlchemy compiles the SQL, converts values in both directions and lends the connection. What it
+does around each execution (cache lookup, execution context, result, rows) takes twice the time of
+the execution, and is skipped. docs/decisions.md#compiled-statements
 """
 
-import re
 from collections import namedtuple
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from functools import lru_cache
-from select import POLLIN, poll
 from typing import Any
 
 import psycopg
-from sqlalchemy import Connection, Dialect, Engine
-from sqlalchemy.pool import PoolProxiedConnection
+from sqlalchemy import Dialect, Engine
+
+from app.core.database.errors import AnyConnection, driver_connection, translate_error
+from app.core.database.listeners import after_statement, before_statement
 
 ValueConverter = Callable[[Any], Any]
-_NAME = re.compile(r"%(?:\((\w+)\)s|%)")
-MAX_CURSORS = 16  # kept by a connection, each with the rows that it gave last
+Values = Mapping[str, Any]  # by the key of the bind parameter
 Rows = list[Any]  # named tuples, with a field for each column
+MAX_CURSORS = 16  # per connection; each keeps the rows of its last execution
 
 
-class Prepared:
-    """A statement's SQL, and how its values are converted. It takes no `expanding` parameters."""
+class PreparedStatement:
+    """The SQL of a statement, and the conversion of its parameters and rows.
+
+    A bind parameter with a value is a constant. `expanding` parameters are not supported.
+    """
 
     def __init__(self, statement: Any, dialect: Dialect) -> None:
         compiled = statement.compile(dialect=dialect)
-        binds = {name: bind for bind, name in compiled.bind_names.items()}
-        # By position: of names psycopg would have to find out the order at each execution.
-        self.sql = _NAME.sub(lambda found: "%s" if found[1] else "%%", str(compiled))
-        self._given: list[tuple[str, Any, ValueConverter | None]] = []
-        for name in filter(None, _NAME.findall(str(compiled))):
-            bind = binds[name]
+        self.sql = str(compiled)
+        self._constants: dict[str, Any] = {}
+        self._variables: list[tuple[str, str, ValueConverter | None]] = []  # name in SQL, key
+        for bind, name in compiled.bind_names.items():
             convert = bind.type.dialect_impl(dialect).bind_processor(dialect)
             if bind.required:
-                self._given.append((bind.key, None, convert))
+                self._variables.append((name, bind.key, convert))
             else:
-                self._given.append(("", convert(bind.value) if convert else bind.value, None))
+                self._constants[name] = convert(bind.value) if convert else bind.value
         self._dialect, self._columns = dialect, list(statement.exported_columns)
         names = [column.key for column in self._columns]
         row: Any = namedtuple("Row", names, rename=True)  # type: ignore[misc]
         self._make = row._make
-        self._converts: list[tuple[int, ValueConverter]] | None = (
-            None  # of columns, when there are rows
-        )
+        self.row_factory: Any = lambda _cursor: row._make  # as psycopg asks for it
+        self._converters: list[tuple[int, ValueConverter]] | None = None  # known with a result
 
-    def bind(self, values: Mapping[str, Any]) -> list[Any]:
-        """What goes in, in the order in which the SQL asks for it."""
-        found = []
-        for key, value, convert in self._given:
-            if key:
-                value = values[key]
-            found.append(convert(value) if convert else value)
-        return found
-
-    def row_factory(self, _: Any) -> Any:
-        """How psycopg makes a row of a tuple."""
-        return self._make
+    def bind(self, values: Values) -> dict[str, Any]:
+        """Return the parameters of the SQL; `values` has the keys of the bind parameters."""
+        parameters = self._constants.copy()
+        for name, key, convert in self._variables:
+            value = values[key]
+            parameters[name] = convert(value) if convert else value
+        return parameters
 
     def fetch_all(self, cursor: "psycopg.Cursor[Any]") -> Rows:
-        """What came out."""
+        """Return the rows of the last execution, with values as SQLAlchemy returns them."""
         if not self._columns:
             return []
         rows = cursor.fetchall()
-        if self._converts is None:
-            self._converts = list(self._find_converts(cursor.description))
-        for n, convert in self._converts:
+        if self._converters is None:
+            self._converters = list(self._find_converters(cursor.description))
+        for n, convert in self._converters:
             rows = [self._make((*row[:n], convert(row[n]), *row[n + 1 :])) for row in rows]
         return rows
 
-    def _find_converts(self, description: Any) -> Any:
+    def _find_converters(self, description: Any) -> Iterator[tuple[int, ValueConverter]]:
         for n, (column, described) in enumerate(zip(self._columns, description, strict=True)):
-            to_python = column.type.dialect_impl(self._dialect)
-            convert = to_python.result_processor(self._dialect, described.type_code)
-            if convert:
+            impl = column.type.dialect_impl(self._dialect)
+            if convert := impl.result_processor(self._dialect, described.type_code):
                 yield n, convert
 
 
-@lru_cache(maxsize=2048)
-def _prepare(statement: Any, dialect: Dialect) -> Prepared:
-    return Prepared(statement, dialect)
+prepare = lru_cache(maxsize=2048)(PreparedStatement)
 
 
-def execute_autocommit(
-    engine: Engine, statement: Any, values: Mapping[str, Any], *, only_once: bool = False
-) -> Rows:
-    """All rows of a statement that is a transaction by itself, in one round trip.
-
-    Args:
-        only_once: it cannot be sent again should the connection turn out to be closed, so that is
-            looked for before.
+def execute_autocommit(engine: Engine, statement: Any, values: Values) -> Rows:
+    """Execute a statement that is a transaction by itself, in one round trip; return its rows.
 
     Raises:
-        DBAPIError: as SQLAlchemy would.
+        DBAPIError: as SQLAlchemy raises it.
     """
     try:
-        lent = engine.raw_connection()
-        while only_once and _has_unsolicited_data(lent.driver_connection):
-            lent.invalidate()
-            lent = engine.raw_connection()
+        pooled = engine.raw_connection()  # in autocommit: docs/decisions.md#autocommit-pool
     except psycopg.Error as error:
-        Connection._handle_dbapi_exception_noconnection(error, engine.dialect, engine)
-    driver: Any = lent.driver_connection
+        raise translate_error(error, engine) from error
     try:
-        # No BEGIN, no ROLLBACK. Its property looks for a transaction first, 7 µs each request.
-        driver._autocommit = True
-        return _run(engine, lent, None, statement, values)
+        return execute(engine, pooled, statement, values)
     finally:
-        if lent.is_valid:
-            driver._autocommit = False
-        lent.close()
+        pooled.close()
 
 
-def _has_unsolicited_data(driver: Any) -> bool:
-    """Whether something arrived that nobody asked for: mostly, that the server goes down."""
-    if driver.closed:
-        return True
-    arrived = poll()
-    arrived.register(driver.fileno(), POLLIN)
-    return bool(arrived.poll(0))
-
-
-def execute_in_transaction(
-    connection: Connection, statement: Any, values: Mapping[str, Any]
-) -> Rows:
-    """All rows of a statement, which is part of the connection's transaction.
+def execute(engine: Engine, connection: AnyConnection, statement: Any, values: Values) -> Rows:
+    """Execute a statement on a connection, in its transaction if it has one; return its rows.
 
     Raises:
-        DBAPIError: as SQLAlchemy would.
+        DBAPIError: as SQLAlchemy raises it.
     """
-    return _run(connection.engine, connection.connection, connection, statement, values)
-
-
-def _cursor(lent: PoolProxiedConnection, prepared: Prepared) -> "psycopg.Cursor[Any]":
-    """The statement's own cursor on the connection: it knows how values go in and come out."""
-    cursors: dict[Prepared, psycopg.Cursor[Any]] = lent.info.setdefault("cursors", {})
-    if prepared not in cursors:
+    prepared = prepare(statement, engine.dialect)
+    cursors = connection.info.setdefault("cursors", {})
+    cursor = cursors.get(prepared)
+    if cursor is None:  # each keeps how its parameters and columns are converted
         if len(cursors) >= MAX_CURSORS:
             cursors.clear()
-        driver: Any = lent.driver_connection
-        cursors[prepared] = driver.cursor(binary=True, row_factory=prepared.row_factory)
-    return cursors[prepared]
-
-
-def _run(
-    engine: Engine,
-    lent: PoolProxiedConnection,
-    connection: Connection | None,
-    statement: Any,
-    values: Mapping[str, Any],
-) -> Rows:
-    prepared = _prepare(statement, engine.dialect)
+        driver = driver_connection(connection)
+        cursor = cursors[prepared] = driver.cursor(binary=True, row_factory=prepared.row_factory)
     sql, parameters = prepared.sql, prepared.bind(values)
-    cursor: Any = _cursor(lent, prepared)
-    for tell in engine.dispatch.before_cursor_execute:  # whoever counts queries
-        tell(connection, cursor, sql, parameters, None, False)
+    for listener in before_statement:
+        listener(engine, sql, parameters)
     try:
         cursor.execute(sql, parameters)
         rows = prepared.fetch_all(cursor)
     except psycopg.Error as error:
-        # Names the error, tells who listens for errors, and drops a connection that is broken.
-        lent.info["cursors"].pop(prepared)  # is closed after an error
-        connection = connection or Connection(engine, lent)
-        connection._handle_dbapi_exception(error, sql, parameters, cursor, None)
-    for tell in engine.dispatch.after_cursor_execute:
-        tell(connection, cursor, sql, parameters, None, False)
+        cursors.pop(prepared).close()
+        raise translate_error(error, engine, connection, sql) from error
+    for listener in after_statement:
+        listener(engine, sql, parameters)
     return rows

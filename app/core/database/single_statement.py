@@ -56,7 +56,7 @@ def execute_with_audit_autocommit(
     rows = {f"told_{n}_{k}": row[k] for n, (_, [row]) in enumerate(told) for k in row}
     made = tuple((name, value) for name, value in rows.items() if callable(value))
     statement = _build_cte_statement(statement, tuple(table for table, _ in told), others, made)
-    return prepared.execute_autocommit(db.engine, statement, {**values, **rows}, only_once=True)
+    return prepared.execute_autocommit(db.engine, statement, {**values, **rows})
 
 
 @lru_cache(maxsize=256)

@@ -2,7 +2,7 @@
 
 from datetime import UTC, datetime
 from decimal import Decimal
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from sqlalchemy import (
     ColumnElement,
@@ -12,27 +12,20 @@ from sqlalchemy import (
     Numeric,
     Text,
     TypeDecorator,
-    case,
     func,
-    literal_column,
 )
 from sqlalchemy.ext.compiler import compiles
 from sqlalchemy.sql.compiler import SQLCompiler
 from sqlalchemy.sql.functions import FunctionElement
 
-from app.core.schemas.currencies import CURRENCY_SCALES
-
-if TYPE_CHECKING:
-    pass
-
 
 def now() -> datetime:
-    """The present instant, aware, in UTC."""
+    """Return the present instant, aware, in UTC."""
     return datetime.now(UTC)
 
 
 class _SqliteTimestamp(TypeDecorator[datetime]):
-    """SQLite has no time zones: instants are stored in UTC and given back aware."""
+    """SQLite has no time zones: instants are stored in UTC and returned aware."""
 
     impl = DateTime
     cache_ok = True
@@ -61,22 +54,12 @@ Timestamp = DateTime(timezone=True).with_variant(_SqliteTimestamp(), "sqlite")
 Money = Numeric(15, 4).with_variant(_SqliteMoney(), "sqlite")
 
 
-def currency_scale_sql(code: Any) -> Any:
-    """SQL for how many decimals the currency has; constants alone, no parameters."""
-    alike: dict[int, list[Any]] = {
-        n: [literal_column(f"'{c}'") for c, m in CURRENCY_SCALES.items() if m == n]
-        for n in (0, 3, 4)
-    }
-    cases: list[Any] = [(code.in_(codes), literal_column(str(n))) for n, codes in alike.items()]
-    return case(*cases, else_=literal_column("2"))
-
-
-# Ordered by code point on every machine: a database's own collation changes with its libc.
+# Ordered by code point on every machine: the default collation changes with the libc.
 CodepointText = Text().with_variant(Text(collation="C"), "postgresql")
 
 
 class _Latest(FunctionElement[datetime]):
-    """An instant after all others."""
+    """An instant after every other one."""
 
     type = Timestamp
     inherit_cache = True
@@ -93,5 +76,5 @@ def _latest_sqlite(element: _Latest, compiler: SQLCompiler, **kwargs: Any) -> st
 
 
 def nulls_last_key(column: Any) -> ColumnElement[datetime]:
-    """The column as a sort key, which must not be NULL: no instant comes after every instant."""
+    """Return the column as a sort key that is never NULL: no instant sorts after every instant."""
     return func.coalesce(column, _Latest(), type_=Timestamp)

@@ -16,7 +16,6 @@ import marshmallow as ma
 from sqlalchemy import Row
 from sqlalchemy.exc import DataError, IntegrityError
 
-from app.core.database import errors
 from app.core.database.mixins import ResourceMixin
 from app.core.resources import repository
 from app.core.resources.audit_log import batch_changes
@@ -24,6 +23,7 @@ from app.core.resources.repository import ScopedSelect, model_of
 from app.core.schemas.base import Schema
 from app.core.schemas.fields import Enum, Integer, String
 from app.core.schemas.loading import errors_as_json_pointers
+from app.core.web.database_errors import constraint_problem
 from app.core.web.etags import MAX_HEADER_LENGTH, etag_of_version, parse_if_match
 from app.core.web.problems import MAX_ERRORS, ErrorDetail, Problem
 from app.extensions import db
@@ -179,7 +179,7 @@ def execute_batch(batch: Batch, schema: Schema) -> list[dict[str, Any]]:
             return [_result(step, schema) for step in steps]
     for step in sorted(sound, key=_execution_order):
         if refusal := _try([step], schema):
-            step.places = _problem_details(errors.constraint_problem(refusal), step.at)
+            step.places = _problem_details(constraint_problem(refusal), step.at)
     if refused is not None and len(list(_valid_steps(steps))) == len(steps):
         raise refused
     raise Problem("batch-failed", errors=_error_details(steps))

@@ -13,8 +13,9 @@ from typing import Any
 
 import structlog
 from flask import current_app, request
-from sqlalchemy import Engine, Select
+from sqlalchemy import Connection, Select
 
+from app.core.database.engine import autocommit_connection
 from app.core.files.csv_injection import escape_formula
 from app.core.resources.filters import PageQuery, check_filter_permissions
 from app.core.resources.pagination import build_list_query
@@ -84,7 +85,7 @@ def iter_chunks(
     written, whole = 0, False
     try:
         with (
-            _engine().connect() as connection,
+            _connect() as connection,
             connection.execute(statement, binds, execution_options=options) as result,
         ):
             head = begin(schema.column_names)
@@ -99,16 +100,15 @@ def iter_chunks(
         log.info("exported", rows=written, whole=whole)
 
 
-def _engine() -> Engine:
+def _connect() -> Connection:
     """Where a long read holds nobody up.
 
     On PostgreSQL a cursor lives in a transaction, which may only read; on SQLite ours would keep
     writers waiting, and a statement is a snapshot by itself.
     """
     if db.engine.dialect.name == "postgresql":
-        return db.engine.execution_options(postgresql_readonly=True)
-    reader: Engine = current_app.extensions["reader"]
-    return reader
+        return db.engine.connect().execution_options(postgresql_readonly=True)
+    return autocommit_connection()
 
 
 def _no_header(_: Iterable[str]) -> bytes:

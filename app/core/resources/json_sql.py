@@ -10,8 +10,8 @@ from typing import Any
 from sqlalchemy import JSON, ColumnElement, DateTime, Text, case, cast, func, literal_column, or_
 from sqlalchemy.dialects.postgresql import JSONB
 
-from app.core.database.types import currency_scale_sql
 from app.core.schemas.base import Schema
+from app.core.schemas.currencies import CURRENCY_SCALES
 from app.core.schemas.fields import MoneyAmount
 
 Columns = Any  # of one row, by name
@@ -78,3 +78,13 @@ def _currency(schema: Schema, name: str) -> str | None:
 def _text(constant: str) -> Any:
     """A constant of ours, which is no parameter: those are sent each time."""
     return literal_column(f"'{constant}'", Text)
+
+
+def currency_scale_sql(code: Any) -> Any:
+    """Return SQL for the number of decimals of a currency: constants only, no parameters."""
+    by_scale: dict[int, list[Any]] = {
+        n: [literal_column(f"'{c}'") for c, m in CURRENCY_SCALES.items() if m == n]
+        for n in (0, 3, 4)
+    }
+    cases: list[Any] = [(code.in_(codes), literal_column(str(n))) for n, codes in by_scale.items()]
+    return case(*cases, else_=literal_column("2"))

@@ -6,9 +6,10 @@ from typing import Any
 import psycopg
 import pytest
 from flask import Flask
-from sqlalchemy import event, insert
+from sqlalchemy import Engine, insert
 
 from app.cli import _product
+from app.core.database.listeners import on_statement
 from app.extensions import db
 from app.products.models import Product
 from app.products.schemas import ProductQuery
@@ -52,21 +53,17 @@ def plan_of(app: Flask, call: Any) -> dict[str, Any]:
     """The plan of the one statement that a call sends, as PostgreSQL carries it out."""
     plans = []
 
-    def explain(_c: Any, cursor: Any, statement: str, values: Any, context: Any, _m: Any) -> None:
-        other = psycopg.connect(
-            cursor.connection.info.dsn, password=cursor.connection.info.password
-        )
-        with other:
+    def explain(engine: Engine, statement: str, values: Any) -> None:
+        url = engine.url.set(drivername="postgresql").render_as_string(hide_password=False)
+        with psycopg.connect(url) as other:
             sql = f"EXPLAIN (ANALYZE, FORMAT JSON, BUFFERS) {statement}"
             plans.append(other.execute(sql, values).fetchone()[0][0]["Plan"])
 
-    with app.app_context():
-        engine = db.engine
-    event.listen(engine, "before_cursor_execute", explain)
+    remove = on_statement(explain)
     try:
         call()
     finally:
-        event.remove(engine, "before_cursor_execute", explain)
+        remove()
     (plan,) = plans
     return plan
 

@@ -103,7 +103,9 @@ def test_the_service_tells_when_the_role_bounds_no_waits(
     with redirect_stdout(io.StringIO()) as output:
         app = make_app(database_url=pooled_url, database_pooler=True, log_level="WARNING")
         Api(app).get("products", status=200)
-    [line] = [line for line in output.getvalue().splitlines() if "waits_unbounded" in line]
+    [line] = [
+        line for line in output.getvalue().splitlines() if "database_timeouts_missing" in line
+    ]
     assert set(json.loads(line)["settings"]) == set(ROLE) - {"timezone"}
 
 

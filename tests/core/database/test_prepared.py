@@ -1,8 +1,7 @@
-"""Statements that psycopg executes itself: as if SQLAlchemy did, with the same errors."""
+"""Statements executed by psycopg: rows, parameters and errors equal those of SQLAlchemy."""
 
 from datetime import UTC, datetime
 from decimal import Decimal
-from typing import Any
 
 import pytest
 from flask import Flask
@@ -11,14 +10,13 @@ from sqlalchemy import (
     Text,
     bindparam,
     cast,
-    event,
     func,
     literal,
     literal_column,
     select,
     text,
 )
-from sqlalchemy.exc import DataError, DBAPIError, OperationalError
+from sqlalchemy.exc import DataError, OperationalError
 
 from app.core.database import execute, prepared
 from app.core.database.mixins import CALLER_ID_PARAM
@@ -44,7 +42,7 @@ def stored(app: Flask, user: Caller) -> None:
 
 
 @pytest.mark.parametrize("model", [Product, Task, User])
-def test_rows_are_those_of_sqlalchemy(app: Flask, model: type) -> None:
+def test_rows_equal_those_of_sqlalchemy(app: Flask, model: type) -> None:
     statement = select(*model.__table__.c).order_by(model.id)
     with app.app_context():
         found, expected = (
@@ -55,7 +53,7 @@ def test_rows_are_those_of_sqlalchemy(app: Flask, model: type) -> None:
         assert [list(map(type, row)) for row in found] == [list(map(type, r)) for r in expected]
 
 
-def test_parameters_go_in_as_their_types_say(app: Flask, user: Caller) -> None:
+def test_parameters_are_converted_by_their_types(app: Flask, user: Caller) -> None:
     mine = select(Task.title).where(
         Task.owner_id == CALLER_ID_PARAM, Task.priority == bindparam("priority"), Task.title != "%"
     )
@@ -64,7 +62,7 @@ def test_parameters_go_in_as_their_types_say(app: Flask, user: Caller) -> None:
         assert [row.title for row in found] == ["A"]
 
 
-def test_errors_are_those_of_sqlalchemy_and_leave_the_connection_usable(app: Flask) -> None:
+def test_errors_equal_those_of_sqlalchemy_and_leave_the_connection_usable(app: Flask) -> None:
     too_large = select(cast(bindparam("number", type_=Numeric()), Numeric(3)))
     with app.app_context():
         with pytest.raises(DataError) as refused:
@@ -75,30 +73,7 @@ def test_errors_are_those_of_sqlalchemy_and_leave_the_connection_usable(app: Fla
         assert db.engine.pool.checkedout() == 0
 
 
-def test_a_connection_is_given_back_as_it_was(app: Flask) -> None:
-    with app.app_context():
-        execute.fetch_autocommit(select(literal(1)), {})
-        with db.engine.connect() as connection:
-            assert not connection.connection.driver_connection.autocommit
-
-
-def test_whoever_listens_for_errors_hears_of_them(app: Flask) -> None:
-    heard: list[Any] = []
-
-    def hear(context: Any) -> None:
-        heard.append(context.original_exception)
-
-    with app.app_context():
-        event.listen(db.engine, "handle_error", hear)
-        try:
-            with pytest.raises(DBAPIError):
-                execute.fetch_autocommit(select(func.no_such_function()), {})
-        finally:
-            event.remove(db.engine, "handle_error", hear)
-    assert len(heard) == 1
-
-
-def test_a_connection_that_breaks_is_replaced(app: Flask) -> None:
+def test_connection_that_breaks_is_replaced(app: Flask) -> None:
     one = select(literal(1))
     with app.app_context():
         execute.execute_in_transaction(one, {})
@@ -112,7 +87,7 @@ def test_a_connection_that_breaks_is_replaced(app: Flask) -> None:
         assert execute.execute_in_transaction(one, {})[0][0] == 1
 
 
-def test_a_connection_keeps_few_cursors(app: Flask) -> None:
+def test_connection_keeps_a_bounded_number_of_cursors(app: Flask) -> None:
     many = [select(literal(n).label("n")) for n in range(3 * prepared.MAX_CURSORS)]
     with app.app_context():
         for _ in range(2):
@@ -121,7 +96,7 @@ def test_a_connection_keeps_few_cursors(app: Flask) -> None:
         assert len(db.session.connection().connection.info["cursors"]) <= prepared.MAX_CURSORS
 
 
-def test_a_statement_gives_what_it_is_asked_for_each_time(app: Flask) -> None:
+def test_statement_returns_the_rows_of_its_values_each_time(app: Flask) -> None:
     """Also where a value is of another type than it was before."""
     statement = select(literal_column("1").label("one")).where(bindparam("x", type_=Text()) == "x")
     with app.app_context():

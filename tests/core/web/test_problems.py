@@ -1,11 +1,14 @@
 """Errors: problem details (RFC 9457) from everywhere, each told apart, none with internals."""
 
+import io
 import os
 import signal
 import sqlite3
 import threading
+import time
 from collections.abc import Iterator
-from contextlib import closing, suppress
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing, redirect_stdout, suppress
 from pathlib import Path
 from typing import Any
 
@@ -22,12 +25,13 @@ from app.core.web.problems import TYPES, Problem
 from app.extensions import db
 from app.products.models import Product
 from tests.api import Api, Caller, places
-from tests.conftest import MakeApp, migrate_to_head, on_postgresql, on_sqlite, own_server
+from tests.conftest import Lines, MakeApp, migrate_to_head, on_postgresql, on_sqlite, own_server
 from tests.rows import end_sessions, name_of
 
 JSON = "application/json"
 NOWHERE = "00000000-0000-7000-8000-000000000000"
 MUG = {"sku": "MUG-1", "name": "Mug", "category": "kitchen", "price": "12.50", "currency": "EUR"}
+ACCOUNT = {"email": "ada@example.com", "name": "Ada", "password": "a long enough password"}
 MEMBERS = {"type", "title", "status", "detail", "instance", "request_id"}
 
 
@@ -323,23 +327,44 @@ def test_a_read_on_a_connection_that_the_server_ended_is_answered(
 
 
 @on_postgresql
-def test_a_write_on_a_connection_that_the_server_ended_is_not_repeated_but_503(
-    fragile: Api, superuser: psycopg.Connection, another_database_url: str
+@pytest.mark.parametrize(("path", "body"), [("products", MUG), ("users", ACCOUNT)])
+def test_write_whose_connection_is_lost_while_it_runs_is_503_and_not_repeated(
+    path: str,
+    body: Any,
+    make_app: MakeApp,
+    superuser: psycopg.Connection,
+    outside: psycopg.Connection,
+    another_database_url: str,
 ) -> None:
-    account = {"email": "ada@example.com", "name": "Ada", "password": "a long enough password"}
-    fragile.get("products", status=200)
-    end_sessions(superuser, another_database_url)
-    check_unavailable(fragile.post("users", account))
-    fragile.post("users", account, status=201)
+    """`products` is written in autocommit, `users` in a transaction."""
+    api = Api(make_app(database_url=another_database_url, lock_timeout_ms=30_000))
+    migrate_to_head(api.app)
+    editor = api.sign_up("editor")
+    outside.execute(f"LOCK TABLE {path}")
+    waiting = "FROM pg_stat_activity WHERE datname = %s AND wait_event_type = 'Lock'"
+    name = [name_of(another_database_url)]
+    with ThreadPoolExecutor(1) as thread:
+        response = thread.submit(api.post, path, body, by=editor)
+        while not superuser.execute(f"SELECT {waiting}", name).fetchall():
+            time.sleep(0.005)
+        superuser.execute(f"SELECT pg_terminate_backend(pid) {waiting}", name)
+    check_unavailable(response.result())
+    outside.rollback()
+    api.post(path, body, by=editor, status=201)  # a conflict if it had been repeated
 
 
 @on_postgresql
-def test_a_write_is_not_sent_over_a_connection_that_was_closed(
-    fragile: Api, superuser: psycopg.Connection, another_database_url: str
+@pytest.mark.parametrize(("path", "body"), [("products", MUG), ("users", ACCOUNT)])
+def test_write_is_not_sent_over_a_connection_that_was_closed(
+    path: str,
+    body: Any,
+    fragile: Api,
+    superuser: psycopg.Connection,
+    another_database_url: str,
 ) -> None:
     editor = fragile.sign_up("editor")
     end_sessions(superuser, another_database_url)
-    fragile.post("products", MUG, by=editor, status=201)
+    fragile.post(path, body, by=editor, status=201)
 
 
 @on_postgresql
@@ -489,6 +514,24 @@ def test_a_file_that_another_writer_has_locked_is_503_for_writes_alone(
         fragile.get("products", status=200)
         fragile.get("/health/ready", status=200)
     fragile.post("products", MUG, by=editor, status=201)
+
+
+def test_wrong_sql_is_500_and_logged_as_a_defect(
+    output: io.StringIO, lines: Lines, make_app: MakeApp
+) -> None:
+    wrong = Blueprint("wrong", __name__, url_prefix="/wrong", description="Has a defect.")
+
+    @wrong.get("/<path:name>", access=public)
+    @wrong.response(204)
+    def read(name: str) -> None:
+        db.session.execute(text(f"SELECT name FROM {name}"))
+
+    with redirect_stdout(output):
+        api = Api(make_app(wrong, log_level="ERROR"))
+        check_problem(api.get("wrong/no_such_table"), "internal-error")
+    (line,) = lines()
+    assert (line["event"], line["level"]) == ("database_error", "error")
+    assert "no_such_table" in line["exception"]
 
 
 def test_a_failed_write_leaves_no_transaction_behind(app: Flask, api: Api, editor: Caller) -> None:

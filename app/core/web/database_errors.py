@@ -1,0 +1,53 @@
+"""Problem responses for errors of the database."""
+
+import structlog
+from flask import Flask
+from sqlalchemy.exc import DataError, IntegrityError, SQLAlchemyError
+
+from app.core.database.errors import DatabaseError, ErrorKind, classify
+from app.core.web.flask_app import Response
+from app.core.web.problems import Problem
+from app.extensions import db
+
+log = structlog.get_logger()
+
+RETRY_AFTER = "2"  # seconds; a restarted PostgreSQL is back sooner
+
+
+def init_app(app: Flask) -> None:
+    """Answer errors of the database as problems."""
+    app.register_error_handler(SQLAlchemyError, handle_database_error)
+
+
+def handle_database_error(error: SQLAlchemyError) -> Response:
+    """Return the problem response for an error; never its text, which may quote stored data."""
+    db.session.rollback()
+    found = classify(error, db.metadata)
+    if found.kind is ErrorKind.UNAVAILABLE:
+        log.exception("database_unavailable")
+        headers = {"Retry-After": RETRY_AFTER}
+        return Problem("service-unavailable", headers=headers).get_response()
+    if found.kind is ErrorKind.DEFECT:
+        log.exception("database_error")
+        return Problem("internal-error").get_response()
+    return _values_problem(found).get_response()
+
+
+def constraint_problem(error: IntegrityError | DataError) -> Problem:
+    """Return what is wrong with values that the database does not accept.
+
+    The `info` of a constraint or index in the model gives the member (`field`), the sentence
+    (`detail`) and optionally the problem type (`problem`, by default `conflict`).
+    """
+    return _values_problem(classify(error, db.metadata))
+
+
+def _values_problem(error: DatabaseError) -> Problem:
+    if error.kind is ErrorKind.OUT_OF_RANGE:
+        return Problem("validation-error", "A value is outside what can be stored.")
+    log.info("integrity_error", constraint=error.constraint)
+    if "field" not in error.info:
+        return Problem("conflict")
+    detail, pointer = error.info["detail"], f"#/{error.info['field']}"
+    slug = error.info.get("problem", "conflict")
+    return Problem(slug, detail, errors=[{"detail": detail, "pointer": pointer}])

@@ -1,0 +1,39 @@
+"""Bulk inserts."""
+
+from uuid import UUID, uuid4
+
+import pytest
+from flask import Flask
+from sqlalchemy.exc import DataError, IntegrityError
+
+from app.audit.models import AuditEvent
+from app.core.database import bulk
+from app.extensions import db
+from tests import rows
+from tests.conftest import on_postgresql
+
+
+def event(event_id: UUID, **values: object) -> dict[str, object]:
+    defaults = {column.name: None for column in AuditEvent.__table__.c}
+    return defaults | {"id": event_id, **values}
+
+
+@pytest.mark.parametrize("count", [2, bulk.COPY_THRESHOLD])
+def test_violated_constraint_is_an_integrity_error_for_few_and_for_many_rows(
+    app: Flask, count: int
+) -> None:
+    incomplete = (event(uuid4()) for _ in range(count))
+    with app.app_context():
+        with pytest.raises(IntegrityError):
+            bulk.insert_rows(AuditEvent.__table__, incomplete)
+        db.session.rollback()
+    assert rows.count(app, AuditEvent) == 0
+
+
+@on_postgresql
+def test_value_out_of_range_in_a_copy_is_a_data_error(app: Flask) -> None:
+    broken = (event(uuid4(), version="secret") for _ in range(bulk.COPY_THRESHOLD))
+    with app.app_context():
+        with pytest.raises(DataError):
+            bulk.insert_rows(AuditEvent.__table__, broken)
+        db.session.rollback()

@@ -1,0 +1,115 @@
+"""Models are ordinary models of SQLAlchemy: constructor, `@validates`, `relationship`."""
+
+from collections.abc import Iterator
+from uuid import UUID
+
+import marshmallow as ma
+import pytest
+from flask import Flask
+from sqlalchemy import ForeignKey, MetaData, select
+from sqlalchemy.orm import Mapped, mapped_column, relationship, selectinload, validates
+
+from app.core.database.mixins import ResourceMixin
+from app.core.resources import repository
+from app.core.schemas.base import Schema
+from app.extensions import Base, db
+
+
+class OwnBase(Base):
+    """Tables that no migration knows."""
+
+    __abstract__ = True
+    metadata = MetaData(naming_convention=Base.metadata.naming_convention)
+
+
+class Shelf(ResourceMixin, OwnBase):
+    """A shelf with books."""
+
+    __tablename__ = "shelves"
+
+    label: Mapped[str]
+    books: Mapped[list["Book"]] = relationship(back_populates="shelf")
+
+    @validates("label")
+    def check_label(self, _key: str, label: str) -> str:
+        if not label:
+            raise ValueError("A shelf needs a label.")
+        return label.strip()
+
+
+class Book(ResourceMixin, OwnBase):
+    """A book on a shelf."""
+
+    __tablename__ = "books"
+
+    title: Mapped[str]
+    shelf_id: Mapped[UUID] = mapped_column(ForeignKey(Shelf.id))
+    shelf: Mapped[Shelf] = relationship(back_populates="books")
+
+
+class ShelfSchema(Schema):
+    """A shelf."""
+
+    id = ma.fields.UUID(dump_only=True)
+    label = ma.fields.String(required=True)
+
+
+class BookSchema(Schema):
+    """A book."""
+
+    id = ma.fields.UUID(dump_only=True)
+    title = ma.fields.String(required=True)
+    shelf_id = ma.fields.UUID(required=True)
+
+
+SHELF_SCHEMA, BOOK_SCHEMA = ShelfSchema(), BookSchema()
+
+
+@pytest.fixture
+def library(app: Flask) -> Iterator[Flask]:
+    with app.app_context():
+        OwnBase.metadata.create_all(db.engine)
+    yield app
+    with app.app_context():
+        db.session.remove()
+        OwnBase.metadata.drop_all(db.engine)
+
+
+def test_constructor_takes_columns_and_relationships_only() -> None:
+    shelf = Shelf(label="A")
+    assert Book(title="T", shelf=shelf).shelf is shelf
+    with pytest.raises(TypeError, match="'colour' is an invalid keyword argument for Shelf"):
+        Shelf(colour="red")
+
+
+def test_validator_of_a_model_runs_in_its_constructor_and_on_assignment() -> None:
+    shelf = Shelf(label=" A ")
+    assert shelf.label == "A"
+    with pytest.raises(ValueError, match=r"A shelf needs a label\."):
+        shelf.label = ""
+    with pytest.raises(ValueError, match=r"A shelf needs a label\."):
+        Shelf(label="")
+
+
+def test_session_inserts_and_reads_related_instances(library: Flask) -> None:
+    with library.app_context():
+        db.session.add(Shelf(label="A", books=[Book(title="T"), Book(title="U")]))
+        db.session.commit()
+    with library.app_context():
+        shelf = db.session.scalars(select(Shelf).options(selectinload(Shelf.books))).one()
+        assert {book.title for book in shelf.books} == {"T", "U"}
+        assert shelf.version == 1
+        shelf.label = " B "
+        db.session.commit()
+        assert (shelf.label, shelf.version) == ("B", 2)
+
+
+def test_repository_inserts_what_the_instance_holds(library: Flask) -> None:
+    with library.test_request_context():
+        shelf = repository.create(Shelf(label=" A "), SHELF_SCHEMA)
+        book = repository.create(Book(title="T", shelf_id=shelf.id), BOOK_SCHEMA)
+        db.session.commit()
+        assert shelf.label == "A"
+        stored = db.session.get_one(Book, book.id)
+        assert (stored.title, stored.shelf.label) == ("T", "A")
+        assert stored.shelf.books == [stored]
