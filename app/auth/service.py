@@ -131,7 +131,9 @@ def verify_email(token: str) -> None:
 
 def _confirm_address(user: User) -> None:
     if user.email_verified_at is None:
-        repository.update_locked(User, user, {"email_verified_at": now()}, _USER)
+        moment = now()
+        values = {"email_verified_at": moment, "updated_at": moment}
+        repository.update_locked(User, user, values, _USER)
 
 
 def refresh(token: str) -> dict[str, Any]:

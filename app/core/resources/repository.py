@@ -171,6 +171,7 @@ def update_locked(
 
     Args:
         before: the row, or its model instance, as it is stored.
+        values: new values by column, plain or SQL expressions; `updated_at` is now by default.
     """
     if not values:
         row: sa.Row[Any] = before
@@ -201,7 +202,7 @@ def update_unrecorded(
 
 
 def _new_values(values: Mapping[str, Any]) -> Values:
-    return {f"new_{name}": value for name, value in values.items()} | {"new_updated_at": now()}
+    return {"new_updated_at": now()} | {f"new_{name}": value for name, value in values.items()}
 
 
 def delete(
