@@ -13,7 +13,7 @@ from sqlalchemy import func, insert, select
 
 from app.auth.commands import keys
 from app.core.database.types import now
-from app.core.resources.audit_log import log_change
+from app.core.resources import repository
 from app.core.schemas.fields import Email
 from app.extensions import db
 from app.jobs.periodic import PERIODIC_TASKS
@@ -24,7 +24,7 @@ from app.tasks.models import PRIORITIES, Task
 from app.users.models import User
 from app.users.passwords import hash_password
 from app.users.roles import ROLES
-from app.users.schemas import RegistrationSchema
+from app.users.schemas import RegistrationSchema, UserSchema
 
 DEMO_EMAIL = "demo@example.com"
 DEMO_PASSWORD = "demo password for trying out"  # noqa: S105 - printed, and refused in production
@@ -126,7 +126,7 @@ def create_admin(email: str, name: str, password: str) -> None:
     if _find(email):
         raise click.ClickException(f"{email} is registered already; see `flask users set-role`.")
     user = User(email=email, name=data["name"], password_hash=password_hash, role="admin")
-    db.session.add(user)
+    repository.create_many([user], UserSchema())
     db.session.commit()
     click.echo(f"{email} is an admin.")
 
@@ -136,17 +136,17 @@ def create_admin(email: str, name: str, password: str) -> None:
 @click.argument("role", type=click.Choice(list(ROLES)))
 def set_role(email: str, role: str) -> None:
     """Give a user another role."""
-    user = _find(_normalised(email))
+    user = _find(_normalised(email), lock=True)
     if user is None:
         raise click.ClickException(f"{email} is not registered.")
-    log_change("update", "users", user.id, before={"role": user.role}, after={"role": role})
-    user.role = role
+    repository.update_locked(User, user, {"role": role}, UserSchema())
     db.session.commit()
     click.echo(f"{user.email} has the role {role}.")
 
 
-def _find(email: str) -> User | None:
-    return db.session.scalar(select(User).where(User.email == email))
+def _find(email: str, *, lock: bool = False) -> User | None:
+    found = select(User).where(User.email == email)
+    return db.session.scalar(found.with_for_update() if lock else found)
 
 
 def _normalised(email: str) -> str:

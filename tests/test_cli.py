@@ -161,6 +161,13 @@ class TestCreateAdmin:
         [admin] = api.get("users", headers=headers, status=200).json["items"]
         assert (admin["name"], admin["role"]) == ("Root", "admin")
 
+    def test_is_recorded_in_the_audit_log(self, api: Api, app: Flask, admin: Caller) -> None:
+        flask(app, "users", "create-admin", "root@example.com", "--password", PASSWORD)
+
+        [event] = api.get("audit-events?resource=users", by=admin, status=200).json["items"]
+        assert (event["action"], event["actor_id"]) == ("create", None)
+        assert event["after"] == api.get(f"users/{event['resource_id']}", by=admin).json
+
     def test_asks_for_the_password_twice_and_shows_it_never(self, app: Flask) -> None:
         typed = f"{PASSWORD}\n{PASSWORD}\n"
         printed = flask(app, "users", "create-admin", "root@example.com", input=typed).output
@@ -219,6 +226,15 @@ class TestSetRole:
         flask(app, "users", "set-role", user.email, "editor")
 
         api.patch(path, {"is_active": False}, etag=before, by=admin, status=412)
+
+    def test_is_recorded_in_the_audit_log(
+        self, api: Api, app: Flask, user: Caller, admin: Caller
+    ) -> None:
+        flask(app, "users", "set-role", user.email, "editor")
+
+        [event] = api.get(f"audit-events?resource_id={user.id}", by=admin, status=200).json["items"]
+        assert (event["action"], event["actor_id"]) == ("update", None)
+        assert (event["before"], event["after"]) == ({"role": "user"}, {"role": "editor"})
 
     @pytest.mark.parametrize("email", ["nobody@example.com", "nobody"])
     def test_refuses_who_is_not_registered(self, app: Flask, email: str) -> None:

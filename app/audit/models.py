@@ -19,7 +19,10 @@ from app.extensions import Base
 
 
 class AuditEvent(ResourceMixin, Base):
-    """One change. It outlives the account of who made it, so it refers to nothing."""
+    """One change. It outlives the row and the account that it names, so it has no foreign keys.
+
+    `before` and `after` are stored and shown as `app.core.resources.audit_values` says.
+    """
 
     __tablename__ = "audit_events"
 
@@ -42,7 +45,7 @@ Index("ix_audit_events_actor_id", AuditEvent.actor_id, AuditEvent.created_at, Au
 @changes_committing.connect
 def build_audit_rows(changes: tuple[Change, ...]) -> TableRows:
     """An event for each change."""
-    who, moment = current_audit_context(), now()
+    context, moment = current_audit_context(), now()
     events = (
         {
             "id": uuid7(),
@@ -53,9 +56,9 @@ def build_audit_rows(changes: tuple[Change, ...]) -> TableRows:
             "resource_id": change.resource_id,
             "before": change.before,
             "after": change.after,
-            "actor_id": who.actor_id,
-            "address": who.address,
-            "request_id": who.request_id,
+            "actor_id": context.actor_id,
+            "address": context.address,
+            "request_id": context.request_id,
             "version": 1,
         }
         for change in changes

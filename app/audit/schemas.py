@@ -1,8 +1,11 @@
 """What the audit routes give."""
 
+from typing import Any
+
 import marshmallow as ma
 
 from app.audit.models import AuditEvent
+from app.core.resources.audit_values import shown_change
 from app.core.resources.filters import PageQuery, Sort, filter_by
 from app.core.schemas.base import ResourceSchema
 from app.core.schemas.fields import DateTime, String
@@ -23,6 +26,12 @@ class AuditEventSchema(ResourceSchema):
     )
     address = String(max_length=100, dump_only=True, allow_none=True)
     request_id = String(max_length=128, dump_only=True, allow_none=True)
+
+    def row_to_dict(self, row: Any) -> dict[str, Any]:
+        """The event, `before` and `after` with the members that its resource shows."""
+        event = super().row_to_dict(row)
+        before, after = shown_change(event["resource"], event["before"], event["after"])
+        return event | {"before": before, "after": after}
 
 
 class AuditEventQuery(PageQuery):

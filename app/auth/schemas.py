@@ -91,6 +91,12 @@ class SessionSchema(ResourceSchema):
     expires_at = DateTime(dump_only=True)
 
 
+class SessionOwnerSchema(Schema):
+    """What the audit log records of a login and its end."""
+
+    owner_id = ma.fields.UUID(dump_only=True)
+
+
 class SessionQuery(PageQuery):
     """The caller's sessions, in which order."""
 

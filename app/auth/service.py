@@ -6,28 +6,36 @@ from typing import Any
 
 import structlog
 from flask import current_app, request
-from sqlalchemy import Row, bindparam, insert, select
+from sqlalchemy import Row, bindparam, select
 
 from app.auth import login_throttle
 from app.auth.email_tokens import RESET, VERIFY, consume_token
 from app.auth.models import Session
-from app.auth.sessions import make_refresh_token, revoke_sessions, split_refresh_token
+from app.auth.sessions import (
+    SESSION_OWNER,
+    make_refresh_token,
+    revoke_session,
+    revoke_sessions,
+    split_refresh_token,
+)
 from app.auth.tokens import issue_access_token
-from app.core.database import execute, single_statement
+from app.core.database import execute
 from app.core.database.types import now
 from app.core.resources import repository
-from app.core.resources.audit_log import build_change, change_rows, log_change
+from app.core.resources.audit_log import Change, log_change
 from app.core.security.authorization import unauthorized_problem
 from app.core.web.problems import Problem
 from app.extensions import db
 from app.telemetry.metrics import LOGINS
 from app.users.models import User
 from app.users.passwords import needs_rehash, sha256_digest, verify_password
+from app.users.schemas import UserSchema
 from app.users.service import set_password, update_password_hash
 
 log = structlog.get_logger()
 
 REUSE_GRACE = timedelta(seconds=10)
+_USER = UserSchema()
 
 
 def log_in(email: str, password: str) -> dict[str, Any]:
@@ -71,41 +79,29 @@ def _authenticate(email: str, password: str) -> Row[Any]:
 
 def _create_session(email: str, user: Row[Any], secret: bytes) -> Row[Any] | None:
     """Begin a session of a user and forgive them; None where they are not any more as given."""
-    values = repository.column_defaults(Session) | {
-        "owner_id": user.id,
-        "role": user.role,
-        "password_hash": user.password_hash,
-        "refresh_hash": sha256_digest(secret),
-        "user_agent": (request.user_agent.string or "")[:500] or None,
-        "address": request.remote_addr,
-        "expires_at": now() + timedelta(days=current_app.config["REFRESH_TOKEN_DAYS"]),
-    }
-    told = change_rows(
-        build_change("create", "sessions", values["id"], after={"owner_id": user.id})
+    session = Session(
+        owner_id=user.id,
+        refresh_hash=sha256_digest(secret),
+        user_agent=(request.user_agent.string or "")[:500] or None,
+        address=request.remote_addr,
+        expires_at=now() + timedelta(days=current_app.config["REFRESH_TOKEN_DAYS"]),
     )
-    values |= login_throttle.reset_values(email)
-    begun = single_statement.execute_with_audit(
-        _CREATE_SESSION, values, told, login_throttle.upsert_counters
+    params = {"user_id": user.id, "role": user.role, "password_hash": user.password_hash}
+    params |= login_throttle.reset_values(email)
+    row = repository.create_if(
+        _UNCHANGED_USER, session, SESSION_OWNER, params, login_throttle.upsert_counters
     )
-    session: Row[Any] | None = next(iter(begun), None)
-    if session is None:
+    if row is None:
         db.session.rollback()
-    return session
+    return row
 
 
-# Locks the user till we commit: a session must not follow those that a new password ends.
-_NEW = [c for c in Session.__table__.c if c.name != "previous_hash"]
-_CREATE_SESSION = (
-    insert(Session)
-    .from_select(
-        _NEW,
-        select(*(bindparam(c.name, type_=c.type) for c in _NEW))
-        .where(User.id == bindparam("owner_id"), User.is_active)
-        .where(User.role == bindparam("role"), User.password_hash == bindparam("password_hash"))
-        .with_for_update(key_share=True),
-        include_defaults=False,
-    )
-    .returning(Session.id, Session.owner_id)
+# Locks the user until the commit: a change of the password ends all sessions, this one too.
+_UNCHANGED_USER = (
+    select(User.id)
+    .where(User.id == bindparam("user_id"), User.is_active)
+    .where(User.role == bindparam("role"), User.password_hash == bindparam("password_hash"))
+    .with_for_update(key_share=True)
 )
 
 
@@ -121,7 +117,7 @@ def reset_password(token: str, new_password: str) -> None:
     _confirm_address(user)
     revoke_sessions(user.id)
     login_throttle.reset_attempts(user.email)
-    log_change("reset_password", "users", user.id)
+    log_change(Change("reset_password", "users", user.id))
 
 
 def verify_email(token: str) -> None:
@@ -135,9 +131,9 @@ def verify_email(token: str) -> None:
 
 def _confirm_address(user: User) -> None:
     if user.email_verified_at is None:
-        user.email_verified_at = user.updated_at = now()
-        after = {"email_verified_at": user.email_verified_at}
-        log_change("update", "users", user.id, before={"email_verified_at": None}, after=after)
+        moment = now()
+        values = {"email_verified_at": moment, "updated_at": moment}
+        repository.update_locked(User, user, values, _USER)
 
 
 def refresh(token: str) -> dict[str, Any]:
@@ -163,13 +159,14 @@ def refresh(token: str) -> dict[str, Any]:
     reused = not secrets.compare_digest(session.refresh_hash, sha256_digest(secret))
     if reused or user is None or not user.is_active:
         log.warning("refresh_refused", session_id=str(session_id), reused=reused)
-        db.session.delete(session)
-        log_change("delete", "sessions", session_id)
+        revoke_session(session.id)
         db.session.commit()
         raise _login_failed("The refresh token is not valid.")
-    session.previous_hash = session.refresh_hash
-    session.last_used_at = now()
-    secret = _renew(session)
+    secret = secrets.token_bytes(32)
+    values = {"refresh_hash": sha256_digest(secret), "previous_hash": session.refresh_hash}
+    repository.update_unrecorded(
+        Session, Session.id == session.id, values | {"last_used_at": now()}
+    )
     return _tokens(session, user.role, secret)
 
 
@@ -186,13 +183,6 @@ def _tokens(session: Session | Row[Any], role: str, secret: bytes) -> dict[str, 
         "expires_in": current_app.config["ACCESS_TOKEN_MINUTES"] * 60,
         "refresh_token": make_refresh_token(session.id, secret),
     }
-
-
-def _renew(session: Session) -> bytes:
-    """Give the session a new secret of 256 random bits, of which it keeps the hash."""
-    secret = secrets.token_bytes(32)
-    session.refresh_hash = sha256_digest(secret)
-    return secret
 
 
 def _login_failed(detail: str) -> Problem:

@@ -5,18 +5,18 @@ from base64 import urlsafe_b64decode, urlsafe_b64encode
 from datetime import timedelta
 from uuid import UUID
 
+import sqlalchemy as sa
 from flask import current_app
-from sqlalchemy import delete, or_
 
 from app.auth.models import Session
+from app.auth.schemas import SessionOwnerSchema
 from app.core.database.types import now
 from app.core.resources import repository
-from app.core.resources.audit_log import log_change
 from app.core.security.authorization import unauthorized_problem
 from app.core.web.problems import Problem
-from app.extensions import db
 from app.jobs.periodic import HOUR, periodic_task
 
+SESSION_OWNER = SessionOwnerSchema()
 _SIGNATURE_BYTES = 16  # bytes
 
 
@@ -57,17 +57,15 @@ def _invalid_token() -> Problem:
 
 def revoke_session(session_id: UUID | None) -> None:
     """End one session."""
-    db.session.execute(delete(Session).where(Session.id == session_id))
-    log_change("delete", "sessions", session_id)
+    repository.delete_where(Session, Session.id == session_id, SESSION_OWNER)
 
 
 def revoke_sessions(user_id: UUID | None, *, except_id: UUID | None = None) -> None:
     """End all sessions of a user, but for one where that is given."""
-    ended = delete(Session).where(Session.owner_id == user_id).returning(Session.id)
+    condition = Session.owner_id == user_id
     if except_id is not None:
-        ended = ended.where(Session.id != except_id)
-    for session_id in db.session.scalars(ended).all():
-        log_change("delete", "sessions", session_id)
+        condition = sa.and_(condition, Session.id != except_id)
+    repository.delete_where(Session, condition, SESSION_OWNER)
 
 
 @periodic_task("sessions", interval=HOUR)
@@ -75,5 +73,5 @@ def purge_sessions() -> int:
     """Delete the sessions that have expired, or were not used for too long."""
     moment = now()
     idle_since = moment - timedelta(days=current_app.config["SESSION_IDLE_DAYS"])
-    over = or_(Session.expires_at <= moment, Session.last_used_at <= idle_since)
+    over = sa.or_(Session.expires_at <= moment, Session.last_used_at <= idle_since)
     return repository.delete_in_batches(Session, over)

@@ -10,7 +10,7 @@ from sqlalchemy.orm import Mapped, mapped_column
 from app.core.database.ids import uuid7
 from app.core.database.mixins import CALLER_ID_PARAM, ResourceMixin
 from app.core.database.types import Timestamp
-from app.core.resources.repository import ITEM_ID_PARAM
+from app.core.resources.statements import ITEM_ID_PARAM
 from app.core.security.authorization import Caller
 from app.extensions import Base
 

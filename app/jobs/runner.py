@@ -15,12 +15,13 @@ from uuid import UUID, uuid4
 
 import structlog
 from flask import current_app
-from sqlalchemy import Row, bindparam, delete, func, or_, select, update
+from sqlalchemy import Row, and_, bindparam, delete, func, or_, select
 
 from app.core.database import execute
 from app.core.database.ids import uuid7
 from app.core.database.types import Timestamp, now
 from app.core.files.uploads import UploadChunk, UploadError
+from app.core.resources import repository
 from app.core.resources.audit_log import AuditContext, current_audit_context, job_audit_context
 from app.core.web.after_commit import run_after_commit
 from app.extensions import db
@@ -105,19 +106,15 @@ def dispatch(job_id: UUID) -> None:
 def requeue_stale_jobs() -> int:
     """Send again what a crash left behind; how many jobs that were."""
     moment = now()
-    abandoned = (
-        update(Job)
-        .where(Job.finished_at.is_(None), Job.due_at <= moment)
-        .values(
-            state="queued", lease=None, due_at=moment + DISPATCH_TIMEOUT, version=Job.version + 1
-        )
-        .returning(Job.id)
+    abandoned = repository.update_unrecorded(
+        Job,
+        and_(Job.finished_at.is_(None), Job.due_at <= moment),
+        {"state": "queued", "lease": None, "due_at": moment + DISPATCH_TIMEOUT},
     )
-    found = db.session.scalars(abandoned.execution_options(synchronize_session=False)).all()
     db.session.commit()
-    for job_id in found:
-        dispatch(job_id)
-    return len(found)
+    for row in abandoned:
+        dispatch(row.id)
+    return len(abandoned)
 
 
 class JobRun:
@@ -165,10 +162,8 @@ class JobRun:
         log.info("job_finished", state=state)
 
     def _update(self, **values: Any) -> None:
-        mine = update(Job).where(Job.id == self.id, Job.lease == self._lease)
-        values |= {"version": Job.version + 1, "updated_at": now()}
-        statement = mine.values(**values).execution_options(synchronize_session=False)
-        if db.session.execute(statement).rowcount == 0:  # type: ignore[attr-defined]
+        mine = and_(Job.id == self.id, Job.lease == self._lease)
+        if not repository.update_unrecorded(Job, mine, values):
             db.session.rollback()
             raise LeaseLost
 
@@ -203,18 +198,16 @@ def _claim_and_run(job_id: UUID) -> None:
     lease = uuid4()
     moment = now()
     free = or_(Job.state == "queued", Job.due_at <= moment)
-    claim = (
-        update(Job)
-        .where(Job.id == job_id, Job.finished_at.is_(None), free)
-        .values(state="running", lease=lease, due_at=moment + LEASE)
-        .values(attempts=Job.attempts + 1, version=Job.version + 1, updated_at=moment)
-        .returning(Job.__table__)
-        .execution_options(synchronize_session=False)
+    values = {"state": "running", "lease": lease, "due_at": moment + LEASE}
+    claimed = repository.update_unrecorded(
+        Job,
+        and_(Job.id == job_id, Job.finished_at.is_(None), free),
+        values | {"attempts": Job.attempts + 1},
     )
-    row = db.session.execute(claim).first()
     db.session.commit()
-    if row is None:
+    if not claimed:
         return
+    [row] = claimed
     asked = dict(row.origin)
     actor, traceparent = asked["actor_id"], asked.pop("traceparent", "")
     job_audit_context.set(AuditContext(**{**asked, "actor_id": actor and UUID(actor)}))

@@ -13,24 +13,21 @@ from uuid import UUID
 
 from flask import current_app
 from sqlalchemy import (
-    Row,
     Text,
-    bindparam,
     exists,
     func,
     insert,
     select,
-    update,
 )
 from sqlalchemy.orm import Mapped, mapped_column
 
 from app.core.database import bulk
 from app.core.database.ids import uuid7
-from app.core.database.types import now
 from app.core.files import csv_reader, uploads
 from app.core.files.csv_reader import Record
 from app.core.resources import repository
-from app.core.resources.audit_log import Change, build_change, insert_change_rows
+from app.core.resources.audit_log import batch_changes
+from app.core.resources.bulk_write import bulk_create, bulk_update
 from app.core.schemas.base import Schema
 from app.core.schemas.fields import Boolean, Enum
 from app.core.schemas.loading import load_object
@@ -48,9 +45,7 @@ BATCH_LINES = 5_000  # lines
 MAX_PROBLEMS = 10_000  # kept of one job; all are counted
 
 SCHEMA = ProductSchema()
-TABLE: Any = Product.__table__
 COLUMNS = SCHEMA.columns(Product)
-WRITABLE = tuple(SCHEMA.load_fields)
 
 
 class ImportQuery(Schema):
@@ -193,7 +188,9 @@ def _do_batch(run: JobRun, batch: Batch, *, first: bool) -> None:
     run.position["updated"] += len(changed)
     run.position["unchanged"] += len(batch.valid) - len(new) - len(changed)
     if writing:
-        insert_change_rows([*_insert(new), *_update(changed)])
+        with batch_changes():
+            bulk_create(Product, new, SCHEMA)
+            bulk_update(Product, changed, SCHEMA)
 
 
 def _keys(skus: Collection[str]) -> dict[str, str]:
@@ -235,44 +232,6 @@ def _existing(keys: list[str], *, lock: bool) -> dict[str, Any]:
     if lock:
         statement = statement.with_for_update(of=Product)
     return {row.key: row for row in db.session.execute(statement, _json_array(keys))}
-
-
-def _insert(new: Sequence[dict[str, Any]]) -> list[Change]:
-    blank = dict.fromkeys(TABLE.c.keys()) | repository.column_defaults(Product)
-    changes = []
-
-    def make() -> Iterator[dict[str, Any]]:
-        for members in new:
-            values = {**blank, "id": uuid7(), **members}
-            changes.append(build_change("create", TABLE.name, values["id"], after=_dump(values)))
-            yield values
-
-    bulk.insert_rows(TABLE, make())
-    return changes
-
-
-def _update(changed: Sequence[tuple[Row[Any], dict[str, Any]]]) -> list[Change]:
-    values, changes = [], []
-    for row, differing in changed:
-        was, is_now = row._mapping, {**row._mapping, **differing}
-        values.append({f"new_{k}": is_now[k] for k in WRITABLE} | {"that": row.id, "at": now()})
-        change = build_change("update", TABLE.name, row.id, before=_dump(was), after=_dump(is_now))
-        changes.append(change)
-    if values:
-        db.session.connection().execute(_UPDATE, values)
-    return changes
-
-
-_UPDATE = (
-    update(TABLE)
-    .where(TABLE.c.id == bindparam("that"))
-    .values({name: bindparam(f"new_{name}") for name in WRITABLE})
-    .values(version=TABLE.c.version + 1, updated_at=bindparam("at"))
-)
-
-
-def _dump(values: Any) -> dict[str, Any]:
-    return SCHEMA.row_to_dict([values[name] for name in SCHEMA.column_names])
 
 
 def _store_problems(run: JobRun, problems: Mapping[int, Sequence[ErrorDetail]]) -> None:

@@ -10,9 +10,6 @@ from sqlalchemy import (
     SmallInteger,
     Text,
     TypeDecorator,
-    case,
-    literal_column,
-    type_coerce,
 )
 from sqlalchemy.orm import Mapped, mapped_column
 
@@ -34,13 +31,6 @@ class Priority(TypeDecorator[str]):
 
     def process_result_value(self, value: int | None, dialect: Dialect) -> str | None:  # noqa: D102
         return None if value is None else PRIORITIES[value]
-
-    @staticmethod
-    def display_sql(column: Any) -> Any:
-        """SQL for the name."""
-        stored = type_coerce(column, SmallInteger)
-        ranks = [(stored == literal_column(str(n)), name) for n, name in enumerate(PRIORITIES)]
-        return case(*[(is_it, literal_column(f"'{name}'", Text)) for is_it, name in ranks])
 
 
 class Task(OwnedMixin, Base):

@@ -9,7 +9,7 @@ from app.auth import login_throttle
 from app.auth.email_tokens import revoke_reset_tokens
 from app.auth.sessions import revoke_sessions
 from app.core.database import execute
-from app.core.resources.audit_log import log_change
+from app.core.resources.audit_log import Change, log_change
 from app.core.security.authorization import current_caller
 from app.core.web.problems import Problem
 from app.extensions import db
@@ -53,7 +53,7 @@ def change_password(current_password: str, new_password: str) -> None:
         raise Problem("validation-error", errors=[place])
     login_throttle.reset_attempts(user.email)
     set_password(user, new_password)
-    log_change("change_password", "users", user.id)
+    log_change(Change("change_password", "users", user.id))
     revoke_sessions(user.id, except_id=current_caller.session_id)
 
 

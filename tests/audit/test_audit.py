@@ -142,6 +142,16 @@ def test_what_happens_to_accounts_and_sessions_is_told(
     ]
 
 
+def test_a_login_and_its_end_name_the_account(api: Api, user: Caller, admin: Caller) -> None:
+    login = {"email": user.email, "password": PASSWORD}
+    token = api.post("auth/login", login, status=200).json["access_token"]
+    api.post("auth/logout", headers={"Authorization": f"Bearer {token}"}, status=204)
+    ended, begun = events(api, admin, "resource=sessions")
+    owner = {"owner_id": str(user.id)}
+    assert (begun["action"], begun["before"], begun["after"]) == ("create", None, owner)
+    assert (ended["action"], ended["before"], ended["after"]) == ("delete", owner, None)
+
+
 def test_events_are_found_by_every_filter(api: Api, user: Caller, admin: Caller) -> None:
     task = api.post("tasks", {"title": "Find me"}, by=user, status=201)
     api.patch(f"users/{user.id}", {"name": "x"}, by=admin)

@@ -14,7 +14,7 @@ from flask import Flask
 from app.core.openapi import conventions
 from app.core.openapi.conventions import JSON
 from app.core.resources import export
-from app.core.resources.batch import BatchItemsField
+from app.core.resources.batch_schema import BatchItemsField
 from app.core.security.authorization import Access, internal
 from app.core.web.problems import BY_STATUS, TYPES
 

@@ -23,7 +23,8 @@ import flask_smorest
 import marshmallow as ma
 from flask import current_app, request
 
-from app.core.resources import batch, export, repository
+from app.core.resources import batch, batch_schema, export, repository
+from app.core.resources.audit_values import register_schema
 from app.core.resources.dispatch import (
     Responder,
     View,
@@ -31,7 +32,13 @@ from app.core.resources.dispatch import (
     build_endpoint,
     get_operation,
 )
-from app.core.resources.filters import MAX_PAGE_SIZE, PAGINATION_PARAMS, CursorField, PageQuery
+from app.core.resources.filters import (
+    MAX_PAGE_SIZE,
+    PAGINATION_PARAMS,
+    CursorField,
+    PageQuery,
+    listed_model,
+)
 from app.core.resources.pagination import fetch_page
 from app.core.schemas.base import Schema
 from app.core.schemas.fields import Integer
@@ -140,6 +147,8 @@ class Blueprint(flask_smorest.Blueprint):
             return make_conditional(response, page.etag)
 
         def decorate(view: View) -> View:
+            if model := listed_model(parameters, shape):
+                register_schema(model.__tablename__, shape)
             _declare_query(view, parameters)
             return _responds("paginated", 200, answer, _page_schema(schema))(view)
 
@@ -173,14 +182,14 @@ class Blueprint(flask_smorest.Blueprint):
 
         `app.core.resources.batch` does all that they ask for in one transaction, or none of it.
         """
-        shape, body = schema(), batch.batch_request_schema(schema)
+        shape, body = schema(), batch_schema.batch_request_schema(schema)
 
         def answer(asked: batch.Batch, _: UUID | None) -> Response:
             return _json(200, {"items": batch.execute_batch(asked, shape)})
 
         def decorate(view: View) -> View:
             _declare_body(view, body)
-            return _responds("batch", 200, answer, batch.batch_response_schema(schema))(view)
+            return _responds("batch", 200, answer, batch_schema.batch_response_schema(schema))(view)
 
         return decorate
 

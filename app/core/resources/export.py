@@ -19,7 +19,8 @@ from app.core.database.engine import autocommit_connection
 from app.core.files.csv_injection import escape_formula
 from app.core.resources.filters import PageQuery, check_filter_permissions
 from app.core.resources.pagination import build_list_query
-from app.core.resources.repository import ScopedSelect, model_of
+from app.core.resources.repository import ScopedSelect
+from app.core.resources.statements import model_of
 from app.core.schemas.base import Schema
 from app.core.schemas.loading import load_query
 from app.core.security import authorization

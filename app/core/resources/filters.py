@@ -10,6 +10,7 @@ from sqlalchemy import (
     Select,
     bindparam,
 )
+from sqlalchemy.orm import InstrumentedAttribute
 
 from app.core.resources.repository import ScopedSelect
 from app.core.schemas.base import Schema
@@ -77,6 +78,20 @@ class PageQuery(Schema):
         metadata={"description": "How to count what the filters match: exactly costs more."},
     )
     sort: Sort
+
+
+def listed_model(query: PageQuery, schema: Schema) -> Any:
+    """The model whose rows a list shows: the one of a sort key that has all members of the schema.
+
+    None where every key is an expression.
+    """
+    sort: Any = query.fields["sort"]
+    for key in sort.keys.values():
+        if isinstance(key, InstrumentedAttribute):
+            model: Any = key.class_
+            if all(hasattr(model, name) for name in schema.column_names):
+                return model
+    return None
 
 
 PAGINATION_PARAMS = ("limit", "cursor", "count")  # what makes no sense of a list as a whole

@@ -42,7 +42,8 @@ from app.core.resources.filters import (
     _matching,
     check_filter_permissions,
 )
-from app.core.resources.repository import ScopedSelect, model_of
+from app.core.resources.repository import ScopedSelect
+from app.core.resources.statements import model_of
 from app.core.schemas.base import Schema
 from app.core.schemas.loading import load_parameters, load_query
 from app.core.security import authorization

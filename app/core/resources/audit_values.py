@@ -1,0 +1,153 @@
+"""Rows in the audit log: stored as the database has them, shown as the resource shows them.
+
+Stored are the columns that a write sets: PostgreSQL builds the JSON object in the statement that
+writes (`sql_object`); elsewhere `stored_values` makes the same object of values in Python. Only
+when events are read, `shown_change` makes the members of the resource's schema of it, with the
+same `row_to_dict` as every response. Columns that the schema does not show are never stored, so
+no secret is.
+"""
+
+# docs/decisions.md#audit-values
+
+from collections.abc import Callable, Collection
+from contextlib import suppress
+from datetime import UTC, datetime
+from decimal import Decimal
+from functools import lru_cache, partial
+from typing import Any
+
+import sqlalchemy as sa
+from sqlalchemy.dialects import postgresql
+
+from app.core.schemas.base import Schema
+from app.core.schemas.fields import MoneyAmount
+from app.extensions import db
+
+Values = dict[str, Any]  # by column name
+
+_POSTGRESQL = postgresql.dialect()  # type: ignore[no-untyped-call]
+_UNRECORDED = frozenset({"version", "updated_at"})  # every update changes them
+_schemas: dict[str, Schema] = {}
+
+
+def register_schema(resource: str, schema: Schema) -> None:
+    """Show the events of a table with this schema; the first one registered stays.
+
+    `Blueprint.paginated` calls it. A resource without a list has to call it itself, or its events
+    are shown as they are stored.
+    """
+    _schemas.setdefault(resource, schema)
+
+
+@lru_cache(maxsize=1024)
+def recorded_columns(schema: Schema, changed: Collection[str]) -> tuple[str, ...]:
+    """The columns to record of an update, in the order of the schema.
+
+    Args:
+        changed: the columns that are set; hashable. An amount comes with its currency and the
+            other way round, because the one cannot be shown without the other.
+    """
+    amounts = schema.dump_fields.items()
+    pairs = [{n, f.currency} for n, f in amounts if isinstance(f, MoneyAmount) and f.currency]
+    wanted = set(changed).union(*(pair for pair in pairs if pair & set(changed)))
+    return tuple(name for name in schema.column_names if name in wanted - _UNRECORDED)
+
+
+def sql_object(row: Any, names: Collection[str]) -> sa.ColumnElement[Any]:
+    """SQL of PostgreSQL for a JSON object with these columns.
+
+    Args:
+        row: the columns of a table or CTE, by name.
+    """
+    # The names are literals: as parameters they would be sent with each execution.
+    pairs: list[Any] = []
+    for name in names:
+        pairs += [sa.literal_column(f"'{name}'"), _exact(row[name])]
+    return sa.func.json_build_object(*pairs, type_=sa.JSON)
+
+
+def _exact(column: Any) -> Any:
+    """A decimal as text: as a JSON number, most readers would make it a float."""
+    return sa.cast(column, sa.Text) if _python_type(column.type) is Decimal else column
+
+
+def stored_values(table: sa.Table, values: Values) -> Values:
+    """The same object made in Python; `values` is changed in place and returned."""
+    for name, convert in _stored_converters(table):
+        if values.get(name) is not None:
+            values[name] = convert(values[name])
+    return values
+
+
+@lru_cache(maxsize=256)
+def _stored_converters(table: sa.Table) -> list[tuple[str, Callable[[Any], Any]]]:
+    """How to convert what JSON cannot represent as PostgreSQL does: decimals and own types."""
+    converters: list[tuple[str, Callable[[Any], Any]]] = []
+    for column in table.c:
+        type_: Any = column.type
+        if isinstance(type_, sa.TypeDecorator):
+            converters.append((column.name, partial(_bound, type_)))
+        elif _python_type(type_) is Decimal:
+            text = "{}" if type_.scale is None else f"{{:.{type_.scale}f}}"
+            converters.append((column.name, text.format))
+    return converters
+
+
+def _bound(type_: sa.TypeDecorator[Any], value: Any) -> Any:
+    with suppress(NotImplementedError):  # the type converts results only
+        return type_.process_bind_param(value, _POSTGRESQL)
+    return value
+
+
+def shown_change(
+    resource: str, before: Values | None, after: Values | None
+) -> tuple[Values | None, Values | None]:
+    """`before` and `after` of an event as the resource shows them; of both, what differs."""
+    shown_before = _shown(resource, before)
+    shown_after = _shown(resource, after)
+    if shown_before is not None and shown_after is not None:
+        for name in shown_before.keys() & shown_after.keys():
+            if shown_before[name] == shown_after[name]:
+                del shown_before[name], shown_after[name]
+    return shown_before, shown_after
+
+
+def _shown(resource: str, stored: Values | None) -> Values | None:
+    schema, table = _schemas.get(resource), db.metadata.tables.get(resource)
+    if not stored or schema is None or table is None:
+        return stored
+    row = [_loaded(table, name, stored.get(name)) for name in schema.column_names]
+    members = schema.row_to_dict(row)
+    # An event may be older than its schema: what cannot be shown by it is shown as it was stored.
+    return {
+        name: members[name]
+        if name in members and stored.keys() >= {*recorded_columns(schema, (name,))}
+        else value
+        for name, value in stored.items()
+    }
+
+
+def _loaded(table: sa.Table, name: str, value: Any) -> Any:
+    """The Python value of a stored one."""
+    type_: Any = table.c[name].type if name in table.c else sa.JSON()
+    if value is None:
+        return None
+    if isinstance(type_, sa.TypeDecorator):
+        if isinstance(value, _python_type(type_.impl_instance)):
+            with suppress(NotImplementedError):  # the type converts parameters only
+                return type_.process_result_value(value, _POSTGRESQL)
+        return value
+    kind = _python_type(type_)
+    if kind is Decimal:
+        return Decimal(value)
+    if kind is datetime:  # in the time zone of the session that wrote it
+        return datetime.fromisoformat(value).astimezone(UTC)
+    return value
+
+
+def _python_type(type_: Any) -> type[Any]:
+    try:
+        found: type[Any] = type_.python_type
+    except NotImplementedError:
+        return object
+    return found

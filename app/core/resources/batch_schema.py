@@ -1,0 +1,146 @@
+"""The bodies of a batch: schemas for the document, and its items as they were sent."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Any
+from uuid import UUID
+
+import marshmallow as ma
+
+from app.core.schemas.base import Schema
+from app.core.schemas.fields import Enum, Integer, String
+from app.core.schemas.loading import errors_as_json_pointers
+from app.core.web.etags import MAX_HEADER_LENGTH
+from app.core.web.problems import ErrorDetail, Problem
+
+MAX_ITEMS = 100
+
+
+@dataclass(frozen=True, slots=True)
+class Item:
+    """An item of the body; `errors` say what is not valid about it."""
+
+    op: str = ""
+    id: UUID | None = None
+    if_match: str = ""
+    value: dict[str, Any] = field(default_factory=dict)
+    errors: Sequence[ErrorDetail] = ()
+
+
+class BatchItemsField(ma.fields.Field[list[Item]]):
+    """A list of items, each of the shape that its `op` names.
+
+    An item that is not valid raises nothing here: its errors are returned together with those of
+    the items that fail later.
+    """
+
+    default_error_messages = {
+        "invalid": "Not a valid list.",
+        "length": f"Length must be between 1 and {MAX_ITEMS}.",
+    }
+
+    def __init__(self, shapes: dict[str, Schema]) -> None:
+        super().__init__(required=True)
+        self.shapes = shapes  # by `op`
+
+    def openapi_properties(self) -> dict[str, Any]:
+        """JSON Schema keywords for the document, which adds the shapes."""
+        return {"type": "array", "minItems": 1, "maxItems": MAX_ITEMS}
+
+    def _deserialize(self, value: Any, *args: Any, **kwargs: Any) -> list[Item]:
+        if not isinstance(value, list):
+            raise self.make_error("invalid")
+        if not 1 <= len(value) <= MAX_ITEMS:
+            raise self.make_error("length")
+        return [_parse_item(item, f"#/items/{n}", self.shapes) for n, item in enumerate(value)]
+
+
+def _parse_item(given: Any, pointer: str, shapes: dict[str, Schema]) -> Item:
+    if not isinstance(given, dict):
+        messages = {"_schema": [Schema.error_messages["type"]]}
+        return Item(errors=validation_details(messages, pointer))
+    op = given.get("op")
+    shape = shapes.get(op) if isinstance(op, str) else None
+    if shape is None:
+        messages = {"op": [f"Must be one of: {', '.join(shapes)}."]}
+        return Item(errors=validation_details(messages, pointer))
+    errors: list[ErrorDetail] = []
+    if "if_match" in shape.fields and "if_match" not in given:
+        detail = "A change needs if_match with the ETag of the version it was made from, or *."
+        errors = problem_details(Problem("precondition-required", detail), pointer)
+        given = given | {"if_match": "*"}
+    try:
+        return Item(errors=errors, **shape.load(given))
+    except ma.ValidationError as error:
+        return Item(errors=errors + validation_details(error.messages_dict, pointer))
+
+
+def batch_request_schema(schema: type[Schema]) -> Schema:
+    """The body of a batch of such items."""
+    read_only = [name for name, f in schema().fields.items() if f.dump_only]
+    new, changed = (schema(partial=partial, exclude=read_only) for partial in (False, True))
+    documented = {
+        "description": "The `ETag` of what the change was made from, or `*`.",
+        "example": '"3"',
+    }
+    existing = {
+        "id": ma.fields.UUID(required=True),
+        "if_match": String(max_length=MAX_HEADER_LENGTH, required=True, metadata=documented),
+    }
+    shapes: dict[str, dict[str, Any]] = {
+        "create": {"value": ma.fields.Nested(new, required=True)},
+        "update": existing | {"value": ma.fields.Nested(changed, required=True)},
+        "delete": existing,
+    }
+    by_op = {
+        op: _named_schema(
+            schema, f"Batch{op.title()}", {"op": Enum([op], required=True), **members}
+        )
+        for op, members in shapes.items()
+    }
+    return _named_schema(schema, "Batch", {"items": BatchItemsField(by_op)})
+
+
+def batch_response_schema(schema: type[Schema]) -> Schema:
+    """The response of a batch that succeeded."""
+    absent = {"description": "Absent where the item was deleted.", "x-optional": True}
+    members = {
+        "status": Integer(min=200, max=204, metadata={"example": 201}),
+        "id": ma.fields.UUID(),
+        "etag": String(max_length=200, metadata=absent | {"example": '"1"'}),
+        "value": ma.fields.Nested(schema, metadata=absent),
+    }
+    item = _named_schema(schema, "BatchDoneItem", members)
+    at_most = ma.validate.Length(max=MAX_ITEMS)
+    items = ma.fields.List(ma.fields.Nested(item), validate=at_most)
+    return _named_schema(schema, "BatchDone", {"items": items})
+
+
+def _named_schema(schema: type[Schema], suffix: str, members: dict[str, Any]) -> Schema:
+    name = schema.__name__.replace("Schema", f"{suffix}Schema")
+    return Schema.from_dict(members, name=name)()  # type: ignore[return-value]
+
+
+def validation_details(messages: dict[Any, Any], pointer: str) -> list[ErrorDetail]:
+    """The errors of an item that is not valid; `messages` as marshmallow has them."""
+    problem = Problem("validation-error")
+    return [
+        {**error, "status": problem.kind.status, "type": problem.type}
+        for error in errors_as_json_pointers(messages, pointer)
+    ]
+
+
+def problem_details(problem: Problem, pointer: str) -> list[ErrorDetail]:
+    """The errors of an item that is a problem; its pointers become relative to the batch."""
+    errors: Sequence[ErrorDetail] = problem.errors or [{"detail": str(problem.description)}]
+    return [
+        {
+            "detail": error["detail"],
+            "pointer": str(error["pointer"]).replace("#", f"{pointer}/value", 1)
+            if "pointer" in error
+            else pointer,
+            "status": problem.kind.status,
+            "type": problem.type,
+        }
+        for error in errors
+    ]

@@ -1,0 +1,177 @@
+"""The statements of the repository, each built once for its arguments and kept.
+
+The arguments are constants of the resource: its scoped query, its schema, names of columns. So
+SQLAlchemy builds a statement, and `app.core.database.prepared` compiles it, at its first use only.
+"""
+
+from functools import lru_cache
+from typing import Any, NamedTuple
+
+import sqlalchemy as sa
+
+from app.core.database.types import now
+from app.core.resources.audit_values import recorded_columns, sql_object
+from app.core.resources.single_statement import AuditedWrite
+from app.core.schemas.base import Schema
+
+# In a select that is kept as a constant, this stands for the id at the end of the path.
+ITEM_ID_PARAM = sa.bindparam("item_id", type_=sa.Uuid())
+ITEM_IDS_PARAM = sa.bindparam("item_ids", type_=sa.Uuid(), expanding=True)
+_EXPECTED_VERSION_PARAM = sa.bindparam("expected_version", type_=sa.Integer())
+# BIGINT, because the numbers in an If-Match are the client's.
+_VERSIONS_PARAM = sa.bindparam("versions", type_=sa.ARRAY(sa.BigInteger))
+
+
+class Selection(NamedTuple):
+    """Which row of a scoped query: the one with the id, or its only one; and its columns."""
+
+    visible: sa.Select[Any]
+    by_id: bool
+    schema: Schema
+    session_is_valid: sa.ColumnElement[bool] | None = None  # a further condition
+
+    @property
+    def model(self) -> type[Any]:
+        """The model of the rows."""
+        return model_of(self.visible)
+
+
+@lru_cache(maxsize=256)
+def model_of(visible: sa.Select[Any]) -> type[Any]:
+    """The model whose rows a scoped query selects."""
+    model: type[Any] = visible.column_descriptions[0]["entity"]
+    return model
+
+
+def table_of(model: type[Any]) -> sa.Table:
+    """The table of a model."""
+    table: sa.Table = model.__table__
+    return table
+
+
+def versioned_update(model: type[Any], updated_at: Any = None) -> sa.Update:
+    """An UPDATE of a resource's table; the only place where the version of a row is raised.
+
+    Args:
+        updated_at: a parameter for the time, where the statement is kept; else it is now.
+    """
+    columns = table_of(model).c
+    changed_at = now() if updated_at is None else updated_at
+    return sa.update(table_of(model)).values(version=columns.version + 1, updated_at=changed_at)
+
+
+def returned_columns(model: type[Any], schema: Schema) -> list[Any]:
+    """The columns of the schema, then id and version where it lacks them."""
+    more = [name for name in ("id", "version") if name not in schema.column_names]
+    return schema.columns(model) + [getattr(model, name) for name in more]
+
+
+@lru_cache(maxsize=256)
+def select_one(selection: Selection) -> sa.Select[Any]:
+    """One row."""
+    visible, by_id, schema, session_is_valid = selection
+    statement = visible.with_only_columns(*returned_columns(selection.model, schema))
+    if by_id:
+        statement = statement.where(selection.model.id == ITEM_ID_PARAM)
+    return statement if session_is_valid is None else statement.where(session_is_valid)
+
+
+@lru_cache(maxsize=256)
+def lock_one(selection: Selection) -> sa.Select[Any]:
+    """One row, locked until the transaction ends."""
+    return select_one(selection).with_for_update()
+
+
+@lru_cache(maxsize=256)
+def lock_many(selection: Selection) -> sa.Select[Any]:
+    """Rows by `item_ids`, locked in the order of their ids."""
+    ids = selection.model.id
+    return select_one(selection).where(ids.in_(ITEM_IDS_PARAM)).order_by(ids).with_for_update()
+
+
+@lru_cache(maxsize=256)
+def one_row_where(condition: sa.ColumnElement[bool] | None) -> sa.Select[Any]:
+    """A source for `insert_one`: one row if the condition holds, else none."""
+    return sa.select() if condition is None else sa.select().where(condition)
+
+
+@lru_cache(maxsize=256)
+def insert_one(
+    model: type[Any], names: tuple[str, ...], schema: Schema, source: sa.Select[Any]
+) -> AuditedWrite:
+    """Insert one row, its values from `new_` parameters, if the source has a row."""
+    table = table_of(model)
+    values = [sa.bindparam(f"new_{name}", type_=table.c[name].type) for name in names]
+    insert = sa.insert(table).from_select(
+        names, source.with_only_columns(*values), include_defaults=False
+    )
+    statement = insert.returning(*returned_columns(model, schema))
+    written = statement.cte("written")
+    after = sql_object(written.c, schema.column_names)
+    return AuditedWrite("create", table.name, statement, written, after=after)
+
+
+@lru_cache(maxsize=256)
+def insert_many(model: type[Any], schema: Schema) -> Any:
+    """Insert rows."""
+    return sa.insert(table_of(model)).returning(*returned_columns(model, schema))
+
+
+@lru_cache(maxsize=256)
+def _current_row(selection: Selection, check_version: bool) -> sa.CTE:
+    """The row as it is before the write. The write is made to this version, or not at all."""
+    statement = select_one(selection)
+    if check_version:
+        condition = selection.model.version == sa.func.any(_VERSIONS_PARAM)
+        statement = statement.where(condition)
+    return statement.cte("seen")
+
+
+def _update(model: type[Any], names: tuple[str, ...]) -> sa.Update:
+    columns = table_of(model).c
+    values = {name: sa.bindparam(f"new_{name}", type_=columns[name].type) for name in names}
+    updated_at = sa.bindparam("new_updated_at", type_=columns.updated_at.type)
+    return versioned_update(model, updated_at).values(values)
+
+
+@lru_cache(maxsize=256)
+def update_one(selection: Selection, check_version: bool, names: tuple[str, ...]) -> AuditedWrite:
+    """Set columns of one row from `new_` parameters."""
+    model, schema = selection.model, selection.schema
+    seen, columns = _current_row(selection, check_version), table_of(model).c
+    # No FOR UPDATE: where the version was raised meanwhile, nothing is written, and the caller
+    # locks the row to find out.
+    statement = _update(model, names).where(
+        columns.id == seen.c.id, columns.version == seen.c.version
+    )
+    statement = statement.returning(*returned_columns(model, schema))
+    written, recorded = statement.cte("written"), recorded_columns(schema, names)
+    before, after = sql_object(seen.c, recorded), sql_object(written.c, recorded)
+    return AuditedWrite("update", table_of(model).name, statement, written, before, after)
+
+
+@lru_cache(maxsize=256)
+def update_locked(model: type[Any], names: tuple[str, ...], schema: Schema) -> sa.Update:
+    """Set columns of the row with an id and a version."""
+    columns = table_of(model).c
+    statement = _update(model, names).where(
+        columns.id == ITEM_ID_PARAM, columns.version == _EXPECTED_VERSION_PARAM
+    )
+    return statement.returning(*returned_columns(model, schema))
+
+
+@lru_cache(maxsize=256)
+def update_many(model: type[Any], names: tuple[str, ...]) -> sa.Update:
+    """Set columns of the row with an id, for many rows in turn."""
+    return _update(model, names).where(table_of(model).c.id == ITEM_ID_PARAM)
+
+
+@lru_cache(maxsize=256)
+def delete_one(selection: Selection, check_version: bool) -> AuditedWrite:
+    """Delete one row."""
+    table, seen = table_of(selection.model), _current_row(selection, check_version)
+    unchanged = (table.c.id == seen.c.id, table.c.version == seen.c.version)
+    statement = sa.delete(table).where(*unchanged).returning(table.c.id)
+    written = statement.cte("written")
+    before = sql_object(seen.c, selection.schema.column_names)
+    return AuditedWrite("delete", table.name, statement, written, before=before)
