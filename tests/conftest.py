@@ -279,18 +279,17 @@ def make_app(app: Flask, settings: Settings) -> Iterator[MakeApp]:
     Limiter and logs belong to the process: the last application made has them during the test, and
     `app` has them back after it.
     """
-    limits, logs = dict(vars(limiter)), structlog.get_config()
+    logs = structlog.get_config()
     made = []
 
     def make(*also: Blueprint, **changes: Any) -> Flask:
-        limiter._storage_options = {}
         made.append(create_app(replace(settings, **changes), also=also))
         return made[-1]
 
     yield make
     for each in made:
         dispose(each)
-    vars(limiter).update(limits)
+    limiter.init_app(app)
     structlog.configure(**logs)
 
 

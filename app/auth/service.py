@@ -18,6 +18,7 @@ from app.core.database.types import now
 from app.core.resources import repository
 from app.core.resources.audit_log import build_change, change_rows, log_change
 from app.core.security.authorization import unauthorized_problem
+from app.core.web.client_address import client_address
 from app.core.web.problems import Problem
 from app.extensions import db
 from app.telemetry.metrics import LOGINS
@@ -77,7 +78,7 @@ def _create_session(email: str, user: Row[Any], secret: bytes) -> Row[Any] | Non
         "password_hash": user.password_hash,
         "refresh_hash": sha256_digest(secret),
         "user_agent": (request.user_agent.string or "")[:500] or None,
-        "address": request.remote_addr,
+        "address": client_address(request),
         "expires_at": now() + timedelta(days=current_app.config["REFRESH_TOKEN_DAYS"]),
     }
     told = change_rows(

@@ -21,7 +21,6 @@ from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.pool import Pool
 
 from app.core.web import rate_limit
-from app.extensions import limiter
 
 log = structlog.get_logger()
 
@@ -43,9 +42,9 @@ CONNECTIONS = Gauge(
 CONNECTIONS_LIMIT = Gauge(
     "database_connections_limit", "Connections there may be.", multiprocess_mode="livesum"
 )
-RATE_LIMIT_EXCEEDED = Counter("rate_limit_refusals", "Requests over a rate limit.", ["limit"])
+RATE_LIMIT_EXCEEDED = Counter("rate_limit_exceeded", "Requests over a rate limit.", ["limit"])
 RATE_LIMIT_FALLBACK_ACTIVE = Gauge(
-    "rate_limit_fallback",
+    "rate_limit_fallback_active",
     "Workers that count limits for themselves, because Redis is away.",
     multiprocess_mode="livesum",
 )
@@ -70,9 +69,9 @@ def count_request(method: str, route: str | None, status: int, seconds: float) -
     requests.inc()
     duration.observe(seconds)
     if status == 429:
-        for limit in limiter.current_limits:
-            if limit.breached:
-                RATE_LIMIT_EXCEEDED.labels(rate_limit.limit_name(limit)).inc()
+        for limit in rate_limit.current_limits():
+            if limit.exceeded:
+                RATE_LIMIT_EXCEEDED.labels(limit.name).inc()
     _set_fallback_gauge()
 
 
@@ -81,15 +80,15 @@ def _series(method: str, route: str, status: int) -> tuple[Counter, Histogram]:
     return REQUESTS.labels(method, route, status), DURATION.labels(method, route)
 
 
-_falls_back = False
+_fallback_was_active = False
 
 
 def _set_fallback_gauge() -> None:
-    """Tell Prometheus when this process begins to count limits for itself, and when it ends."""
-    global _falls_back
-    if (now := limiter.limiter.storage is not limiter.storage) != _falls_back:
-        _falls_back = now
-        RATE_LIMIT_FALLBACK_ACTIVE.set(now)
+    """Set the gauge when it changes: in multiprocess mode each `set` writes to a file."""
+    global _fallback_was_active
+    if (active := rate_limit.is_fallback_active()) != _fallback_was_active:
+        _fallback_was_active = active
+        RATE_LIMIT_FALLBACK_ACTIVE.set(active)
 
 
 # --- what is read when Prometheus asks --------------------------------------------------------

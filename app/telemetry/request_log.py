@@ -13,6 +13,7 @@ from sqlalchemy import Engine, event
 
 from app.core.database.ids import uuid7
 from app.core.security.authorization import ANONYMOUS, Caller
+from app.core.web.client_address import client_address
 from app.core.web.flask_app import Response
 from app.core.web.request_state import request_state
 from app.telemetry import metrics, tracing
@@ -75,7 +76,7 @@ def _finish(log: Any, response: Response) -> Response:
             queries=observed.queries,
             query_ms=round(observed.query_time * 1000, 2),
             caller=_name(state.caller or ANONYMOUS),
-            address=now.remote_addr,
+            address=client_address(request),
         )
     return response
 

@@ -13,6 +13,7 @@ from sqlalchemy import CTE, ColumnElement, Table
 
 from app.core.database import bulk
 from app.core.security.authorization import current_caller_or_anonymous
+from app.core.web.client_address import client_address
 from app.core.web.request_state import request_state
 
 SqlExpressionFactory = Callable[
@@ -48,7 +49,7 @@ def current_audit_context() -> AuditContext:
     if not has_request_context():
         return job_audit_context.get()
     return AuditContext(
-        current_caller_or_anonymous().id, request.remote_addr, request_state().request_id
+        current_caller_or_anonymous().id, client_address(request), request_state().request_id
     )
 
 

@@ -1,31 +1,15 @@
 """A cache that every worker shares: Redis, or files on the embedded default. It may be away."""
 
 from collections.abc import Callable
-from functools import cached_property
 from typing import Any
 
 import structlog
 from flask import Flask
-from flask_caching.backends import RedisCache
 
 from app.core.web.rate_limit import redis_options
-from app.core.web.redis_connection import ThreadLocalRedis
 from app.extensions import cache
 
 log = structlog.get_logger()
-
-
-class SharedRedisCache(RedisCache):
-    """flask-caching's cache in Redis; a write drops what it makes out of date at half the cost."""
-
-    @cached_property
-    def _redis(self) -> ThreadLocalRedis:
-        return ThreadLocalRedis(self._write_client.connection_pool)
-
-    def delete(self, key: str) -> bool:
-        """Drop the key, and do not wait to be told whether it was there."""
-        self._redis.execute_no_wait("DEL", self._get_prefix() + key)
-        return True
 
 
 def init_app(app: Flask, settings: Any) -> None:
@@ -33,7 +17,7 @@ def init_app(app: Flask, settings: Any) -> None:
     config: dict[str, Any] = {"CACHE_KEY_PREFIX": "cache:"}
     if settings.redis_url:
         config |= {
-            "CACHE_TYPE": f"{__name__}.SharedRedisCache",
+            "CACHE_TYPE": "RedisCache",
             "CACHE_REDIS_URL": settings.redis_url,
         }
         config["CACHE_OPTIONS"] = redis_options(settings)

@@ -8,6 +8,18 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from flask import g
+from limits import RateLimitItem
+
+
+@dataclass(frozen=True, slots=True)
+class RateLimitStatus:
+    """What one rate limit says about the current request."""
+
+    name: str  # "default" for the general limit, else the name of the view
+    limit: RateLimitItem
+    remaining: int
+    seconds_left: int  # until more remains
+    exceeded: bool
 
 
 @dataclass(slots=True)
@@ -19,8 +31,8 @@ class RequestState:
     caller: Any = None  # `app.core.security.authorization.Caller`, once it is known
     caller_error: Exception | None = None  # why it could not be found out
     session_is_valid: bool = False  # checked with a statement of its own
-    rate_limit_windows: dict[str, Any] = field(default_factory=dict)
-    general_limit: Any = None
+    rate_limit_windows: dict[str, Any] = field(default_factory=dict)  # by the storage's key
+    rate_limits: list[RateLimitStatus] = field(default_factory=list)  # the general limit's
     callbacks: list[Callable[[], None]] = field(default_factory=list)  # run after the commit
     pending_changes: list[Any] | None = None  # of a batch; None outside of batches
 
