@@ -2,13 +2,20 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, NamedTuple
 
 from flask import Flask, current_app
 from limits import RateLimitItem
 from limits.strategies import RateLimiter
 
 NAME = "core"
+
+
+class EndpointLimits(NamedTuple):
+    """What flask-limiter knows about an endpoint."""
+
+    is_exempt: bool  # from the general limit, by `limiter.exempt`
+    needs_hook: bool  # it has limits that flask-limiter counts before the view, a blueprint's
 
 
 @dataclass(slots=True)
@@ -20,7 +27,7 @@ class AppState:
     rate_limit_key: Callable[[], str] = field(init=False)  # who is counted in the current request
     rate_limiter: RateLimiter | None = None  # None where limits are switched off
     general_limits: list[RateLimitItem] = field(default_factory=list)  # of every request
-    exempt_endpoints: dict[str | None, bool] = field(default_factory=dict)
+    limited_endpoints: dict[str | None, EndpointLimits] = field(default_factory=dict)
 
 
 def init_app_state(app: Flask) -> AppState:

@@ -11,7 +11,7 @@ from flask import g
 from limits import RateLimitItem
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class RateLimitStatus:
     """What one rate limit says about the current request."""
 

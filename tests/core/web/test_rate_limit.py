@@ -12,6 +12,7 @@ import http_sfv
 import pytest
 import redis
 from flask import Flask
+from flask_limiter import RateLimitExceeded
 from limits.storage import RedisStorage
 from werkzeug.test import TestResponse
 
@@ -241,6 +242,18 @@ def decorated(request: pytest.FixtureRequest, make_app: MakeApp) -> Api:
     def exempt_view() -> str:
         return "exempt"
 
+    @app.get("/block")
+    def block_view() -> tuple[str, int]:
+        try:
+            with limiter.limit("1 per hour"):
+                return "done", 200
+        except RateLimitExceeded:
+            return "skipped", 202
+
+    blueprint = flask.Blueprint("limited_blueprint", __name__)
+    blueprint.get("/blueprint/limited")(lambda: "limited")
+    limiter.limit("2 per hour")(blueprint)
+    app.register_blueprint(blueprint)
     return Api(app)
 
 
@@ -266,6 +279,14 @@ def test_limit_decorator_honours_deduct_when(decorated: Api) -> None:
     assert remaining(decorated.get("/failing", status=200), "failing_view") == 2
     assert remaining(decorated.get("/failing?fail", status=404), "failing_view") == 1
     assert statuses(decorated, 3, "/failing?fail") == [404, 429, 429]
+
+
+def test_limit_of_a_block_of_code_limits_the_block(decorated: Api) -> None:
+    assert statuses(decorated, 3, "/block") == [200, 202, 202]
+
+
+def test_limit_of_a_blueprint_limits_its_views(decorated: Api) -> None:
+    assert statuses(decorated, 3, "/blueprint/limited") == [200, 200, 429]
 
 
 def test_exempt_decorator_exempts_a_view_from_the_general_limit(decorated: Api) -> None:
