@@ -46,7 +46,7 @@ def log_in(email: str, password: str) -> dict[str, Any]:
     if needs_rehash(user.password_hash):
         update_password_hash(user, password)
     LOGINS.labels("succeeded").inc()
-    log.info("login", user_id=str(user.id), session_id=str(session.id))
+    log.info("login_succeeded", user_id=str(user.id), session_id=str(session.id))
     return _tokens(session, user.role, secret)
 
 
@@ -163,7 +163,7 @@ def refresh(token: str) -> dict[str, Any]:
     user = db.session.get(User, session.owner_id)
     reused = not secrets.compare_digest(session.refresh_hash, sha256_digest(secret))
     if reused or user is None or not user.is_active:
-        log.warning("refresh_refused", session_id=str(session_id), reused=reused)
+        log.warning("refresh_token_rejected", session_id=str(session_id), reused=reused)
         db.session.delete(session)
         log_change("delete", "sessions", session_id)
         db.session.commit()

@@ -55,7 +55,7 @@ def read_readiness() -> dict[str, Any]:
     try:
         found = {row.version_num for row in execute.fetch_autocommit(_APPLIED, {})}
     except SQLAlchemyError as error:
-        log.warning("not_ready", error=type(error).__name__)
+        log.warning("readiness_check_failed", error=type(error).__name__)
         raise _unavailable("The database does not answer, or was never migrated.") from error
     if not found or found & _outdated():
         raise _unavailable("The database schema is behind the code.")

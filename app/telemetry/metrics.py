@@ -25,7 +25,8 @@ from app.core.web import rate_limit
 log = structlog.get_logger()
 
 if "METRICS_SLOT" in os.environ:
-    # A worker goes on with the file of one that ended: so the files stay few, and nothing is lost.
+    # A worker continues the file of one that has ended: the files stay few, and nothing is lost.
+    # The way that prometheus/client_python#509 describes; see tools/public_interfaces.py.
     slot = os.environ["METRICS_SLOT"]
     values.ValueClass = values.MultiProcessValue(lambda: slot)  # type: ignore[no-untyped-call]
 
@@ -118,7 +119,7 @@ class _ScrapeTimeCollector(Collector):
                     for value, number in read().items():
                         family.add_metric([value], number)
             except SQLAlchemyError as error:
-                log.warning("metric_not_read", metric=name, error=type(error).__name__)
+                log.warning("scrape_gauge_failed", metric=name, error=type(error).__name__)
                 continue
             yield family
 

@@ -98,7 +98,7 @@ def init_app(app: Flask, endpoint: str) -> None:
         from opentelemetry.sdk.trace import TracerProvider
         from opentelemetry.sdk.trace.export import BatchSpanProcessor
     except ImportError:
-        log.warning("not_traced", reason='the extra "otel" is not installed')
+        log.warning("tracing_disabled", reason='the extra "otel" is not installed')
         return
     global _tracer
     name = os.environ.get("OTEL_SERVICE_NAME") or app.config["TOKEN_ISSUER"]

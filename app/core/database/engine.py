@@ -133,7 +133,7 @@ def _warn_about_missing_timeouts(connection: Any, _record: Any) -> None:
         unbounded = [name for (name,) in cursor]
     connection.rollback()
     if unbounded:
-        log.warning("database_waits_unbounded", settings=unbounded)
+        log.warning("database_timeouts_missing", settings=unbounded)
 
 
 def _discard_read_only_connections(connection: Any, record: ConnectionPoolEntry) -> None:

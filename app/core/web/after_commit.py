@@ -38,4 +38,4 @@ def _run_callbacks(app: Flask, works: list[Callback]) -> None:
             with app.app_context():
                 work()
         except Exception:
-            log.exception("afterwards_failed")
+            log.exception("after_commit_callback_failed")
