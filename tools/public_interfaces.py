@@ -64,8 +64,8 @@ EXCEPTIONS: tuple[Allowed, ...] = (
         "app/telemetry/metrics.py",
         "prometheus_client.values.ValueClass",
         "Metrics are in one file per worker slot, not per process id: the files stay few and keep "
-        "their counts when workers are replaced. `MultiProcessValue(process_identifier)` is public, "
-        "but only this assignment makes the metrics use it.",
+        "their counts when workers are replaced. `MultiProcessValue(process_identifier)` is "
+        "public, but only this assignment makes the metrics use it.",
         "https://github.com/prometheus/client_python/issues/509",
     ),
 )
