@@ -1,4 +1,4 @@
-"""Health: whether this process lives, and whether it can do its work."""
+"""Health checks: liveness of the process, readiness for requests."""
 
 import os
 from functools import cache
@@ -29,7 +29,7 @@ health = Blueprint("health", __name__, url_prefix="/health", description="Probes
 
 
 class HealthSchema(Schema):
-    """A probe's answer."""
+    """The response of a probe."""
 
     status = Enum(["ok"], required=True)
 
@@ -64,7 +64,7 @@ def read_readiness() -> dict[str, Any]:
 
 @cache
 def _outdated() -> set[str]:
-    """The revisions before the one that this code was written for."""
+    """Return the revisions before those that this code needs."""
     scripts = ScriptDirectory(str(MIGRATIONS))
     return {script.revision for script in scripts.walk_revisions()} - set(scripts.get_heads())
 
@@ -75,5 +75,5 @@ def _unavailable(detail: str) -> Problem:
 
 
 def init_app(app: Flask) -> None:
-    """Exempt the probes from the rate limits: they come often, and from one address."""
+    """Exempt the probes, which are frequent and come from one address, from the rate limits."""
     limiter.exempt(health)
