@@ -48,7 +48,7 @@ def read_readiness() -> dict[str, Any]:
     """Tell whether requests may be sent here: the database answers, its schema is not behind.
 
     A schema ahead of the code is fine: a newer release has migrated, this one still serves. A
-    service that is about to end says 503, and goes on answering what is sent all the same.
+    service that is shutting down says 503, but still answers the requests that it receives.
     """
     if os.path.exists(os.environ.get("DRAINING_FILE", "")):  # made by gunicorn.conf.py
         raise _unavailable("The service is about to end.")
