@@ -65,7 +65,7 @@ def create_app(settings: Settings | None = None, *, also: tuple[Blueprint, ...] 
     cache.init_app(app, settings)
     tokens.init_app(app, settings)
     authorization.init_app(app, tokens.load_caller, SESSION_IS_VALID)
-    rate_limit.init_app(app, settings)
+    rate_limit.init_app(app, settings, key_func=authorization.rate_limit_key)
     backends.init_app(app, settings)
 
     api = document.init_app(app)

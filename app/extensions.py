@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from flask import current_app, request
+from flask import current_app
 from flask_caching import Cache
 from flask_cors import CORS
 from flask_limiter import Limiter
@@ -33,12 +33,9 @@ db = SQLAlchemy(
 )
 migrate = Migrate(directory=str(Path(__file__).parent.parent / "migrations"))
 limiter = Limiter(
-    key_func=lambda: current_app.extensions["rate_limit_key"](),
-    request_identifier=lambda: request.endpoint or "unrouted",  # a scan for routes counts too
+    key_func=lambda: current_app.extensions["core"].rate_limit_key(),
     strategy="sliding-window-counter",
-    headers_enabled=False,
-    in_memory_fallback_enabled=True,
-    swallow_errors=True,  # a request under way while another finds the storage gone
+    headers_enabled=False,  # `app.core.web.rate_limit` sets the fields of the current draft
 )
 cache = Cache()
 cors = CORS()

@@ -10,6 +10,7 @@ import os
 import shutil
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, ExitStack, contextmanager, redirect_stdout
+from contextvars import Context
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -20,6 +21,7 @@ import psycopg
 import pytest
 import structlog
 from flask import Flask
+from flask.testing import FlaskClient, FlaskCliRunner
 from flask_migrate import upgrade
 from sqlalchemy import Engine
 
@@ -29,6 +31,7 @@ from app.config import Settings
 from app.core.database.listeners import on_statement
 from app.core.resources.blueprint import Blueprint
 from app.core.security.authorization import public
+from app.core.web.flask_app import FlaskApp
 from app.extensions import cache, db, limiter, migrate
 from examples.notes.routes import notes
 from tests import pooler, services, through
@@ -122,12 +125,26 @@ def refuse(reason: str) -> None:
     (pytest.fail if os.environ.get("REQUIRE_SERVICES") else pytest.skip)(reason)
 
 
-@pytest.fixture(autouse=True)
-def _push_request_context() -> None:
-    """Disarm pytest-flask's fixture of this name, which keeps one application context a test.
+class IsolatedClient(FlaskClient):
+    """A test client that handles each request in a context of its own, as a server does.
 
-    With it a session, and what it never committed, would live on from request to request.
+    pytest-flask pushes a request context for each test. Flask would take its application context
+    for the requests of the test as well, so that they shared `g` and the database session.
     """
+
+    def run_wsgi_app(self, *args: Any, **kwargs: Any) -> Any:
+        return Context().run(super().run_wsgi_app, *args, **kwargs)
+
+
+class IsolatedCliRunner(FlaskCliRunner):
+    """The same for commands."""
+
+    def invoke(self, *args: Any, **kwargs: Any) -> Any:
+        return Context().run(super().invoke, *args, **kwargs)
+
+
+FlaskApp.test_client_class = IsolatedClient
+FlaskApp.test_cli_runner_class = IsolatedCliRunner
 
 
 @pytest.fixture(scope="session", params=["stack"] if through.URL else ["sqlite", "postgresql"])
@@ -204,6 +221,7 @@ def service(settings: Settings) -> Iterator[Flask]:
     """The application with a migrated database, and with the example resource registered."""
     app = create_app(settings, also=(notes,))
     migrate_to_head(app)
+    os.register_at_fork(after_in_child=partial(forget_connections, app))  # for `live_server`
     if through.URL:
         app.wsgi_app = through.forward
     yield app
@@ -249,10 +267,18 @@ def dispose(app: Flask) -> None:
             engine.dispose()
 
 
+def forget_connections(app: Flask) -> None:
+    """Leave the database connections to the parent process, which still uses them."""
+    with app.app_context():
+        for engine in db.engines.values():
+            engine.dispose(close=False)
+
+
 @pytest.fixture
 def app(service: Flask) -> Iterator[Flask]:
     """The application; its tables, limits and cache are empty again after the test."""
     yield service
+    service.config["SERVER_NAME"] = None  # `live_server` does not restore it
     with service.app_context():
         with db.engine.begin() as connection:
             for table in reversed(db.metadata.sorted_tables):
@@ -280,18 +306,17 @@ def make_app(app: Flask, settings: Settings) -> Iterator[MakeApp]:
     Limiter and logs belong to the process: the last application made has them during the test, and
     `app` has them back after it.
     """
-    limits, logs = dict(vars(limiter)), structlog.get_config()
+    logs = structlog.get_config()
     made = []
 
     def make(*also: Blueprint, **changes: Any) -> Flask:
-        limiter._storage_options = {}
         made.append(create_app(replace(settings, **changes), also=also))
         return made[-1]
 
     yield make
     for each in made:
         dispose(each)
-    vars(limiter).update(limits)
+    limiter.init_app(app)
     structlog.configure(**logs)
 
 

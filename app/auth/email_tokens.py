@@ -111,7 +111,7 @@ def send_token_email(run: JobRun) -> None:
     mailed = db.session.get(EmailToken, sha256_digest(token.encode()))
     if mailed is None:
         if _count(user.id, purpose) >= MAX_PENDING_TOKENS:
-            log.warning("mail_token_withheld", purpose=purpose.name, user_id=str(user.id))
+            log.warning("mail_token_limit_reached", purpose=purpose.name, user_id=str(user.id))
             return
         expires_at = now() + timedelta(minutes=current_app.config[purpose.lifetime])
         about = {"purpose": purpose.name, "user_id": user.id, "expires_at": expires_at}

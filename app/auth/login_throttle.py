@@ -14,7 +14,6 @@ import math
 from collections.abc import Mapping
 from datetime import datetime, timedelta
 from functools import partial
-from ipaddress import ip_address, ip_network
 from typing import Any
 
 import structlog
@@ -26,6 +25,7 @@ from sqlalchemy.orm import Mapped, mapped_column
 from app.core.database import execute
 from app.core.database.types import Timestamp, now
 from app.core.resources import repository
+from app.core.web.client_address import client_network
 from app.core.web.problems import Problem
 from app.extensions import Base, db
 from app.jobs.periodic import HOUR, periodic_task
@@ -131,7 +131,7 @@ def _initial_rows(email: str, moment: datetime) -> list[dict[str, Any]]:
         "known_until": moment,
         "expires_at": moment + FAILURE_TTL,
     }
-    return [new | {"address": address} for address in (ANY_ADDRESS, _address())]
+    return [new | {"address": address} for address in (ANY_ADDRESS, client_network(request))]
 
 
 def _binds(*rows: Mapping[str, Any]) -> dict[str, Any]:
@@ -161,17 +161,3 @@ def _account_hash(email: str) -> bytes:
     """The key of an account. Not its address: whatever is typed there would be kept in clear."""
     secret = current_app.config["SECRET_KEY"].encode()
     return hmac.digest(secret, b"login attempts " + email.encode(), "sha256")
-
-
-def _address() -> str:
-    """The caller's address; of IPv6 the network that one subscriber has to choose from."""
-    text = request.remote_addr or "unknown"
-    try:
-        address = ip_address(text)
-    except ValueError:
-        return text
-    if address.version == 4:
-        return text
-    if address.ipv4_mapped:
-        return str(address.ipv4_mapped)
-    return str(ip_network((address.packed, 64), strict=False))

@@ -24,6 +24,7 @@ from app.core.database.types import now
 from app.core.resources import repository
 from app.core.resources.audit_log import Change, log_change
 from app.core.security.authorization import unauthorized_problem
+from app.core.web.client_address import client_address
 from app.core.web.problems import Problem
 from app.extensions import db
 from app.telemetry.metrics import LOGINS
@@ -53,7 +54,7 @@ def log_in(email: str, password: str) -> dict[str, Any]:
     if needs_rehash(user.password_hash):
         update_password_hash(user, password)
     LOGINS.labels("succeeded").inc()
-    log.info("login", user_id=str(user.id), session_id=str(session.id))
+    log.info("login_succeeded", user_id=str(user.id), session_id=str(session.id))
     return _tokens(session, user.role, secret)
 
 
@@ -83,7 +84,7 @@ def _create_session(email: str, user: Row[Any], secret: bytes) -> Row[Any] | Non
         owner_id=user.id,
         refresh_hash=sha256_digest(secret),
         user_agent=(request.user_agent.string or "")[:500] or None,
-        address=request.remote_addr,
+        address=client_address(request),
         expires_at=now() + timedelta(days=current_app.config["REFRESH_TOKEN_DAYS"]),
     )
     params = {"user_id": user.id, "role": user.role, "password_hash": user.password_hash}
@@ -158,7 +159,7 @@ def refresh(token: str) -> dict[str, Any]:
     user = db.session.get(User, session.owner_id)
     reused = not secrets.compare_digest(session.refresh_hash, sha256_digest(secret))
     if reused or user is None or not user.is_active:
-        log.warning("refresh_refused", session_id=str(session_id), reused=reused)
+        log.warning("refresh_token_rejected", session_id=str(session_id), reused=reused)
         revoke_session(session.id)
         db.session.commit()
         raise _login_failed("The refresh token is not valid.")

@@ -178,7 +178,7 @@ def _caller_from_token(token: str) -> Caller:
             session_id=UUID(claims["sid"]),
         )
     except _DECODE_ERRORS as error:
-        log.info("token_refused", flaw=type(error).__name__)
+        log.info("access_token_rejected", reason=type(error).__name__)
         raise invalid_token_problem() from error
     if len(verified) >= TOKEN_CACHE_SIZE:
         verified.clear()  # rarely, and cheaper than to find out which was used least

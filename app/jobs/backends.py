@@ -67,7 +67,7 @@ class ThreadBackend:
             with self._app.app_context():
                 run_job(job_id)
         except Exception:  # the database is away; the job's lease will run out
-            log.exception("job_lost", job_id=str(job_id))
+            log.exception("job_crashed", job_id=str(job_id))
 
     def _recur(self) -> None:
         due = dict.fromkeys(
@@ -80,4 +80,4 @@ class ThreadBackend:
                 with self._app.app_context():
                     PERIODIC_TASKS[name].func()
             except Exception:
-                log.exception("upkeep_failed", what=name)
+                log.exception("periodic_task_failed", task=name)

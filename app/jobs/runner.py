@@ -100,7 +100,7 @@ def dispatch(job_id: UUID) -> None:
     try:
         current_app.extensions["send_job"](job_id)
     except Exception as error:
-        log.warning("job_not_sent", job_id=str(job_id), error=type(error).__name__)
+        log.warning("job_dispatch_failed", job_id=str(job_id), error=type(error).__name__)
 
 
 def requeue_stale_jobs() -> int:
@@ -218,7 +218,7 @@ def _claim_and_run(job_id: UUID) -> None:
         with tracing.continue_trace(f"job {row.kind}", traceparent):
             _attempt(JobRun(row, lease), _job_types[row.kind])
     except LeaseLost:
-        log.info("job_ended_early")
+        log.info("job_lease_lost")
 
 
 def _attempt(run: JobRun, kind: JobType) -> None:

@@ -1,4 +1,4 @@
-"""Health: whether this process lives, and whether it can do its work."""
+"""Health checks: liveness of the process, readiness for requests."""
 
 import os
 from functools import cache
@@ -30,7 +30,7 @@ health = Blueprint("health", __name__, url_prefix="/health", description="Probes
 
 
 class HealthSchema(Schema):
-    """A probe's answer."""
+    """The response of a probe."""
 
     status = Enum(["ok"], required=True)
 
@@ -49,14 +49,14 @@ def read_readiness() -> dict[str, Any]:
     """Tell whether requests may be sent here: the database answers, its schema is not behind.
 
     A schema ahead of the code is fine: a newer release has migrated, this one still serves. A
-    service that is about to end says 503, and goes on answering what is sent all the same.
+    service that is shutting down says 503, but still answers the requests that it receives.
     """
     if os.path.exists(os.environ.get("DRAINING_FILE", "")):  # made by gunicorn.conf.py
         raise _unavailable("The service is about to end.")
     try:
         found = {row.version_num for row in execute.fetch_autocommit(_APPLIED, {})}
     except SQLAlchemyError as error:
-        log.warning("not_ready", error=type(error).__name__)
+        log.warning("readiness_check_failed", error=type(error).__name__)
         raise _unavailable("The database does not answer, or was never migrated.") from error
     if not found or found & _outdated():
         raise _unavailable("The database schema is behind the code.")
@@ -65,7 +65,7 @@ def read_readiness() -> dict[str, Any]:
 
 @cache
 def _outdated() -> set[str]:
-    """The revisions before the one that this code was written for."""
+    """Return the revisions before those that this code needs."""
     scripts = ScriptDirectory(str(MIGRATIONS))
     return {script.revision for script in scripts.walk_revisions()} - set(scripts.get_heads())
 
@@ -76,5 +76,5 @@ def _unavailable(detail: str) -> Problem:
 
 
 def init_app(app: Flask) -> None:
-    """Exempt the probes from the rate limits: they come often, and from one address."""
+    """Exempt the probes, which are frequent and come from one address, from the rate limits."""
     limiter.exempt(health)

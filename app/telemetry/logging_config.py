@@ -1,4 +1,4 @@
-"""Logs: one JSON object a line on standard output; on a terminal, lines for people."""
+"""Logging to standard output: one JSON object per line, on a terminal readable lines."""
 
 import json
 import logging
@@ -11,25 +11,25 @@ from structlog.typing import EventDict, Processor, WrappedLogger
 
 
 def configure(level: str) -> None:
-    """Write what this process logs from `level` on, and what libraries warn of."""
+    """Log events of this service from `level`, and warnings of libraries."""
     structlog.configure(
         processors=[
             structlog.contextvars.merge_contextvars,
             structlog.processors.add_log_level,
             structlog.processors.TimeStamper(fmt="iso", utc=True),
             structlog.processors.format_exc_info,
-            *(_FOR_PEOPLE if sys.stdout.isatty() else _FOR_MACHINES),
+            *(_READABLE if sys.stdout.isatty() else _JSON),
         ],
         wrapper_class=structlog.make_filtering_bound_logger(logging.getLevelName(level.upper())),
         logger_factory=structlog.WriteLoggerFactory(sys.stdout),
     )
-    # The level of the root stays at WARNING: below it, libraries tell values of requests and rows.
-    if not any(isinstance(handler, _Forward) for handler in logging.root.handlers):
-        logging.root.addHandler(_Forward())
+    # The root logger stays at WARNING: below it, libraries log values of requests and rows.
+    if not any(isinstance(handler, _StructlogHandler) for handler in logging.root.handlers):
+        logging.root.addHandler(_StructlogHandler())
 
 
-class _Forward(logging.Handler):
-    """Takes what libraries log the standard way into our lines."""
+class _StructlogHandler(logging.Handler):
+    """Passes the records of the standard library's loggers to structlog."""
 
     def emit(self, record: logging.LogRecord) -> None:
         log = structlog.get_logger()
@@ -38,7 +38,7 @@ class _Forward(logging.Handler):
 
 
 def _to_json(event: EventDict, **_: Any) -> str:
-    """One line of ASCII, so that no character in it can end the line or move a cursor."""
+    """Return one line of ASCII: no character of it can end the line or control a terminal."""
     try:
         line = orjson.dumps(event, default=repr)
     except TypeError:  # a lone surrogate, or an integer beyond 64 bits
@@ -47,14 +47,14 @@ def _to_json(event: EventDict, **_: Any) -> str:
 
 
 def _escape(_logger: WrappedLogger, _method: str, event: EventDict) -> EventDict:
-    """Show control characters; a traceback may quote what a client sent."""
+    """Escape control characters in tracebacks, which may quote a client's input."""
     if text := event.get("exception"):
         event["exception"] = "".join(c if c == "\n" or c.isprintable() else ascii(c) for c in text)
     return event
 
 
-_FOR_MACHINES: list[Processor] = [structlog.processors.JSONRenderer(_to_json)]
-_FOR_PEOPLE: list[Processor] = [
+_JSON: list[Processor] = [structlog.processors.JSONRenderer(_to_json)]
+_READABLE: list[Processor] = [
     _escape,
     structlog.dev.ConsoleRenderer(
         exception_formatter=structlog.dev.plain_traceback, repr_native_str=True

@@ -1,7 +1,7 @@
-"""Metrics for Prometheus: exact over all workers, on a listener that only METRICS_BIND opens.
+"""Metrics for Prometheus: exact over all workers, on the listener of METRICS_BIND only.
 
-Labels have few values: a route is its template, never a path. Under gunicorn each worker writes to
-a file of its own, and whichever is asked adds them up; see gunicorn.conf.py.
+Labels have few values: a route is its URL rule, never a path. Under gunicorn each worker writes to
+a file of its own, and the worker that is scraped adds them up; see gunicorn.conf.py.
 """
 
 import os
@@ -21,43 +21,45 @@ from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.pool import Pool
 
 from app.core.web import rate_limit
-from app.extensions import limiter
 
 log = structlog.get_logger()
 
 if "METRICS_SLOT" in os.environ:
-    # A worker goes on with the file of one that ended: so the files stay few, and nothing is lost.
+    # A worker continues the file of one that has ended: the files stay few, and nothing is lost.
+    # The way that prometheus/client_python#509 describes; see tools/public_interfaces.py.
     slot = os.environ["METRICS_SLOT"]
     values.ValueClass = values.MultiProcessValue(lambda: slot)  # type: ignore[no-untyped-call]
 
-REQUESTS = Counter("http_requests", "Requests answered.", ["method", "route", "status"])
+REQUESTS = Counter("http_requests", "Requests with a response.", ["method", "route", "status"])
 DURATION = Histogram(
     "http_request_duration_seconds",
-    "Time from the request to its answer.",
+    "Time from the request to its response.",
     ["method", "route"],
     buckets=(0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5),
 )
 CONNECTIONS = Gauge(
-    "database_connections_in_use", "Connections lent to requests.", multiprocess_mode="livesum"
+    "database_connections_in_use", "Connections in use.", multiprocess_mode="livesum"
 )
 CONNECTIONS_LIMIT = Gauge(
-    "database_connections_limit", "Connections there may be.", multiprocess_mode="livesum"
+    "database_connections_limit", "Size of the connection pools.", multiprocess_mode="livesum"
 )
-RATE_LIMIT_EXCEEDED = Counter("rate_limit_refusals", "Requests over a rate limit.", ["limit"])
+RATE_LIMIT_EXCEEDED = Counter("rate_limit_exceeded", "Requests over a rate limit.", ["limit"])
 RATE_LIMIT_FALLBACK_ACTIVE = Gauge(
-    "rate_limit_fallback",
-    "Workers that count limits for themselves, because Redis is away.",
+    "rate_limit_fallback_active",
+    "Workers that count rate limits in memory, because Redis is unreachable.",
     multiprocess_mode="livesum",
 )
 LOGINS = Counter("logins", "Attempts to log in.", ["result"])
 for _result in ("succeeded", "failed", "throttled"):
-    LOGINS.labels(_result)  # there from the start, so that the first failure is seen as a rise
+    LOGINS.labels(
+        _result
+    )  # created at start, so that the first failure is an increase for Prometheus
 
 _METHODS = {"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"}
 
 
 def init_app(app: Flask, settings: Any) -> None:
-    """Answer on the listener for metrics, and there nothing else; on all others as before."""
+    """Serve `/metrics` on the listener of METRICS_BIND, and nothing else there."""
     CONNECTIONS_LIMIT.set(settings.pool_size)
     if settings.metrics_bind:
         port = settings.metrics_bind.rpartition(":")[2]
@@ -65,14 +67,14 @@ def init_app(app: Flask, settings: Any) -> None:
 
 
 def count_request(method: str, route: str | None, status: int, seconds: float) -> None:
-    """Count a request that is answered; `route` is None where it met none."""
+    """Count a request that has a response; `route` is None if no URL rule matched."""
     requests, duration = _series(method if method in _METHODS else "other", route or "none", status)
     requests.inc()
     duration.observe(seconds)
     if status == 429:
-        for limit in limiter.current_limits:
-            if limit.breached:
-                RATE_LIMIT_EXCEEDED.labels(rate_limit.limit_name(limit)).inc()
+        for limit in rate_limit.current_limits():
+            if limit.exceeded:
+                RATE_LIMIT_EXCEEDED.labels(limit.name).inc()
     _set_fallback_gauge()
 
 
@@ -81,28 +83,28 @@ def _series(method: str, route: str, status: int) -> tuple[Counter, Histogram]:
     return REQUESTS.labels(method, route, status), DURATION.labels(method, route)
 
 
-_falls_back = False
+_fallback_was_active = False
 
 
 def _set_fallback_gauge() -> None:
-    """Tell Prometheus when this process begins to count limits for itself, and when it ends."""
-    global _falls_back
-    if (now := limiter.limiter.storage is not limiter.storage) != _falls_back:
-        _falls_back = now
-        RATE_LIMIT_FALLBACK_ACTIVE.set(now)
+    """Set the gauge when it changes: in multiprocess mode each `set` writes to a file."""
+    global _fallback_was_active
+    if (active := rate_limit.is_fallback_active()) != _fallback_was_active:
+        _fallback_was_active = active
+        RATE_LIMIT_FALLBACK_ACTIVE.set(active)
 
 
-# --- what is read when Prometheus asks --------------------------------------------------------
+# --- gauges that are read at each scrape ------------------------------------------------------
 
 Read = Callable[[], Mapping[str, float]]
 _scrape_time_gauges: dict[str, tuple[str, str, Read]] = {}
 
 
 def scrape_time_gauge(name: str, explanation: str, label: str, read: Read) -> None:
-    """Have a gauge, with a series for each value of the label, read at each scrape.
+    """Register a gauge whose values are read at each scrape, one series per value of the label.
 
-    For what the database knows, whichever process did it: the jobs by state, for example. `read`
-    runs in the application's context; while the database is away the gauge is absent.
+    It is for values from the database, which no single process knows: jobs by state, for example.
+    `read` runs in an application context; while the database is unreachable the gauge is absent.
     """
     _scrape_time_gauges[name] = explanation, label, read
 
@@ -119,13 +121,13 @@ class _ScrapeTimeCollector(Collector):
                     for value, number in read().items():
                         family.add_metric([value], number)
             except SQLAlchemyError as error:
-                log.warning("metric_not_read", metric=name, error=type(error).__name__)
+                log.warning("scrape_gauge_failed", metric=name, error=type(error).__name__)
                 continue
             yield family
 
 
 def _registry(app: Flask) -> CollectorRegistry:
-    """What one scrape collects."""
+    """Return the registry for one scrape."""
     registry = CollectorRegistry()
     if "PROMETHEUS_MULTIPROC_DIR" in os.environ:
         MultiProcessCollector(registry)  # type: ignore[no-untyped-call]
@@ -139,9 +141,12 @@ Wsgi = Callable[..., Iterable[bytes]]
 
 
 def _route_by_port(app: Flask, port: str, service: Wsgi) -> Wsgi:
-    """The service on each port but this one, whose requests have met no proxy's header yet."""
+    """Return a WSGI application that serves `/metrics` on this port and the service on all others.
 
-    def choose(environ: dict[str, Any], start_response: Any) -> Iterable[bytes]:
+    It is the outermost middleware: no header of a client or proxy decides about the port.
+    """
+
+    def route(environ: dict[str, Any], start_response: Any) -> Iterable[bytes]:
         if environ["SERVER_PORT"] != port:
             return service(environ, start_response)
         if environ["PATH_INFO"] != "/metrics":
@@ -150,7 +155,7 @@ def _route_by_port(app: Flask, port: str, service: Wsgi) -> Wsgi:
         scrape: Wsgi = make_wsgi_app(_registry(app))
         return scrape(environ, start_response)
 
-    return choose
+    return route
 
 
 # --- the pool of database connections ---------------------------------------------------------

@@ -1,4 +1,4 @@
-"""What is known of a request while it runs, and told when it is answered: log line and metrics."""
+"""One log line and the metrics of each request, and the id that connects them."""
 
 import re
 from contextvars import ContextVar
@@ -13,6 +13,7 @@ from flask import Flask, request
 from app.core.database.ids import uuid7
 from app.core.database.listeners import on_statement
 from app.core.security.authorization import ANONYMOUS, Caller
+from app.core.web.client_address import client_address
 from app.core.web.flask_app import Response
 from app.core.web.request_state import request_state
 from app.telemetry import metrics, tracing
@@ -22,7 +23,7 @@ _WELL_FORMED = re.compile(r"[A-Za-z0-9._-]{8,128}")
 
 @dataclass(slots=True)
 class RequestStats:
-    """Since when a request runs, and what it has asked of the database; times in seconds."""
+    """Start and database queries of a request; times in seconds."""
 
     began: float
     queries: int = 0
@@ -30,62 +31,61 @@ class RequestStats:
     query_time: float = 0.0
 
 
-_request_stats: ContextVar[RequestStats | None] = ContextVar(
-    "observed", default=None
-)  # for the engine
+# The events of the engine have no access to `flask.g` in jobs and commands.
+_request_stats: ContextVar[RequestStats | None] = ContextVar("request_stats", default=None)
 
 
 def init_app(app: Flask, *, timed: bool) -> None:
-    """Observe every request; where it is `timed`, the answer says what took how long."""
+    """Log and count every request; with `timed`, responses have a `Server-Timing` field."""
     app.before_request(_begin)
-    # Bound here, once: to find out how lines are written costs half as much as writing one.
+    # `bind` resolves structlog's configuration, which would cost half as much as each line.
     app.after_request(partial(_finish, structlog.get_logger().bind()))
     if timed:
         app.after_request(_set_server_timing)
 
 
 def _begin() -> None:
-    observed = RequestStats(perf_counter())
-    _request_stats.set(observed)
+    stats = RequestStats(perf_counter())
+    _request_stats.set(stats)
     environ = request.environ
-    made = uuid7()
-    offered = environ.get("HTTP_X_REQUEST_ID")
-    request_id = offered if offered and _WELL_FORMED.fullmatch(offered) else str(made)
+    new_id = uuid7()
+    sent_id = environ.get("HTTP_X_REQUEST_ID")
+    request_id = sent_id if sent_id and _WELL_FORMED.fullmatch(sent_id) else str(new_id)
     state = request_state()
-    state.request_id, state.stats = request_id, observed
-    trace = tracing.begin(environ.get("HTTP_TRACEPARENT", ""), made)
+    state.request_id, state.stats = request_id, stats
+    trace = tracing.begin(environ.get("HTTP_TRACEPARENT", ""), new_id)
     structlog.contextvars.clear_contextvars()
     structlog.contextvars.bind_contextvars(request_id=request_id, trace_id=trace.id)
 
 
 def _finish(log: Any, response: Response) -> Response:
-    state, now = request_state(), request
-    observed: RequestStats = state.stats
+    state = request_state()
+    stats: RequestStats = state.stats
     response.headers["X-Request-ID"] = state.request_id
-    seconds = perf_counter() - observed.began
-    method, route = now.method, now.url_rule.rule if now.url_rule else None
+    seconds = perf_counter() - stats.began
+    method, route = request.method, request.url_rule.rule if request.url_rule else None
     metrics.count_request(method, route, response.status_code, seconds)
-    if not (now.endpoint or "").startswith("health."):
+    if not (request.endpoint or "").startswith("health."):
         log.info(
             "request",
             method=method,
             route=route,
             status=response.status_code,
             duration_ms=round(seconds * 1000, 2),
-            queries=observed.queries,
-            query_ms=round(observed.query_time * 1000, 2),
+            queries=stats.queries,
+            query_ms=round(stats.query_time * 1000, 2),
             caller=_name(state.caller or ANONYMOUS),
-            address=now.remote_addr,
+            address=client_address(request),
         )
     return response
 
 
 def _set_server_timing(response: Response) -> Response:
-    """Say in Server-Timing what took how long, in milliseconds; in development alone."""
-    observed: RequestStats = request_state().stats
-    total, queries = (perf_counter() - observed.began) * 1000, observed.query_time * 1000
+    """Set `Server-Timing` in milliseconds (W3C Server Timing), in development only."""
+    stats: RequestStats = request_state().stats
+    total, queries = (perf_counter() - stats.began) * 1000, stats.query_time * 1000
     response.headers["Server-Timing"] = (
-        f'total;dur={total:.2f}, db;dur={queries:.2f};desc="{observed.queries} queries"'
+        f'total;dur={total:.2f}, db;dur={queries:.2f};desc="{stats.queries} queries"'
     )
     return response
 
@@ -97,15 +97,15 @@ def _name(caller: Caller) -> str | None:
 
 
 def _begin_query(*_: Any) -> None:
-    if observed := _request_stats.get():
-        observed.queries += 1
-        observed.query_began = perf_counter()
+    if stats := _request_stats.get():
+        stats.queries += 1
+        stats.query_began = perf_counter()
 
 
 def _finish_query(*_: Any) -> None:
-    if observed := _request_stats.get():
-        observed.query_time += perf_counter() - observed.query_began
+    if stats := _request_stats.get():
+        stats.query_time += perf_counter() - stats.query_began
 
 
-# Of all engines, so that it makes no difference how often an application is made.
+# For all engines, so that several applications in a process register the events once.
 on_statement(_begin_query, _finish_query)

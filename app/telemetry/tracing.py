@@ -1,8 +1,8 @@
-"""Traces: each request belongs to one, which work that it causes elsewhere goes on with.
+"""Trace context: each request belongs to a trace, which its jobs continue.
 
-The caller names it in `traceparent` (W3C Trace Context, section 3.2), else we begin one. Its id is
-in every log line. Spans are recorded where OTEL_EXPORTER_OTLP_ENDPOINT says who collects them, and
-the extra "otel" is installed.
+The client names the trace in `traceparent` (W3C Trace Context, section 3.2), else a new one begins.
+Its id is in every log line. Spans are recorded if OTEL_EXPORTER_OTLP_ENDPOINT is set and the extra
+"otel" is installed.
 """
 
 import os
@@ -28,18 +28,18 @@ log = structlog.get_logger()
 
 @dataclass(frozen=True, slots=True)
 class Trace:
-    """The trace that what happens now is part of; the id is 32 hexadecimal digits."""
+    """A trace; its id has 32 hexadecimal digits."""
 
     id: str
     sampled: bool = False
 
 
 _current: ContextVar[Trace | None] = ContextVar("trace", default=None)
-_tracer: Any = None  # of OpenTelemetry, where spans are recorded
+_tracer: Any = None  # OpenTelemetry's, if spans are recorded
 
 
 def parse(traceparent: str) -> Trace | None:
-    """The trace that the header field names; None where it is absent or not valid."""
+    """Return the trace of a `traceparent` field; None if it is absent or invalid."""
     found = _TRACEPARENT.fullmatch(traceparent.strip(" \t"))
     if not found or (found[1] == "00" and found[4]):
         return None
@@ -47,14 +47,14 @@ def parse(traceparent: str) -> Trace | None:
 
 
 def begin(traceparent: str, fallback: UUID) -> Trace:
-    """Go on with the caller's trace, or begin one with this id (UUIDv7: its end is random)."""
-    trace = _recorded() or parse(traceparent) or Trace(fallback.hex)
+    """Continue the client's trace, or begin one with this id (a UUIDv7, whose end is random)."""
+    trace = _recorded_trace() or parse(traceparent) or Trace(fallback.hex)
     _current.set(trace)
     return trace
 
 
 def traceparent() -> str:
-    """The header field for a request, or the value for a job, that is part of this trace."""
+    """Return the `traceparent` for a request or job that belongs to the current trace."""
     if _tracer:
         context = _span().get_span_context()
         if context.is_valid:
@@ -65,7 +65,7 @@ def traceparent() -> str:
 
 @contextmanager
 def continue_trace(name: str, traceparent: str) -> Iterator[None]:
-    """Do the work in the block as part of the trace that `traceparent()` told; for jobs."""
+    """Run the block as part of the trace that `traceparent()` returned earlier; for jobs."""
     span: Any = nullcontext()
     if _tracer:
         from opentelemetry.trace.propagation.tracecontext import TraceContextTextMapPropagator
@@ -73,7 +73,7 @@ def continue_trace(name: str, traceparent: str) -> Iterator[None]:
         context = TraceContextTextMapPropagator().extract({"traceparent": traceparent})
         span = _tracer.start_as_current_span(name, context=context)
     with span:
-        trace = _recorded() or parse(traceparent) or Trace(secrets.token_hex(16))
+        trace = _recorded_trace() or parse(traceparent) or Trace(secrets.token_hex(16))
         token = _current.set(trace)
         try:
             with structlog.contextvars.bound_contextvars(trace_id=trace.id):
@@ -83,10 +83,10 @@ def continue_trace(name: str, traceparent: str) -> Iterator[None]:
 
 
 def init_app(app: Flask, endpoint: str) -> None:
-    """Record a span for each request and each query, and send them to the OTLP endpoint.
+    """Record a span for each request and each query, and export them to the OTLP endpoint.
 
-    Nothing is done without one. Names, sampling and the rest are OpenTelemetry's own variables
-    (OTEL_SERVICE_NAME, OTEL_TRACES_SAMPLER and so on).
+    Without an endpoint nothing is recorded. OpenTelemetry's own variables (OTEL_SERVICE_NAME,
+    OTEL_TRACES_SAMPLER and others) set the rest.
     """
     if not endpoint:
         return
@@ -98,7 +98,7 @@ def init_app(app: Flask, endpoint: str) -> None:
         from opentelemetry.sdk.trace import TracerProvider
         from opentelemetry.sdk.trace.export import BatchSpanProcessor
     except ImportError:
-        log.warning("not_traced", reason='the extra "otel" is not installed')
+        log.warning("tracing_disabled", reason='the extra "otel" is not installed')
         return
     global _tracer
     name = os.environ.get("OTEL_SERVICE_NAME") or app.config["TOKEN_ISSUER"]
@@ -109,16 +109,16 @@ def init_app(app: Flask, endpoint: str) -> None:
         app,
         tracer_provider=provider,
         excluded_urls="/health/live$,/health/ready$",
-        response_hook=_hide_query,  # a hook on the request comes before the attributes
+        response_hook=_hide_query,  # the request hook runs before the attributes are set
         enable_commenter=False,
     )
-    # The instrumentation of SQLAlchemy does not take 2.1; that of its driver sees the same.
+    # The instrumentation of SQLAlchemy does not support 2.1; the driver's sees the same queries.
     PsycopgInstrumentor().instrument(tracer_provider=provider)
     _tracer = provider.get_tracer(__name__)
 
 
 def _hide_query(span: Any, _status: str, _headers: Any) -> None:
-    """Keep the query string, which may hold what somebody searched for, out of the span."""
+    """Remove the query string from the span: search terms are personal data."""
     for name in ("http.target", "http.url", "url.full"):
         if name in span.attributes:
             span.set_attribute(name, span.attributes[name].partition("?")[0])
@@ -132,8 +132,8 @@ def _span() -> Any:
     return trace.get_current_span()
 
 
-def _recorded() -> Trace | None:
-    """The trace of the span that is being recorded now."""
+def _recorded_trace() -> Trace | None:
+    """Return the trace of the span that is being recorded."""
     if not _tracer:
         return None
     context = _span().get_span_context()

@@ -422,7 +422,7 @@ class TestAnAttack:
         api.get("users/me", headers=bearer("planted.planted.planted"), status=401)
 
         logged = capfd.readouterr().out
-        assert logged.count("token_refused") == 1
+        assert logged.count("access_token_rejected") == 1
         assert "planted" not in logged
 
 

@@ -77,7 +77,7 @@ def test_logins_are_counted_by_what_became_of_them(api: Api, no_time_passes: Non
 
 def test_refusals_by_a_rate_limit_are_counted_by_the_limit(make_app: MakeApp) -> None:
     limited = Api(make_app(rate_limit="2 per hour", login_rate_limit="1 per hour"))
-    refusals = Since("rate_limit_refusals_total", {"limit": "default"}, {"limit": "log_in"})
+    refusals = Since("rate_limit_exceeded_total", {"limit": "default"}, {"limit": "log_in"})
     for _ in range(2):
         limited.post("auth/login", {})
     limited.get("products", status=429)
@@ -89,11 +89,11 @@ def test_a_limiter_that_lost_its_redis_is_seen(make_app: MakeApp) -> None:
     with own_server("redis", port) as url:
         limited = Api(make_app(redis_url=url))
         limited.get("products", status=200)
-        assert value("rate_limit_fallback") == 0
+        assert value("rate_limit_fallback_active") == 0
     limited.get("products", status=200)
-    assert value("rate_limit_fallback") == 1
+    assert value("rate_limit_fallback_active") == 1
     with own_server("redis", port):
-        eventually(lambda: limited.get("products") and value("rate_limit_fallback") == 0)
+        eventually(lambda: limited.get("products") and value("rate_limit_fallback_active") == 0)
 
 
 def test_connections_are_in_use_only_while_they_are(app: Flask, api: Api) -> None:

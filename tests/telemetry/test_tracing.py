@@ -200,4 +200,4 @@ def test_without_the_extra_it_goes_on_untraced(
     missing = "opentelemetry.exporter.otlp.proto.http.trace_exporter"
     monkeypatch.setitem(sys.modules, missing, None)
     make_app(otel_exporter_otlp_endpoint="http://127.0.0.1:4318", log_level="WARNING")
-    assert "not_traced" in capsys.readouterr().out
+    assert "tracing_disabled" in capsys.readouterr().out

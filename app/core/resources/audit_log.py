@@ -17,6 +17,7 @@ from flask import has_request_context, request
 
 from app.core.database import bulk
 from app.core.security.authorization import current_caller_or_anonymous
+from app.core.web.client_address import client_address
 from app.core.web.request_state import request_state
 
 TableRows = tuple[sa.Table, Iterable[Mapping[str, Any]]]  # each row has all columns of the table
@@ -45,7 +46,7 @@ def current_audit_context() -> AuditContext:
     if not has_request_context():
         return job_audit_context.get()
     return AuditContext(
-        current_caller_or_anonymous().id, request.remote_addr, request_state().request_id
+        current_caller_or_anonymous().id, client_address(request), request_state().request_id
     )
 
 

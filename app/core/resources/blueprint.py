@@ -54,6 +54,7 @@ from app.core.web.etags import (
     matches_if_none_match,
 )
 from app.core.web.flask_app import Response
+from app.core.web.rate_limit import resolve_rate_limit
 from app.extensions import limiter
 
 
@@ -269,9 +270,13 @@ class Blueprint(flask_smorest.Blueprint):
     ) -> Callable[[View], View]:
         def register(view: View) -> View:
             endpoint = build_endpoint(view, access, writes=method != "GET")
-            if rate_limit:
-                # A setting, read per application: the same blueprint serves several in tests.
-                endpoint = limiter.limit(lambda: current_app.config[rate_limit])(endpoint)
+            if rate_limit is not None:
+                name = f"{view.__module__}.{view.__qualname__}"
+                self.record(lambda setup: resolve_rate_limit(rate_limit, setup.app, name))
+                # Resolved per application: the same blueprint serves several in tests.
+                endpoint = limiter.limit(lambda: resolve_rate_limit(rate_limit, current_app, name))(
+                    endpoint
+                )
                 endpoint.access = access  # type: ignore[attr-defined]
             self.add_url_rule(rule, None, endpoint, methods=[method])
             return view

@@ -83,7 +83,7 @@ def iter_chunks(
     """
     begin, encode = _ENCODERS[media_type]
     options = {"yield_per": CHUNK_ROWS}  # on PostgreSQL a cursor on the server's side
-    written, whole = 0, False
+    written, complete = 0, False
     try:
         with (
             _connect() as connection,
@@ -96,9 +96,9 @@ def iter_chunks(
                 written += len(rows)
             if head:
                 yield head
-            whole = True
+            complete = True
     finally:
-        log.info("exported", rows=written, whole=whole)
+        log.info("export_finished", rows=written, complete=complete)
 
 
 def _connect() -> Connection:

@@ -21,6 +21,7 @@ from sqlalchemy.orm import Mapped, mapped_column
 
 from app.core.database.types import Timestamp, now
 from app.core.security.authorization import current_caller
+from app.core.web.client_address import client_address
 from app.core.web.flask_app import Response
 from app.core.web.problems import Problem
 from app.extensions import Base, db
@@ -108,7 +109,9 @@ def _parse(text: str) -> str:
 
 
 def _scope() -> str:
-    return f"user:{current_caller.id}" if current_caller.id else f"address:{request.remote_addr}"
+    return (
+        f"user:{current_caller.id}" if current_caller.id else f"address:{client_address(request)}"
+    )
 
 
 def _fingerprint(data: Any) -> bytes:

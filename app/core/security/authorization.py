@@ -6,11 +6,13 @@ from functools import cache, wraps
 from typing import Any
 from uuid import UUID
 
-from flask import Flask, current_app
+from flask import Flask, request
 from sqlalchemy import ColumnElement, Select, literal, select
 from werkzeug.local import LocalProxy
 
 from app.core.database import execute
+from app.core.web.app_state import app_state, init_app_state
+from app.core.web.client_address import client_network
 from app.core.web.problems import ErrorDetail, Problem
 from app.core.web.request_state import request_state
 
@@ -70,7 +72,7 @@ def _current() -> Caller:
         raise state.caller_error
     if state.caller is None:
         try:
-            state.caller = current_app.extensions["load_caller"]()
+            state.caller = app_state().load_caller()
         except Exception as error:
             state.caller_error = error
             raise
@@ -89,6 +91,14 @@ def current_caller_or_anonymous() -> Caller:
         return ANONYMOUS
 
 
+def rate_limit_key() -> str:
+    """Who is counted: an API key, a user at any address, else the address (bad credentials too)."""
+    who = current_caller_or_anonymous()
+    if who.api_key_id:
+        return f"key:{who.api_key_id}"
+    return f"user:{who.id}" if who.id else f"address:{client_network(request)}"
+
+
 def caller_params() -> dict[str, Any]:
     """Values for what selects say of the caller: `CALLER_ID`, and the condition of `is_alive`."""
     who = _current()
@@ -101,7 +111,7 @@ def session_is_valid_clause() -> ColumnElement[bool] | None:
     A statement that reads or writes takes it up, and so costs no second round trip: where it finds
     rows, the session stands. Where it finds none, and before everything else, `require_alive` asks.
     """
-    condition: ColumnElement[bool] = current_app.extensions["is_alive"]
+    condition: ColumnElement[bool] = app_state().session_is_valid
     return None if _current().session_id is None else condition
 
 
@@ -161,8 +171,8 @@ def invalid_token_problem() -> Problem:
 
 def init_app(app: Flask, load_caller: Callable[[], Caller], is_alive: ColumnElement[bool]) -> None:
     """Tell the kit how a caller is found in a request, and when its session stands."""
-    app.extensions["load_caller"] = load_caller
-    app.extensions["is_alive"] = is_alive
+    state = init_app_state(app)
+    state.load_caller, state.session_is_valid = load_caller, is_alive
 
 
 def require_access(access: Access) -> Callable[[View], View]:

@@ -1,7 +1,7 @@
-"""Work for later: after the transaction of a request is committed and its answer is on its way.
+"""Callbacks that run after a request's transaction is committed and its response is sent.
 
-Whoever asks does not wait for it, learns nothing from how long it takes, and is not told when it
-fails; and it never happens where the transaction did not.
+The client does not wait for them, so their duration reveals nothing (whether an account exists, for
+example), and their failure is only logged. After a rollback they do not run.
 """
 
 from collections.abc import Callable
@@ -18,13 +18,13 @@ log = structlog.get_logger()
 Callback = Callable[[], None]
 
 
-def run_after_commit(work: Callable[..., None], *arguments: object) -> None:
-    """Have `work(*arguments)` done when this request is over, if it succeeds."""
-    request_state().callbacks.append(partial(work, *arguments))
+def run_after_commit(function: Callable[..., None], *arguments: object) -> None:
+    """Call `function(*arguments)` after this request, if it succeeds."""
+    request_state().callbacks.append(partial(function, *arguments))
 
 
 def schedule_on_close(response: Response) -> None:
-    """Let the work of this request begin when the server has sent the response."""
+    """Run the callbacks of this request when the server has sent the response and closes it."""
     state = request_state()
     if state.callbacks:
         app = current_app._get_current_object()  # type: ignore[attr-defined]
@@ -32,10 +32,10 @@ def schedule_on_close(response: Response) -> None:
         response.call_on_close(partial(_run_callbacks, app, callbacks))
 
 
-def _run_callbacks(app: Flask, works: list[Callback]) -> None:
-    for work in works:
+def _run_callbacks(app: Flask, callbacks: list[Callback]) -> None:
+    for callback in callbacks:
         try:
             with app.app_context():
-                work()
+                callback()
         except Exception:
-            log.exception("afterwards_failed")
+            log.exception("after_commit_callback_failed")

@@ -1,52 +1,39 @@
-"""A cache that every worker shares: Redis, or files on the embedded default. It may be away."""
+"""The cache of all workers, by Flask-Caching: in Redis, or in files where there is no Redis.
+
+The service works without it: an unreachable cache is logged and bypassed.
+"""
 
 from collections.abc import Callable
-from functools import cached_property
 from typing import Any
 
 import structlog
 from flask import Flask
-from flask_caching.backends import RedisCache
 
 from app.core.web.rate_limit import redis_options
-from app.core.web.redis_connection import ThreadLocalRedis
 from app.extensions import cache
 
 log = structlog.get_logger()
 
 
-class SharedRedisCache(RedisCache):
-    """flask-caching's cache in Redis; a write drops what it makes out of date at half the cost."""
-
-    @cached_property
-    def _redis(self) -> ThreadLocalRedis:
-        return ThreadLocalRedis(self._write_client.connection_pool)
-
-    def delete(self, key: str) -> bool:
-        """Drop the key, and do not wait to be told whether it was there."""
-        self._redis.execute_no_wait("DEL", self._get_prefix() + key)
-        return True
-
-
 def init_app(app: Flask, settings: Any) -> None:
-    """Connect the cache of this application."""
+    """Configure Flask-Caching."""
     config: dict[str, Any] = {"CACHE_KEY_PREFIX": "cache:"}
     if settings.redis_url:
         config |= {
-            "CACHE_TYPE": f"{__name__}.SharedRedisCache",
+            "CACHE_TYPE": "RedisCache",
             "CACHE_REDIS_URL": settings.redis_url,
+            "CACHE_OPTIONS": redis_options(settings),
         }
-        config["CACHE_OPTIONS"] = redis_options(settings)
     else:
         config |= {"CACHE_TYPE": "FileSystemCache", "CACHE_DIR": settings.cache_dir}
     cache.init_app(app, config=config)
 
 
 def get_or_compute(key: str, seconds: int, compute: Callable[[], Any]) -> Any:
-    """The value kept under the key, else computed and kept for that long."""
+    """Return the cached value of a key; if there is none, compute and cache it for `seconds`."""
     try:
         value = cache.get(key)
-    except Exception:  # a cache that hangs is not waited for a second time, to store
+    except Exception:  # do not wait for a hanging cache again, to store the value
         log.warning("cache_unavailable", exc_info=True)
         return compute()
     if value is None:
@@ -56,7 +43,7 @@ def get_or_compute(key: str, seconds: int, compute: Callable[[], Any]) -> Any:
 
 
 def invalidate(key: str) -> None:
-    """Drop the value kept under the key."""
+    """Remove the cached value of a key."""
     _try(cache.delete, key)
 
 

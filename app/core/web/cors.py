@@ -1,4 +1,4 @@
-"""Cross-origin resource sharing (CORS): an allow-list of origins."""
+"""Cross-origin resource sharing (CORS) by Flask-CORS, for an allow-list of origins."""
 
 import flask
 from flask import Flask
@@ -12,7 +12,7 @@ CORS_EXPOSE_HEADERS = [
 
 
 def init_cors(app: Flask, origins: tuple[str, ...]) -> None:
-    """Let pages of these origins call the service (CORS); none by default."""
+    """Allow pages of these origins to call the service; no CORS headers without origins."""
     if origins:
         app.after_request(_vary_by_origin)
         cors.init_app(
@@ -25,6 +25,10 @@ def init_cors(app: Flask, origins: tuple[str, ...]) -> None:
 
 
 def _vary_by_origin(response: flask.Response) -> flask.Response:
-    """Also where no origin was named: a cache must not give that answer to a page of one."""
+    """Add `Vary: Origin`, also for requests without an origin.
+
+    Flask-CORS adds it only to responses with CORS headers, so a shared cache could serve a response
+    without them to a page of an allowed origin.
+    """
     response.vary.add("Origin")
     return response

@@ -1,4 +1,4 @@
-"""Conditional requests (RFC 9110 section 13): where ETags are made, and where they are compared."""
+"""Conditional requests (RFC 9110 section 13): ETags are created and compared in this module."""
 
 import re
 from hashlib import blake2b
@@ -8,27 +8,27 @@ from flask import request
 from app.core.web.flask_app import Response
 from app.core.web.problems import Problem
 
-MAX_HEADER_LENGTH = 8000  # characters of a condition
+MAX_HEADER_LENGTH = 8000  # characters of If-Match or If-None-Match
 
 _TAG = r'(?:W/)?"[\x21\x23-\x7e]*"'
 _TAG_LIST = re.compile(rf"{_TAG}(?:[ \t]*,[ \t]*{_TAG})*")
 
 
 def etag_of_version(version: int) -> str:
-    """The strong entity tag of an item: its version, so no body is ever hashed."""
+    """Return the strong ETag of an item: its version, so that no body needs to be hashed."""
     return f'"{version}"'
 
 
 def etag_of(content: bytes) -> str:
-    """The strong entity tag of anything else: a digest of its bytes, or of what decides them."""
+    """Return a strong ETag: a digest of a body, or of the values that determine it."""
     return f'"{blake2b(content, digest_size=12).hexdigest()}"'
 
 
 def if_match_versions() -> frozenset[int] | None:
-    """The versions that the request's If-Match allows to be changed; see `versions_in`.
+    """Return the versions that the request's If-Match accepts; see `parse_if_match`.
 
     Raises:
-        Problem: 428 where If-Match is missing (RFC 6585 section 3), 400 where it is too long.
+        Problem: 428, If-Match is missing (RFC 6585 section 3); 400, it is too long.
     """
     versions = get_condition_header("If-Match")
     if versions is None:
@@ -37,27 +37,27 @@ def if_match_versions() -> frozenset[int] | None:
 
 
 def parse_if_match(condition: str) -> frozenset[int] | None:
-    """The versions that a condition such as `"3"` allows; None for `*`, any version.
+    """Return the versions that a condition such as `"3"` accepts; None for `*`, any version.
 
-    A weak tag counts as the strong one: ours are version numbers, and what weakens them on the
-    way is nginx, when it compresses the answer (RFC 9110 section 8.8.1).
+    A weak tag is compared like a strong one, unlike in RFC 9110 section 13.1.1: nginx weakens the
+    tag when it compresses the response, and the version that it names is still exact.
     """
     condition = condition.strip()
     if condition == "*":
         return None
     if not _TAG_LIST.fullmatch(condition):
-        return frozenset()  # no tag matches: 412, once the resource is known to exist
+        return frozenset()  # nothing matches: 412, but 404 comes first
     return frozenset(int(tag) for tag in re.findall(r'"([1-9][0-9]{0,17})"', condition))
 
 
 def matches_if_none_match(etag: str) -> bool:
-    """Whether the caller says, with If-None-Match, that they have what the tag stands for."""
+    """Return whether If-None-Match has the ETag: the client has the current representation."""
     tags = get_condition_header("If-None-Match")
     return tags is not None and (tags.strip() == "*" or etag in re.findall(r'"[^"]*"', tags))
 
 
 def make_conditional(response: Response, etag: str) -> Response:
-    """Give a 200 its tag, or turn it into a 304 where the caller has it (section 13.1.2)."""
+    """Set the ETag; make the response a 304 if If-None-Match has it (RFC 9110 section 13.1.2)."""
     response.headers["ETag"] = etag
     if matches_if_none_match(etag):
         response.status_code = 304
@@ -68,7 +68,7 @@ def make_conditional(response: Response, etag: str) -> Response:
 
 
 def get_condition_header(name: str) -> str | None:
-    """The header field's value, or None where the request has none.
+    """Return the value of a header field, None if the request has none.
 
     Raises:
         Problem: 400, it is too long.

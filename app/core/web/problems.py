@@ -1,4 +1,4 @@
-"""Errors as RFC 9457 problem details: one shape, one place, whoever raises them."""
+"""Errors as problem details (RFC 9457), whether the service, Flask or an extension raises them."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -19,18 +19,18 @@ log = structlog.get_logger()
 
 @dataclass(frozen=True, slots=True)
 class ProblemType:
-    """What a problem's `type` stands for; its page is `/problems/{slug}`."""
+    """A problem type; `/problems/{slug}` documents it."""
 
     status: int
     slug: str
-    default_detail: str  # the default `detail`
+    default_detail: str
     title: str = ""
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "title", self.title or HTTPStatus(self.status).phrase)
 
     def example(self) -> dict[str, Any]:
-        """A body such as `Problem` makes, for the documentation."""
+        """Return an example body for the documentation."""
         return {
             "type": f"/problems/{self.slug}",
             "title": self.title,
@@ -45,14 +45,14 @@ TYPES = {
     kind.slug: kind
     for kind in (
         ProblemType(400, "bad-request", "The request could not be understood."),
-        ProblemType(400, "invalid-cursor", "The cursor is not one that this list gave out with "
-                    "these filters and this sort.", "Invalid Cursor"),
+        ProblemType(400, "invalid-cursor", "The cursor was not issued by this list with these "
+                    "filters and this sort.", "Invalid Cursor"),
         ProblemType(401, "unauthorized", "This needs valid credentials."),
         ProblemType(403, "forbidden", "The caller may not do this."),
         ProblemType(404, "not-found", "There is nothing at this address."),
         ProblemType(405, "method-not-allowed", "This address does not support the method; "
                     "the Allow header lists those it does."),
-        ProblemType(406, "not-acceptable", "The answer can only be given as application/json."),
+        ProblemType(406, "not-acceptable", "The response is available as application/json only."),
         ProblemType(408, "request-timeout", "The request did not arrive in time."),
         ProblemType(409, "conflict", "The request conflicts with what is stored."),
         ProblemType(409, "request-in-progress", "The first request with this Idempotency-Key is "
@@ -64,14 +64,14 @@ TYPES = {
         ProblemType(414, "uri-too-long", "The address exceeds the limit.", "URI Too Long"),
         ProblemType(415, "unsupported-media-type", "The body must be application/json in UTF-8, "
                     "without content coding."),
-        ProblemType(416, "range-not-satisfiable", "The range lies outside of what there is.",
+        ProblemType(416, "range-not-satisfiable", "The range is outside of the representation.",
                     "Range Not Satisfiable"),
         ProblemType(422, "validation-error", "The request is well-formed, but not valid; "
-                    "`errors` names each place.", "Validation Error"),
+                    "`errors` names each invalid value.", "Validation Error"),
         ProblemType(422, "idempotency-key-reused", "This Idempotency-Key was used for another "
                     "request; a new request needs a new key.", "Idempotency-Key Reused"),
-        ProblemType(422, "batch-failed", "Nothing of the batch was done, because some of its items "
-                    "cannot be; `errors` names each of them.", "Batch Failed"),
+        ProblemType(422, "batch-failed", "No item of the batch was processed, because some of them "
+                    "failed; `errors` names each of those.", "Batch Failed"),
         ProblemType(428, "precondition-required", "A change needs If-Match with the ETag of the "
                     "version it was made from (or * to overwrite whatever is stored)."),
         ProblemType(429, "too-many-requests", "The limit is reached; Retry-After says when to "
@@ -79,27 +79,27 @@ TYPES = {
         ProblemType(431, "header-fields-too-large", "The request's header fields are too large.",
                     "Request Header Fields Too Large"),
         ProblemType(500, "internal-error", "The service failed; the request id finds the cause."),
-        ProblemType(501, "not-implemented", "The service does not support what was asked."),
+        ProblemType(501, "not-implemented", "The service does not support the request."),
         ProblemType(502, "bad-gateway", "The service behind the gateway did not answer."),
-        ProblemType(503, "service-unavailable", "The service cannot answer just now."),
+        ProblemType(503, "service-unavailable", "The service is temporarily unavailable."),
         ProblemType(504, "gateway-timeout", "The service behind the gateway took too long."),
     )
 }  # fmt: skip
-MAX_ERRORS = 100  # named in one problem
+MAX_ERRORS = 100  # in one problem; further ones are left out
 BY_STATUS = {kind.status: kind for kind in reversed(TYPES.values())}
 
-# {"detail": "...", "pointer": "#/price"}, or "parameter" in place of the pointer; of an item of a
-# batch also the "type" and "status" that it would have had by itself
+# {"detail": "...", "pointer": "#/price"}, or "parameter" instead of "pointer"; for an item of a
+# batch also the "type" and "status" of the problem that it would be by itself
 ErrorDetail = Mapping[str, str | int]
 
 
 class Problem(HTTPException):
-    """An error to be answered as problem+json.
+    """An exception whose response is application/problem+json.
 
     Args:
         slug: a key of `TYPES`.
-        detail: a sentence for the caller; the type's default_detail by default. Never internals.
-        errors: for validation, every failing place.
+        detail: a sentence for the client without internals; `default_detail` by default.
+        errors: for validation errors, one entry per invalid value.
         headers: added to the response.
     """
 
@@ -119,11 +119,11 @@ class Problem(HTTPException):
 
     @property
     def type(self) -> str:
-        """What the body's `type` says: the address of the page that explains it."""
+        """The URI reference of the problem type (RFC 9457 section 3.1.1)."""
         return f"/problems/{self.kind.slug}"
 
     def get_response(self, *args: Any, **kwargs: Any) -> Response:
-        """The response, as Flask asks an HTTP exception for it."""
+        """Return the response; Flask calls this method of every HTTP exception."""
         body = {
             "type": self.type,
             "title": self.kind.title,
@@ -143,13 +143,13 @@ class Problem(HTTPException):
 
 
 def init_app(app: Flask) -> None:
-    """Answer every exception that reaches Flask as a problem."""
+    """Respond with a problem to every exception."""
     app.register_error_handler(HTTPException, handle_http_exception)
     app.register_error_handler(Exception, _handle_unexpected)
 
 
 def handle_http_exception(error: HTTPException) -> Response:
-    """The problem response for any HTTP exception, of Flask, Werkzeug or an extension."""
+    """Return the problem response for an HTTP exception of Flask, Werkzeug or an extension."""
     if isinstance(error, Problem):
         return error.get_response()
     code = error.code or 500

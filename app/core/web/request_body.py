@@ -1,4 +1,4 @@
-"""What holds for every request body, JSON or file: its type, its coding, and that it is whole."""
+"""Checks of every request body, JSON or file: media type, content coding, completeness."""
 
 from collections.abc import Callable, Sequence
 from functools import partial
@@ -10,14 +10,15 @@ from app.core.web.problems import Problem
 
 
 def check_content_type(media_types: Sequence[str], codings: Sequence[str] = ("identity",)) -> str:
-    """The body's content coding, once its headers are such as we take.
+    """Return the content coding of the body, if its header fields are acceptable.
 
     Raises:
-        Problem: 415 for another media type, charset or coding; it says which are taken.
+        Problem: 415 for another media type, charset or coding; header fields name the accepted ones
+            (RFC 9110 section 15.5.16).
     """
     environ = request.environ
     if environ.get("CONTENT_TYPE") == media_types[0] and "HTTP_CONTENT_ENCODING" not in environ:
-        return "identity"  # as nearly always: nothing is to be parsed
+        return "identity"  # the usual case: nothing needs to be parsed
     charset = request.mimetype_params.get("charset", "utf-8").lower()
     if request.mimetype not in media_types or charset not in ("utf-8", "utf8"):
         headers = {"Accept": ", ".join(media_types)}
@@ -32,17 +33,19 @@ def check_content_type(media_types: Sequence[str], codings: Sequence[str] = ("id
 
 
 def read_body() -> bytes:
-    """The body, all of it.
+    """Return the complete body.
 
     Raises:
-        Problem: 400, it is broken off. Whatever Werkzeug raises, as 413, is passed on.
+        Problem: 400, the body is incomplete.
+        HTTPException: Werkzeug's own, 413 for example.
     """
-    most = current_app.config["MAX_CONTENT_LENGTH"]
-    told = request.environ.get("CONTENT_LENGTH", "")
-    if told.isdecimal() and len(told) < 20 and int(told) <= most:  # Python converts no long ones
-        # Werkzeug's way around the same read takes five times as long.
-        body = read_or_400(partial(request.environ["wsgi.input"].read, int(told)))
-        if len(body) < int(told):
+    max_length = current_app.config["MAX_CONTENT_LENGTH"]
+    length = request.environ.get("CONTENT_LENGTH", "")
+    # `int` raises ValueError for thousands of digits.
+    if length.isdecimal() and len(length) < 20 and int(length) <= max_length:
+        # `get_data` takes five times as long for the same read.
+        body = read_or_400(partial(request.environ["wsgi.input"].read, int(length)))
+        if len(body) < int(length):
             raise incomplete_body_problem()
     else:
         body = read_or_400(partial(request.get_data, cache=False))
@@ -51,29 +54,30 @@ def read_body() -> bytes:
 
 
 def incomplete_body_problem() -> Problem:
-    """The answer to a body that ends before its time."""
+    """Return the 400 for a body that ends too early."""
     return Problem("bad-request", "The body did not arrive whole.")
 
 
 def read_or_400(read: Callable[[], bytes]) -> bytes:
-    """What `read` takes of the body.
+    """Return the result of `read`, which reads from the body.
 
     Raises:
-        Problem: 400, the body is broken off. Whatever Werkzeug raises, as 413, is passed on.
+        Problem: 400, the body is incomplete.
+        HTTPException: Werkzeug's own, 413 for example.
     """
     try:
         return read()
     except HTTPException:
         raise
-    except Exception as error:  # the server's own, for broken chunks and connections
+    except Exception as error:  # the server's: broken chunks, a closed connection
         raise incomplete_body_problem() from error
 
 
 def reject_truncated(size: int) -> None:
-    """Make sure that so many bytes are all there were.
+    """Reject a chunked body of this size if Werkzeug has silently truncated it at the limit.
 
     Raises:
-        Problem: 413, Werkzeug has cut a chunked body off at the limit, which it does silently.
+        Problem: 413.
     """
     if request.content_length is None and size == request.max_content_length:
         raise Problem("content-too-large")

@@ -1,6 +1,6 @@
 """State of the current request: one typed object on `flask.g`.
 
-Outside of requests (commands, jobs) it belongs to the application context, as `flask.g` does.
+Outside of requests, in commands and jobs, it belongs to the application context as `flask.g` does.
 """
 
 from collections.abc import Callable
@@ -8,19 +8,31 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from flask import g
+from limits import RateLimitItem
+
+
+@dataclass(slots=True)
+class RateLimitStatus:
+    """What one rate limit says about the current request."""
+
+    name: str  # "default" for the general limit, else the name of the view
+    limit: RateLimitItem
+    remaining: int
+    seconds_left: int  # until more remains
+    exceeded: bool
 
 
 @dataclass(slots=True)
 class RequestState:
-    """What one request has found out so far. Values of higher layers are untyped here."""
+    """What is known about one request. Values of higher layers are untyped here."""
 
     request_id: str | None = None
     stats: Any = None  # `app.telemetry.request_log.RequestStats`
-    caller: Any = None  # `app.core.security.authorization.Caller`, once it is known
-    caller_error: Exception | None = None  # why it could not be found out
-    session_is_valid: bool = False  # checked with a statement of its own
-    rate_limit_windows: dict[str, Any] = field(default_factory=dict)
-    general_limit: Any = None
+    caller: Any = None  # `app.core.security.authorization.Caller`, once it has been loaded
+    caller_error: Exception | None = None  # why it could not be loaded
+    session_is_valid: bool = False  # checked by a separate statement
+    rate_limit_windows: dict[str, Any] = field(default_factory=dict)  # by the storage's key
+    rate_limits: list[RateLimitStatus] = field(default_factory=list)  # the general limit's
     callbacks: list[Callable[[], None]] = field(default_factory=list)  # run after the commit
     pending_changes: list[Any] | None = None  # of a batch; None outside of batches
 

@@ -1,4 +1,4 @@
-"""JSON: strict where it comes in (RFC 8259; RFC 7493), fast where it goes out."""
+"""JSON: strict parsing of requests (RFC 8259, RFC 7493), fast serialisation of responses."""
 
 import json
 from typing import Any
@@ -12,13 +12,14 @@ class StrictJSONError(ValueError):
 
 
 def loads(body: bytes) -> Any:
-    """Parse a request body.
+    """Return the value of a request body.
 
-    orjson refuses what the standard library lets pass (NaN, 1e999, lone surrogates, a byte order
-    mark, other encodings, depth beyond 1024); only repeated names need the second look.
+    The body is parsed twice: orjson rejects what the standard library accepts (NaN, 1e999, lone
+    surrogates, a byte order mark, other encodings, depth beyond 1024), and the standard library
+    detects repeated member names, which orjson accepts.
 
     Raises:
-        StrictJSONError: with a sentence fit for the caller.
+        StrictJSONError: its message may be shown to the client.
     """
     try:
         orjson.loads(body)
@@ -45,12 +46,12 @@ _DECODER = json.JSONDecoder(object_pairs_hook=_unique_members)
 
 
 def dumps(value: Any) -> bytes:
-    """JSON bytes in UTF-8; instants in UTC with `Z` (RFC 3339), UUIDs as strings."""
+    """Return JSON in UTF-8; date-times in UTC with `Z` (RFC 3339), UUIDs as strings."""
     return orjson.dumps(value, option=orjson.OPT_UTC_Z | orjson.OPT_NAIVE_UTC)
 
 
 class ORJSONProvider(JSONProvider):
-    """Makes Flask's own `jsonify`, and what the extensions answer, speak the same JSON."""
+    """Makes `flask.jsonify` and the responses of extensions use the same JSON."""
 
     def dumps(self, obj: Any, **kwargs: Any) -> str:  # noqa: D102
         if kwargs.get("indent"):  # for `flask openapi print`

@@ -7,19 +7,21 @@ from base64 import urlsafe_b64encode
 from collections.abc import Callable
 from typing import Any
 
+import flask
 import http_sfv
 import pytest
 import redis
 from flask import Flask
-from limits import RateLimitItemPerMinute
-from limits.storage import MemoryStorage, RedisStorage
-from limits.strategies import SlidingWindowCounterRateLimiter
+from flask_limiter import RateLimitExceeded
+from limits.storage import RedisStorage
 from werkzeug.test import TestResponse
 
-from app.core.web import rate_limit
-from app.core.web.rate_limit import SingleRoundTripRedisStorage
+from app.core.resources.blueprint import Blueprint
+from app.core.security.authorization import public
+from app.core.web.redis_window import SlidingWindowStorage
+from app.extensions import limiter
 from tests import services
-from tests.api import Api, Caller
+from tests.api import PASSWORD, Api, Caller
 from tests.conftest import MakeApp, on_sqlite, own_server
 
 # Nothing here depends on the database.
@@ -154,6 +156,18 @@ def test_bad_credentials_count_for_the_address_and_not_for_the_user_they_name(
     assert remaining(api.get("tasks", by=user, status=200)) == 1
 
 
+def test_addresses_of_one_ipv6_network_share_a_quota(limited: MakeApi) -> None:
+    api = limited("100 per hour", register_rate_limit="3 per hour")
+    found = []
+    for n in range(8):
+        account = {"email": f"ada{n}@example.com", "name": "Ada", "password": PASSWORD}
+        address = {"REMOTE_ADDR": f"2001:db8:0:1::{n + 1:x}"}
+        found.append(api.post("users", account, environ_overrides=address).status_code)
+    assert found == [201] * 3 + [429] * 5
+    other = {"REMOTE_ADDR": "2001:db8:0:2::1"}
+    api.post("users", {}, environ_overrides=other, status=422)
+
+
 def test_a_search_for_routes_counts(limited: MakeApi) -> None:
     assert statuses(limited("2 per hour"), 3, "/.env") == [404, 404, 429]
 
@@ -193,6 +207,128 @@ def test_registrations_have_a_limit_of_their_own(limited: MakeApi) -> None:
 def test_a_log_in_counts_as_a_request_as_well(limited: MakeApi) -> None:
     api = limited("2 per hour", login_rate_limit="100 per hour")
     assert [api.post("auth/login", {}).status_code for _ in range(3)] == [422, 422, 429]
+
+
+# --- flask-limiter's own decorators ------------------------------------------------------------
+
+
+def is_not_found(response: flask.Response) -> bool:
+    return response.status_code == 404
+
+
+@pytest.fixture(params=["memory", "redis"])
+def decorated(request: pytest.FixtureRequest, make_app: MakeApp) -> Api:
+    """An application with plain Flask views that are decorated as flask-limiter documents it."""
+    url = request.getfixturevalue("redis_url") if request.param == "redis" else ""
+    app = make_app(rate_limit="5 per hour", redis_url=url)
+
+    @app.get("/limited")
+    @limiter.limit("2 per hour")
+    def limited_view() -> str:
+        return "limited"
+
+    @app.get("/expensive")
+    @limiter.limit("4 per hour", cost=2)
+    def expensive_view() -> str:
+        return "expensive"
+
+    @app.get("/failing")
+    @limiter.limit("2 per hour", deduct_when=is_not_found)
+    def failing_view() -> tuple[str, int]:
+        return "failing", 404 if "fail" in flask.request.args else 200
+
+    @app.get("/exempt")
+    @limiter.exempt
+    def exempt_view() -> str:
+        return "exempt"
+
+    @app.get("/block")
+    def block_view() -> tuple[str, int]:
+        try:
+            with limiter.limit("1 per hour"):
+                return "done", 200
+        except RateLimitExceeded:
+            return "skipped", 202
+
+    blueprint = flask.Blueprint("limited_blueprint", __name__)
+    blueprint.get("/blueprint/limited")(lambda: "limited")
+    limiter.limit("2 per hour")(blueprint)
+    app.register_blueprint(blueprint)
+    return Api(app)
+
+
+def test_limit_decorator_limits_a_view_and_leaves_the_general_limit_in_force(
+    decorated: Api,
+) -> None:
+    first = decorated.get("/limited", status=200)
+    assert parse(first, "RateLimit-Policy") == {"limited_view": {"q": 2, "w": 3600}}
+    assert remaining(first, "limited_view") == 1
+    assert statuses(decorated, 2, "/limited") == [200, 429]
+    response = decorated.get("/limited", status=429)
+    assert response.json["type"] == "/problems/too-many-requests"
+    assert 1 <= int(response.headers["Retry-After"]) <= 3600
+    assert remaining(decorated.get("products", status=200)) == 0
+
+
+def test_limit_decorator_honours_cost(decorated: Api) -> None:
+    assert remaining(decorated.get("/expensive", status=200), "expensive_view") == 2
+    assert statuses(decorated, 2, "/expensive") == [200, 429]
+
+
+def test_limit_decorator_honours_deduct_when(decorated: Api) -> None:
+    assert remaining(decorated.get("/failing", status=200), "failing_view") == 2
+    assert remaining(decorated.get("/failing?fail", status=404), "failing_view") == 1
+    assert statuses(decorated, 3, "/failing?fail") == [404, 429, 429]
+
+
+def test_limit_of_a_block_of_code_limits_the_block(decorated: Api) -> None:
+    assert statuses(decorated, 3, "/block") == [200, 202, 202]
+
+
+def test_limit_of_a_blueprint_limits_its_views(decorated: Api) -> None:
+    assert statuses(decorated, 3, "/blueprint/limited") == [200, 200, 429]
+
+
+def test_exempt_decorator_exempts_a_view_from_the_general_limit(decorated: Api) -> None:
+    assert statuses(decorated, 6) == [200] * 5 + [429]
+    assert statuses(decorated, 6, "/exempt") == [200] * 6
+    assert "RateLimit" not in decorated.get("/exempt").headers
+
+
+# --- `rate_limit=` of a route ------------------------------------------------------------------
+
+
+def resource(limit: Any) -> Blueprint:
+    """A resource with one view that has this limit."""
+    blueprint = Blueprint("odd", __name__, url_prefix="/odd", description="Odd.")
+
+    def read_odd() -> None:
+        """Return nothing."""
+
+    read_odd.__qualname__ = f"read_odd[{limit}]"  # flask-limiter keeps limits by qualified name
+    register = blueprint.get("", access=public, rate_limit=limit)
+    register(blueprint.response(204)(read_odd))
+    return blueprint
+
+
+@pytest.mark.parametrize("limit", ["2 per hour", "BULK_RATE_LIMIT"])
+def test_route_takes_a_limit_or_the_name_of_a_setting(make_app: MakeApp, limit: str) -> None:
+    api = Api(make_app(resource(limit), bulk_rate_limit="2 per hour"))
+    assert statuses(api, 3, "odd") == [204, 204, 429]
+
+
+@pytest.mark.parametrize(
+    "limit", ["BULK_RATE_LIMT", "SECRET_KEY", "2 per fortnight", "", 2, ["2 per hour"]]
+)
+def test_limit_that_cannot_be_read_stops_the_start_and_names_the_view(
+    make_app: MakeApp, limit: Any
+) -> None:
+    with pytest.raises(RuntimeError) as raised:
+        make_app(resource(limit))
+    message = str(raised.value)
+    assert "read_odd" in message
+    assert repr(limit) in message
+    assert "\n" not in message
 
 
 # --- behind a proxy --------------------------------------------------------------------------
@@ -276,11 +412,12 @@ def test_counting_and_telling_what_remains_is_one_round_trip(
     assert len(sent) == 1
 
 
-@pytest.mark.parametrize("storage", [RedisStorage, SingleRoundTripRedisStorage])
+@pytest.mark.parametrize("storage", [RedisStorage, SlidingWindowStorage])
 def test_our_script_counts_as_that_of_the_library(
     app: Flask, redis_url: str, storage: type[RedisStorage]
 ) -> None:
-    counters, hour = storage(redis_url), 3600
+    prefix = "counted+" if storage is SlidingWindowStorage else ""
+    counters, hour = storage(prefix + redis_url), 3600
     with app.app_context(), redis.Redis.from_url(redis_url) as client:
 
         def hit() -> bool:
@@ -307,22 +444,11 @@ def test_our_script_counts_as_that_of_the_library(
         assert window() == (0, 0, 1, 2 * hour)
 
 
-@pytest.mark.parametrize(
-    ("before", "before_left", "count", "left"),
-    [(0, 0, 1, 120), (3, 59.5, 2, 119.5), (3, 0.2, 9, 60.2), (7, 30, 1, 90)],
-)
-def test_what_remains_is_what_the_library_tells(
-    app: Flask, before: int, before_left: float, count: int, left: float
+def test_first_request_counted_in_redis_reports_the_whole_window(
+    limited: MakeApi, redis_url: str
 ) -> None:
-    limit, windows = RateLimitItemPerMinute(9), (before, before_left, count, left)
-
-    class Storage(MemoryStorage):
-        def get_sliding_window(self, *_: Any) -> tuple[int, float, int, float]:
-            return windows
-
-    now = time.time()
-    reset, remaining = SlidingWindowCounterRateLimiter(Storage()).get_window_stats(limit, "key")
-    assert rate_limit._left(9, 60, *windows) == (remaining, int(reset - now) + 1)
+    response = limited("3 per hour", redis_url=redis_url).get("products", status=200)
+    assert 3590 <= parse(response, "RateLimit")["default"]["t"] <= 3600
 
 
 def test_without_redis_each_process_counts_by_itself(limited: MakeApi) -> None:
@@ -355,8 +481,9 @@ def test_a_database_that_is_away_is_waited_for_once_and_is_no_redis_that_is_away
     away = f"postgresql://nobody@127.0.0.1:{services.free_port()}/nowhere"
     api = limited("9 per hour", redis_url=redis_url, database_url=away)
     asked: list[Any] = []
-    load = api.app.extensions["load_caller"]
-    api.app.extensions["load_caller"] = lambda: (asked.append(1), load())[1]
+    state = api.app.extensions["core"]
+    load = state.load_caller
+    state.load_caller = lambda: (asked.append(1), load())[1]
     key = f"key_{urlsafe_b64encode(bytes(48)).decode()}"  # it takes the database to know whose
     response = api.get("products", status=503, headers={"Authorization": f"Bearer {key}"})
     assert len(asked) == 1

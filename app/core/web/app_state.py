@@ -1,0 +1,42 @@
+"""State of the core for one application: one typed object in `app.extensions["core"]`."""
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any, NamedTuple
+
+from flask import Flask, current_app
+from limits import RateLimitItem
+from limits.strategies import RateLimiter
+
+NAME = "core"
+
+
+class EndpointLimits(NamedTuple):
+    """What flask-limiter knows about an endpoint."""
+
+    is_exempt: bool  # from the general limit, by `limiter.exempt`
+    needs_hook: bool  # it has limits that flask-limiter counts before the view, a blueprint's
+
+
+@dataclass(slots=True)
+class AppState:
+    """What the core has to know about one application. Values of higher layers are untyped here."""
+
+    load_caller: Callable[[], Any] = field(init=False)  # returns a `Caller`; may raise a `Problem`
+    session_is_valid: Any = None  # the SQL condition under which a caller's session is valid
+    rate_limit_key: Callable[[], str] = field(init=False)  # who is counted in the current request
+    rate_limiter: RateLimiter | None = None  # None where limits are switched off
+    general_limits: list[RateLimitItem] = field(default_factory=list)  # of every request
+    limited_endpoints: dict[str | None, EndpointLimits] = field(default_factory=dict)
+
+
+def init_app_state(app: Flask) -> AppState:
+    """Return the state of an application, which is created at the first call."""
+    state: AppState = app.extensions.setdefault(NAME, AppState())
+    return state
+
+
+def app_state() -> AppState:
+    """Return the state of the current application."""
+    state: AppState = current_app.extensions[NAME]
+    return state

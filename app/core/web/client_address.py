@@ -1,0 +1,42 @@
+"""The client's address: one spelling for logs and sessions, one network for everything counted."""
+
+import re
+from functools import lru_cache
+from ipaddress import IPv4Address, IPv6Address, ip_address, ip_network
+
+from flask import Request
+
+_WITH_PORT = re.compile(r"\[(?P<ipv6>[^\]]*)\](?::\d+)?|(?P<ipv4>[\d.]+):\d+")
+
+
+def client_address(request: Request) -> str:
+    """Return the client's IP address, without port and zone; "unknown" where there is none.
+
+    An IPv4 address inside an IPv6 address (RFC 4291 section 2.5.5.2) is returned as IPv4. A text
+    that is no address, which a trusted proxy may send, is returned as it is.
+    """
+    return _parse(request.remote_addr or "")[0]
+
+
+def client_network(request: Request) -> str:
+    """Return what is counted for the client: its IPv4 address, or the /64 of its IPv6 address.
+
+    A subscriber usually has a /64 (RFC 6177), so single IPv6 addresses would be unlimited.
+    """
+    return _parse(request.remote_addr or "")[1]
+
+
+@lru_cache(maxsize=4096)
+def _parse(text: str) -> tuple[str, str]:
+    """Return the address and the network of a remote address."""
+    found = _WITH_PORT.fullmatch(text)
+    host = (found["ipv6"] or found["ipv4"] if found else text).partition("%")[0]
+    try:
+        address: IPv4Address | IPv6Address = ip_address(host)
+    except ValueError:
+        return text or "unknown", text or "unknown"
+    if isinstance(address, IPv6Address):
+        if not address.ipv4_mapped:
+            return str(address), str(ip_network((address.packed, 64), strict=False))
+        address = address.ipv4_mapped
+    return str(address), str(address)
