@@ -38,7 +38,7 @@ class Schema(ma.Schema):
         It calls the fields' own `deserialize`, so the rules are those of `load`; the saving is the
         bookkeeping of error messages: see docs/decisions.md#validation.
         """
-        if type(data) is not dict or not self._is_loaded_by_fields:
+        if type(data) is not dict or not self.is_loaded_by_fields:
             return None
         loaded: dict[str, Any] = {}
         known = 0
@@ -56,7 +56,7 @@ class Schema(ma.Schema):
         return loaded if known == len(data) else None
 
     @cached_property
-    def _is_loaded_by_fields(self) -> bool:
+    def is_loaded_by_fields(self) -> bool:
         """Whether `load` does no more than to call each field that the data has, or its default."""
         if self.has_load_hooks or self.many or self.partial not in (None, False, True):
             return False
