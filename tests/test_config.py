@@ -124,6 +124,46 @@ class TestAnEnvironment:
         [found] = refusal(environ)
         assert found.startswith(reason)
 
+    @pytest.mark.parametrize(
+        ("name", "value"),
+        [
+            ("DATABASE_URL", "postgres://app:hidden@db.example/app"),
+            ("DATABASE_URL", "postgresql+psycopg2://app:hidden@db.example/app"),
+            ("DATABASE_URL", "mysql://app:hidden@db.example/app"),
+            ("DATABASE_URL", "postgresql://app:hidden@db.example:port/app"),
+            ("DATABASE_URL", "hidden"),
+            ("REDIS_URL", "unix://:hidden@/run/redis.sock"),
+            ("REDIS_URL", "hidden"),
+            ("BROKER_URL", "amqp://app:hidden@mq.example"),
+            ("BROKER_URL", "redis://:hidden@cache.example:99999/0"),
+            ("SMTP_URL", "smtp://app:hidden@[mail.example"),
+            ("CORS_ORIGINS", "https://hidden.example/"),
+            ("CORS_ORIGINS", "https://hidden.example/app"),
+            ("CORS_ORIGINS", "https://app.example, https://HIDDEN.example"),
+            ("CORS_ORIGINS", "hidden.example"),
+            ("CORS_ORIGINS", "https://app:hidden@app.example"),
+        ],
+    )
+    def test_is_refused_for_an_address_that_cannot_work(self, name: str, value: str) -> None:
+        [reason] = refusal({name: value})
+
+        assert reason.startswith(name)
+        assert "hidden" not in reason.lower()
+
+    @pytest.mark.parametrize(
+        "name", ["SECRET_KEY", "DATABASE_URL", "REDIS_URL", "BROKER_URL", "SMTP_URL", "JWT_KEYS"]
+    )
+    def test_is_refused_without_repeating_a_secret(self, name: str) -> None:
+        reasons = refusal({"APP_ENV": "production", name: "short-hidden", "POOL_SIZE": "many"})
+
+        assert "hidden" not in "".join(reasons)
+
+    @pytest.mark.parametrize(
+        "origin", ["https://a.example", "http://127.0.0.1:3000", "http://[::1]:3000"]
+    )
+    def test_names_origins_as_browsers_send_them(self, origin: str) -> None:
+        assert Settings.from_env({"CORS_ORIGINS": origin}).cors_origins == (origin,)
+
     def test_is_refused_with_every_reason_at_once(self) -> None:
         reasons = refusal(
             {
