@@ -153,11 +153,11 @@ class Schema(ma.Schema):
         for name, schema in self._nested:
             value = members.get(name)
             if isinstance(value, list):
-                members[name] = [schema._object_to_dict(each) for each in value]
+                members[name] = [schema.object_to_dict(each) for each in value]
             elif value is not None:
-                members[name] = schema._object_to_dict(value)
+                members[name] = schema.object_to_dict(value)
 
-    def _object_to_dict(self, stored: dict[str, Any]) -> dict[str, Any]:
+    def object_to_dict(self, stored: dict[str, Any]) -> dict[str, Any]:
         """An object of a JSON column, without its write-only members."""
         members = {name: stored[name] for name in self.column_names if name in stored}
         self._convert(members)

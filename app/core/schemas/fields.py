@@ -223,21 +223,21 @@ class MoneyAmount(ma.fields.String):
         code = get_value(obj, self.currency) if self.currency else None
         return None if value is None else self.to_text(value, code)
 
-    @classmethod
-    def to_text(cls, value: Decimal | float | str, code: Any) -> str:
+    @staticmethod
+    def to_text(value: Decimal | float | str, code: str | None) -> str:
         """The amount with as many decimals as its currency has: "7" for 7 and "JPY".
 
         Args:
             value: an amount; in a JSON column it is a number or a string.
             code: the currency; with none, the text has 4 decimals, and 2 with a withdrawn one.
         """
-        if not isinstance(value, Decimal):
-            value = Decimal(str(value))
-        if not isinstance(code, str):
-            return format(value, f".{cls.MAX_SCALE}f")
-        return format(value, _FORMATS.get(code, _DEFAULT_FORMAT))
+        amount = value if isinstance(value, Decimal) else Decimal(str(value))
+        return format(amount, _FORMATS.get(code, _DEFAULT_FORMAT))
 
 
 _AMOUNT = re.compile(MoneyAmount.regex_for_scale(MoneyAmount.MAX_SCALE))
-_FORMATS = {code: f".{decimals}f" for code, decimals in CURRENCY_SCALES.items()}
+_FORMATS: dict[Any, str] = {
+    **{code: f".{decimals}f" for code, decimals in CURRENCY_SCALES.items()},
+    **dict.fromkeys((None, ma.missing), f".{MoneyAmount.MAX_SCALE}f"),
+}
 _DEFAULT_FORMAT = f".{MoneyAmount.DEFAULT_SCALE}f"

@@ -27,23 +27,23 @@ DOCUMENT = strict_json.loads((Path(__file__).parents[3] / "openapi.json").read_b
 NAN, INFINITY = float("nan"), float("inf")
 
 
-class TestText:
+class TestString:
     @pytest.mark.parametrize("value", ["", "x", "ab\tc\n", "🔑" * 5, "\u202e", "x" * 5])
-    def test_takes_any_characters_up_to_its_length(self, value: str) -> None:
+    def test_string_up_to_max_length_is_accepted(self, value: str) -> None:
         assert String(max_length=5).deserialize(value) == value
 
     @pytest.mark.parametrize("value", ["x" * 6, "🔑" * 6, "a\0b", "\0", 7, True, b"x", ["x"], None])
-    def test_refuses_more_nul_and_other_types(self, value: Any) -> None:
+    def test_longer_string_nul_and_other_type_are_refused(self, value: Any) -> None:
         with pytest.raises(ma.ValidationError):
             String(max_length=5).deserialize(value)
 
-    def test_may_ask_for_a_least_length(self) -> None:
+    def test_string_below_min_length_is_refused(self) -> None:
         with pytest.raises(ma.ValidationError, match="between 1 and 5"):
             String(min_length=1, max_length=5).deserialize("")
 
 
-class TestChoice:
-    def test_takes_its_own_words_only(self) -> None:
+class TestEnum:
+    def test_only_its_choices_are_accepted(self) -> None:
         colour = Enum(["red", "green"])
 
         assert colour.deserialize("red") == "red"
@@ -56,7 +56,7 @@ class TestInteger:
     field = Integer(min=-5, max=5)
 
     @pytest.mark.parametrize(("value", "taken"), [(0, 0), (5, 5), (-5, -5), (3.0, 3), (-0.0, 0)])
-    def test_takes_numbers_without_fraction(self, value: float, taken: int) -> None:
+    def test_number_without_fraction_is_loaded_as_int(self, value: float, taken: int) -> None:
         loaded = self.field.deserialize(value)
 
         assert (loaded, type(loaded)) == (taken, int)
@@ -64,18 +64,18 @@ class TestInteger:
     @pytest.mark.parametrize(
         "value", [6, -6, 1.5, 10**40, 1e300, True, False, "1", "", None, [1], NAN, INFINITY]
     )
-    def test_refuses_everything_else(self, value: Any) -> None:
+    def test_other_number_and_type_are_refused(self, value: Any) -> None:
         with pytest.raises(ma.ValidationError):
             self.field.deserialize(value)
 
     @pytest.mark.parametrize(("text", "value"), [("1", 1), ("-1", -1), ("007", 7), ("0", 0)])
-    def test_reads_plain_digits_from_a_query(self, text: str, value: int) -> None:
+    def test_query_value_of_digits_is_read_as_int(self, text: str, value: int) -> None:
         assert self.field.parse_query_value(text) == value
 
     @pytest.mark.parametrize(
         "text", ["1_0", " 1", "1 ", "1\n", "+1", "--1", "1.0", "1e3", "0x1", "\u0661", "", "9" * 19]
     )
-    def test_leaves_anything_else_in_a_query_to_be_refused(self, text: str) -> None:
+    def test_other_query_value_is_returned_unchanged(self, text: str) -> None:
         assert self.field.parse_query_value(text) == text
 
 
@@ -83,16 +83,16 @@ class TestBoolean:
     field = Boolean()
 
     @pytest.mark.parametrize("value", [True, False])
-    def test_takes_true_and_false(self, value: bool) -> None:
+    def test_true_and_false_are_accepted(self, value: bool) -> None:
         assert self.field.deserialize(value) is value
 
     @pytest.mark.parametrize("value", [0, 1, "true", "false", "yes", "", None, [], 1.0])
-    def test_refuses_what_only_looks_like_them(self, value: Any) -> None:
+    def test_truthy_and_falsy_values_are_refused(self, value: Any) -> None:
         with pytest.raises(ma.ValidationError):
             self.field.deserialize(value)
 
     @pytest.mark.parametrize("text", ["1", "0", "True", "FALSE", "yes", "on", ""])
-    def test_reads_only_the_two_words_from_a_query(self, text: str) -> None:
+    def test_query_value_is_true_or_false_and_nothing_else(self, text: str) -> None:
         assert (self.field.parse_query_value("true"), self.field.parse_query_value("false")) == (
             True,
             False,
@@ -100,7 +100,7 @@ class TestBoolean:
         assert self.field.parse_query_value(text) == text
 
 
-class TestTimestamp:
+class TestDateTime:
     """What comes in is tabled in `test_tasks.TestDueAt`."""
 
     @pytest.mark.parametrize(
@@ -115,10 +115,12 @@ class TestTimestamp:
             (None, None),
         ],
     )
-    def test_is_given_out_in_utc_with_z(self, instant: datetime | None, text: str | None) -> None:
+    def test_datetime_is_dumped_in_utc_with_z(
+        self, instant: datetime | None, text: str | None
+    ) -> None:
         assert DateTime().serialize("at", {"at": instant}) == text
 
-    def test_is_taken_in_as_utc(self) -> None:
+    def test_datetime_is_loaded_in_utc(self) -> None:
         taken = DateTime().deserialize("2030-01-02T03:04:05+02:00")
 
         assert taken.isoformat() == "2030-01-02T01:04:05+00:00"
@@ -137,19 +139,19 @@ class TestEmail:
             ("a" * 64 + "@example.com", "a" * 64 + "@example.com"),
         ],
     )
-    def test_is_kept_in_lower_case(self, given: str, kept: str) -> None:
+    def test_email_is_loaded_in_lower_case(self, given: str, kept: str) -> None:
         assert Email().deserialize(given) == kept
 
 
-class TestAmount:
+class TestMoneyAmount:
     """What comes in is tabled in `test_products.TestMoney`."""
 
-    def test_loads_to_an_exact_decimal(self) -> None:
+    def test_amount_is_loaded_as_exact_decimal(self) -> None:
         ten, twenty = (MoneyAmount().deserialize(text) for text in ("0.10", "0.20"))
 
         assert ten + twenty == Decimal("0.30")
 
-    def test_without_a_currency_has_up_to_four_decimals(self) -> None:
+    def test_amount_without_currency_has_up_to_four_decimals(self) -> None:
         assert MoneyAmount().deserialize("1.2345") == Decimal("1.2345")
         assert MoneyAmount().serialize("price", {"price": Decimal(1)}) == "1.0000"
 
@@ -165,12 +167,14 @@ class TestAmount:
             (Decimal("1.5"), ma.missing, "1.5000"),
         ],
     )
-    def test_text_has_the_decimals_of_the_currency(self, stored: Any, code: Any, text: str) -> None:
+    def test_amount_of_any_stored_type_is_written_with_the_decimals_of_its_currency(
+        self, stored: Any, code: Any, text: str
+    ) -> None:
         """A withdrawn currency has two; a JSON column holds numbers and strings."""
         assert MoneyAmount.to_text(stored, code) == text
 
     @pytest.mark.parametrize("code", sorted(CURRENCY_SCALES))
-    def test_is_given_out_with_the_decimals_of_its_currency(self, code: str) -> None:
+    def test_dumped_amount_has_the_decimals_of_its_currency(self, code: str) -> None:
         row = {"price": Decimal(7), "currency": code}
         text = MoneyAmount(currency="currency").serialize("price", row)
 
@@ -178,13 +182,13 @@ class TestAmount:
         assert MoneyAmount(currency="currency").deserialize(text, "price", row) == 7
 
     @pytest.mark.parametrize("code", ["JPY", "EUR", "KWD"])
-    def test_of_one_decimal_more_is_refused(self, code: str) -> None:
+    def test_amount_with_one_decimal_more_is_refused(self, code: str) -> None:
         text = "7." + "1" * (CURRENCY_SCALES[code] + 1)
         with pytest.raises(ma.ValidationError, match=code):
             MoneyAmount(currency="currency").deserialize(text, "price", {"currency": code})
 
     @pytest.mark.parametrize("code", sorted(CURRENCY_SCALES))
-    def test_has_its_scale_in_the_document(self, code: str) -> None:
+    def test_document_has_the_decimals_of_each_currency(self, code: str) -> None:
         documented = Draft202012Validator(DOCUMENT["components"]["schemas"]["ProductChange"])
         for decimals in range(6):
             price = "7" + ("." + "1" * decimals if decimals else "")
@@ -193,14 +197,16 @@ class TestAmount:
             assert documented.is_valid({"price": price}) == (decimals <= 4)
 
     @pytest.mark.parametrize("siblings", [None, {}, {"currency": "XXX"}, {"currency": ["EUR"]}])
-    def test_leaves_a_wrong_currency_to_the_currencys_own_field(self, siblings: Any) -> None:
+    def test_amount_with_invalid_currency_is_left_to_the_field_of_the_currency(
+        self, siblings: Any
+    ) -> None:
         amount = MoneyAmount(currency="currency").deserialize("1.2345", "price", siblings)
 
         assert amount == Decimal("1.2345")
 
 
 class TestCurrency:
-    def test_is_an_iso_4217_code_in_capitals(self) -> None:
+    def test_currency_is_an_iso_4217_code_in_capitals(self) -> None:
         assert Currency().deserialize("EUR") == "EUR"
         for wrong in ("eur", "XXX", "EU", "EURO", "", None, 978):
             with pytest.raises(ma.ValidationError):

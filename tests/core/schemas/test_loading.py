@@ -62,7 +62,7 @@ EVERY_SCHEMA = list(dict.fromkeys(every_schema()))
 class TestLoadFast:
     @pytest.mark.parametrize("partial", [False, True])
     @pytest.mark.parametrize("shape", EVERY_SCHEMA)
-    def test_returns_what_load_returns_or_none(
+    def test_load_fast_returns_the_result_of_load_and_none_for_invalid_data(
         self, app: Flask, shape: type[Schema], partial: bool
     ) -> None:
         schema = shape(partial=partial)
@@ -84,7 +84,7 @@ class TestLoadFast:
             (ProductQuery, {"category": "kitchen", "sort": "-price", "cursor": "abc"}),
         ],
     )
-    def test_loads_valid_data(self, shape: type[Schema], sent: Any) -> None:
+    def test_load_fast_loads_valid_data(self, shape: type[Schema], sent: Any) -> None:
         assert shape().load_fast(sent) == shape().load(sent)
 
 
@@ -102,7 +102,7 @@ class Inner(Schema):
     count = Integer(min=0, max=9, required=True)
 
 
-class TestLoadFastLeavesToLoad:
+class TestFallbackToLoad:
     @pytest.mark.parametrize(
         "field",
         [
@@ -113,14 +113,14 @@ class TestLoadFastLeavesToLoad:
         ],
         ids=["data_key", "attribute", "Nested", "List of Nested"],
     )
-    def test_member_that_is_not_stored_under_its_name(self, field: ma.fields.Field[Any]) -> None:
+    def test_renamed_and_nested_members_are_left_to_load(self, field: ma.fields.Field[Any]) -> None:
         schema = Schema.from_dict({"name": field})()
         assert isinstance(schema, Schema)
 
         assert schema.load_fast({}) is None
         assert load(schema, {}) == {}
 
-    def test_names_that_may_be_absent(self) -> None:
+    def test_partial_with_names_is_left_to_load(self) -> None:
         fields = {
             "a": String(max_length=9, required=True),
             "b": String(max_length=9, required=True),
@@ -133,13 +133,13 @@ class TestLoadFastLeavesToLoad:
         with pytest.raises(ma.ValidationError):
             load(schema, {"a": "x"})
 
-    def test_list_of_objects(self) -> None:
+    def test_list_of_objects_is_left_to_load(self) -> None:
         schema = Inner(many=True)
 
         assert schema.load_fast({"count": 1}) is None
         assert schema.load_fast([{"count": 1}]) is None
 
-    def test_object_of_another_type_than_dict(self) -> None:
+    def test_subclass_of_dict_is_left_to_load(self) -> None:
         class Mapping(dict[str, Any]):
             """A subclass may give other members than it holds."""
 
@@ -151,7 +151,7 @@ class TestDefaults:
         given = Integer(min=0, max=9, load_default=7)
         made = ma.fields.List(Boolean(), load_default=list)
 
-    def test_default_is_loaded_and_made_anew_each_time(self) -> None:
+    def test_callable_default_is_called_each_time(self) -> None:
         schema = self.Defaults()
         first, second = (schema.load_fast({}) for _ in range(2))
 
@@ -205,7 +205,7 @@ class TestHooks:
 
         return Api(make_app(odd))
 
-    def test_pre_load_and_post_load_run(self, guests: Api) -> None:
+    def test_pre_load_and_post_load_run_for_a_request_body(self, guests: Api) -> None:
         response = guests.post("guests", {"name": " Ada "}, status=200)
         assert response.json == {"greeting": "Hello Ada"}
 
@@ -219,12 +219,14 @@ class TestHooks:
             ),
         ],
     )
-    def test_validators_run(self, guests: Api, body: Any, error: Any) -> None:
+    def test_validates_and_validates_schema_run_for_a_request_body(
+        self, guests: Api, body: Any, error: Any
+    ) -> None:
         assert guests.post("guests", body, status=422).json["errors"] == [error]
 
 
 class TestErrors:
-    def test_nested_members_have_json_pointers(self) -> None:
+    def test_error_of_nested_member_has_its_json_pointer(self) -> None:
         schema = Schema.from_dict(
             {"items": ma.fields.List(ma.fields.Nested(Inner)), "a/b~c d": Boolean(required=True)}
         )()
@@ -249,7 +251,7 @@ class TestErrors:
         pointers = [error["pointer"] for error in errors_as_json_pointers(messages)]
         assert pointers == ["#", "#/" + "y" * 8000]
 
-    def test_parameters_have_names(self) -> None:
+    def test_error_of_parameter_has_its_name(self) -> None:
         messages = {"a": ["Unknown or read-only member."], "b": ["Not a valid string."]}
         assert errors_as_parameters(messages) == [
             {"detail": "Unknown parameter.", "parameter": "a"},

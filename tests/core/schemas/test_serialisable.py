@@ -97,7 +97,7 @@ EVERY_SHAPE = [shape for shape in dict.fromkeys(shapes()) if not issubclass(shap
 
 class TestRowToDict:
     @pytest.mark.parametrize("shape", EVERY_SHAPE, ids=lambda shape: shape.__name__)
-    def test_gives_the_json_that_dumping_gives_for_every_schema(self, shape: type[Schema]) -> None:
+    def test_row_to_dict_equals_dump_for_every_schema(self, shape: type[Schema]) -> None:
         schema = shape()
         values = [sample(schema.dump_fields[name]) for name in schema.column_names]
         row = namedtuple("Row", schema.column_names)(*values)
@@ -110,7 +110,7 @@ class TestRowToDict:
         ("shape", "model", "values"),
         [(shape, *sample) for shape, samples in SAMPLES.items() for sample in samples],
     )
-    def test_gives_it_for_rows_of_either_database(
+    def test_row_to_dict_equals_dump_for_rows_of_either_database(
         self, app: Flask, user: Caller, shape: type[Schema], model: Any, values: dict[str, Any]
     ) -> None:
         owner = {"owner_id": user.id} if hasattr(model, "owner_id") else {}
@@ -125,7 +125,7 @@ class TestRowToDict:
                 schema.dump(stored)
             )
 
-    def test_gives_money_that_has_no_column_of_its_own_as_well(self) -> None:
+    def test_dump_formats_amounts_without_a_column(self) -> None:
         schema = CategorySchema()
         members = {
             "category": "kitchen",
@@ -185,7 +185,7 @@ class TestEveryFieldInEveryRole:
         assert isinstance(schema, Schema)
         return check_serialisable(schema)
 
-    def test_is_serialised_as_dump_does(self, field: str, role: str) -> None:
+    def test_row_to_dict_equals_dump(self, field: str, role: str) -> None:
         schema = self.make(field, role)
         assert ("member" in schema.column_names) == (role != "write-only")
         member = schema.fields["member"]
@@ -194,7 +194,7 @@ class TestEveryFieldInEveryRole:
             made = schema.row_to_dict([row[name] for name in schema.column_names])
             assert strict_json.dumps(made) == strict_json.dumps(schema.dump(row))
 
-    def test_has_an_etag(self, field: str, role: str) -> None:
+    def test_etag_digest_covers_the_member(self, field: str, role: str) -> None:
         schema = self.make(field, role)
         row = {"code": "KWD", "member": sample(schema.fields["member"])}
         other = row | {"member": None}
@@ -225,7 +225,7 @@ class TestNestedObjects:
     }
 
     @pytest.mark.parametrize("rent", ["7", 7, 7.0, Decimal(7)])
-    def test_are_returned_without_their_write_only_members(self, rent: Any) -> None:
+    def test_nested_object_is_returned_without_write_only_members(self, rent: Any) -> None:
         schema = Schema.from_dict(
             {"home": ma.fields.Nested(Address), "others": ma.fields.List(ma.fields.Nested(Address))}
         )()
@@ -278,7 +278,7 @@ class TestStart:
         ],
         ids=lambda value: type(value).__name__ if isinstance(value, ma.fields.Field) else None,
     )
-    def test_is_refused_for_a_member_that_rows_cannot_serialise(
+    def test_member_that_rows_cannot_serialise_stops_the_start(
         self, field: ma.fields.Field[Any], reason: str
     ) -> None:
         schema = Schema.from_dict({"id": ma.fields.UUID(), "member": field}, name="OddSchema")()
@@ -290,11 +290,11 @@ class TestStart:
         assert line.startswith(f"{type(schema).__module__}.OddSchema.member: {reason}")
 
     @pytest.mark.parametrize("schema", [WithPreDump, WithPostDump])
-    def test_is_refused_for_a_dump_hook(self, schema: type[Schema]) -> None:
+    def test_dump_hook_stops_the_start(self, schema: type[Schema]) -> None:
         with pytest.raises(RuntimeError, match=rf"{schema.__name__}\.name: dump returns something"):
             check_serialisable(schema())
 
-    def test_is_refused_for_a_nested_member(self) -> None:
+    def test_nested_member_that_rows_cannot_serialise_stops_the_start(self) -> None:
         class Inner(Schema):
             price = ma.fields.Decimal()
 
@@ -306,7 +306,7 @@ class TestStart:
     @pytest.mark.parametrize(
         "kind", ["returns", "paginated", "exports", "batch", "creates", "updates"]
     )
-    def test_is_refused_by_every_decorator_that_serialises_rows(self, kind: str) -> None:
+    def test_every_decorator_that_serialises_rows_checks_its_schema(self, kind: str) -> None:
         class Query(PageQuery):
             sort = Sort({"created_at": Product.created_at}, default="created_at")
 
