@@ -6,7 +6,6 @@ from operator import itemgetter
 from typing import Any, ClassVar
 
 import marshmallow as ma
-from sqlalchemy.orm import InstrumentedAttribute
 
 from app.core.schemas.fields import DateTime, Integer, MoneyAmount
 
@@ -93,7 +92,7 @@ class Schema(ma.Schema):
         fields = self.dump_fields.items()
         return frozenset(name for name, field in fields if field.metadata.get("show_once"))
 
-    def columns(self, model: type) -> list[InstrumentedAttribute[Any]]:
+    def columns(self, model: type) -> list[Any]:
         """The columns of the model to select for `row_to_dict`, in the order of `column_names`."""
         return [getattr(model, name) for name in self.column_names]
 
