@@ -1,17 +1,20 @@
-"""Typed settings, read from the environment once and checked before the service starts."""
+"""Typed settings, parsed from the environment and checked before the service starts."""
 
 import contextlib
 import logging
 import os
 import re
 import secrets
-from collections.abc import Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any, Literal, Self, get_args
 from urllib.parse import urlsplit
 
+import marshmallow as ma
 from limits import parse_many
+from sqlalchemy import make_url
+from sqlalchemy.exc import ArgumentError
 
 ROOT = Path(__file__).resolve().parent.parent
 INSTANCE = ROOT / "instance"
@@ -20,7 +23,10 @@ Environment = Literal["development", "testing", "production"]
 
 
 class ConfigError(Exception):
-    """The environment does not describe a service that may start. Lists every reason at once."""
+    """Settings with which the service must not start; the message lists every reason.
+
+    A reason begins with the name of the setting. It never contains a secret or a URL.
+    """
 
     def __init__(self, reasons: list[str]) -> None:
         super().__init__("The configuration is refused:\n" + "\n".join(f"  - {r}" for r in reasons))
@@ -28,7 +34,7 @@ class ConfigError(Exception):
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Settings:
-    """One value per setting. The name in the environment is the field's in capitals."""
+    """One value for each setting; its name in the environment is the field's in capitals."""
 
     app_env: Environment = "development"
     secret_key: str = ""  # signs access tokens and cursors; at least 32 characters
@@ -80,23 +86,15 @@ class Settings:
 
     @classmethod
     def from_env(cls, environ: Mapping[str, str] | None = None) -> Self:
-        """Settings from the environment (the process's own by default), checked.
+        """Settings from the environment (of the process by default), parsed and checked.
+
+        Empty values count as absent. Without SECRET_KEY, outside of production, the secret of this
+        machine is used.
 
         Raises:
-            ConfigError: a value cannot be read, or would make the service unsafe.
+            ConfigError: a value cannot be parsed, or would make the service unsafe.
         """
-        environ = os.environ if environ is None else environ
-        reasons: list[str] = []
-        values: dict[str, Any] = {}
-        for field in fields(cls):
-            text = environ.get(field.name.upper())
-            if text is None or text == "":
-                continue
-            try:
-                values[field.name] = _parse(text, type(field.default))
-            except ValueError:
-                kind = type(field.default).__name__
-                reasons.append(f"{field.name.upper()} is not of type {kind}: {text!r}")
+        values, reasons = _parse(cls, os.environ if environ is None else environ)
         settings = cls(**values)
         if reasons := reasons + settings.validation_errors():
             raise ConfigError(reasons)
@@ -104,81 +102,156 @@ class Settings:
             return cls(**{**values, "secret_key": _local_secret()})
         return settings
 
+    @property
+    def is_production(self) -> bool:
+        """Whether the stricter checks hold: also for an APP_ENV that is misspelt."""
+        return self.app_env not in ("development", "testing")
+
     def validation_errors(self) -> list[str]:
-        """Why these settings must not start a service; empty when they may."""
-        reasons = []
+        """The reasons why a service must not start with these settings; empty if it may."""
+        return [
+            *self._secret_errors(),
+            *self._server_errors(),
+            *self._number_errors(),
+            *self._format_errors(),
+            *self._mail_errors(),
+        ]
+
+    def _secret_errors(self) -> Iterator[str]:
         if self.app_env not in get_args(Environment):
-            reasons.append(f"APP_ENV is one of {', '.join(get_args(Environment))}")
-        production = self.app_env not in ("development", "testing")
-        if production and not self.secret_key:
-            reasons.append("SECRET_KEY is required in production (openssl rand -base64 48)")
+            yield f"APP_ENV is one of {', '.join(get_args(Environment))}"
+        if self.is_production and not self.secret_key:
+            yield "SECRET_KEY is required in production (openssl rand -base64 48)"
         elif self.secret_key and len(self.secret_key) < 32:
-            reasons.append("SECRET_KEY has fewer than 32 characters")
-        elif production and _looks_like_an_example(self.secret_key):
-            reasons.append("SECRET_KEY is an example value; make one: openssl rand -base64 48")
-        if production and not self.single_node:
-            meant = "SINGLE_NODE=true says that it is meant"
+            yield "SECRET_KEY has fewer than 32 characters"
+        elif self.is_production and _looks_like_an_example(self.secret_key):
+            yield "SECRET_KEY is an example value; generate one: openssl rand -base64 48"
+
+    def _server_errors(self) -> Iterator[str]:
+        if not _is_database_url(self.database_url):
+            yield "DATABASE_URL is sqlite:///path or postgresql://user:password@host:port/name"
+        for name in ("redis_url", "broker_url"):
+            # Only these schemes: the log hides the password of a URL that has a host.
+            if (url := getattr(self, name)) and not _is_url(url, "redis", "rediss"):
+                yield f"{name.upper()} is redis://host:port/0 or rediss://user:password@host:port/0"
+        if self.is_production and not self.single_node:
+            hint = "SINGLE_NODE=true allows it"
             if self.database_url.startswith("sqlite"):
-                reasons.append(f"DATABASE_URL is SQLite, which serves one machine; {meant}")
+                yield f"DATABASE_URL is SQLite, which serves one machine; {hint}"
             if not self.redis_url:
-                reasons.append(f"REDIS_URL is missing, each worker would limit by itself; {meant}")
+                yield f"REDIS_URL is missing, each worker would limit by itself; {hint}"
             if not self.broker_url:
-                reasons.append(f"BROKER_URL is missing, jobs would burden requests; {meant}")
-        if production and "*" in self.cors_origins:
-            reasons.append("CORS_ORIGINS must name its origins in production, not *")
+                yield f"BROKER_URL is missing, jobs would burden requests; {hint}"
+        if self.is_production and "*" in self.cors_origins:
+            yield "CORS_ORIGINS must name its origins in production, not *"
+        if not all(_is_origin(origin) for origin in self.cors_origins if origin != "*"):
+            yield "CORS_ORIGINS are origins such as https://app.example.com, without a path"
+
+    def _number_errors(self) -> Iterator[str]:
         for field in fields(self):
-            least = MINIMUMS.get(field.name, 1)
-            if type(field.default) is int and getattr(self, field.name) < least:
-                reasons.append(f"{field.name.upper()} must be at least {least}")
-        for name in (f.name for f in fields(self) if f.name.endswith("rate_limit")):
-            try:  # flask-limiter would only log that it cannot read it, and limit nothing
+            minimum = MINIMUMS.get(field.name, 1)
+            if type(field.default) is int and getattr(self, field.name) < minimum:
+                yield f"{field.name.upper()} must be at least {minimum}"
+
+    def _format_errors(self) -> Iterator[str]:
+        for name in (field.name for field in fields(self) if field.name.endswith("rate_limit")):
+            try:  # flask-limiter logs a limit that it cannot parse, and limits nothing
                 parse_many(getattr(self, name))
             except ValueError:
-                reasons.append(f'{name.upper()} is not a limit such as "10 per minute"')
+                yield f'{name.upper()} is not a limit such as "10 per minute"'
         if self.log_level not in logging.getLevelNamesMapping():
-            reasons.append("LOG_LEVEL is one of DEBUG, INFO, WARNING, ERROR, CRITICAL")
+            yield "LOG_LEVEL is one of DEBUG, INFO, WARNING, ERROR, CRITICAL"
         if self.metrics_bind and not re.fullmatch(r"\S+:\d{1,5}", self.metrics_bind):
-            reasons.append("METRICS_BIND is host:port, such as 127.0.0.1:9464")
-        endpoint = urlsplit(self.otel_exporter_otlp_endpoint)
-        if self.otel_exporter_otlp_endpoint and endpoint.scheme not in ("http", "https"):
-            reasons.append("OTEL_EXPORTER_OTLP_ENDPOINT is a URL such as http://collector:4318")
-        return reasons + self._mail_errors(production)
+            yield "METRICS_BIND is host:port, such as 127.0.0.1:9464"
+        endpoint = self.otel_exporter_otlp_endpoint
+        if endpoint and not _is_url(endpoint, "http", "https"):
+            yield "OTEL_EXPORTER_OTLP_ENDPOINT is a URL such as http://collector:4318"
 
-    def _mail_errors(self, production: bool) -> list[str]:
-        """Why mail could not be sent, or would give away what it must not."""
-        reasons = []
-        smtp = urlsplit(self.smtp_url)
-        if production and not self.smtp_url:
-            reasons.append("SMTP_URL is required in production: without it mail goes to the log")
-        elif self.smtp_url and (smtp.scheme not in ("smtp", "smtps") or not smtp.hostname):
-            reasons.append("SMTP_URL is smtp://host:port or smtps://user:password@host:port")
-        elif production and smtp.scheme == "smtp" and smtp.username:
-            reasons.append("SMTP_URL would send its password in clear; use smtps://")
+    def _mail_errors(self) -> Iterator[str]:
+        if self.is_production and not self.smtp_url:
+            yield "SMTP_URL is required in production: without it mail goes to the log"
+        elif self.smtp_url and not _is_url(self.smtp_url, "smtp", "smtps"):
+            yield "SMTP_URL is smtp://host:port or smtps://user:password@host:port"
+        elif (
+            self.is_production
+            and _is_url(self.smtp_url, "smtp")
+            and urlsplit(self.smtp_url).username
+        ):
+            yield "SMTP_URL would send its password in clear; use smtps://"
         if not re.fullmatch(r"[^@\s<>,]+@[A-Za-z0-9.-]+", self.mail_from):
-            reasons.append("MAIL_FROM is not an e-mail address")
-        if urlsplit(self.public_url).scheme not in ("http", "https"):
-            reasons.append("PUBLIC_URL is not a URL such as https://app.example.com")
-        elif production and self.public_url == type(self)().public_url:
-            reasons.append("PUBLIC_URL is required in production: links in mails lead there")
-        return reasons
+            yield "MAIL_FROM is not an e-mail address"
+        if not _is_url(self.public_url, "http", "https"):
+            yield "PUBLIC_URL is not a URL such as https://app.example.com"
+        elif self.is_production and self.public_url == type(self)().public_url:
+            yield "PUBLIC_URL is required in production: links in mails lead there"
 
 
-# The least value of a setting that is a number, where it is not 1.
 MINIMUMS = {"public_max_age": 0, "trusted_proxies": 0, "password_min_length": 8}
+"""The smallest value of a setting that is a number, where it is not 1."""
 
 
-def _parse(text: str, kind: type) -> Any:
-    if kind is tuple:
-        return tuple(part.strip() for part in text.split(",") if part.strip())
-    if kind is bool:
-        return _parse_bool(text)
-    return kind(text)
+class _CommaSeparated(ma.fields.Field[tuple[str, ...]]):
+    """Texts with commas between them; spaces around them and empty ones are dropped."""
+
+    def _deserialize(self, value: str, *args: Any, **kwargs: Any) -> tuple[str, ...]:
+        return tuple(part.strip() for part in value.split(",") if part.strip())
 
 
-def _parse_bool(text: str) -> bool:
-    if text not in ("true", "false"):
-        raise ValueError
-    return text == "true"
+# By the type of a setting's default. Strings have no message: it could contain a secret.
+_FIELDS: dict[type, Callable[[], ma.fields.Field[Any]]] = {
+    str: ma.fields.String,
+    tuple: _CommaSeparated,
+    int: lambda: ma.fields.Integer(
+        error_messages={"invalid": "is not of type int: {input!r}"},
+    ),
+    bool: lambda: ma.fields.Boolean(
+        truthy={"true"},
+        falsy={"false"},
+        error_messages={"invalid": "is not of type bool: {input!r}"},
+    ),
+}
+
+
+def _parse(
+    settings: type[Settings], environ: Mapping[str, str]
+) -> tuple[dict[str, Any], list[str]]:
+    """The values by field name, and the reasons why others could not be parsed.
+
+    marshmallow parses a mapping; environs, which builds on it, reads only the process's own
+    environment and makes the Flask CLI load `.env` files by its dependency on python-dotenv.
+    """
+    members = {field.name.upper(): _FIELDS[type(field.default)]() for field in fields(settings)}
+    schema = ma.Schema.from_dict(members)(unknown=ma.EXCLUDE)
+    reasons: list[str] = []
+    try:
+        values = schema.load({name: text for name, text in environ.items() if text})
+    except ma.ValidationError as error:
+        values = error.valid_data
+        messages = error.messages_dict.items()
+        reasons = [f"{name} {text}" for name, texts in messages for text in texts]
+    return {name.lower(): value for name, value in values.items()}, reasons
+
+
+def _is_url(text: str, *schemes: str) -> bool:
+    """Whether the text is a URL of one of the schemes, with a host and, if any, a valid port."""
+    try:
+        url = urlsplit(text)
+        return url.scheme in schemes and bool(url.hostname) and url.port != 0
+    except ValueError:  # a port that is no number, or brackets without an IPv6 address
+        return False
+
+
+def _is_origin(text: str) -> bool:
+    """Whether browsers send this as `Origin` (RFC 6454 section 7): no path, nothing in capitals."""
+    return bool(re.fullmatch(r"https?://[^/?#@\sA-Z]+", text)) and _is_url(text, "http", "https")
+
+
+def _is_database_url(text: str) -> bool:
+    try:
+        name = make_url(text).drivername
+    except (ArgumentError, ValueError):
+        return False
+    return name in ("sqlite", "sqlite+pysqlite", "postgresql", "postgresql+psycopg")
 
 
 def _looks_like_an_example(secret: str) -> bool:
@@ -187,14 +260,14 @@ def _looks_like_an_example(secret: str) -> bool:
 
 
 def _local_secret() -> str:
-    """The secret of a development machine: made once, kept in instance/, never in the tree."""
+    """The secret of a development machine: generated once, kept in instance/, never committed."""
     INSTANCE.mkdir(exist_ok=True)
     path = INSTANCE / "secret_key"
     if not path.exists():
         draft = INSTANCE / f"secret_key.{os.getpid()}"
         draft.touch(0o600)
         draft.write_text(secrets.token_urlsafe(48))
-        with contextlib.suppress(FileExistsError):  # another process was first: its secret stands
+        with contextlib.suppress(FileExistsError):  # another process was first: its secret stays
             os.link(draft, path)
         draft.unlink()
     return path.read_text()

@@ -39,8 +39,8 @@ def instance(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return tmp_path / "instance"
 
 
-class TestAnEnvironment:
-    def test_may_say_nothing(self) -> None:
+class TestEnvironment:
+    def test_empty_environment_gives_development_settings(self) -> None:
         settings = Settings.from_env({})
 
         assert settings.app_env == "development"
@@ -62,34 +62,38 @@ class TestAnEnvironment:
             ("TRUSTED_HOSTS", ",", ()),
         ],
     )
-    def test_is_read_by_the_type_of_each_setting(self, name: str, text: str, value: Any) -> None:
+    def test_value_is_parsed_by_the_type_of_its_setting(
+        self, name: str, text: str, value: Any
+    ) -> None:
         settings = Settings.from_env({name: text, "SECRET_KEY": SECRET})
 
         assert getattr(settings, name.lower()) == value
 
     @pytest.mark.parametrize("name", [field.name for field in fields(Settings)])
-    def test_may_leave_any_setting_empty(self, name: str) -> None:
+    def test_empty_value_is_the_default(self, name: str) -> None:
         settings = Settings.from_env({"SECRET_KEY": SECRET, name.upper(): ""})
 
         if name != "secret_key":
             assert getattr(settings, name) == getattr(Settings(), name)
 
-    def test_is_that_of_the_process_by_default(self, monkeypatch: pytest.MonkeyPatch) -> None:
+    def test_environment_of_the_process_is_the_default(
+        self, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
         monkeypatch.setenv("SECRET_KEY", SECRET)
         monkeypatch.setenv("TOKEN_ISSUER", "the test")
 
         assert Settings.from_env().token_issuer == "the test"
 
-    def test_may_hold_names_that_are_not_ours(self) -> None:
+    def test_unknown_names_are_ignored(self) -> None:
         Settings.from_env({"SECRET_KEY": SECRET, "PATH": "/bin", "secret_key": "x"})
 
     @pytest.mark.parametrize("name", ["ACCESS_TOKEN_MINUTES", "POOL_SIZE", "MAX_CONTENT_LENGTH"])
     @pytest.mark.parametrize("text", ["ten", "1.5", "1e3", "10 minutes"])
-    def test_is_refused_when_a_number_is_none(self, name: str, text: str) -> None:
+    def test_text_in_place_of_a_number_is_refused(self, name: str, text: str) -> None:
         assert refusal({name: text}) == [f"{name} is not of type int: {text!r}"]
 
     @pytest.mark.parametrize("text", ["yes", "1", "True", "on"])
-    def test_is_refused_when_a_switch_is_none(self, text: str) -> None:
+    def test_switch_other_than_true_or_false_is_refused(self, text: str) -> None:
         assert refusal({"AUTH_COOKIES": text}) == [f"AUTH_COOKIES is not of type bool: {text!r}"]
 
     @pytest.mark.parametrize(
@@ -118,13 +122,55 @@ class TestAnEnvironment:
         ],
         ids=str,
     )
-    def test_is_refused_anywhere_for_a_setting_that_makes_no_sense(
+    def test_invalid_setting_is_refused_in_every_environment(
         self, environ: dict[str, str], reason: str
     ) -> None:
         [found] = refusal(environ)
         assert found.startswith(reason)
 
-    def test_is_refused_with_every_reason_at_once(self) -> None:
+    @pytest.mark.parametrize(
+        ("name", "value"),
+        [
+            ("DATABASE_URL", "postgres://app:hidden@db.example/app"),
+            ("DATABASE_URL", "postgresql+psycopg2://app:hidden@db.example/app"),
+            ("DATABASE_URL", "mysql://app:hidden@db.example/app"),
+            ("DATABASE_URL", "postgresql://app:hidden@db.example:port/app"),
+            ("DATABASE_URL", "hidden"),
+            ("REDIS_URL", "unix://:hidden@/run/redis.sock"),
+            ("REDIS_URL", "hidden"),
+            ("BROKER_URL", "amqp://app:hidden@mq.example"),
+            ("BROKER_URL", "redis://:hidden@cache.example:99999/0"),
+            ("SMTP_URL", "smtp://app:hidden@[mail.example"),
+            ("CORS_ORIGINS", "https://hidden.example/"),
+            ("CORS_ORIGINS", "https://hidden.example/app"),
+            ("CORS_ORIGINS", "https://app.example, https://HIDDEN.example"),
+            ("CORS_ORIGINS", "hidden.example"),
+            ("CORS_ORIGINS", "https://app:hidden@app.example"),
+        ],
+    )
+    def test_address_that_cannot_work_is_refused_without_its_password(
+        self, name: str, value: str
+    ) -> None:
+        [reason] = refusal({name: value})
+
+        assert reason.startswith(name)
+        assert "hidden" not in reason.lower()
+
+    @pytest.mark.parametrize(
+        "name", ["SECRET_KEY", "DATABASE_URL", "REDIS_URL", "BROKER_URL", "SMTP_URL", "JWT_KEYS"]
+    )
+    def test_message_does_not_contain_a_secret(self, name: str) -> None:
+        reasons = refusal({"APP_ENV": "production", name: "short-hidden", "POOL_SIZE": "many"})
+
+        assert "hidden" not in "".join(reasons)
+
+    @pytest.mark.parametrize(
+        "origin", ["https://a.example", "http://127.0.0.1:3000", "http://[::1]:3000"]
+    )
+    def test_origin_as_browsers_send_it_is_accepted(self, origin: str) -> None:
+        assert Settings.from_env({"CORS_ORIGINS": origin}).cors_origins == (origin,)
+
+    def test_message_lists_every_reason(self) -> None:
         reasons = refusal(
             {
                 **PRODUCTION,
@@ -139,7 +185,7 @@ class TestAnEnvironment:
             "POOL_SIZE", "SECRET_KEY", "CORS_ORIGINS", "ACCESS_TOKEN_MINUTES",
         ]  # fmt: skip
 
-    def test_that_is_refused_stops_the_start(self, monkeypatch: pytest.MonkeyPatch) -> None:
+    def test_refused_configuration_stops_create_app(self, monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setenv("APP_ENV", "production")
         monkeypatch.delenv("SECRET_KEY", raising=False)
 
@@ -148,11 +194,11 @@ class TestAnEnvironment:
 
 
 class TestProduction:
-    def test_starts_with_a_secret_of_its_own(self) -> None:
+    def test_production_accepts_a_secret_of_its_own(self) -> None:
         assert Settings.from_env(PRODUCTION).secret_key == SECRET
 
     @pytest.mark.parametrize("environ", [{}, {"SECRET_KEY": ""}], ids=["missing", "empty"])
-    def test_needs_a_secret(self, instance: Path, environ: dict[str, str]) -> None:
+    def test_production_requires_a_secret(self, instance: Path, environ: dict[str, str]) -> None:
         [reason] = refusal({"APP_ENV": "production", **SERVERS, **environ})
 
         assert reason.startswith("SECRET_KEY is required in production")
@@ -171,7 +217,7 @@ class TestProduction:
             "correct-Password-" + SECRET,
         ],
     )
-    def test_refuses_a_secret_that_anyone_may_know(self, secret: str) -> None:
+    def test_production_refuses_an_example_secret(self, secret: str) -> None:
         [reason] = refusal(PRODUCTION | {"SECRET_KEY": secret})
 
         assert reason.startswith("SECRET_KEY is an example value")
@@ -185,24 +231,26 @@ class TestProduction:
             ("PUBLIC_URL", "", "PUBLIC_URL is required in production"),
         ],
     )
-    def test_sends_mail_and_nothing_in_clear(self, name: str, value: str, start: str) -> None:
+    def test_production_requires_mail_settings_and_encryption_of_passwords(
+        self, name: str, value: str, start: str
+    ) -> None:
         [reason] = refusal(PRODUCTION | {name: value})
 
         assert reason.startswith(start)
         assert "hidden" not in reason
 
-    def test_names_its_cors_origins(self) -> None:
+    def test_production_refuses_any_origin(self) -> None:
         [reason] = refusal(PRODUCTION | {"CORS_ORIGINS": "https://a.example, *"})
 
         assert reason.startswith("CORS_ORIGINS must name its origins")
 
-    def test_is_what_an_unknown_environment_is_taken_for(self) -> None:
+    def test_unknown_environment_is_checked_as_production(self) -> None:
         reasons = refusal({"APP_ENV": "live", **SERVERS})
 
         assert [reason.split()[0] for reason in reasons] == ["APP_ENV", "SECRET_KEY"]
 
     @pytest.mark.parametrize("name", ["DATABASE_URL", "REDIS_URL", "BROKER_URL"])
-    def test_is_not_embedded_unless_that_is_meant(self, name: str) -> None:
+    def test_production_without_servers_requires_single_node(self, name: str) -> None:
         embedded = PRODUCTION | {name: ""}
 
         [reason] = refusal(embedded)
@@ -212,21 +260,21 @@ class TestProduction:
         Settings.from_env(embedded | {"SINGLE_NODE": "true"})
 
     @pytest.mark.parametrize("environment", ["development", "testing"])
-    def test_is_stricter_than_the_others(self, environment: str) -> None:
+    def test_other_environments_accept_what_production_refuses(self, environment: str) -> None:
         lax = {"APP_ENV": environment, "SECRET_KEY": "x" * 32, "CORS_ORIGINS": "*"}
 
         assert Settings.from_env(lax).cors_origins == ("*",)
 
 
-class TestTheLocalSecret:
-    def test_is_made_once_and_kept(self, instance: Path) -> None:
+class TestLocalSecret:
+    def test_local_secret_is_generated_once_and_stored(self, instance: Path) -> None:
         first, second = Settings.from_env({}), Settings.from_env({})
 
         assert first.secret_key == second.secret_key
         assert [path.name for path in instance.iterdir()] == ["secret_key"]
         assert (instance / "secret_key").read_text() == first.secret_key
 
-    def test_is_for_its_owners_eyes_only(self, instance: Path) -> None:
+    def test_local_secret_is_readable_by_its_owner_only(self, instance: Path) -> None:
         umask = os.umask(0)
         try:
             Settings.from_env({})
@@ -235,12 +283,12 @@ class TestTheLocalSecret:
 
         assert stat.S_IMODE((instance / "secret_key").stat().st_mode) == 0o600
 
-    def test_is_as_good_as_one_for_production(self) -> None:
+    def test_local_secret_is_strong_enough_for_production(self) -> None:
         secret = Settings.from_env({}).secret_key
 
         assert Settings.from_env(PRODUCTION | {"SECRET_KEY": secret}).secret_key == secret
 
-    def test_is_another_one_on_another_machine(
+    def test_local_secret_differs_between_machines(
         self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         here = Settings.from_env({}).secret_key
@@ -248,12 +296,12 @@ class TestTheLocalSecret:
 
         assert Settings.from_env({}).secret_key != here
 
-    def test_is_not_made_where_one_is_given(self, instance: Path) -> None:
+    def test_local_secret_is_not_generated_where_secret_key_is_set(self, instance: Path) -> None:
         Settings.from_env({"SECRET_KEY": SECRET})
 
         assert not instance.exists()
 
-    def test_of_the_process_that_was_first_stands(
+    def test_local_secret_of_the_first_process_is_used_by_others(
         self, instance: Path, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         link = os.link

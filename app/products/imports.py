@@ -12,6 +12,7 @@ from typing import Any, NamedTuple
 from uuid import UUID
 
 from flask import current_app
+from marshmallow import ValidationError
 from sqlalchemy import (
     Text,
     exists,
@@ -23,16 +24,17 @@ from sqlalchemy.orm import Mapped, mapped_column
 
 from app.core.database import bulk
 from app.core.database.ids import uuid7
-from app.core.files import csv_reader, uploads
-from app.core.files.csv_reader import Record
+from app.core.files import uploads
+from app.core.files.record_lines import Record
+from app.core.files.record_reader import read_records
 from app.core.resources import repository
 from app.core.resources.audit_log import batch_changes
 from app.core.resources.bulk_write import bulk_create, bulk_update
 from app.core.schemas.base import Schema
 from app.core.schemas.fields import Boolean, Enum
-from app.core.schemas.loading import load_object
+from app.core.schemas.loading import errors_as_json_pointers, load
 from app.core.web import strict_json
-from app.core.web.problems import MAX_ERRORS, ErrorDetail, Problem
+from app.core.web.problems import MAX_ERRORS, ErrorDetail
 from app.extensions import Base, db
 from app.jobs.models import Job, JobProblem
 from app.jobs.periodic import HOUR, periodic_task
@@ -46,6 +48,12 @@ MAX_PROBLEMS = 10_000  # kept of one job; all are counted
 
 SCHEMA = ProductSchema()
 COLUMNS = SCHEMA.columns(Product)
+
+FILE_EXAMPLES = {
+    "text/csv": "sku,name,category,price,currency\r\nMUG-0001,Enamel mug,kitchen,12.50,EUR\r\n",
+    "application/x-ndjson": '{"sku": "MUG-0001", "name": "Enamel mug", "category": "kitchen", '
+    '"price": "12.50", "currency": "EUR"}\n',
+}
 
 
 class ImportQuery(Schema):
@@ -130,7 +138,7 @@ def process_file(run: JobRun, *, first: bool) -> None:
     """Check the lines from where the job is, and write them if it is at that."""
     begin = run.position["line"]
     with uploads.open_upload(run.id, run.arguments["coding"]) as stream:
-        found = csv_reader.read(stream, run.arguments["media_type"], SCHEMA)
+        found = read_records(stream, run.arguments["media_type"], SCHEMA)
         rest = (record for record in found if record.line > begin)
         for batch in prefetch_batches(lambda: _validate(islice(rest, BATCH_LINES))):
             run.processed += len(batch.valid) + len(batch.problems)
@@ -142,13 +150,14 @@ def process_file(run: JobRun, *, first: bool) -> None:
 
 def _validate(lines: Iterable[Record]) -> Batch:
     batch = Batch({}, {})
-    for line, members, flaw in lines:
+    for line, members, error in lines:
+        if members is None:
+            batch.problems[line] = [{"detail": error, "pointer": "#"}]
+            continue
         try:
-            if members is None:
-                raise Problem("validation-error", errors=[{"detail": flaw, "pointer": "#"}])
-            batch.valid[line] = load_object(SCHEMA, members)
-        except Problem as problem:
-            batch.problems[line] = problem.errors[:MAX_ERRORS]
+            batch.valid[line] = load(SCHEMA, members)
+        except ValidationError as invalid:
+            batch.problems[line] = errors_as_json_pointers(invalid.messages_dict)[:MAX_ERRORS]
     return batch
 
 

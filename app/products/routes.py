@@ -5,7 +5,6 @@ from uuid import UUID
 
 from flask import request
 
-from app.core.files import csv_reader
 from app.core.files.uploads import Upload
 from app.core.resources.blueprint import Blueprint
 from app.core.resources.repository import ScopedSelect
@@ -15,7 +14,7 @@ from app.jobs.models import Job
 from app.jobs.runner import create_job
 from app.jobs.schemas import JobSchema
 from app.products import service
-from app.products.imports import ImportQuery
+from app.products.imports import FILE_EXAMPLES, ImportQuery
 from app.products.models import Product
 from app.products.schemas import ProductQuery, ProductSchema, SummarySchema
 
@@ -56,7 +55,7 @@ def export_products() -> ScopedSelect:
 
 
 @products.post("/imports", access=permission("products:write"), rate_limit="BULK_RATE_LIMIT")
-@products.accepts_file(csv_reader.EXAMPLE, ImportQuery)
+@products.accepts_file(FILE_EXAMPLES, ImportQuery)
 @products.creates(JobSchema, location_prefix="/api/v1/jobs")
 def import_products(file: Upload, options: dict[str, Any]) -> Job:
     """Import a file of products, CSV or NDJSON, by a job whose progress can be followed.

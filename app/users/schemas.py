@@ -26,6 +26,8 @@ class UserSchema(ResourceSchema):
 class RegistrationSchema(Schema):
     """A new account."""
 
+    has_load_hooks = True
+
     email = Email(required=True, metadata={"example": "ada1@example.com"})
     name = String(min_length=1, max_length=100, required=True, metadata={"example": "Ada Lovelace"})
     password = Password(required=True)

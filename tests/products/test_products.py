@@ -178,6 +178,21 @@ class TestMoney:
         assert created["price"] == kept
         assert api.get(f"products/{created['id']}").json["price"] == kept
 
+    def test_in_a_withdrawn_currency_is_read_and_can_be_changed(
+        self, api: Api, app: Flask, editor: Caller
+    ) -> None:
+        row_id = rows.add(app, Product, **MUG | {"price": Decimal("12.5"), "currency": "BGN"})
+        path = f"products/{row_id}"
+
+        stored = api.get(path, status=200).json
+        assert (stored["price"], stored["currency"]) == ("12.50", "BGN")
+        assert api.get("products", status=200).json["items"] == [stored]
+        refused = api.patch(path, {"currency": "BGN"}, by=editor, status=422)
+        assert places(refused) == {"#/currency"}
+
+        priced = {"price": "6.39", "currency": "EUR"}
+        assert api.patch(path, priced, by=editor, status=200).json.items() >= priced.items()
+
     @pytest.mark.parametrize(
         ("price", "currency"),
         [("19.999", "EUR"), ("19.990", "EUR"), ("1500.5", "JPY"), ("1.2345", "KWD")],

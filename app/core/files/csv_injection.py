@@ -1,23 +1,24 @@
-"""Text in the cells of a CSV file that people open in a spreadsheet.
+"""Text in the cells of a CSV file that is opened in a spreadsheet.
 
-A cell that begins like a formula is one, whoever wrote it: it could fetch what is in the others
-(CSV injection, as OWASP calls it; ASVS 1.2.10). An apostrophe in front makes it text. `guard` adds
-one and `unguard` takes one away, so what was exported is imported as it was.
+A spreadsheet calculates a cell that begins like a formula, which could send the other cells to a
+foreign server (CSV injection, as OWASP calls it; ASVS 1.2.10). An apostrophe in front makes it
+text. Exports add one with `escape_formula`, imports remove it with `unescape_formula`, so an
+exported file is imported unchanged.
 """
 
 import re
 
-# Some spreadsheets take the full-width forms for the plain ones, and skip a line break.
-_BEGINNING = r"[=+\-@\t\r\n\uff1d\uff0b\uff0d\uff20]"
-_LIKE_A_FORMULA = re.compile(rf"'*{_BEGINNING}")
-_GUARDED = re.compile(rf"'+{_BEGINNING}")
+# Some spreadsheets accept the full-width forms of the plain characters, and skip a line break.
+_FORMULA_START = r"[=+\-@\t\r\n\uff1d\uff0b\uff0d\uff20]"
+_FORMULA = re.compile(rf"'*{_FORMULA_START}")
+_ESCAPED_FORMULA = re.compile(rf"'+{_FORMULA_START}")
 
 
 def escape_formula(text: str) -> str:
-    """The text as a cell that no spreadsheet calculates."""
-    return f"'{text}" if _LIKE_A_FORMULA.match(text) else text
+    """The text as a cell that no spreadsheet calculates: `=1+1` becomes `'=1+1`."""
+    return f"'{text}" if _FORMULA.match(text) else text
 
 
 def unescape_formula(text: str) -> str:
-    """The text of a cell that `guard` made; other text stays as it is."""
-    return text[1:] if text[:1] == "'" and _GUARDED.match(text) else text
+    """The text that `escape_formula` was given; other text is returned unchanged."""
+    return text[1:] if text[:1] == "'" and _ESCAPED_FORMULA.match(text) else text

@@ -1,8 +1,8 @@
-"""Files that come in: streamed to the database in chunks, and read from there as a stream.
+"""Uploads: streamed to the database in chunks, and read from there as a stream.
 
 The database is the one place that every web process and every worker reaches, and that is backed
-up. A chunk is a transaction of its own, so a slow client holds up nobody; what belongs to nothing
-in the end (the client went away, the request was refused) is purged later on.
+up. Each chunk is a transaction of its own, so a slow client blocks nobody. Chunks without a job,
+because the client disconnected or the request was refused, are deleted later.
 """
 
 import gzip
@@ -27,11 +27,11 @@ from app.core.web.problems import Problem
 from app.extensions import Base
 
 CHUNK_BYTES = 256 * 1024  # bytes
-MAX_DECOMPRESSION_RATIO = 20  # of what a gzip file holds to MAX_UPLOAD_LENGTH; a bomb has 1,000
+MAX_DECOMPRESSION_RATIO = 20  # decompressed bytes per byte of MAX_UPLOAD_LENGTH; a bomb has 1,000
 
 
 class UploadChunk(Base):
-    """A part of a file."""
+    """A part of a stored file."""
 
     __tablename__ = "upload_chunks"
 
@@ -41,25 +41,25 @@ class UploadChunk(Base):
     created_at: Mapped[datetime] = mapped_column(Timestamp, default=now, index=True)
 
 
-_ADD = insert(UploadChunk)
-_CHUNK = select(UploadChunk.data).where(
+_INSERT_CHUNK = insert(UploadChunk)
+_SELECT_CHUNK = select(UploadChunk.data).where(
     UploadChunk.upload_id == bindparam("upload_id"), UploadChunk.number == bindparam("number")
 )
 
 
 class UploadError(Exception):
-    """The file cannot be read to its end; the message is a sentence for its owner."""
+    """The file cannot be read completely; the message is a sentence for its owner."""
 
 
 class Upload:
-    """A file that has arrived whole."""
+    """A file that is stored completely."""
 
     def __init__(self, id: UUID, media_type: str, coding: str, digest: str, size: int) -> None:
         self.id, self.media_type, self.coding, self.size = id, media_type, coding, size
         self.digest = digest
 
     def __str__(self) -> str:
-        """What makes it the same file as another: for the fingerprint of an idempotent request."""
+        """Equal for equal files: the fingerprint of an idempotent request contains it."""
         return f"{self.media_type} {self.coding} {self.digest}"
 
 
@@ -68,7 +68,7 @@ def receive_upload(media_types: Mapping[str, Any]) -> Upload:
 
     Raises:
         Problem: 415 for another media type, charset or coding than none and gzip; 413 for more
-            than MAX_UPLOAD_LENGTH bytes; 400 for a body that does not arrive whole; 422 for none.
+            than MAX_UPLOAD_LENGTH bytes; 400 for an incomplete body; 422 for an empty one.
     """
     coding = request_body.check_content_type(tuple(media_types), ("gzip", "identity"))
     request.max_content_length = current_app.config["MAX_UPLOAD_LENGTH"]
@@ -81,18 +81,18 @@ def receive_upload(media_types: Mapping[str, Any]) -> Upload:
 
 
 def store_chunks(chunks: Iterable[bytes], media_type: str, coding: str) -> Upload:
-    """Store a file that comes in chunks of any size."""
+    """Store a file that is given as chunks of any size."""
     upload_id, digest, size = uuid7(), sha256(), 0
     for number, chunk in enumerate(chunks):
         values = {"upload_id": upload_id, "number": number, "data": chunk}
-        execute.execute_autocommit(_ADD, values)
+        execute.execute_autocommit(_INSERT_CHUNK, values)
         digest.update(chunk)
         size += len(chunk)
     return Upload(upload_id, media_type, coding, digest.hexdigest(), size)
 
 
 def _read_chunk() -> bytes:
-    """The next part of the body, of full size but for the last: the server gives it in bits."""
+    """The next CHUNK_BYTES of the body, fewer at its end; the server returns smaller parts."""
     parts, missing = [], CHUNK_BYTES
     while missing and (part := request.stream.read(missing)):
         parts.append(part)
@@ -101,49 +101,51 @@ def _read_chunk() -> bytes:
 
 
 def open_upload(upload_id: UUID, coding: str) -> IO[bytes]:
-    """The file as a stream, decompressed; reading it may raise `UploadError`."""
-    raw = io.BufferedReader(_Chunks(upload_id), CHUNK_BYTES)
+    """The file as a stream of decompressed bytes; reading it may raise `UploadError`."""
+    raw = io.BufferedReader(_ChunkReader(upload_id), CHUNK_BYTES)
     if coding != "gzip":
         return raw
     limit = current_app.config["MAX_UPLOAD_LENGTH"] * MAX_DECOMPRESSION_RATIO
-    return io.BufferedReader(_Unzipped(gzip.GzipFile(fileobj=raw), limit), CHUNK_BYTES)
+    return io.BufferedReader(_GzipReader(gzip.GzipFile(fileobj=raw), limit), CHUNK_BYTES)
 
 
-class _Chunks(io.RawIOBase):
-    """A stored file, chunk by chunk."""
+class _ChunkReader(io.RawIOBase):
+    """The bytes of a stored file; one chunk at a time is in memory."""
 
     def __init__(self, upload_id: UUID) -> None:
-        self._id, self._number, self._rest = upload_id, 0, memoryview(b"")
+        self._id, self._number, self._unread = upload_id, 0, memoryview(b"")
 
     def readable(self) -> bool:
         return True
 
     def readinto(self, buffer: Any) -> int:
-        if not self._rest:
-            rows = execute.fetch_autocommit(_CHUNK, {"upload_id": self._id, "number": self._number})
+        if not self._unread:
+            rows = execute.fetch_autocommit(
+                _SELECT_CHUNK, {"upload_id": self._id, "number": self._number}
+            )
             if not rows:
                 return 0
-            self._rest, self._number = memoryview(rows[0].data), self._number + 1
-        size = min(len(buffer), len(self._rest))
-        buffer[:size], self._rest = self._rest[:size], self._rest[size:]
+            self._unread, self._number = memoryview(rows[0].data), self._number + 1
+        size = min(len(buffer), len(self._unread))
+        buffer[:size], self._unread = self._unread[:size], self._unread[size:]
         return size
 
 
-class _Unzipped(io.RawIOBase):
-    """A gzip file's content, as far as it is sound and of a sane size."""
+class _GzipReader(io.RawIOBase):
+    """The decompressed bytes of a gzip file; more than `limit` are an `UploadError`."""
 
-    def __init__(self, zipped: gzip.GzipFile, limit: int) -> None:
-        self._zipped, self._left = zipped, limit
+    def __init__(self, compressed: gzip.GzipFile, limit: int) -> None:
+        self._compressed, self._remaining = compressed, limit
 
     def readable(self) -> bool:
         return True
 
     def readinto(self, buffer: Any) -> int:
         try:
-            size = self._zipped.readinto(buffer)
+            size = self._compressed.readinto(buffer)
         except (EOFError, OSError, zlib.error) as error:
             raise UploadError("The file is not, or not to its end, a gzip file.") from error
-        self._left -= size
-        if self._left < 0:
+        self._remaining -= size
+        if self._remaining < 0:
             raise UploadError("The file is too large once it is decompressed.")
         return size

@@ -42,6 +42,7 @@ from app.core.resources.filters import (
 from app.core.resources.pagination import fetch_page
 from app.core.schemas.base import Schema
 from app.core.schemas.fields import Integer
+from app.core.schemas.serialisable import check_serialisable
 from app.core.security.authorization import (
     Access,
     current_caller_or_anonymous,
@@ -115,7 +116,7 @@ class Blueprint(flask_smorest.Blueprint):
     @staticmethod
     def returns(schema: type[Schema]) -> Callable[[View], View]:
         """200 with one row: the view returns the visible select, the path's id picks the row."""
-        shape = schema()
+        shape = check_serialisable(schema())
 
         def answer(visible: repository.ScopedSelect, item_id: UUID | None) -> Response:
             row = repository.get(visible, item_id, shape)
@@ -134,7 +135,7 @@ class Blueprint(flask_smorest.Blueprint):
         Of what belongs to one item, the view returns the visible select of those items as well,
         and `parent` is their schema: an item that the caller may not see is a 404.
         """
-        shape, parameters = schema(), query()
+        shape, parameters = check_serialisable(schema()), query()
         whole = parent() if parent else None
 
         def answer(found: Any, item_id: UUID | None) -> Response:
@@ -163,7 +164,8 @@ class Blueprint(flask_smorest.Blueprint):
 
         `query` is that of the list, `exclude` names the members that are left out.
         """
-        shape, parameters = schema(exclude=exclude), query(exclude=PAGINATION_PARAMS)
+        shape = check_serialisable(schema(exclude=exclude))
+        parameters = query(exclude=PAGINATION_PARAMS)
 
         def answer(visible: repository.ScopedSelect, _: UUID | None) -> Response:
             media_type = accepted_media_type(export.MEDIA_TYPES)
@@ -183,7 +185,7 @@ class Blueprint(flask_smorest.Blueprint):
 
         `app.core.resources.batch` does all that they ask for in one transaction, or none of it.
         """
-        shape, body = schema(), batch_schema.batch_request_schema(schema)
+        shape, body = check_serialisable(schema()), batch_schema.batch_request_schema(schema)
 
         def answer(asked: batch.Batch, _: UUID | None) -> Response:
             return _json(200, {"items": batch.execute_batch(asked, shape)})
@@ -203,7 +205,7 @@ class Blueprint(flask_smorest.Blueprint):
         With `location_prefix`, the prefix of the resource that the new item belongs to, it is a
         202: the work is yet to be done.
         """
-        shape = schema()
+        shape = check_serialisable(schema())
         status = 202 if location_prefix else 201
 
         def answer(instance: Any, _: UUID | None) -> Response:
@@ -219,7 +221,7 @@ class Blueprint(flask_smorest.Blueprint):
     @staticmethod
     def updates(schema: type[Schema]) -> Callable[[View], View]:
         """200 with the changed row, under If-Match: the view returns visible select and values."""
-        shape = schema()
+        shape = check_serialisable(schema())
 
         def answer(
             change: tuple[repository.ScopedSelect, dict[str, Any]], item_id: UUID | None
@@ -235,7 +237,7 @@ class Blueprint(flask_smorest.Blueprint):
     @staticmethod
     def deletes(schema: type[Schema]) -> Callable[[View], View]:
         """204, under If-Match: the view returns the visible select, the path's id picks the row."""
-        shape = schema()
+        shape = check_serialisable(schema())
 
         def answer(visible: repository.ScopedSelect, item_id: UUID | None) -> Response:
             repository.delete(visible, item_id, if_match_versions(), shape)

@@ -11,7 +11,6 @@ from flask import request
 from app.core.files import uploads
 from app.core.resources import idempotency
 from app.core.schemas.base import Schema
-from app.core.schemas.loading import load_body, load_query
 from app.core.security.authorization import (
     Access,
     check_access,
@@ -23,6 +22,8 @@ from app.core.web.etags import (
 )
 from app.core.web.flask_app import Response
 from app.core.web.problems import Problem
+from app.core.web.query_string import load_query
+from app.core.web.request_body import load_json_body
 from app.extensions import db
 
 View = Callable[..., Any]
@@ -79,7 +80,7 @@ def build_endpoint(view: View, access: Access, *, writes: bool) -> View:
             load_query(_NO_PARAMETERS)
         arguments: list[Any] = []
         if operation.body:
-            arguments = [load_body(operation.body)]
+            arguments = [load_json_body(operation.body)]
         elif operation.uploads:
             parameters = load_query(operation.query or _NO_PARAMETERS)
             arguments = [uploads.receive_upload(operation.uploads), parameters]

@@ -22,10 +22,10 @@ from app.core.resources.pagination import build_list_query
 from app.core.resources.repository import ScopedSelect
 from app.core.resources.statements import model_of
 from app.core.schemas.base import Schema
-from app.core.schemas.loading import load_query
 from app.core.security import authorization
 from app.core.web import strict_json
 from app.core.web.flask_app import Response
+from app.core.web.query_string import load_query
 from app.extensions import db
 
 log = structlog.get_logger()

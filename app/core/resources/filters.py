@@ -40,8 +40,6 @@ class Sort(Enum):
         default: the order where the caller gives none.
     """
 
-    fast_check_base = Enum
-
     def __init__(self, keys: Mapping[str, Any], *, default: str) -> None:
         choices = [sign + name for name in keys for sign in ("", "-")]
         told = {"description": "The order; with `-` in front, the reverse."}
@@ -51,8 +49,6 @@ class Sort(Enum):
 
 class CursorField(String):
     """Where to go on, as an answer gave it: letters, digits and `-_.`, of no meaning to callers."""
-
-    fast_check_base = String
 
     def __init__(self, **kwargs: Any) -> None:
         super().__init__(min_length=1, max_length=4096, **kwargs)

@@ -45,11 +45,11 @@ from app.core.resources.filters import (
 from app.core.resources.repository import ScopedSelect
 from app.core.resources.statements import model_of
 from app.core.schemas.base import Schema
-from app.core.schemas.loading import load_parameters, load_query
 from app.core.security import authorization
 from app.core.web import strict_json
-from app.core.web.etags import get_condition_header
+from app.core.web.etags import etag_digest, get_condition_header
 from app.core.web.problems import Problem
+from app.core.web.query_string import load_parameters, load_query
 from app.extensions import db
 
 
@@ -173,7 +173,7 @@ def _read(
         rows = [row for row in rows if row.id]
     else:
         rows = list(execute.fetch_autocommit(statement, binds))
-        digest = schema.etag_digest(rows)
+        digest = etag_digest(schema, rows)
     if digest == _EMPTY:
         authorization.require_valid_session()
     return rows, f'"{digest}{suffix}'

@@ -1,18 +1,23 @@
-"""ISO 4217 currencies and the number of decimals of their minor unit."""
+"""ISO 4217 currencies and the number of decimals of their minor unit, from the list of iso4217.
 
-# ISO 4217 codes by the number of decimals of their minor unit.
-CURRENCY_SCALES = {
-    code: decimals
-    for decimals, codes in {
-        0: "BIF CLP DJF GNF ISK JPY KMF KRW PYG RWF UGX UYI VND VUV XAF XOF XPF",
-        2: "AED AFN ALL AMD AOA ARS AUD AWG AZN BAM BBD BDT BGN BMD BND BOB BRL BSD BTN BWP BYN "
-        "BZD CAD CDF CHF CNY COP CRC CUP CVE CZK DKK DOP DZD EGP ERN ETB EUR FJD FKP GBP GEL GHS "
-        "GIP GMD GTQ GYD HKD HNL HTG HUF IDR ILS INR IRR JMD KES KGS KHR KPW KYD KZT LAK LBP LKR "
-        "LRD LSL MAD MDL MGA MKD MMK MNT MOP MRU MUR MVR MWK MXN MYR MZN NAD NGN NIO NOK NPR NZD "
-        "PAB PEN PGK PHP PKR PLN QAR RON RSD RUB SAR SBD SCR SDG SEK SGD SHP SLE SOS SRD SSP STN "
-        "SVC SYP SZL THB TJS TMT TOP TRY TTD TWD TZS UAH USD UYU UZS VES WST XCD YER ZAR ZMW",
-        3: "BHD IQD JOD KWD LYD OMR TND",
-        4: "CLF UYW",
-    }.items()
-    for code in codes.split()
+Withdrawn codes are not in its list, and a release of the package may add and remove codes:
+`tests/core/schemas/test_currencies.py` fails where that concerns the constraints of tables.
+"""
+
+from iso4217 import Currency, raw_xml
+
+# Funds codes and units of account are no money that a price is paid in. ISO 4217 marks the first
+# with IsFund. CLF and UYI are marked as well, but contracts and rents are priced in them.
+_FUNDS = {
+    str(entry.findtext("Ccy"))
+    for entry in raw_xml.iter("CcyNtry")
+    if (name := entry.find("CcyNm")) is not None and name.get("IsFund") == "true"
+} - {"CLF", "UYI"}
+_UNITS_OF_ACCOUNT = {"XAD"}  # others, as XDR, and metals, as XAU, have no minor unit
+
+CURRENCY_SCALES: dict[str, int] = {
+    currency.code: currency.exponent
+    for currency in sorted(Currency, key=lambda currency: currency.code)
+    if currency.exponent is not None and currency.code not in _FUNDS | _UNITS_OF_ACCOUNT
 }
+"""Decimals of the minor unit by code, in the order of the codes: `{"AED": 2, …}`."""

@@ -1,7 +1,8 @@
-"""Marshmallow fields that accept what the OpenAPI document says, and nothing close to it.
+"""Marshmallow fields that accept exactly what the OpenAPI document says.
 
-What apispec does not see of a field - a pattern, a format - the field tells with `described`,
-beside the code that enforces it. Patterns are written for Python and ECMA-262 alike.
+Two optional methods extend a field: `openapi_properties` returns the JSON Schema keywords that
+apispec cannot derive, such as a pattern, and `parse_query_value` reads the text of a query
+parameter. Patterns are valid in Python and in ECMA-262, the syntax of JSON Schema.
 """
 
 import re
@@ -16,13 +17,12 @@ from marshmallow.utils import get_value
 
 from app.core.schemas.currencies import CURRENCY_SCALES
 
-_FORMATS: dict[str | None, str] = {
-    code: f".{decimals}f" for code, decimals in [*CURRENCY_SCALES.items(), (None, 4)]
-}
-
 
 class String(ma.fields.String):
-    """A string without NUL, which PostgreSQL cannot store. `max_length` bounds its code points."""
+    """A string of `min_length` to `max_length` code points, without U+0000.
+
+    PostgreSQL cannot store U+0000 in text.
+    """
 
     default_error_messages = {"nul": "Must not contain the character U+0000."}
 
@@ -44,19 +44,22 @@ class String(ma.fields.String):
 
 
 class Enum(String):
-    """One of a fixed set of strings, which `error` describes where it is too long to be told."""
+    """One of the given strings. `error` replaces the message that lists them all."""
 
     def __init__(self, choices: Sequence[str], *, error: str | None = None, **kwargs: Any) -> None:
         one_of = validate.OneOf(choices, error=error)
         super().__init__(max_length=max(map(len, choices)), validate=[one_of], **kwargs)
 
     def openapi_properties(self) -> dict[str, Any]:
-        """Nothing that the enumeration does not say."""
+        """No keywords: `enum`, which apispec derives, says everything."""
         return {}
 
 
 class Integer(ma.fields.Integer):
-    """A JSON number without fraction, in a closed range; in a query, ASCII digits."""
+    """A JSON number without fraction from `min` to `max`, both included: 3 and 3.0, not "3".
+
+    In a query: a minus sign, if negative, and at most 18 ASCII digits.
+    """
 
     def __init__(self, *, min: int, max: int, **kwargs: Any) -> None:
         super().__init__(validate=[validate.Range(min=min, max=max)], **kwargs)
@@ -67,7 +70,7 @@ class Integer(ma.fields.Integer):
         return {"format": "int32" if self.max < 2**31 else "int64"}
 
     def parse_query_value(self, text: str) -> Any:
-        """The value of a query parameter; anything but plain digits is left to be refused."""
+        """The number that the text stands for; other text is returned as it is, and refused."""
         return int(text) if re.fullmatch(r"-?[0-9]{1,18}", text) else text
 
     def _deserialize(self, value: Any, *args: Any, **kwargs: Any) -> int:
@@ -77,10 +80,10 @@ class Integer(ma.fields.Integer):
 
 
 class Boolean(ma.fields.Boolean):
-    """`true` or `false`, never 0, 1, "yes" or null."""
+    """`true` or `false`, in JSON and in a query; not 0, 1, "yes" or null."""
 
     def parse_query_value(self, text: str) -> Any:
-        """The value of a query parameter: the words true and false."""
+        """The value that the text stands for; other text is returned as it is, and refused."""
         return {"true": True, "false": False}.get(text, text)
 
     def _deserialize(self, value: Any, *args: Any, **kwargs: Any) -> bool:
@@ -90,7 +93,11 @@ class Boolean(ma.fields.Boolean):
 
 
 class DateTime(ma.fields.AwareDateTime):
-    """An instant of RFC 3339, offset required; given out in UTC with `Z`, to the microsecond."""
+    """An instant as RFC 3339 section 5.6 writes it, with an offset: "2030-01-31T18:00:00+01:00".
+
+    Loads to an aware `datetime` in UTC; digits beyond the microsecond are cut off. Dumps in UTC
+    with `Z`: "2030-01-31T17:00:00Z", and six digits where the second has a fraction.
+    """
 
     default_error_messages = {"invalid": "Not an RFC 3339 date-time with an offset."}
     MAX_LENGTH = 63  # characters
@@ -123,9 +130,10 @@ class DateTime(ma.fields.AwareDateTime):
 
 
 class Email(String):
-    """An e-mail address, kept in lower case. Whether it exists only a mail can tell.
+    """An e-mail address, loaded in lower case. Only a mail shows whether it exists.
 
-    Its local part is a dot-string (RFC 5321 section 4.1.2) of any script (RFC 6531): no quotes.
+    Its local part is a dot-string (RFC 5321 section 4.1.2) of any script (RFC 6531); quoted strings
+    and address literals are refused.
     """
 
     _ATOM = r"[^\x00-\x20\x7f\s\"(),.:;<>@[\\\]]{1,64}"
@@ -148,23 +156,27 @@ class Email(String):
 
 
 class Currency(Enum):
-    """An ISO 4217 code in capitals."""
+    """An ISO 4217 code of a currency that is in use, in capitals: "EUR"."""
 
     def __init__(self, **kwargs: Any) -> None:
         super().__init__(sorted(CURRENCY_SCALES), error="Not an ISO 4217 code.", **kwargs)
 
 
 class MoneyAmount(ma.fields.String):
-    """Money as a decimal string, never a float; `currency` is the sibling that gives its scale.
+    """An amount of money as a decimal string, never a float: "12.50".
 
-    Loads to a `Decimal` of at most 11 digits before and 4 after the point.
+    Loads to a `Decimal` of at most 11 digits before the point and at most as many after it as its
+    currency has, or 4 where the data do not name the currency. Dumps with exactly that many.
+
+    Args:
+        currency: the member of the same object that holds the ISO 4217 code.
     """
 
     default_error_messages = {
         "invalid": 'Not a decimal string such as "19.99".',
         "scale": "Has more decimals than {currency} allows.",
     }
-    DEFAULT_SCALE, MAX_SCALE = 2, 4  # decimals
+    DEFAULT_SCALE, MAX_SCALE = 2, 4  # decimals: of most currencies, and of those that have most
 
     def __init__(self, *, currency: str | None = None, **kwargs: Any) -> None:
         super().__init__(validate=[validate.Length(min=1, max=16)], **kwargs)
@@ -172,19 +184,18 @@ class MoneyAmount(ma.fields.String):
 
     @staticmethod
     def regex_for_scale(decimals: int) -> str:
-        """What an amount with at most so many decimals looks like."""
-        return r"^(0|[1-9][0-9]{0,10})" + (rf"(\.[0-9]{{1,{decimals}}})?" if decimals else "") + "$"
+        """The pattern of an amount with at most that many decimals."""
+        fraction = rf"(\.[0-9]{{1,{decimals}}})?" if decimals else ""
+        return r"^(0|[1-9][0-9]{0,10})" + fraction + "$"
 
     def openapi_properties(self) -> dict[str, Any]:
-        """JSON Schema keywords for the document, and for the object that the amount is in."""
+        """JSON Schema keywords: of the member, and in `x-rules` those of the object around it."""
         rules = [self._scale_rule(decimals) for decimals in (0, 2, 3)] if self.currency else []
-        return {
-            "pattern": self.regex_for_scale(self.MAX_SCALE),
-            **({"x-rules": rules} if rules else {}),
-        }
+        pattern = self.regex_for_scale(self.MAX_SCALE)
+        return {"pattern": pattern, **({"x-rules": rules} if rules else {})}
 
     def _scale_rule(self, decimals: int) -> dict[str, Any]:
-        """JSON Schema for: with a currency of so many decimals, the amount has no more of them."""
+        """JSON Schema for: with a currency of that many decimals, the amount has no more."""
         codes = sorted(code for code, n in CURRENCY_SCALES.items() if n == decimals)
         others = sorted(code for code, n in CURRENCY_SCALES.items() if n != self.DEFAULT_SCALE)
         which = {"not": {"enum": others}} if decimals == self.DEFAULT_SCALE else {"enum": codes}
@@ -196,25 +207,37 @@ class MoneyAmount(ma.fields.String):
     def _deserialize(
         self, value: Any, attr: str | None, data: Mapping[str, Any] | None, **kwargs: Any
     ) -> Any:
-        if not isinstance(value, str) or not re.fullmatch(
-            self.regex_for_scale(self.MAX_SCALE), value
-        ):
+        if not isinstance(value, str) or not _AMOUNT.fullmatch(value):
             raise self.make_error("invalid")
-        amount = Decimal(value)
         code = (data or {}).get(self.currency) if self.currency else None
+        # A code that is no currency is the error of the currency's own field.
         decimals = CURRENCY_SCALES.get(code) if isinstance(code, str) else None
-        if decimals is not None and -amount.as_tuple().exponent > decimals:  # type: ignore[operator]
+        if decimals is not None and len(value.partition(".")[2]) > decimals:
             raise self.make_error("scale", currency=code)
-        return amount
+        return Decimal(value)
 
     def _validate(self, value: Any) -> None:
-        """The pattern has bounded the length already; the value is no string any more."""
+        """The length is for the document: the pattern bounds it, and the value is no string now."""
 
     def _serialize(self, value: Any, attr: str | None, obj: Any, **kwargs: Any) -> Any:
         code = get_value(obj, self.currency) if self.currency else None
         return None if value is None else self.to_text(value, code)
 
     @staticmethod
-    def to_text(value: Decimal, code: str | None) -> str:
-        """An amount of that currency, with as many decimals as it has; 4 where it is not known."""
-        return format(value, _FORMATS[code])
+    def to_text(value: Decimal | float | str, code: str | None) -> str:
+        """The amount with as many decimals as its currency has: "7" for 7 and "JPY".
+
+        Args:
+            value: an amount; in a JSON column it is a number or a string.
+            code: the currency; with none, the text has 4 decimals, and 2 with a withdrawn one.
+        """
+        amount = value if isinstance(value, Decimal) else Decimal(str(value))
+        return format(amount, _FORMATS.get(code, _DEFAULT_FORMAT))
+
+
+_AMOUNT = re.compile(MoneyAmount.regex_for_scale(MoneyAmount.MAX_SCALE))
+_FORMATS: dict[Any, str] = {
+    **{code: f".{decimals}f" for code, decimals in CURRENCY_SCALES.items()},
+    **dict.fromkeys((None, ma.missing), f".{MoneyAmount.MAX_SCALE}f"),
+}
+_DEFAULT_FORMAT = f".{MoneyAmount.DEFAULT_SCALE}f"

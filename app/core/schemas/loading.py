@@ -1,102 +1,71 @@
-"""Validation of request bodies and query parameters against a schema."""
+"""Loading with a schema, and its error messages as the `errors` of a problem (RFC 9457)."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from typing import Any
-from urllib.parse import quote, unquote_to_bytes
-
-import marshmallow as ma
-from flask import request
+from urllib.parse import quote
 
 from app.core.schemas.base import Schema
-from app.core.web import request_body, strict_json
-from app.core.web.problems import ErrorDetail, Problem
+
+MAX_NAME_LENGTH = 8000  # characters of a member name in a pointer
+
+# What RFC 3986 section 3.5 allows in a fragment, apart from letters and digits.
+_FRAGMENT_CHARS = "!$&'()*+,;=:@?"
 
 
-def load_body(schema: Schema) -> dict[str, Any]:
-    """The request's JSON body, validated.
-
-    Raises:
-        Problem: 415 for another media type or coding, 400 for what is no JSON, 413 for too much,
-            422 with a JSON Pointer (RFC 6901) for each failing member.
-    """
-    patch = request.method == "PATCH"
-    request_body.check_content_type(
-        ("application/json", "application/merge-patch+json")[: 1 + patch]
-    )
-    try:
-        data = strict_json.loads(request_body.read_body())
-    except strict_json.StrictJSONError as error:
-        raise Problem("bad-request", str(error)) from error
-    return load_object(schema, data)
-
-
-def load_object(schema: Schema, data: Any) -> dict[str, Any]:
-    """A JSON object, validated.
+def load(schema: Schema, data: Any) -> dict[str, Any]:
+    """Data as parsed from JSON, validated: the values by member.
 
     Raises:
-        Problem: 422 with a JSON Pointer (RFC 6901) for each failing member.
+        marshmallow.ValidationError: it is not valid; `messages_dict` holds every reason.
     """
-    return _load(schema, data, errors_as_json_pointers)
+    loaded = schema.load_fast(data)
+    return dict(schema.load(data)) if loaded is None else loaded
 
 
-def load_query(schema: Schema) -> dict[str, Any]:
-    """The request's query parameters, validated.
+def load_strings(schema: Schema, texts: Mapping[str, str]) -> dict[str, Any]:
+    """Query parameters as strings, validated: the values by name.
+
+    A field that is no string says with `parse_query_value` how text is read.
 
     Raises:
-        Problem: 422 naming each parameter that is unknown, repeated or malformed; 400 for a query
-            that is not UTF-8, of which Werkzeug would make something else, or an error.
+        marshmallow.ValidationError: as `load` does.
     """
-    if not request.query_string:
-        return load_parameters(schema, {})
-    try:
-        unquote_to_bytes(request.query_string).decode()
-    except UnicodeDecodeError as error:
-        raise Problem("bad-request", "The query is not UTF-8.") from error
-    given = request.args.to_dict(flat=False)
-    repeated = [name for name, values in given.items() if len(values) > 1]
-    if repeated:
-        errors = _parameter_errors({name: ["Given more than once."] for name in repeated})
-        raise Problem("validation-error", errors=errors)
-    return load_parameters(schema, {name: values[0] for name, values in given.items()})
-
-
-def load_parameters(schema: Schema, given: Mapping[str, str]) -> dict[str, Any]:
-    """Query parameters as strings, validated; raises as `load_query` does."""
-    data = {}
-    for name, text in given.items():
+    data: dict[str, Any] = {}
+    for name, text in texts.items():
         parse_query_value = getattr(schema.load_fields.get(name), "parse_query_value", None)
         data[name] = parse_query_value(text) if parse_query_value else text
-    return _load(schema, data, _parameter_errors)
+    return load(schema, data)
 
 
-def _load(schema: Schema, data: Any, places: Any) -> dict[str, Any]:
-    loaded = schema.load_fast(data)
-    if loaded is None:
-        try:
-            loaded = dict(schema.load(data))
-        except ma.ValidationError as error:
-            raise Problem("validation-error", errors=places(error.messages_dict)) from error
-    return loaded
+def errors_as_json_pointers(messages: Mapping[Any, Any], at: str = "#") -> list[dict[str, str]]:
+    """The messages of a `ValidationError`, each with the JSON Pointer (RFC 6901) of its member.
 
+    Args:
+        messages: `messages_dict` of the error.
+        at: the pointer of the object that was loaded, as a URI fragment (section 6).
 
-_IN_FRAGMENT = "!$&'()*+,;=:@?"  # what RFC 3986 section 3.5 lets stand, beside letters and digits
-
-
-def errors_as_json_pointers(messages: Mapping[Any, Any], at: str = "#") -> list[ErrorDetail]:
-    """What marshmallow says of a body, each place by its JSON Pointer (RFC 6901) below `at`."""
-    places: list[ErrorDetail] = []
+    Returns:
+        `[{"detail": "Not a valid string.", "pointer": "#/name"}, …]`.
+    """
+    errors: list[dict[str, str]] = []
     for key, found in messages.items():
-        step = quote(str(key).replace("~", "~0").replace("/", "~1"), safe=_IN_FRAGMENT)
-        # A name of a megabyte is not given back; its object is pointed at.
-        where = at if key == "_schema" or len(step) > 8000 else f"{at}/{step}"
+        step = quote(str(key).replace("~", "~0").replace("/", "~1"), safe=_FRAGMENT_CHARS)
+        # A name of a megabyte would be returned in full: the pointer ends at its object.
+        pointer = at if key == "_schema" or len(step) > MAX_NAME_LENGTH else f"{at}/{step}"
         if isinstance(found, Mapping):
-            places += errors_as_json_pointers(found, where)
+            errors += errors_as_json_pointers(found, pointer)
         else:
-            places += [{"detail": text, "pointer": where} for text in found]
-    return places
+            errors += [{"detail": text, "pointer": pointer} for text in found]
+    return errors
 
 
-def _parameter_errors(messages: Mapping[str, Iterable[str]]) -> list[ErrorDetail]:
+def errors_as_parameters(messages: Mapping[str, Any]) -> list[dict[str, str]]:
+    """The messages of a `ValidationError` about query parameters, each with the parameter's name.
+
+    Returns:
+        `[{"detail": "Unknown parameter.", "parameter": "colour"}, …]`.
+    """
+
     def reworded(text: str) -> str:
         return text.replace(Schema.error_messages["unknown"], "Unknown parameter.")
 

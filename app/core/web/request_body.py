@@ -1,29 +1,54 @@
-"""Checks of every request body, JSON or file: media type, content coding, completeness."""
+"""The body of a request: media type, content coding, completeness, and JSON by a schema."""
 
 from collections.abc import Callable, Sequence
 from functools import partial
+from typing import Any
 
+import marshmallow as ma
 from flask import current_app, request
 from werkzeug.exceptions import HTTPException
 
+from app.core.schemas.base import Schema
+from app.core.schemas.loading import errors_as_json_pointers, load
+from app.core.web import strict_json
 from app.core.web.problems import Problem
+
+JSON_TYPES = ("application/json",)
+MERGE_PATCH_TYPES = ("application/json", "application/merge-patch+json")  # RFC 7396
+
+
+def load_json_body(schema: Schema) -> dict[str, Any]:
+    """The request's JSON body, validated: the values by member.
+
+    Raises:
+        Problem: 415 for another media type or coding, 400 for a body that is not JSON, 413 for one
+            that is too long, 422 with a JSON Pointer (RFC 6901) for each invalid member.
+    """
+    check_content_type(MERGE_PATCH_TYPES if request.method == "PATCH" else JSON_TYPES)
+    try:
+        return load(schema, strict_json.loads(read_body()))
+    except strict_json.StrictJSONError as error:
+        raise Problem("bad-request", str(error)) from error
+    except ma.ValidationError as error:
+        errors = errors_as_json_pointers(error.messages_dict)
+        raise Problem("validation-error", errors=errors) from error
 
 
 def check_content_type(media_types: Sequence[str], codings: Sequence[str] = ("identity",)) -> str:
-    """Return the content coding of the body, if its header fields are acceptable.
+    """The body's content coding; media type and charset are checked as well.
 
     Raises:
-        Problem: 415 for another media type, charset or coding; header fields name the accepted ones
-            (RFC 9110 section 15.5.16).
+        Problem: 415 for a media type, charset or coding that is not accepted; its Accept or
+            Accept-Encoding names those that are (RFC 9110 section 15.5.16).
     """
     environ = request.environ
     if environ.get("CONTENT_TYPE") == media_types[0] and "HTTP_CONTENT_ENCODING" not in environ:
-        return "identity"  # the usual case: nothing needs to be parsed
+        return "identity"  # most requests: nothing has to be parsed
     charset = request.mimetype_params.get("charset", "utf-8").lower()
     if request.mimetype not in media_types or charset not in ("utf-8", "utf8"):
         headers = {"Accept": ", ".join(media_types)}
         if request.method == "PATCH":
-            headers["Accept-Patch"] = headers["Accept"]
+            headers["Accept-Patch"] = headers["Accept"]  # RFC 5789 section 2.2
         raise Problem("unsupported-media-type", headers=headers)
     coding = request.headers.get("Content-Encoding", "identity").lower()
     if coding not in codings:
@@ -33,19 +58,18 @@ def check_content_type(media_types: Sequence[str], codings: Sequence[str] = ("id
 
 
 def read_body() -> bytes:
-    """Return the complete body.
+    """The complete body.
 
     Raises:
-        Problem: 400, the body is incomplete.
-        HTTPException: Werkzeug's own, 413 for example.
+        Problem: 400, it is incomplete. What Werkzeug raises, such as 413, is passed on.
     """
-    max_length = current_app.config["MAX_CONTENT_LENGTH"]
-    length = request.environ.get("CONTENT_LENGTH", "")
-    # `int` raises ValueError for thousands of digits.
-    if length.isdecimal() and len(length) < 20 and int(length) <= max_length:
-        # `get_data` takes five times as long for the same read.
-        body = read_or_400(partial(request.environ["wsgi.input"].read, int(length)))
-        if len(body) < int(length):
+    limit = current_app.config["MAX_CONTENT_LENGTH"]
+    declared = request.environ.get("CONTENT_LENGTH", "")
+    # Python converts no decimal text of more than some thousand digits.
+    if declared.isdecimal() and len(declared) < 20 and int(declared) <= limit:
+        # Werkzeug's `get_data` takes five times as long for the same read.
+        body = read_or_400(partial(request.environ["wsgi.input"].read, int(declared)))
+        if len(body) < int(declared):
             raise incomplete_body_problem()
     else:
         body = read_or_400(partial(request.get_data, cache=False))
@@ -54,30 +78,29 @@ def read_body() -> bytes:
 
 
 def incomplete_body_problem() -> Problem:
-    """Return the 400 for a body that ends too early."""
-    return Problem("bad-request", "The body did not arrive whole.")
+    """400, for a body that ends before its declared length or its last chunk."""
+    return Problem("bad-request", "The body is incomplete.")
 
 
 def read_or_400(read: Callable[[], bytes]) -> bytes:
-    """Return the result of `read`, which reads from the body.
+    """The bytes that `read` returns of the body.
 
     Raises:
-        Problem: 400, the body is incomplete.
-        HTTPException: Werkzeug's own, 413 for example.
+        Problem: 400, the body is incomplete. What Werkzeug raises, such as 413, is passed on.
     """
     try:
         return read()
     except HTTPException:
         raise
-    except Exception as error:  # the server's: broken chunks, a closed connection
+    except Exception as error:  # each server has its own, for broken chunks and connections
         raise incomplete_body_problem() from error
 
 
 def reject_truncated(size: int) -> None:
-    """Reject a chunked body of this size if Werkzeug has silently truncated it at the limit.
+    """Check that a body of `size` bytes was not cut off at the limit.
 
     Raises:
-        Problem: 413.
+        Problem: 413. Werkzeug cuts a chunked body off at the limit without an error.
     """
     if request.content_length is None and size == request.max_content_length:
         raise Problem("content-too-large")
