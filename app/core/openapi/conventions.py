@@ -4,6 +4,7 @@ Each row is stated once, so that no route repeats it and none forgets it. Real a
 against it in `tests/contract/test_openapi.py`.
 """
 
+from collections.abc import Mapping
 from typing import Any, NamedTuple
 
 from app.core.web.etags import MAX_HEADER_LENGTH
@@ -175,7 +176,7 @@ PARAMETERS: dict[str, JSON] = {
 }
 
 
-def file_request_body(examples: JSON) -> JSON:
+def file_request_body(examples: Mapping[str, str]) -> JSON:
     """The request body of an upload, with an example of a file by each of its media types."""
     return {
         "required": True,

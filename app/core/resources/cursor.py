@@ -21,14 +21,14 @@ class PageCursor:
 
     sort: str
     filters: dict[str, str]
-    back: bool
+    backwards: bool  # whether the page lies before the position
     key: Any
     id: UUID
 
     def dumps(self) -> str:
         """The signed cursor as text."""
         return sign_for_list(
-            strict_json.dumps([self.sort, self.filters, self.back, _pack(self.key), self.id])
+            strict_json.dumps([self.sort, self.filters, self.backwards, _pack(self.key), self.id])
         )
 
     @classmethod
@@ -42,8 +42,8 @@ class PageCursor:
             raise Problem("invalid-cursor") from error
         if not hmac.compare_digest(sign_for_list(told), text):
             raise Problem("invalid-cursor")
-        sort, filters, back, key, id_ = strict_json.loads(told)
-        return cls(sort, filters, back, _unpack(*key), UUID(id_))
+        sort, filters, backwards, key, id_ = strict_json.loads(told)
+        return cls(sort, filters, backwards, _unpack(*key), UUID(id_))
 
 
 _SIGNATURE_BYTES = 16  # bytes

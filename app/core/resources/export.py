@@ -17,7 +17,7 @@ from sqlalchemy import Engine, Select
 
 from app.core.files.csv_injection import escape_formula
 from app.core.resources.filters import PageQuery, check_filter_permissions
-from app.core.resources.pagination import build_list_query
+from app.core.resources.list_statements import build_list_query
 from app.core.resources.repository import ScopedSelect, model_of
 from app.core.schemas.base import Schema
 from app.core.schemas.loading import load_query

@@ -80,7 +80,7 @@ class PageQuery(Schema):
 
 
 PAGINATION_PARAMS = ("limit", "cursor", "count")  # what makes no sense of a list as a whole
-_NOT_FILTERS = (*PAGINATION_PARAMS, "sort")
+NOT_FILTERS = (*PAGINATION_PARAMS, "sort")
 
 
 def check_filter_permissions(query: PageQuery, given: Iterable[str]) -> None:
@@ -96,11 +96,13 @@ def check_filter_permissions(query: PageQuery, given: Iterable[str]) -> None:
             raise authorization.forbidden_problem({"detail": detail, "parameter": name})
 
 
-@lru_cache(maxsize=1024)
-def _matching(visible: ScopedSelect, query: PageQuery, filters: tuple[str, ...]) -> Select[Any]:
-    return visible.where(*_conditions(query, filters))
-
-
-def _conditions(query: PageQuery, filters: tuple[str, ...]) -> Iterator[ColumnElement[bool]]:
-    for name in filters:
+def filter_conditions(query: PageQuery, names: tuple[str, ...]) -> Iterator[ColumnElement[bool]]:
+    """The conditions of the filters; each value is the bind parameter `filter_{name}`."""
+    for name in names:
         yield query.fields[name].metadata["condition"](bindparam(f"filter_{name}"))
+
+
+@lru_cache(maxsize=1024)
+def apply_filters(scoped: ScopedSelect, query: PageQuery, names: tuple[str, ...]) -> Select[Any]:
+    """The scoped query with the conditions of these filters."""
+    return scoped.where(*filter_conditions(query, names))
