@@ -1,7 +1,7 @@
 """The schemas of the document: what apispec cannot see of our fields, and examples."""
 
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from typing import Any
 
 import marshmallow as ma
@@ -55,9 +55,8 @@ def _describe_filter(field: ma.fields.Field[Any], description: str | None) -> st
     return f"{text} Needs the permission `{permission}`." if permission else text
 
 
-def complete_schemas(schemas: JSON, operations: Iterable[JSON]) -> None:
+def complete_schemas(schemas: JSON, operations: list[JSON]) -> None:
     """Finish the components in place, once every operation refers to those that it uses."""
-    operations = list(operations)
     for schema in schemas.values():
         _lift_rules(schema)
     # Clients must accept new members of responses; requests with unknown members are refused.
@@ -91,14 +90,10 @@ def _open(schema: JSON) -> None:
 
 def add_examples(bodies: Iterable[JSON], schemas: JSON) -> None:
     """Add an example to each media type of these request bodies and responses."""
-    for media_type in _media_types(bodies):
-        if "schema" in media_type and "example" not in media_type:
-            media_type["example"] = example_of(media_type["schema"], schemas)
-
-
-def _media_types(bodies: Iterable[JSON]) -> Iterator[JSON]:
     for body in bodies:
-        yield from body.get("content", {}).values()
+        for media_type in body.get("content", {}).values():
+            if "schema" in media_type and "example" not in media_type:
+                media_type["example"] = example_of(media_type["schema"], schemas)
 
 
 _EXAMPLES = {

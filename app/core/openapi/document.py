@@ -54,13 +54,13 @@ def _write(app: Flask) -> JSON:
     plugin.converter.add_attribute_function(components.describe_field)  # type: ignore[union-attr]
     routes = list(_routes(app))
     for route in routes:
-        operations = {route.method: operation_object(route)}
-        spec.path(route.path, operations=operations, parameters=path_parameters(route.rule))
+        operation = {route.method: operation_object(route)}
+        spec.path(route.path, operations=operation, parameters=path_parameters(route.rule))
     written = spec.to_dict()
     paths, schemas = written["paths"], written["components"]["schemas"]
-    operations_by_route = {route: paths[route.path][route.method] for route in routes}
-    components.complete_schemas(schemas, operations_by_route.values())
-    for route, operation in operations_by_route.items():
+    operations = [paths[route.path][route.method] for route in routes]
+    components.complete_schemas(schemas, operations)
+    for route, operation in zip(routes, operations, strict=True):
         _complete(route, operation, paths, schemas)
     return {
         "openapi": written["openapi"],
@@ -71,16 +71,17 @@ def _write(app: Flask) -> JSON:
             for name in dict.fromkeys(route.tag for route in routes)
         ],
         "paths": paths,
-        "components": _components(schemas, operations_by_route.values()),
+        "components": _components(schemas, operations),
     }
 
 
 def _routes(app: Flask) -> Iterator[Route]:
     for rule in app.url_map.iter_rules():
-        view = app.view_functions[rule.endpoint]
+        view: Any = app.view_functions[rule.endpoint]
         if hasattr(view, "operation"):
-            for method in (rule.methods or set()) - {"HEAD", "OPTIONS"}:
-                yield Route(rule.rule, method.lower(), rule.endpoint, view)
+            (method,) = (rule.methods or set()) - {"HEAD", "OPTIONS"}
+            declared = (view.__doc__, view.operation, view.access)
+            yield Route(rule.rule, method.lower(), rule.endpoint, *declared)
 
 
 def _complete(route: Route, operation: JSON, paths: JSON, schemas: JSON) -> None:
@@ -111,7 +112,7 @@ def _links(address: str, paths: JSON) -> JSON:
     return links
 
 
-def _components(schemas: JSON, operations: Any) -> JSON:
+def _components(schemas: JSON, operations: list[JSON]) -> JSON:
     statuses = sorted({s for o in operations for s in o["responses"] if s >= "400"})
     own = {"Problem": conventions.PROBLEM, "ErrorDetail": conventions.ERROR_DETAIL}
     return {

@@ -9,7 +9,7 @@ from typing import NamedTuple
 from app.core.openapi import conventions
 from app.core.openapi.components import UUID_LENGTH
 from app.core.openapi.conventions import JSON
-from app.core.openapi.operation import Operation, View
+from app.core.openapi.operation import Operation
 from app.core.security.authorization import Access, internal
 from app.core.web.problems import BY_STATUS, TYPES
 
@@ -22,7 +22,9 @@ class Route(NamedTuple):
     rule: str  # /api/v1/tasks/<uuid:task_id>
     method: str  # get
     endpoint: str  # tasks.read_task
-    view: View
+    docstring: str
+    operation: Operation
+    access: Access
 
     @property
     def path(self) -> str:
@@ -33,18 +35,6 @@ class Route(NamedTuple):
     def tag(self) -> str:
         """The name of the blueprint."""
         return self.endpoint.rpartition(".")[0]
-
-    @property
-    def operation(self) -> Operation:
-        """What the view declares."""
-        operation: Operation = self.view.operation  # type: ignore[attr-defined]
-        return operation
-
-    @property
-    def access(self) -> Access:
-        """The access rule of the view."""
-        access: Access = self.view.access  # type: ignore[attr-defined]
-        return access
 
 
 def path_parameters(rule: str) -> list[JSON]:
@@ -63,16 +53,16 @@ def path_parameters(rule: str) -> list[JSON]:
 
 def operation_object(route: Route) -> JSON:
     """The Operation Object, in which schemas still are marshmallow's."""
-    declared, access = route.operation, route.access
+    declared = route.operation
     kind = conventions.OPERATION_KINDS[declared.response_kind]
-    summary, _, description = inspect.cleandoc(route.view.__doc__ or "").partition("\n\n")
+    summary, _, description = inspect.cleandoc(route.docstring).partition("\n\n")
     query = [{"in": "query", "schema": declared.query}] if declared.query else []
     headers = [*kind.parameters, *(["Content-Encoding"] if declared.upload else ())]
     body = _request_body(declared)
     return {
         "operationId": route.endpoint.rpartition(".")[2],
         "summary": summary.removesuffix("."),
-        "description": f"{description}\n\n{_describe_access(access)}".strip(),
+        "description": f"{description}\n\n{_describe_access(route.access)}".strip(),
         "tags": [route.tag],
         "security": _security(route),
         "parameters": [*query, *headers],  # apispec makes references of names

@@ -97,15 +97,10 @@ class ListQuery:
         return self.cursor is not None and self.cursor.backwards
 
     @property
-    def filter_names(self) -> tuple[str, ...]:
-        """The names of the filters, sorted."""
-        return tuple(sorted(self.filters))
-
-    @property
     def shape(self) -> PageShape:
         """What makes the statement; one row more tells whether another page follows."""
-        has_cursor = self.cursor is not None
-        return PageShape(self.filter_names, self.sort, self.limit + 1, has_cursor, self.backwards)
+        names, has_cursor = tuple(sorted(self.filters)), self.cursor is not None
+        return PageShape(names, self.sort, self.limit + 1, has_cursor, self.backwards)
 
     def binds(self, item_id: UUID | None) -> dict[str, Any]:
         """The values of the statement's bind parameters."""
