@@ -52,7 +52,7 @@ def _describe_filter(field: ma.fields.Field[Any], description: str | None) -> st
     suffix = next(s for s in _FILTERS if name.endswith(s))
     text = description or _FILTERS[suffix].format(name.removesuffix(suffix))
     permission = field.metadata["permission"]
-    return f"{text} Needs the permission `{permission}`." if permission else text
+    return f"{text} Requires the permission `{permission}`." if permission else text
 
 
 def complete_schemas(schemas: JSON, operations: list[JSON]) -> None:

@@ -140,15 +140,17 @@ def _describe_stream(exclude: Iterable[str]) -> str:
     missing = " and ".join(f"`{name}`" for name in sorted(exclude))
     without = f", without {missing}" if missing else ""
     return (
-        f"A line for each item, as the list has it{without}. "
+        f"A line for each item, with the members that it has in the list{without}. "
         "In CSV the first line names the members."
     )
 
 
 def _describe_access(access: Access) -> str:
     if access.permission:
-        return f"Needs the permission `{access.permission}`."
-    return "For anyone." if access.anonymous else "For whoever is signed in; an API key is refused."
+        return f"Requires the permission `{access.permission}`."
+    if access.anonymous:
+        return "Requires no credentials."
+    return "Requires a user session; API keys are not accepted."
 
 
 def response_name(status: int) -> str:

@@ -225,13 +225,13 @@ def states(database: str) -> list[str]:
 
 
 def broken_off(live: Live) -> int:
-    return sum(not end["whole"] for end in ends(live))
+    return sum(not end["complete"] for end in ends(live))
 
 
 def ends(live: Live) -> list[dict[str, Any]]:
     """What the log tells of exports."""
     lines = [line for line in live.log.read_text().splitlines() if line.startswith("{")]
-    return [event for event in map(json.loads, lines) if event["event"] == "exported"]
+    return [event for event in map(json.loads, lines) if event["event"] == "export_finished"]
 
 
 def resident(pid: int) -> int:
@@ -297,4 +297,4 @@ def test_a_stream_that_breaks_off_does_not_look_whole(
 
 def test_the_log_tells_how_it_ended(live: Live, editor_of: dict[str, str]) -> None:
     live.call("GET", "products/export?category=none", headers=editor_of)
-    eventually(lambda: (0, True) in [(end["rows"], end["whole"]) for end in ends(live)])
+    eventually(lambda: (0, True) in [(end["rows"], end["complete"]) for end in ends(live)])
