@@ -51,7 +51,7 @@ def get_operation(view: View) -> Operation:
 
 
 class DeclarationError(RuntimeError):
-    """A view that cannot be served as it is declared; the message names module and view."""
+    """A view or schema that cannot be served as declared; the message names it and its module."""
 
-    def __init__(self, view: View, problem: str) -> None:
-        super().__init__(f"{view.__module__}.{view.__qualname__}: {problem}")
+    def __init__(self, declared: View | type, problem: str) -> None:
+        super().__init__(f"{declared.__module__}.{declared.__qualname__}: {problem}")

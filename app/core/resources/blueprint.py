@@ -30,7 +30,13 @@ from app.core.openapi.operation import (
 )
 from app.core.resources import batch, export, responders
 from app.core.resources.dispatch import build_endpoint
-from app.core.resources.filters import MAX_PAGE_SIZE, PAGINATION_PARAMS, CursorField, PageQuery
+from app.core.resources.filters import (
+    MAX_PAGE_SIZE,
+    PAGINATION_PARAMS,
+    CursorField,
+    PageQuery,
+    check_sort,
+)
 from app.core.schemas.base import Schema
 from app.core.schemas.fields import Integer
 from app.core.security.authorization import Access
@@ -154,7 +160,7 @@ class Blueprint(flask.Blueprint):
         Of rows that belong to one item, the view returns the scoped query of those items as well,
         and `parent` is their schema: 404 where the caller cannot see the item.
         """
-        parameters = query()
+        parameters = check_sort(query())
         respond = responders.page(_row_schema(schema), parameters, parent() if parent else None)
         shape = _page_schema(schema)
         return _responds("paginated", 200, respond, shape, query=parameters, checks_session=True)
@@ -170,7 +176,7 @@ class Blueprint(flask.Blueprint):
             exclude: the members that are left out.
         """
         shape = _row_schema(schema, exclude=exclude)
-        parameters = query(exclude=PAGINATION_PARAMS)
+        parameters = check_sort(query(exclude=PAGINATION_PARAMS))
         respond = responders.stream(shape, parameters)
         return _responds(
             "exports",

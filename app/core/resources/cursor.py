@@ -70,6 +70,9 @@ _PACKERS: dict[str, tuple[type, Callable[[str], Any]]] = {
 }
 
 
+SORTABLE = tuple(kind for kind, _ in _PACKERS.values())  # what a sort key may be
+
+
 def _pack(key: Any) -> tuple[str, str]:
     return next((tag, str(key)) for tag, (kind, _) in _PACKERS.items() if isinstance(key, kind))
 

@@ -11,6 +11,8 @@ from sqlalchemy import (
     bindparam,
 )
 
+from app.core.openapi.operation import DeclarationError
+from app.core.resources.cursor import SORTABLE
 from app.core.resources.repository import ScopedSelect
 from app.core.schemas.base import Schema
 from app.core.schemas.fields import Enum, Integer, String
@@ -83,6 +85,25 @@ class PageQuery(Schema):
 
 PAGINATION_PARAMS = ("limit", "cursor", "count")  # of a page, not of a whole list
 NOT_FILTERS = (*PAGINATION_PARAMS, "sort")
+
+
+def check_sort(query: PageQuery) -> PageQuery:
+    """Return the query if each of its sort keys can be the position of a cursor.
+
+    Raises:
+        DeclarationError: there is no sort, or a key can be NULL or has an unsupported type.
+    """
+    sort = query.fields.get("sort")
+    if not isinstance(sort, Sort):
+        raise DeclarationError(type(query), "a sort is missing")
+    for name, key in sort.keys.items():
+        kind = key.type.python_type
+        if getattr(key, "nullable", False):
+            # A comparison with NULL is never true, so such rows would be on no page but the first.
+            raise DeclarationError(type(query), f"the sort key {name} can be NULL")
+        if kind is not object and not issubclass(kind, SORTABLE):  # object: it is not known
+            raise DeclarationError(type(query), f"the sort key {name} is a {kind.__name__}")
+    return query
 
 
 def check_filter_permissions(query: PageQuery, given: Iterable[str]) -> None:
