@@ -287,7 +287,7 @@ def openapi() -> None:
     """Write openapi.json anew from the routes."""
     environment(RUN_LOCK)
     defaults = environ({"APP_ENV": "testing", "PASSWORD_MIN_LENGTH": ""})
-    command = [str(PYTHON), "-m", "flask", "openapi", "print"]
+    command = [str(PYTHON), "-m", "flask", "openapi"]
     document = subprocess.check_output(command, cwd=str(ROOT), env=defaults)
     (ROOT / "openapi.json").write_bytes(document)
 

@@ -68,12 +68,11 @@ def create_app(settings: Settings | None = None, *, also: tuple[Blueprint, ...] 
     rate_limit.init_app(app, settings, key_func=authorization.rate_limit_key)
     backends.init_app(app, settings)
 
-    api = document.init_app(app)
-    with app.app_context():
-        for resource in (*RESOURCES, *also):
-            api.register_blueprint(resource, url_prefix=f"/api/v1{resource.url_prefix}")
-        api.register_blueprint(health.health)
+    for resource in (*RESOURCES, *also):
+        app.register_blueprint(resource, url_prefix=f"/api/v1{resource.url_prefix}")
+    app.register_blueprint(health.health)
     health.init_app(app)
+    document.init_app(app)
     app.register_blueprint(docs)
     app.register_blueprint(jwks)
     cli.init_app(app)

@@ -406,6 +406,7 @@ def logged(output: io.StringIO, make_app: MakeApp) -> Api:
     @odd.get("/<path:name>", access=public)
     @odd.response(204)
     def fail(name: str) -> None:
+        """Fail."""
         raise RuntimeError(name)
 
     with redirect_stdout(output):

@@ -1,9 +1,10 @@
 """`/.well-known/jwks.json`: for services that verify our access tokens by themselves."""
 
-from flask import Blueprint, current_app
+from flask import current_app
 
 from app.auth.signing_keys import Key
-from app.core.security.authorization import internal, require_access
+from app.core.resources.blueprint import Blueprint
+from app.core.security.authorization import internal
 from app.core.web import strict_json
 from app.core.web.etags import etag_of, make_conditional
 from app.core.web.flask_app import Response
@@ -11,11 +12,10 @@ from app.core.web.problems import Problem
 
 MAX_AGE = 300  # seconds; a new key waits for as long before it signs
 
-jwks = Blueprint("jwks", __name__)
+jwks = Blueprint("jwks", __name__, documented=False)
 
 
-@jwks.get("/.well-known/jwks.json")
-@require_access(internal)
+@jwks.get("/.well-known/jwks.json", access=internal)
 def send_jwks() -> Response:
     """The public halves of the asymmetric keys (RFC 7517 section 5); 404 where there are none."""
     keys: list[Key] = list(current_app.extensions["token_keys"].values())

@@ -55,7 +55,7 @@ def export_products() -> ScopedSelect:
 
 
 @products.post("/imports", access=permission("products:write"), rate_limit="BULK_RATE_LIMIT")
-@products.accepts_file(FILE_EXAMPLES, ImportQuery)
+@products.accepts_file(FILE_EXAMPLES, "MAX_UPLOAD_LENGTH", query=ImportQuery)
 @products.creates(JobSchema, location_prefix="/api/v1/jobs")
 def import_products(file: Upload, options: dict[str, Any]) -> Job:
     """Import a file of products, CSV or NDJSON, by a job whose progress can be followed.
@@ -90,7 +90,7 @@ def delete_product(product_id: UUID) -> ScopedSelect:
     return Product.visible_to(current_caller)
 
 
-@products.after_request  # type: ignore[untyped-decorator]
+@products.after_request
 def invalidate_summary_after_write(response: Response) -> Response:
     """Once a write is committed, the cached summary is out of date."""
     if request.method not in ("GET", "HEAD", "OPTIONS") and response.status_code < 300:

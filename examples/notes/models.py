@@ -8,11 +8,9 @@ from app.extensions import Base
 
 
 class Note(OwnedMixin, Base):
-    """Something its owner wrote down."""
+    """A text that its owner wrote."""
 
     __tablename__ = "notes"
+    __table_args__ = (Index("ix_notes_owner_id_created_at", "owner_id", "created_at", "id"),)
 
     text: Mapped[str] = mapped_column(Text)
-
-
-Index("ix_notes_owner_id_created_at", Note.owner_id, Note.created_at, Note.id)

@@ -1,4 +1,4 @@
-"""Notes: everybody has their own, and sees no others."""
+"""Notes: every user has their own and sees no others."""
 
 from typing import Any
 from uuid import UUID
@@ -16,7 +16,7 @@ notes = Blueprint("notes", __name__, url_prefix="/notes", description="The calle
 @notes.get("", access=authenticated)
 @notes.paginated(NoteSchema, NoteQuery)
 def list_notes() -> ScopedSelect:
-    """List one's notes."""
+    """List the caller's notes."""
     return Note.visible_to(current_caller)
 
 
@@ -53,5 +53,5 @@ def delete_note(note_id: UUID) -> ScopedSelect:
 @notes.post("/batch", access=authenticated)
 @notes.batch(NoteSchema)
 def batch_notes(data: dict[str, Any]) -> Batch:
-    """Create, change and delete notes: all of it, or nothing."""
+    """Create, change and delete notes, all or none."""
     return Batch(data["items"], create_note, update_note, delete_note)

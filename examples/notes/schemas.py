@@ -1,4 +1,4 @@
-"""What the note routes take and give."""
+"""The JSON of notes, and the query parameters of their list."""
 
 from app.core.database.full_text import matches
 from app.core.resources.filters import PageQuery, Sort, filter_by
@@ -10,13 +10,11 @@ from examples.notes.models import Note
 class NoteSchema(ResourceSchema):
     """A note."""
 
-    text = String(
-        min_length=1, max_length=10_000, required=True, metadata={"example": "Milk, bread"}
-    )
+    text = String(min_length=1, max_length=10_000, required=True, metadata={"example": "Buy milk"})
 
 
 class NoteQuery(PageQuery):
-    """Which of the caller's notes, in which order."""
+    """Filters and sort of the list."""
 
     q = filter_by(String(min_length=1, max_length=200), lambda words: matches(words, Note.text))
     sort = Sort({"created_at": Note.created_at}, default="-created_at")

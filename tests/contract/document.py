@@ -13,6 +13,7 @@ from referencing.jsonschema import DRAFT202012
 from werkzeug.exceptions import HTTPException
 from werkzeug.test import TestResponse
 
+from app.core.openapi.document import openapi_document
 from tests.api import Api
 
 Key = tuple[str, str]  # ("get", "/api/v1/tasks/{task_id}")
@@ -20,7 +21,7 @@ Key = tuple[str, str]  # ("get", "/api/v1/tasks/{task_id}")
 
 def document_of(app: Flask) -> dict[str, Any]:
     """The document that the application gives out."""
-    return app.extensions["flask-smorest"]["apis"][""]["ext_obj"].spec.to_dict()
+    return openapi_document(app)
 
 
 def path_of(rule: str) -> str:

@@ -9,6 +9,7 @@ from flask import Flask
 
 from app import create_app
 from app.config import Settings
+from app.core.openapi.document import openapi_document
 from app.core.security.authorization import Access
 from examples.notes.routes import notes
 from tests.api import Caller, fresh
@@ -58,7 +59,7 @@ def _read_operations() -> Iterator[Operation]:
         Settings(app_env="testing", secret_key="only reads the routes, starts nothing"),
         also=(notes,),
     )
-    document = app.extensions["flask-smorest"]["apis"][""]["ext_obj"].spec.to_dict()
+    document = openapi_document(app)
     for rule in app.url_map.iter_rules():
         path = _openapi_path(rule.rule)
         for method in sorted(rule.methods - {"HEAD", "OPTIONS"}):

@@ -30,7 +30,7 @@ def made_from_code(**settings: Any) -> tuple[Flask, dict[str, Any]]:
 
 def test_the_committed_document_is_the_one_that_the_code_makes() -> None:
     app, _ = made_from_code()
-    printed = app.test_cli_runner().invoke(args=["openapi", "print"])
+    printed = app.test_cli_runner().invoke(args=["openapi"])
     assert COMMITTED.read_text() == printed.output, "`python3 dev.py openapi` writes it anew"
 
 

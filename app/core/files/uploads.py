@@ -63,15 +63,15 @@ class Upload:
         return f"{self.media_type} {self.coding} {self.digest}"
 
 
-def receive_upload(media_types: Mapping[str, Any]) -> Upload:
+def receive_upload(media_types: Mapping[str, Any], max_bytes: int) -> Upload:
     """Store the request's body.
 
     Raises:
         Problem: 415 for another media type, charset or coding than none and gzip; 413 for more
-            than MAX_UPLOAD_LENGTH bytes; 400 for an incomplete body; 422 for an empty one.
+            than `max_bytes`; 400 for a body that does not arrive whole; 422 for none.
     """
     coding = request_body.check_content_type(tuple(media_types), ("gzip", "identity"))
-    request.max_content_length = current_app.config["MAX_UPLOAD_LENGTH"]
+    request.max_content_length = max_bytes
     chunks = iter(partial(request_body.read_or_400, _read_chunk), b"")
     upload = store_chunks(chunks, request.mimetype, coding)
     request_body.reject_truncated(upload.size)

@@ -1,9 +1,10 @@
 """HTTP conventions of every kind of operation, as tables for the OpenAPI document.
 
-Each row is stated once, so that no route repeats it and none forgets it. Real answers are checked
-against it in `tests/contract/test_openapi.py`.
+Each is stated once, so that no route repeats or omits it. `tests/contract/test_openapi.py` checks
+real responses against them.
 """
 
+from collections.abc import Mapping
 from typing import Any, NamedTuple
 
 from app.core.web.etags import MAX_HEADER_LENGTH
@@ -15,16 +16,17 @@ JSON = dict[str, Any]
 INFO = {
     "summary": "The reference REST API service in Python.",
     "description": """\
-Errors are problem details (RFC 9457): `type` leads to a page that explains it, and `/problems`
-lists all. Those of the gateway (408, 413, 414, 431, 502, 504) have the same shape, and so has 405.
+Errors are problem details (RFC 9457): `type` is the URL of a page that explains it, and `/problems`
+lists all types. Errors of the gateway (408, 413, 414, 431, 502, 504) and 405 have the same format.
 
-Every item has an `ETag`. A change needs it in `If-Match`, so that no update is lost (RFC 9110
+Every item has an `ETag`. A change requires it in `If-Match`, so that no update is lost (RFC 9110
 section 13); a read with it in `If-None-Match` is a 304 where nothing changed. A `POST` that creates
-takes an `Idempotency-Key` and can then be repeated safely. Lists are keyset pages: follow `Link`
-with `rel="next"`, or send `next_cursor` as `cursor`; an export is the whole list in one answer.
+accepts an `Idempotency-Key` and can then be repeated safely. Lists use keyset pagination: follow
+`Link` with `rel="next"`, or send `next_cursor` as `cursor`; an export is the whole list in one
+response.
 
-`GET` works as `HEAD` too, and `OPTIONS` lists what an address supports. A request may carry an
-`X-Request-ID` of its own. Answers may gain members; clients ignore those they do not know.""",
+Every `GET` supports `HEAD`, and `OPTIONS` lists the methods of a path. A request may carry its own
+`X-Request-ID`. Responses may gain members; clients must ignore those they do not know.""",
     "contact": {"name": "The maintainers of this service"},
     "license": {"name": "MIT", "identifier": "MIT"},
     "x-api-id": "8f0e1a52-6f0a-4d0b-9a55-0f7d2c1d3b6e",
@@ -33,7 +35,7 @@ with `rel="next"`, or send `next_cursor` as `cursor`; an export is the whole lis
 SERVERS = [
     {
         "url": "/",
-        "description": "Whichever served this document: production, staging or local.",
+        "description": "The server of this document: production, staging or local.",
         "x-internal": False,
     }
 ]
@@ -49,15 +51,15 @@ SECURITY_SCHEMES = {
         "type": "apiKey",
         "in": "cookie",
         "name": "__Host-access_token",
-        "description": "Given by `/auth/cookies`, where the service is set up for cookies "
-        "(RFC 6265). Never together with a bearer token.",
+        "description": "Set by `/auth/cookies`, where cookies are enabled (RFC 6265). It "
+        "must not be sent together with a bearer token.",
     },
     "csrf": {
         "type": "apiKey",
         "in": "header",
         "name": "X-CSRF-Token",
-        "description": "What is in the cookie `__Host-csrf_token`. Whatever changes something "
-        "needs it beside the cookies.",
+        "description": "The value of the cookie `__Host-csrf_token`. Requests other than `GET` "
+        "require it in addition to the cookies.",
     },
 }
 
@@ -79,7 +81,7 @@ _LINK = r'<[^>]+>; rel="(first|prev|next)"'
 
 
 class Header(NamedTuple):
-    """A response's header field; one that is not `always` there says when."""
+    """A header field of responses; the description of an optional one says when it is present."""
 
     description: str
     schema: JSON
@@ -87,51 +89,54 @@ class Header(NamedTuple):
 
 
 HEADERS = {
-    "X-Request-ID": Header("Finds the request in the logs.", _string(128, _REQUEST_ID)),
-    "Cache-Control": Header("Who may keep the answer.", _string(100, "^[a-z0-9=, -]+$")),
-    **{
-        name: Header("Always the same.", _string(100, const=v))
-        for name, v in SECURITY_HEADERS.items()
-    },
+    "X-Request-ID": Header("Identifies the request in the logs.", _string(128, _REQUEST_ID)),
+    "Cache-Control": Header(
+        "Which caches may store the response.", _string(100, "^[a-z0-9=, -]+$")
+    ),
+    **{name: Header("A constant.", _string(100, const=v)) for name, v in SECURITY_HEADERS.items()},
     "Access-Control-Allow-Origin": Header(
-        "The origin of the calling page, where it is on the allow-list.",
+        "The origin of the calling page, where it is allowed.",
         _string(260, r"^(\*|[a-z]+://[^/]+)$"),
         always=False,
     ),
     # draft-ietf-httpapi-ratelimit-headers
     "RateLimit-Policy": Header(
-        "Each quota, `q` requests in `w` seconds. Absent while the counter is away.",
+        "Each quota: `q` requests in `w` seconds. Absent while the counter is unavailable.",
         _string(500, f"^{_QUOTA}(, {_QUOTA})*$"),
         always=False,
     ),
     "RateLimit": Header(
-        "What remains of each quota: `r` for `t` seconds. Absent while the counter is away.",
+        "What remains of each quota: `r` for `t` seconds. Absent while the counter is unavailable.",
         _string(500, f"^{_LEFT}(, {_LEFT})*$"),
         always=False,
     ),
-    "Retry-After": Header("Seconds after which to try again.", _SECONDS),
+    "Retry-After": Header("Seconds after which to retry.", _SECONDS),
     "WWW-Authenticate": Header("The challenge (RFC 6750 section 3).", _string(200, "^Bearer ")),
     "ETag": Header("The version (RFC 9110 section 8.8.3).", _string(200, '^(W/)?"[^"]+"$')),
-    "Vary": Header("What else the answer depends on.", _string(100, "Authorization")),
+    "Vary": Header(
+        "The request header fields that the response depends on.", _string(100, "Authorization")
+    ),
     "Content-Disposition": Header(
         "A name for the file (RFC 6266).", _string(100, '^attachment; filename="[a-z_.]+"$')
     ),
-    "Location": Header("Where the new item is.", _string(200, "^/", format="uri-reference")),
+    "Location": Header("The URL of the new item.", _string(200, "^/", format="uri-reference")),
     "Link": Header(
-        "The ways on, where not all fits one page (RFC 8288).",
+        "Other pages of the list, where it has more than one (RFC 8288).",
         _string(32_000, f"^{_LINK}(, {_LINK})*$"),
         always=False,
     ),
     "Idempotent-Replayed": Header(
-        "Where this is what the first request with the same key was answered.",
+        "Present where this is the stored response to the first request with the same key.",
         _string(4, const="true"),
         always=False,
     ),
     "Accept": Header(
-        "The media types taken, where it was the type.", _string(100, "^[a-z/+, -]+$"), always=False
+        "The accepted media types, where the media type was the reason.",
+        _string(100, "^[a-z/+, -]+$"),
+        always=False,
     ),
     "Accept-Encoding": Header(
-        "The codings taken, where it was the coding.",
+        "The accepted content codings, where the coding was the reason.",
         _string(14, "^(gzip, )?identity$"),
         always=False,
     ),
@@ -146,26 +151,26 @@ PROBLEM_HEADERS: dict[int, tuple[str, ...]] = {
     503: ("Retry-After",),
 }
 
-# RFC 9110 section 5.5. Conditions are not narrowed down to entity tags: one that is not well-formed
-# matches nothing, which is no error of its own.
+# RFC 9110 section 5.5. A condition may be any field value: one that is not a list of entity tags
+# matches nothing, which is not an error by itself.
 _FIELD_VALUE = _string(MAX_HEADER_LENGTH, r"^[^\x00-\x08\x0a-\x1f\x7f]*$")
 _BARE = r"[\x21\x23-\x7e][\x21-\x7e]{0,254}"
 _QUOTED = r'"([\x21\x23-\x5b\x5d-\x7e]|\\["\\]){1,255}"'
 
 PARAMETERS: dict[str, JSON] = {
     "If-Match": {
-        "description": "The `ETag` of what the change was made from, or `*` for any version.",
+        "description": "The `ETag` of the version to change, or `*` for any version.",
         "required": True,
         "schema": _FIELD_VALUE,
         "examples": {"one version": {"value": '"1"'}, "any version": {"value": "*"}},
     },
     "If-None-Match": {
-        "description": "The `ETag` of the answer that the caller has; 304 where it still holds.",
+        "description": "The `ETag` of a stored response; 304 where it is still current.",
         "schema": _FIELD_VALUE,
     },
     "Idempotency-Key": {
-        "description": "A string of the caller's own, another for each new request. A repetition "
-        "within 24 hours has no second effect, and is given the first answer.",
+        "description": "A string chosen by the client, unique to each new request. A repetition "
+        "within 24 hours has no second effect and returns the response to the first request.",
         "schema": _string(512, f"^({_BARE}|{_QUOTED})$"),
     },
     "Content-Encoding": {
@@ -175,8 +180,8 @@ PARAMETERS: dict[str, JSON] = {
 }
 
 
-def file_request_body(examples: JSON) -> JSON:
-    """The request body of an upload, with an example of a file by each of its media types."""
+def file_request_body(examples: Mapping[str, str]) -> JSON:
+    """The request body of an upload, with an example of a file for each media type."""
     return {
         "required": True,
         "content": {
@@ -218,13 +223,15 @@ _TYPE = _string(100, "^/problems/[a-z-]+$", format="uri-reference")
 _STATUS: JSON = {"type": "integer", "format": "int32", "minimum": 400, "maximum": 599}
 ERROR_DETAIL: JSON = {
     "type": "object",
-    "description": "One failing place of a request.",
+    "description": "One error of a request.",
     "properties": {
         "detail": _string(500, _TEXT),
         "pointer": _string(8192, "^#", description="JSON Pointer into the body (RFC 6901)."),
         "parameter": _string(8192, r"^[\s\S]*$", description="The query parameter's name."),
-        "status": _STATUS | {"description": "Of an item of a batch: what it would have been."},
-        "type": _TYPE | {"description": "Of an item of a batch: what it would have been."},
+        "status": _STATUS
+        | {"description": "Of an item of a batch: the value it would have had by itself."},
+        "type": _TYPE
+        | {"description": "Of an item of a batch: the value it would have had by itself."},
     },
     "required": ["detail"],
 }

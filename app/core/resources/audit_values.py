@@ -105,11 +105,18 @@ def shown_change(
     """`before` and `after` of an event as the resource shows them; of both, what differs."""
     shown_before = _shown(resource, before)
     shown_after = _shown(resource, after)
-    if shown_before is not None and shown_after is not None:
-        for name in shown_before.keys() & shown_after.keys():
-            if shown_before[name] == shown_after[name]:
-                del shown_before[name], shown_after[name]
-    return shown_before, shown_after
+    if shown_before is None or shown_after is None:
+        return shown_before, shown_after
+    same = {
+        name
+        for name in shown_before.keys() & shown_after.keys()
+        if shown_before[name] == shown_after[name]
+    }
+    return _without(shown_before, same), _without(shown_after, same)
+
+
+def _without(values: Values, names: Collection[str]) -> Values:
+    return {name: value for name, value in values.items() if name not in names}
 
 
 def _shown(resource: str, stored: Values | None) -> Values | None:

@@ -1,4 +1,4 @@
-"""The vocabulary of a routes file: each decorator announces one thing, `route` puts it together.
+"""The decorators of a routes file: each declares one thing, the route decorator connects them.
 
     @tasks.patch("/<uuid:task_id>", access=permission("tasks:own"))
     @tasks.body(TaskSchema, partial=True)
@@ -7,259 +7,237 @@
         "Change a task."
         return Task.visible_to(current_caller), data
 
-The order of a request is fixed here: access, Accept, body, If-Match, Idempotency-Key, the view, its
-answer. Query parameters are read with the answer of a page; a route without any refuses them first.
-What the decorators say is documented through flask-smorest; at run time its own passes over
-arguments and responses are not used, because they cost more than the work itself.
+`app.core.resources.dispatch` has the order in which a request passes through what they declare.
 """
 
 from collections.abc import Callable, Mapping
-from http import HTTPStatus
+from dataclasses import fields
 from typing import Any
-from urllib.parse import quote
-from uuid import UUID
 
-import flask_smorest
+import flask
 import marshmallow as ma
-from flask import current_app, request
+from flask import current_app
+from limits import parse_many
 
-from app.core.resources import batch, batch_schema, export, repository
-from app.core.resources.audit_values import register_schema
-from app.core.resources.dispatch import (
+from app.config import Settings
+from app.core.openapi.operation import (
+    DeclarationError,
     Responder,
+    Stream,
+    Upload,
     View,
-    accepted_media_type,
-    build_endpoint,
     get_operation,
 )
+from app.core.resources import batch_schema, export, responders
+from app.core.resources.audit_values import register_schema
+from app.core.resources.dispatch import build_endpoint
 from app.core.resources.filters import (
     MAX_PAGE_SIZE,
     PAGINATION_PARAMS,
     CursorField,
     PageQuery,
+    check_sort,
     listed_model,
 )
-from app.core.resources.pagination import fetch_page
 from app.core.schemas.base import Schema
 from app.core.schemas.fields import Integer
 from app.core.schemas.serialisable import check_serialisable
-from app.core.security.authorization import (
-    Access,
-    current_caller_or_anonymous,
-)
-from app.core.web import strict_json
-from app.core.web.etags import (
-    etag_of_version,
-    if_match_versions,
-    make_conditional,
-    matches_if_none_match,
-)
-from app.core.web.flask_app import Response
-from app.core.web.rate_limit import resolve_rate_limit
+from app.core.security.authorization import Access
 from app.extensions import limiter
 
+Decorator = Callable[[View], View]
+SETTINGS = {field.name.upper() for field in fields(Settings)}
 
-class Blueprint(flask_smorest.Blueprint):
-    """A resource's routes. Every route declares its access, or it cannot be written."""
 
-    def get(
+class Blueprint(flask.Blueprint):
+    """The routes of a resource.
+
+    Args:
+        description: of the resource, for the OpenAPI document.
+        documented: whether the views are operations of the API. Otherwise they are plain Flask
+            views, which return responses themselves.
+    """
+
+    def __init__(
+        self,
+        name: str,
+        import_name: str,
+        *,
+        description: str = "",
+        documented: bool = True,
+        **options: Any,
+    ) -> None:
+        super().__init__(name, import_name, **options)
+        self.description, self.documented = description, documented
+
+    # A rate limit of its own is a limit ("20 per minute") or the name of a setting that holds one.
+
+    def get(  # type: ignore[override]
         self, rule: str, *, access: Access, rate_limit: str | None = None
-    ) -> Callable[[View], View]:
-        """Register a view for GET and HEAD; `rate_limit` names the setting of its own limit."""
-        return self._method("GET", rule, access, rate_limit)
+    ) -> Decorator:
+        """Register a view for GET and HEAD."""
+        return self._register("GET", rule, access, rate_limit)
 
-    def post(
+    def post(  # type: ignore[override]
         self, rule: str, *, access: Access, rate_limit: str | None = None
-    ) -> Callable[[View], View]:
-        """Register a view for POST; `rate_limit` names the setting of a rate limit of its own."""
-        return self._method("POST", rule, access, rate_limit)
+    ) -> Decorator:
+        """Register a view for POST."""
+        return self._register("POST", rule, access, rate_limit)
 
-    def put(self, rule: str, *, access: Access) -> Callable[[View], View]:
+    def put(  # type: ignore[override]
+        self, rule: str, *, access: Access, rate_limit: str | None = None
+    ) -> Decorator:
         """Register a view for PUT."""
-        return self._method("PUT", rule, access)
+        return self._register("PUT", rule, access, rate_limit)
 
-    def patch(self, rule: str, *, access: Access) -> Callable[[View], View]:
+    def patch(  # type: ignore[override]
+        self, rule: str, *, access: Access, rate_limit: str | None = None
+    ) -> Decorator:
         """Register a view for PATCH (RFC 5789) with a JSON merge patch (RFC 7396)."""
-        return self._method("PATCH", rule, access)
+        return self._register("PATCH", rule, access, rate_limit)
 
-    def delete(self, rule: str, *, access: Access) -> Callable[[View], View]:
+    def delete(  # type: ignore[override]
+        self, rule: str, *, access: Access, rate_limit: str | None = None
+    ) -> Decorator:
         """Register a view for DELETE."""
-        return self._method("DELETE", rule, access)
+        return self._register("DELETE", rule, access, rate_limit)
+
+    def _register(
+        self, method: str, rule: str, access: Access, rate_limit: str | None
+    ) -> Decorator:
+        def register(view: View) -> View:
+            endpoint = build_endpoint(
+                view, access, documented=self.documented, writes=method != "GET"
+            )
+            if rate_limit is not None:
+                endpoint = limiter.limit(_rate_limit(view, rate_limit))(endpoint)
+                endpoint.access = access  # type: ignore[attr-defined]
+            self.add_url_rule(rule, view_func=endpoint, methods=[method])
+            return view
+
+        return register
 
     @staticmethod
-    def body(schema: type[Schema], *, partial: bool = False) -> Callable[[View], View]:
+    def body(schema: type[Schema], *, partial: bool = False) -> Decorator:
         """The view's first argument is the request body; with `partial`, any of its members."""
 
         def decorate(view: View) -> View:
             read_only = [name for name, f in schema().fields.items() if f.dump_only]
-            _declare_body(view, schema(partial=partial, exclude=read_only))
+            get_operation(view).body = schema(partial=partial, exclude=read_only)
             return view
 
         return decorate
 
     @staticmethod
-    def accepts_file(media_types: Mapping[str, str], query: type[Schema]) -> Callable[[View], View]:
+    def accepts_file(
+        media_types: Mapping[str, str], max_bytes: str | int, *, query: type[Schema] = Schema
+    ) -> Decorator:
         """The view's arguments are a file (`app.core.files.uploads`) and the query parameters.
 
         Args:
-            media_types: an example of a file by the media type that it has.
+            media_types: an example of a file by each media type that is accepted.
+            max_bytes: the largest file, in bytes, or the name of the setting that holds it.
         """
-        parameters = query()
 
         def decorate(view: View) -> View:
-            get_operation(view).uploads = media_types
-            _declare_query(view, parameters)
+            if isinstance(max_bytes, str) and max_bytes not in SETTINGS:
+                raise DeclarationError(view, f"max_bytes={max_bytes!r} is not a setting")
+            operation = get_operation(view)
+            operation.upload, operation.query = Upload(media_types, max_bytes), query()
             return view
 
         return decorate
 
     @staticmethod
-    def returns(schema: type[Schema]) -> Callable[[View], View]:
-        """200 with one row: the view returns the visible select, the path's id picks the row."""
-        shape = check_serialisable(schema())
-
-        def answer(visible: repository.ScopedSelect, item_id: UUID | None) -> Response:
-            row = repository.get(visible, item_id, shape)
-            response = _json(200, shape.row_to_dict(row))
-            _set_cache_headers(response)
-            return make_conditional(response, etag_of_version(row.version))
-
-        return _responds("returns", 200, answer, shape)
+    def returns(schema: type[Schema]) -> Decorator:
+        """200 with one row: the view returns the scoped query, the path's id selects the row."""
+        shape = _row_schema(schema)
+        return _responds("returns", 200, responders.item(shape), shape, checks_session=True)
 
     @staticmethod
     def paginated(
         schema: type[Schema], query: type[PageQuery], *, parent: type[Schema] | None = None
-    ) -> Callable[[View], View]:
-        """200 with a page: the view returns the visible select, `query` filters and sorts it.
+    ) -> Decorator:
+        """200 with a page: the view returns the scoped query, `query` filters and sorts it.
 
-        Of what belongs to one item, the view returns the visible select of those items as well,
-        and `parent` is their schema: an item that the caller may not see is a 404.
+        Of rows that belong to one item, the view returns the scoped query of those items as well,
+        and `parent` is their schema: 404 where the caller cannot see the item.
         """
-        shape, parameters = check_serialisable(schema()), query()
-        whole = parent() if parent else None
-
-        def answer(found: Any, item_id: UUID | None) -> Response:
-            page = fetch_page(found[0] if whole else found, shape, parameters, item_id)
-            if whole and not page.rows:
-                repository.get(found[1], item_id, whole)
-            response = _json(200, None if matches_if_none_match(page.etag) else page.body())
-            if page.link:
-                response.headers["Link"] = page.link
-            _set_cache_headers(response)
-            return make_conditional(response, page.etag)
-
-        def decorate(view: View) -> View:
-            if model := listed_model(parameters, shape):
-                register_schema(model.__tablename__, shape)
-            _declare_query(view, parameters)
-            return _responds("paginated", 200, answer, _page_schema(schema))(view)
-
-        return decorate
+        parameters, row_schema = check_sort(query()), _row_schema(schema)
+        if model := listed_model(parameters, row_schema):
+            register_schema(model.__tablename__, row_schema)  # for the audit log
+        respond = responders.page(row_schema, parameters, parent() if parent else None)
+        shape = _page_schema(schema)
+        return _responds("paginated", 200, respond, shape, query=parameters, checks_session=True)
 
     @staticmethod
     def exports(
         schema: type[Schema], query: type[PageQuery], *, exclude: tuple[str, ...] = ()
-    ) -> Callable[[View], View]:
-        """200 with all rows of a list as a stream: the view returns the visible select.
+    ) -> Decorator:
+        """200 with all rows of a list as a stream: the view returns the scoped query.
 
-        `query` is that of the list, `exclude` names the members that are left out.
+        Args:
+            query: that of the list.
+            exclude: the members that are left out.
         """
-        shape = check_serialisable(schema(exclude=exclude))
-        parameters = query(exclude=PAGINATION_PARAMS)
-
-        def answer(visible: repository.ScopedSelect, _: UUID | None) -> Response:
-            media_type = accepted_media_type(export.MEDIA_TYPES)
-            return export.stream_response(visible, shape, parameters, media_type)
-
-        def decorate(view: View) -> View:
-            operation = get_operation(view)
-            operation.exported, operation.media_types = shape, export.MEDIA_TYPES
-            _declare_query(view, parameters)
-            return _responds("exports", 200, answer)(view)
-
-        return decorate
+        shape = _row_schema(schema, exclude=exclude)
+        parameters = check_sort(query(exclude=PAGINATION_PARAMS))
+        respond = responders.stream(shape, parameters)
+        return _responds(
+            "exports",
+            200,
+            respond,
+            query=parameters,
+            stream=Stream(shape, export.example),
+            media_types=export.MEDIA_TYPES,
+        )
 
     @staticmethod
-    def batch(schema: type[Schema]) -> Callable[[View], View]:
-        """200 with what became of each item: the view returns a `Batch` of those in its argument.
+    def batch(schema: type[Schema]) -> Decorator:
+        """200 with the result of each item: the view returns a `Batch` of those in its argument.
 
-        `app.core.resources.batch` does all that they ask for in one transaction, or none of it.
+        `app.core.resources.batch` executes all of them in one transaction, or none.
         """
-        shape, body = check_serialisable(schema()), batch_schema.batch_request_schema(schema)
-
-        def answer(asked: batch.Batch, _: UUID | None) -> Response:
-            return _json(200, {"items": batch.execute_batch(asked, shape)})
-
-        def decorate(view: View) -> View:
-            _declare_body(view, body)
-            return _responds("batch", 200, answer, batch_schema.batch_response_schema(schema))(view)
-
-        return decorate
+        body, shape = (
+            batch_schema.batch_request_schema(schema),
+            batch_schema.batch_response_schema(schema),
+        )
+        respond = responders.batch_result(_row_schema(schema))
+        return _responds("batch", 200, respond, shape, body=body)
 
     @staticmethod
-    def creates(
-        schema: type[Schema], *, location_prefix: str | None = None
-    ) -> Callable[[View], View]:
+    def creates(schema: type[Schema], *, location_prefix: str | None = None) -> Decorator:
         """201 with Location and ETag: the view returns a new model instance, which is stored.
 
         With `location_prefix`, the prefix of the resource that the new item belongs to, it is a
-        202: the work is yet to be done.
+        202: the item is work that has yet to be done.
         """
-        shape = check_serialisable(schema())
+        shape = _row_schema(schema)
         status = 202 if location_prefix else 201
-
-        def answer(instance: Any, _: UUID | None) -> Response:
-            row = repository.create(instance, shape)
-            shown_once = {name: getattr(instance, name) for name in shape.show_once}
-            response = _json(status, shape.row_to_dict(row) | shown_once)
-            response.headers["Location"] = f"{location_prefix or quote(request.path)}/{row.id}"
-            response.headers["ETag"] = etag_of_version(row.version)
-            return response
-
-        return _responds("creates", status, answer, shape)
+        respond = responders.created(shape, location_prefix)
+        return _responds("creates", status, respond, shape, checks_session=True)
 
     @staticmethod
-    def updates(schema: type[Schema]) -> Callable[[View], View]:
-        """200 with the changed row, under If-Match: the view returns visible select and values."""
-        shape = check_serialisable(schema())
-
-        def answer(
-            change: tuple[repository.ScopedSelect, dict[str, Any]], item_id: UUID | None
-        ) -> Response:
-            visible, values = change
-            row = repository.update(visible, item_id, values, if_match_versions(), shape)
-            response = _json(200, shape.row_to_dict(row))
-            response.headers["ETag"] = etag_of_version(row.version)
-            return response
-
-        return _responds("updates", 200, answer, shape)
+    def updates(schema: type[Schema]) -> Decorator:
+        """200 with the row, under If-Match: the view returns the scoped query and new values."""
+        shape = _row_schema(schema)
+        return _responds("updates", 200, responders.updated(shape), shape, checks_session=True)
 
     @staticmethod
-    def deletes(schema: type[Schema]) -> Callable[[View], View]:
-        """204, under If-Match: the view returns the visible select, the path's id picks the row."""
-        shape = check_serialisable(schema())
-
-        def answer(visible: repository.ScopedSelect, item_id: UUID | None) -> Response:
-            repository.delete(visible, item_id, if_match_versions(), shape)
-            return _empty()
-
-        return _responds("deletes", 204, answer)
+    def deletes(schema: type[Schema]) -> Decorator:
+        """204, under If-Match: the view returns the scoped query, the path's id selects the row."""
+        respond = responders.deleted(_row_schema(schema))
+        return _responds("deletes", 204, respond, checks_session=True)
 
     @staticmethod
-    def response(status: int, schema: type[Schema] | None = None) -> Callable[[View], View]:
-        """Anything else: the view returns what the schema dumps, or nothing. Never cached."""
+    def response(status: int, schema: type[Schema] | None = None) -> Decorator:
+        """Any other response: the view returns what the schema dumps, or None. Never cached."""
         shape = schema() if schema else None
-
-        def answer(result: Any, _: UUID | None) -> Response:
-            response = _json(status, shape.dump(result)) if shape else _empty(status)
-            response.headers["Cache-Control"] = "no-store"
-            return response
-
-        return _responds("response", status, answer, shape)
+        return _responds("response", status, responders.any_value(status, shape), shape)
 
     @staticmethod
-    def error(status: int, reason: str) -> Callable[[View], View]:
-        """Document an error that the kit does not know of, and when a caller meets it."""
+    def error(status: int, reason: str) -> Decorator:
+        """Document an error that the view itself causes, and when it occurs."""
 
         def decorate(view: View) -> View:
             get_operation(view).error_docs[status] = reason
@@ -267,46 +245,42 @@ class Blueprint(flask_smorest.Blueprint):
 
         return decorate
 
-    def _method(
-        self, method: str, rule: str, access: Access, rate_limit: str | None = None
-    ) -> Callable[[View], View]:
-        def register(view: View) -> View:
-            endpoint = build_endpoint(view, access, writes=method != "GET")
-            if rate_limit is not None:
-                name = f"{view.__module__}.{view.__qualname__}"
-                self.record(lambda setup: resolve_rate_limit(rate_limit, setup.app, name))
-                # Resolved per application: the same blueprint serves several in tests.
-                endpoint = limiter.limit(lambda: resolve_rate_limit(rate_limit, current_app, name))(
-                    endpoint
-                )
-                endpoint.access = access  # type: ignore[attr-defined]
-            self.add_url_rule(rule, None, endpoint, methods=[method])
-            return view
 
-        return register
-
-
-def _declare_body(view: View, body: Schema) -> None:
-    get_operation(view).body = body
-    get_operation(view).parameters.append({"in": "json", "required": True, "schema": body})
-
-
-def _declare_query(view: View, query: Schema) -> None:
-    get_operation(view).query = query
-    get_operation(view).parameters.append({"in": "query", "schema": query})
+def _row_schema(schema: type[Schema], **options: Any) -> Schema:
+    """An instance that serialises rows."""
+    return check_serialisable(schema(**options))
 
 
 def _responds(
-    kind: str, status: int, answer: Responder, shape: Schema | None = None
-) -> Callable[[View], View]:
+    kind: str, status: int, respond: Responder, shape: Schema | None = None, **declared: Any
+) -> Decorator:
+    """A response decorator; `declared` are further attributes of the operation."""
+
     def decorate(view: View) -> View:
         operation = get_operation(view)
-        operation.response_kind, operation.responder = kind, answer
-        response = {"description": HTTPStatus(status).phrase, "content_type": None}
-        operation.responses[status] = [response | ({"schema": shape} if shape else {})]
+        operation.response_kind, operation.status = kind, status
+        operation.responder, operation.schema = respond, shape
+        for name, value in declared.items():
+            setattr(operation, name, value)
         return view
 
     return decorate
+
+
+def _rate_limit(view: View, rate_limit: str) -> str | Callable[[], str]:
+    """The limit, or a function that reads the setting: a blueprint serves several applications.
+
+    Raises:
+        DeclarationError: it is neither a limit nor the name of a setting that holds one.
+    """
+    if rate_limit in SETTINGS and rate_limit.endswith("RATE_LIMIT"):
+        return lambda: str(current_app.config[rate_limit])
+    try:
+        parse_many(rate_limit)
+    except (TypeError, ValueError) as error:
+        text = f"rate_limit={rate_limit!r} is neither a limit nor a setting that holds one"
+        raise DeclarationError(view, text) from error
+    return rate_limit
 
 
 def _page_schema(schema: type[Schema]) -> Schema:
@@ -319,24 +293,3 @@ def _page_schema(schema: type[Schema]) -> Schema:
         "count": Integer(min=0, max=2**53, metadata=on_request),
     }
     return Schema.from_dict(members, name=schema.__name__.replace("Schema", "PageSchema"))()  # type: ignore[return-value]
-
-
-def _json(status: int, value: Any) -> Response:
-    response = Response(strict_json.dumps(value), status, mimetype="application/json")
-    response.headers["Cache-Control"] = "private, no-cache"
-    return response
-
-
-def _empty(status: int = 204) -> Response:
-    response = Response(status=status)
-    del response.headers["Content-Type"]
-    response.headers["Cache-Control"] = "no-store"
-    return response
-
-
-def _set_cache_headers(response: Response) -> None:
-    """What nobody in particular reads, any cache may keep (RFC 9111 section 5.2, RFC 5861)."""
-    if current_caller_or_anonymous().id is None:
-        age = current_app.config["PUBLIC_MAX_AGE"]
-        response.headers["Cache-Control"] = f"public, max-age={age}, stale-while-revalidate={age}"
-    response.headers["Vary"] = "Authorization"

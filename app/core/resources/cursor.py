@@ -4,7 +4,7 @@ import hmac
 from base64 import urlsafe_b64decode, urlsafe_b64encode
 from collections.abc import Callable
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import date, datetime
 from decimal import Decimal
 from typing import Any
 from uuid import UUID
@@ -21,47 +21,56 @@ class PageCursor:
 
     sort: str
     filters: dict[str, str]
-    back: bool
+    backwards: bool  # whether the page lies before the position
     key: Any
     id: UUID
 
     def dumps(self) -> str:
         """The signed cursor as text."""
         return sign_for_list(
-            strict_json.dumps([self.sort, self.filters, self.back, _pack(self.key), self.id])
+            strict_json.dumps([self.sort, self.filters, self.backwards, _pack(self.key), self.id])
         )
 
     @classmethod
     def loads(cls, text: str) -> "PageCursor":
-        """The cursor that the text holds; a `Problem` (400) if it was altered."""
+        """The cursor of this text.
+
+        Raises:
+            Problem: 400, it is none of this list.
+        """
         try:
-            told = urlsafe_b64decode(f"{text}{'=' * (-len(text) % 4)}".encode("ascii"))[
-                _SIGNATURE_BYTES:
-            ]
+            decoded = urlsafe_b64decode(f"{text}{'=' * (-len(text) % 4)}".encode("ascii"))
         except ValueError as error:
             raise Problem("invalid-cursor") from error
-        if not hmac.compare_digest(sign_for_list(told), text):
+        content = decoded[_SIGNATURE_BYTES:]
+        if not hmac.compare_digest(sign_for_list(content), text):
             raise Problem("invalid-cursor")
-        sort, filters, back, key, id_ = strict_json.loads(told)
-        return cls(sort, filters, back, _unpack(*key), UUID(id_))
+        sort, filters, backwards, key, id_ = strict_json.loads(content)
+        return cls(sort, filters, backwards, _unpack(*key), UUID(id_))
 
 
 _SIGNATURE_BYTES = 16  # bytes
 
 
-def sign_for_list(told: bytes) -> str:
-    """What says this and is ours, of the list at this path and of no other: a cursor, or a tag."""
+def sign_for_list(content: bytes) -> str:
+    """The content with a signature that holds for the list at this path only, as text."""
     key = f"cursors {current_app.config['SECRET_KEY']}".encode()
-    seal = hmac.digest(key, request.path.encode() + b" " + told, "sha256")[:_SIGNATURE_BYTES]
-    return urlsafe_b64encode(seal + told).rstrip(b"=").decode()
+    seal = hmac.digest(key, request.path.encode() + b" " + content, "sha256")[:_SIGNATURE_BYTES]
+    return urlsafe_b64encode(seal + content).rstrip(b"=").decode()
 
 
 _PACKERS: dict[str, tuple[type, Callable[[str], Any]]] = {
-    "t": (datetime, datetime.fromisoformat),
+    "t": (datetime, datetime.fromisoformat),  # before date, whose subclass it is
+    "D": (date, date.fromisoformat),
     "d": (Decimal, Decimal),
+    "b": (bool, "True".__eq__),  # before int, whose subclass it is
     "i": (int, int),
+    "u": (UUID, UUID),
     "s": (str, str),
 }
+
+
+SORTABLE = tuple(kind for kind, _ in _PACKERS.values())  # what a sort key may be
 
 
 def _pack(key: Any) -> tuple[str, str]:

@@ -1,128 +1,182 @@
-"""The order of a request: everything the decorators of a view declare."""
+"""The order of a request: the steps between Flask's routing and the response."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from functools import wraps
 from typing import Any
 from uuid import UUID
 
-from flask import request
+from flask import Request, current_app
+from flask.globals import request_ctx
 
 from app.core.files import uploads
+from app.core.openapi.operation import DeclarationError, Operation, View, get_operation
 from app.core.resources import idempotency
 from app.core.schemas.base import Schema
-from app.core.security.authorization import (
-    Access,
-    check_access,
-    require_valid_session,
-)
+from app.core.security.authorization import Access, check_access, require_valid_session
 from app.core.web import after_commit
-from app.core.web.etags import (
-    if_match_versions,
-)
+from app.core.web.etags import if_match_versions
 from app.core.web.flask_app import Response
+from app.core.web.negotiation import accepted_media_type
 from app.core.web.problems import Problem
 from app.core.web.query_string import load_query
 from app.core.web.request_body import load_json_body
 from app.extensions import db
 
-View = Callable[..., Any]
-Responder = Callable[[Any, UUID | None], Response]
-
 
 @dataclass(slots=True)
-class Operation:
-    """What the decorators of one view have said so far."""
+class Call:
+    """A request on its way through the steps."""
 
-    body: Schema | None = None
-    query: Schema | None = None
-    uploads: Mapping[str, str] | None = None
-    responder: Responder | None = None
-    response_kind: str = "response"  # the decorator that gave the answer
-    media_types: tuple[str, ...] = ("application/json",)  # of the answer
-    exported: Schema | None = None  # what each line of a stream is
-    error_docs: dict[int, str] = field(default_factory=dict)
-    parameters: list[Any] = field(default_factory=list)
-    responses: dict[int, Any] = field(default_factory=dict)
+    request: Request  # Flask's proxy costs at each look
+    operation: Operation
+    access: Access
+    view: View
+    path: dict[str, Any]  # the path's parameters by name
+    arguments: list[Any] = field(default_factory=list)  # of the view, before those of the path
+    attempt: idempotency.Attempt | None = None
+    response: Any = None
 
-
-def get_operation(view: View) -> Operation:
-    """The declarations of a view, begun at the first decorator."""
-    operation: Operation = vars(view).setdefault("operation", Operation())
-    return operation
+    @property
+    def item_id(self) -> UUID | None:
+        """The id of the item: the last of the path."""
+        return next(reversed(self.path.values()), None)
 
 
-def build_endpoint(view: View, access: Access, *, writes: bool) -> View:
-    """The function that Flask calls: everything the decorators said, in its order."""
-    operation = get_operation(view)
-    responder = operation.responder
-    if responder is None:
-        raise RuntimeError(f"{view.__name__} says nowhere what it answers")
+Step = Callable[[Call], Response | None]  # a response ends the request
 
-    asks_itself = operation.response_kind in _SESSION_CHECKED_IN_STATEMENT and not operation.uploads
+
+def admission_steps(operation: Operation, access: Access) -> list[Step]:
+    """Who the caller is. Nothing else of the request is looked at before."""
+    steps = [
+        # First, so that an error of the request reveals nothing to those who may not send it.
+        (_check_access, True),
+        # Revoked sessions are refused before the view runs, unless the response kind does that in
+        # its own statement and so saves a round trip. # docs/decisions.md#session-revocation
+        (_check_session, not access.skip_authentication),
+    ]
+    return [step for step, is_needed in steps if is_needed]
+
+
+def service_steps(operation: Operation, *, documented: bool, writes: bool) -> list[Step]:
+    """What is done for an admitted caller, in this order."""
+    kind = operation.response_kind
+    repeatable = kind in ("creates", "batch")
+    steps = [
+        # Before the body is read: a refused request costs little.
+        (_check_accept, documented),
+        # Unknown parameters are errors everywhere, so that a typo in a filter cannot go unnoticed.
+        # Lists read theirs together with the rows.
+        (_reject_query, documented and operation.query is None),
+        (_load_body, operation.body is not None),
+        # After the parameters: a file is large, and one with wrong parameters is not stored.
+        (_receive_upload, operation.upload is not None),
+        # 428 before any SQL; the version itself is compared by the statement that writes.
+        (_require_if_match, kind in ("updates", "deletes")),
+        # After the body, which is part of the key's fingerprint; before the view's side effects.
+        (_replay, repeatable),
+        (_respond, True),
+        # In the transaction of the effect. # docs/decisions.md#idempotency-keys
+        (_store_response, repeatable),
+        # After the response was made, so that an error in making it undoes the effect.
+        (_commit, writes),
+    ]
+    return [step for step, is_needed in steps if is_needed]
+
+
+def build_endpoint(
+    view: View, access: Access, *, documented: bool = True, writes: bool = False
+) -> View:
+    """The function that Flask calls.
+
+    Raises:
+        DeclarationError: the view has no docstring, or no response decorator.
+    """
+    if not view.__doc__:
+        raise DeclarationError(view, "a docstring is missing")
+    operation = get_operation(view) if documented else Operation()
+    if documented and operation.responder is None:
+        raise DeclarationError(view, "a response decorator is missing")
+    admission = admission_steps(operation, access)
+    service = service_steps(operation, documented=documented, writes=writes)
 
     @wraps(view)
-    def endpoint(**path: Any) -> Response:
-        check_access(access)
-        if access.skip_authentication:
-            return respond(path)
-        if not asks_itself or "HTTP_IDEMPOTENCY_KEY" in request.environ:
-            require_valid_session()
+    def endpoint(**path: Any) -> Any:
+        call = Call(request_ctx.request, operation, access, view, path)
+        for step in admission:
+            step(call)
         try:
-            return respond(path)
+            for step in service:
+                if (early := step(call)) is not None:
+                    return early
         except Problem:
-            require_valid_session()  # of whoever has no session any more, nothing is found wrong
+            # A caller whose session was revoked gets 401, whatever else is wrong.
+            if not access.skip_authentication:
+                require_valid_session()
             raise
-
-    def respond(path: dict[str, Any]) -> Response:
-        accepted_media_type(operation.media_types)
-        if operation.query is None and request.query_string:
-            load_query(_NO_PARAMETERS)
-        arguments: list[Any] = []
-        if operation.body:
-            arguments = [load_json_body(operation.body)]
-        elif operation.uploads:
-            parameters = load_query(operation.query or _NO_PARAMETERS)
-            arguments = [uploads.receive_upload(operation.uploads), parameters]
-        if operation.response_kind in ("updates", "deletes"):
-            if_match_versions()  # 428 before the view asks the database
-        item_id = next(reversed(path.values()), None)
-        repeatable = operation.response_kind in ("creates", "batch")
-        attempt = idempotency.lookup(arguments[0]) if repeatable else None
-        if attempt and attempt.stored_response:
-            return attempt.stored_response
-        response = responder(view(*arguments, **path), item_id)
-        if attempt:
-            attempt.store_response(response)
-        if writes:
-            if db.session.registry.has():  # else it was a transaction by itself
-                db.session.commit()
-            after_commit.schedule_on_close(response)
-        return response
+        return call.response
 
     endpoint.access = access  # type: ignore[attr-defined]
-    endpoint._apidoc = {  # type: ignore[attr-defined]
-        "arguments": {"parameters": operation.parameters},
-        "response": {"responses": operation.responses},
-    }
     return endpoint
 
 
 _NO_PARAMETERS = Schema()
-# Kinds whose statement, with the caller's session as a condition, is the first thing that counts.
-_SESSION_CHECKED_IN_STATEMENT = ("returns", "paginated", "creates", "updates", "deletes")
 
 
-def accepted_media_type(media_types: tuple[str, ...]) -> str:
-    """The media type that the caller likes best; of several, the first.
+def _check_access(call: Call) -> None:
+    check_access(call.access)
 
-    Raises:
-        Problem: 406, it is none of them (RFC 9110 section 12.5.1).
-    """
-    accept = request.headers.get("Accept", "*/*")
-    if accept in ("*/*", media_types[0]):
-        return media_types[0]
-    best = max(media_types, key=request.accept_mimetypes.quality)
-    if not request.accept_mimetypes.quality(best):
-        raise Problem("not-acceptable", f"The answer is given as {' or '.join(media_types)}.")
-    return best
+
+def _check_session(call: Call) -> None:
+    # A stored response is returned without the statement that would check, and a file is stored
+    # before it.
+    in_statement = call.operation.checks_session and call.operation.upload is None
+    if not in_statement or "HTTP_IDEMPOTENCY_KEY" in call.request.environ:
+        require_valid_session()
+
+
+def _check_accept(call: Call) -> None:
+    accepted_media_type(call.request, call.operation.media_types)
+
+
+def _reject_query(call: Call) -> None:
+    if call.request.query_string:
+        load_query(_NO_PARAMETERS)
+
+
+def _load_body(call: Call) -> None:
+    call.arguments.append(load_json_body(call.operation.body))  # type: ignore[arg-type]
+
+
+def _receive_upload(call: Call) -> None:
+    examples, max_bytes = call.operation.upload or ({}, 0)
+    if isinstance(max_bytes, str):
+        max_bytes = int(current_app.config[max_bytes])
+    parameters = load_query(call.operation.query or _NO_PARAMETERS)
+    call.arguments += [uploads.receive_upload(examples, max_bytes), parameters]
+
+
+def _require_if_match(call: Call) -> None:
+    if_match_versions()
+
+
+def _replay(call: Call) -> Response | None:
+    call.attempt = idempotency.lookup(call.arguments[0])
+    return call.attempt.stored_response if call.attempt else None
+
+
+def _respond(call: Call) -> None:
+    result = call.view(*call.arguments, **call.path)
+    responder = call.operation.responder
+    call.response = responder(result, call.item_id) if responder else result
+
+
+def _store_response(call: Call) -> None:
+    if call.attempt:
+        call.attempt.store_response(call.response)
+
+
+def _commit(call: Call) -> None:
+    if db.session.registry.has():  # else a single statement has committed itself
+        db.session.commit()
+    after_commit.schedule_on_close(call.response)

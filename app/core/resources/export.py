@@ -1,8 +1,9 @@
 """Exports: all rows of a list, as one stream of CSV (RFC 4180) or NDJSON.
 
-One statement reads them through a server-side cursor, a hundred at a time, so a million cost no
-more memory than a page. The stream waits for its reader: whoever takes none of it for as long as a
-transaction may be idle is given up. One that breaks off has no end, so nobody takes it for whole.
+One statement reads them through a server-side cursor, a hundred at a time, so a million rows take
+no more memory than a page. The stream waits for its client, and is closed when the client reads
+nothing for as long as a transaction may be idle. A stream that is closed early ends without the
+final chunk (RFC 9112 section 8), so that clients notice.
 """
 
 import csv
@@ -18,7 +19,7 @@ from sqlalchemy import Connection, Select
 from app.core.database.engine import autocommit_connection
 from app.core.files.csv_injection import escape_formula
 from app.core.resources.filters import PageQuery, check_filter_permissions
-from app.core.resources.pagination import build_list_query
+from app.core.resources.list_statements import build_list_query
 from app.core.resources.repository import ScopedSelect
 from app.core.resources.statements import model_of
 from app.core.schemas.base import Schema
@@ -32,7 +33,7 @@ log = structlog.get_logger()
 
 CHUNK_ROWS = 100
 NDJSON, CSV = "application/x-ndjson", "text/csv"
-MEDIA_TYPES = (NDJSON, CSV)  # the first is given to those who take both
+MEDIA_TYPES = (NDJSON, CSV)  # the first where a client accepts both equally
 _CONTENT_TYPES = {NDJSON: NDJSON, CSV: "text/csv; charset=utf-8; header=present"}
 _SUFFIXES = {NDJSON: "ndjson", CSV: "csv"}
 
@@ -40,27 +41,28 @@ Members = Mapping[str, Any]
 
 
 def stream_response(
-    visible: ScopedSelect, schema: Schema, query: PageQuery, media_type: str
+    scoped: ScopedSelect, schema: Schema, query: PageQuery, media_type: str
 ) -> Response:
-    """The rows of the visible select that the request's parameters ask for, as a stream.
+    """The rows of a scoped query that the request's parameters select, as a stream.
 
     Raises:
-        Problem: 422 for the parameters, 403 for one that the caller may not use.
+        Problem: 422 for the parameters, 403 for a filter that the caller may not use.
     """
     given = load_query(query)
     filters = tuple(sorted(name for name in request.args if name != "sort"))
     check_filter_permissions(query, filters)
-    statement = build_list_query(visible, schema, query, filters, given["sort"])
+    statement = build_list_query(scoped, schema, query, filters, given["sort"])
     binds = {**authorization.caller_params(), **{f"filter_{name}": given[name] for name in filters}}
     response = Response(content_type=_CONTENT_TYPES[media_type])
     response.response = iter(())
     if request.method != "HEAD":
         _set_client_timeout()
         stream = iter_chunks(statement, binds, schema, media_type)
-        # The first chunk is read here, where a database that fails is still a proper problem.
+        # The first chunk is read before the response starts, so that an error of the database still
+        # becomes a 5xx.
         response.response = chain([next(stream, b"")], stream)
         response.call_on_close(stream.close)
-    name = f"{model_of(visible).__tablename__}.{_SUFFIXES[media_type]}"
+    name = f"{model_of(scoped).__tablename__}.{_SUFFIXES[media_type]}"
     response.headers["Content-Disposition"] = f'attachment; filename="{name}"'
     response.headers["Cache-Control"] = "private, no-store"
     response.headers["Vary"] = "Accept, Authorization"
@@ -68,7 +70,7 @@ def stream_response(
 
 
 def _set_client_timeout() -> None:
-    """But not for ever: without this a reader who is just gone would hold the thread."""
+    """Limit the wait for the client; one that disappeared would occupy the thread for ever."""
     if wire := request.environ.get("gunicorn.socket"):
         wire.settimeout(current_app.config["STATEMENT_TIMEOUT_MS"] * 2 / 1000)
 
@@ -76,10 +78,10 @@ def _set_client_timeout() -> None:
 def iter_chunks(
     statement: Select[Any], binds: Members, schema: Schema, media_type: str
 ) -> Generator[bytes, None, None]:
-    """The rows of a SELECT of `schema.columns`, in chunks of whole lines; needs no request.
+    """The rows of a SELECT of `schema.columns`, in chunks of whole lines.
 
-    Its first step needs an application's context, the others do not. The connection is in use until
-    the generator ends or is closed.
+    The first step needs an application context, no step needs a request. The connection is in use
+    until the generator ends or is closed.
     """
     begin, encode = _ENCODERS[media_type]
     options = {"yield_per": CHUNK_ROWS}  # on PostgreSQL a cursor on the server's side
@@ -102,10 +104,10 @@ def iter_chunks(
 
 
 def _connect() -> Connection:
-    """Where a long read holds nobody up.
+    """A connection on which a long read blocks no writer.
 
-    On PostgreSQL a cursor lives in a transaction, which may only read; on SQLite ours would keep
-    writers waiting, and a statement is a snapshot by itself.
+    On PostgreSQL a cursor needs a transaction, which is read-only here. On SQLite a transaction of
+    ours is a write transaction, and a single statement reads a snapshot without one.
     """
     if db.engine.dialect.name == "postgresql":
         return db.engine.connect().execution_options(postgresql_readonly=True)
@@ -135,7 +137,7 @@ def _csv(records: Iterable[Iterable[str]]) -> bytes:
 
 
 def _cell(value: Any) -> str:
-    """A value as text: like in JSON, but without quotes, and nothing for null."""
+    """A value as text: as in JSON, but without quotes, and empty for null."""
     if value is None:
         return ""
     return (
@@ -154,6 +156,6 @@ _ENCODERS: dict[str, tuple[_Begin, _Encode]] = {
 
 
 def example(media_type: str, item: Members) -> str:
-    """What an export of one item is, for the document."""
+    """The export of one item, for the OpenAPI document."""
     begin, encode = _ENCODERS[media_type]
     return (begin(item) + encode([item])).decode()

@@ -12,6 +12,8 @@ from sqlalchemy import (
 )
 from sqlalchemy.orm import InstrumentedAttribute
 
+from app.core.openapi.operation import DeclarationError
+from app.core.resources.cursor import SORTABLE
 from app.core.resources.repository import ScopedSelect
 from app.core.schemas.base import Schema
 from app.core.schemas.fields import Enum, Integer, String
@@ -22,33 +24,33 @@ Condition = Callable[[Any], ColumnElement[bool]]
 
 
 def filter_by(field: ma.fields.Field[Any], condition: Condition, *, permission: str = "") -> Any:
-    """A filter: the query parameter's field, and the condition it puts on the rows.
+    """A filter: the field of a query parameter, and the condition that it adds.
 
     Args:
-        condition: makes the condition of a bind parameter that stands for the value.
-        permission: the permission without which the parameter is refused with 403.
+        condition: returns the SQL condition for a bind parameter, which holds the value.
+        permission: the parameter is a 403 for callers without it.
     """
     field.metadata = {**field.metadata, "condition": condition, "permission": permission}
     return field
 
 
 class Sort(Enum):
-    """The `sort` parameter: the name of a key, ascending, or with `-` in front, descending.
+    """The `sort` parameter: the name of a key; descending with `-` in front.
 
     Args:
         keys: SQL expressions by name. None of them may be NULL, or rows would be lost.
-        default: the order where the caller gives none.
+        default: the sort where the request has none.
     """
 
     def __init__(self, keys: Mapping[str, Any], *, default: str) -> None:
         choices = [sign + name for name in keys for sign in ("", "-")]
-        told = {"description": "The order; with `-` in front, the reverse."}
-        super().__init__(choices, load_default=default, metadata=told)
+        metadata = {"description": "The sort key; descending with `-` in front."}
+        super().__init__(choices, load_default=default, metadata=metadata)
         self.keys = keys
 
 
 class CursorField(String):
-    """Where to go on, as an answer gave it: letters, digits and `-_.`, of no meaning to callers."""
+    """An opaque cursor: letters, digits and `-_.`, whose meaning is private."""
 
     def __init__(self, **kwargs: Any) -> None:
         super().__init__(min_length=1, max_length=4096, **kwargs)
@@ -65,13 +67,15 @@ class PageQuery(Schema):
     """The parameters of every list. A subclass adds `sort` and its filters."""
 
     limit = Integer(
-        min=1, max=MAX_PAGE_SIZE, load_default=20, metadata={"description": "Items a page."}
+        min=1, max=MAX_PAGE_SIZE, load_default=20, metadata={"description": "Items per page."}
     )
-    cursor = CursorField(metadata={"description": "Where to go on, as an answer gave it."})
+    cursor = CursorField(metadata={"description": "`next_cursor` of another page."})
     count = Enum(
         ["none", "exact", "estimated"],
         load_default="none",
-        metadata={"description": "How to count what the filters match: exactly costs more."},
+        metadata={
+            "description": "How to count the items that the filters match; `exact` costs more."
+        },
     )
     sort: Sort
 
@@ -90,28 +94,49 @@ def listed_model(query: PageQuery, schema: Schema) -> Any:
     return None
 
 
-PAGINATION_PARAMS = ("limit", "cursor", "count")  # what makes no sense of a list as a whole
-_NOT_FILTERS = (*PAGINATION_PARAMS, "sort")
+PAGINATION_PARAMS = ("limit", "cursor", "count")  # of a page, not of a whole list
+NOT_FILTERS = (*PAGINATION_PARAMS, "sort")
+
+
+def check_sort(query: PageQuery) -> PageQuery:
+    """Return the query if each of its sort keys can be the position of a cursor.
+
+    Raises:
+        DeclarationError: there is no sort, or a key can be NULL or has an unsupported type.
+    """
+    sort = query.fields.get("sort")
+    if not isinstance(sort, Sort):
+        raise DeclarationError(type(query), "a sort is missing")
+    for name, key in sort.keys.items():
+        kind = key.type.python_type
+        if getattr(key, "nullable", False):
+            # A comparison with NULL is never true, so such rows would be on no page but the first.
+            raise DeclarationError(type(query), f"the sort key {name} can be NULL")
+        if kind is not object and not issubclass(kind, SORTABLE):  # object: it is not known
+            raise DeclarationError(type(query), f"the sort key {name} is a {kind.__name__}")
+    return query
 
 
 def check_filter_permissions(query: PageQuery, given: Iterable[str]) -> None:
-    """Make sure that the caller may use the parameters.
+    """Check that the caller may use the parameters.
 
     Raises:
-        Problem: 403 naming the one that needs a permission which the caller does not have.
+        Problem: 403, naming the one whose permission the caller does not have.
     """
     for name in given:
-        needs = query.fields[name].metadata["permission"]
-        if needs and not current_caller.can(needs):
+        permission = query.fields[name].metadata["permission"]
+        if permission and not current_caller.can(permission):
             detail = "The caller may not use this parameter."
             raise authorization.forbidden_problem({"detail": detail, "parameter": name})
 
 
-@lru_cache(maxsize=1024)
-def _matching(visible: ScopedSelect, query: PageQuery, filters: tuple[str, ...]) -> Select[Any]:
-    return visible.where(*_conditions(query, filters))
-
-
-def _conditions(query: PageQuery, filters: tuple[str, ...]) -> Iterator[ColumnElement[bool]]:
-    for name in filters:
+def filter_conditions(query: PageQuery, names: tuple[str, ...]) -> Iterator[ColumnElement[bool]]:
+    """The conditions of the filters; each value is the bind parameter `filter_{name}`."""
+    for name in names:
         yield query.fields[name].metadata["condition"](bindparam(f"filter_{name}"))
+
+
+@lru_cache(maxsize=1024)
+def apply_filters(scoped: ScopedSelect, query: PageQuery, names: tuple[str, ...]) -> Select[Any]:
+    """The scoped query with the conditions of these filters."""
+    return scoped.where(*filter_conditions(query, names))

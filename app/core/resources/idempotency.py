@@ -1,8 +1,9 @@
 """Idempotency-Key: a retried POST has one effect (draft-ietf-httpapi-idempotency-key-header).
 
-The answer is kept in the transaction of the effect, so there is never one without the other,
-whatever is killed in between. While a request with a key runs, an advisory lock of PostgreSQL
-turns its twins away; on SQLite they wait for the write lock, and are then given the answer.
+The response is stored in the transaction of the effect, so neither exists without the other, even
+if the process is killed. While a request with a key runs, an advisory lock of PostgreSQL refuses
+others with the same key; on SQLite they wait for the write lock and then get the stored response.
+# docs/decisions.md#idempotency-keys
 """
 
 import hmac
@@ -33,11 +34,11 @@ _QUOTED = re.compile(r'"((?:[\x21\x23-\x5b\x5d-\x7e]|\\["\\]){1,255})"')
 
 
 class IdempotencyKey(Base):
-    """A request that had its effect, and the answer to give to its repetitions."""
+    """A request that had its effect, and the response for its repetitions."""
 
     __tablename__ = "idempotency_keys"
 
-    scope: Mapped[str] = mapped_column(Text, primary_key=True)  # whose key it is
+    scope: Mapped[str] = mapped_column(Text, primary_key=True)  # the owner of the key
     key: Mapped[str] = mapped_column(Text, primary_key=True)
     fingerprint: Mapped[bytes] = mapped_column(LargeBinary)
     status: Mapped[int]
@@ -48,13 +49,13 @@ class IdempotencyKey(Base):
 
 @dataclass(frozen=True, slots=True)
 class Attempt:
-    """A request with a key: the answer it had before, or the place to keep its first."""
+    """A request with a key, and the stored response if it is a repetition."""
 
     key: IdempotencyKey
     stored_response: Response | None
 
     def store_response(self, response: Response) -> None:
-        """Write the answer; it is committed with the effect, or not at all."""
+        """Store the response, in the transaction of the effect."""
         self.key.status = response.status_code
         self.key.headers = {k: v for k, v in response.headers if k in STORED_HEADERS}
         self.key.body = _cipher().encrypt(response.get_data())
@@ -64,10 +65,10 @@ class Attempt:
 
 
 def lookup(data: Any) -> Attempt | None:
-    """Look the request's key up, within its transaction; None where it has none.
+    """Look up the request's key, in its transaction; None where the request has none.
 
     Args:
-        data: the body, as validated, or what stands for it.
+        data: the validated body, or an object whose `str` is equal for equal bodies.
 
     Raises:
         Problem: 400 for a malformed key, 409 while the first request with it still runs, 422 where
@@ -94,13 +95,13 @@ def lookup(data: Any) -> Attempt | None:
 
 
 def _cipher() -> Fernet:
-    """An answer may hold what is shown only once, so it is not kept in the clear."""
+    """Responses are encrypted: some contain a secret that is shown only once."""
     secret = current_app.config["SECRET_KEY"].encode()
     return Fernet(urlsafe_b64encode(hmac.digest(secret, b"kept answers", "sha256")))
 
 
 def _parse(text: str) -> str:
-    """The key, sent as a structured field's string (RFC 9651 section 3.3.3) or bare."""
+    """The key: a string of a structured field (RFC 9651 section 3.3.3), or unquoted."""
     if quoted := _QUOTED.fullmatch(text):
         return re.sub(r"\\(.)", r"\1", quoted[1])
     if text.startswith('"') or not _BARE.fullmatch(text):
@@ -115,7 +116,7 @@ def _scope() -> str:
 
 
 def _fingerprint(data: Any) -> bytes:
-    """What the request asked for; keyed, because a body may hold a password."""
+    """A digest of the request; keyed, because a body may contain a password."""
     body = orjson.dumps(data, default=str, option=orjson.OPT_SORT_KEYS)
     query = request.query_string
     target = request.path.encode() + (b"?" + query if query else b"")
@@ -124,10 +125,10 @@ def _fingerprint(data: Any) -> bytes:
 
 
 def _lock(key: IdempotencyKey) -> bool:
-    """Whether no other transaction works on this key; if so it is ours until we commit."""
+    """Lock the key until the transaction ends; False where another transaction has it."""
     connection = db.session.connection()
     if connection.dialect.name != "postgresql":
-        return True  # BEGIN IMMEDIATE let nobody else in
+        return True  # BEGIN IMMEDIATE excludes others
     digest = sha256(f"{key.scope} {key.key}".encode()).digest()
     number = int.from_bytes(digest[:8], signed=True)
     return bool(connection.scalar(select(func.pg_try_advisory_xact_lock(number))))

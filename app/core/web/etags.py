@@ -66,16 +66,34 @@ def parse_if_match(condition: str) -> frozenset[int] | None:
     return frozenset(int(tag) for tag in re.findall(r'"([1-9][0-9]{0,17})"', condition))
 
 
+def if_none_match_tags() -> frozenset[str]:
+    """The entity tags of the request's If-None-Match, with quotes and without `W/`; or `*`.
+
+    They are compared weakly (RFC 9110 section 13.1.2). Empty where the request has none.
+
+    Raises:
+        Problem: 400, the field is too long.
+    """
+    condition = get_condition_header("If-None-Match")
+    if condition is None:
+        return frozenset()
+    return frozenset(["*"] if condition.strip() == "*" else re.findall(r'"[^"]*"', condition))
+
+
 def matches_if_none_match(etag: str) -> bool:
-    """Return whether If-None-Match has the ETag: the client has the current representation."""
-    tags = get_condition_header("If-None-Match")
-    return tags is not None and (tags.strip() == "*" or etag in re.findall(r'"[^"]*"', tags))
+    """Whether the caller has the representation with this entity tag, by If-None-Match."""
+    return not if_none_match_tags().isdisjoint((etag, "*"))
 
 
-def make_conditional(response: Response, etag: str) -> Response:
-    """Set the ETag; make the response a 304 if If-None-Match has it (RFC 9110 section 13.1.2)."""
+def make_conditional(response: Response, etag: str, *, is_held: bool | None = None) -> Response:
+    """Set the entity tag of a 200, or turn it into a 304 where the caller has it already.
+
+    Args:
+        is_held: whether the caller has it, where that is known: the result of a database's
+            comparison. By default it is found out here (RFC 9110 section 13.1.2).
+    """
     response.headers["ETag"] = etag
-    if matches_if_none_match(etag):
+    if matches_if_none_match(etag) if is_held is None else is_held:
         response.status_code = 304
         response.set_data(b"")
         del response.headers["Content-Type"]

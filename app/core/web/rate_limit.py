@@ -59,24 +59,6 @@ def init_app(app: Flask, settings: Any, *, key_func: Callable[[], str]) -> None:
     state.rate_limiter = limiter.limiter if limiter.enabled else None
 
 
-def resolve_rate_limit(value: object, app: Flask, view: str) -> str:
-    """Return the limit that a route declares: a limit string, or the value of the setting named.
-
-    Raises:
-        RuntimeError: it is neither; the message names the view.
-    """
-    limit = app.config.get(value, value) if isinstance(value, str) else None
-    try:
-        if isinstance(limit, str) and parse_many(limit):
-            return limit
-    except ValueError:
-        pass
-    raise RuntimeError(
-        f"{view}: rate_limit={value!r} is neither a limit such as '10 per minute' nor the name of"
-        " a setting that is one"
-    )
-
-
 def is_fallback_active() -> bool:
     """Return whether this process counts in memory because Redis is unreachable."""
     strategy = app_state().rate_limiter

@@ -54,7 +54,7 @@ class ORJSONProvider(JSONProvider):
     """Makes `flask.jsonify` and the responses of extensions use the same JSON."""
 
     def dumps(self, obj: Any, **kwargs: Any) -> str:  # noqa: D102
-        if kwargs.get("indent"):  # for `flask openapi print`
+        if kwargs.get("indent"):  # for `flask openapi`
             return orjson.dumps(obj, option=orjson.OPT_INDENT_2).decode()
         return dumps(obj).decode()
 

@@ -17,7 +17,7 @@ from sqlalchemy import insert
 from app.cli import _product
 from app.core.files.csv_injection import escape_formula, unescape_formula
 from app.core.resources import export
-from app.core.resources.pagination import build_list_query
+from app.core.resources.list_statements import build_list_query
 from app.extensions import db
 from app.products.models import ALL_PRODUCTS, Product
 from app.products.schemas import ProductQuery, ProductSchema

@@ -51,6 +51,7 @@ def test_a_500_is_hardened(make_app: MakeApp) -> None:
     @odd.get("", access=public)
     @odd.response(204)
     def fail() -> None:
+        """Fail."""
         raise RuntimeError
 
     api = Api(make_app(odd, log_level="CRITICAL"))

@@ -239,6 +239,7 @@ def fail(make_app: MakeApp, error: Exception | None = None, **values: Any) -> Te
     @odd.post("", access=public)
     @odd.response(204)
     def fail() -> None:
+        """Fail."""
         if error:
             raise error
         db.session.execute(insert(Product), values)
@@ -482,6 +483,7 @@ def test_a_statement_that_takes_too_long_is_503(
     @slow.post("", access=public)
     @slow.response(204)
     def wait() -> None:
+        """Wait."""
         db.session.execute(text("SELECT pg_sleep(60)"))
 
     app = make_app(slow, database_url=another_database_url, statement_timeout_ms=50)

@@ -1,0 +1,133 @@
+"""The schemas of the document: what apispec cannot see of our fields, and examples."""
+
+import re
+from collections.abc import Iterable
+from typing import Any
+
+import marshmallow as ma
+
+from app.core.openapi.conventions import JSON
+
+
+def schema_name(schema: Any) -> str:
+    """The name of a component: Task in responses, TaskNew and TaskChange in requests."""
+    instance = schema() if isinstance(schema, type) else schema
+    name = type(instance).__name__.removesuffix("Schema")
+    if instance.partial:
+        return f"{name}Change"
+    return f"{name}New" if instance.exclude else name
+
+
+UUID_LENGTH = {"minLength": 36, "maxLength": 36}
+_FILTERS = {
+    "_from": "Only items whose `{}_at` is this or later.",
+    "_to": "Only items whose `{}_at` is earlier.",
+    "_min": "Only items whose `{}` is at least this.",
+    "_max": "Only items whose `{}` is at most this.",
+    "": "Only items with this `{}`.",
+}
+
+
+def describe_field(converter: Any, field: ma.fields.Field[Any], ret: JSON, **__: Any) -> JSON:
+    """The JSON Schema keywords of a field that apispec does not know; an attribute function of it.
+
+    Our fields describe themselves: with `openapi_properties()`, and with `variants`, the schemas of
+    a list's items by the value of their member `op`.
+    """
+    properties: JSON = getattr(field, "openapi_properties", dict)()
+    if variants := getattr(field, "variants", None):
+        refs = {op: converter.resolve_nested_schema(schema) for op, schema in variants.items()}
+        mapping = {op: ref["$ref"] for op, ref in refs.items()}
+        discriminator = {"propertyName": "op", "mapping": mapping}
+        properties["items"] = {"oneOf": list(refs.values()), "discriminator": discriminator}
+    if isinstance(field, ma.fields.UUID):
+        properties = dict(UUID_LENGTH)
+    if "condition" in field.metadata:
+        properties["description"] = _describe_filter(field, ret.get("description"))
+    return properties
+
+
+def _describe_filter(field: ma.fields.Field[Any], description: str | None) -> str:
+    name = str(field.name)
+    suffix = next(s for s in _FILTERS if name.endswith(s))
+    text = description or _FILTERS[suffix].format(name.removesuffix(suffix))
+    permission = field.metadata["permission"]
+    return f"{text} Requires the permission `{permission}`." if permission else text
+
+
+def complete_schemas(schemas: JSON, operations: list[JSON]) -> None:
+    """Finish the components in place, once every operation refers to those that it uses."""
+    for schema in schemas.values():
+        _lift_rules(schema)
+    # Clients must accept new members of responses; requests with unknown members are refused.
+    used = {part: _used(operations, part, schemas) for part in ("responses", "requestBody")}
+    for name in used["responses"] - used["requestBody"]:
+        _open(schemas[name])
+
+
+def _used(operations: list[JSON], part: str, schemas: JSON) -> set[str]:
+    """The names of the schemas that the requests, or the responses, refer to."""
+    found: set[str] = set()
+    text = repr([operation.get(part) for operation in operations])
+    while names := set(re.findall(r"#/components/schemas/(\w+)", text)) - found:
+        found |= names
+        text = repr([schemas[name] for name in names])
+    return found
+
+
+def _lift_rules(schema: JSON) -> None:
+    """Move what a member requires of its siblings to the object that they are members of."""
+    members = schema["properties"].values()
+    if rules := [rule for member in members for rule in member.pop("x-rules", ())]:
+        schema["allOf"] = rules
+
+
+def _open(schema: JSON) -> None:
+    schema.pop("additionalProperties", None)
+    optional = {n for n, p in schema["properties"].items() if p.pop("x-optional", False)}
+    schema["required"] = [name for name in schema["properties"] if name not in optional]
+
+
+def add_examples(bodies: Iterable[JSON], schemas: JSON) -> None:
+    """Add an example to each media type of these request bodies and responses."""
+    for body in bodies:
+        for media_type in body.get("content", {}).values():
+            if "schema" in media_type and "example" not in media_type:
+                media_type["example"] = example_of(media_type["schema"], schemas)
+
+
+_EXAMPLES = {
+    "uuid": "019a9f3c-7b1e-7c58-8a52-3f2b6d1c9e07",
+    "date-time": "2026-01-31T12:00:00Z",
+    "idn-email": "ada1@example.com",
+    "password": "correct horse battery staple",
+}
+
+
+def example_of(schema: JSON, schemas: JSON) -> Any:
+    """An example of a value, composed of the examples of its members."""
+    if "oneOf" in schema:
+        return example_of(schema["oneOf"][0], schemas)
+    if "$ref" in schema:
+        return example_of(schemas[schema["$ref"].rpartition("/")[2]], schemas)
+    for known in ("example", "const", "default"):
+        if known in schema:
+            return schema[known]
+    match schema["type"]:
+        case "object":
+            return _example_of_object(schema, schemas)
+        case "array":
+            return [example_of(schema["items"], schemas)]
+        case "integer":
+            return max(schema["minimum"], 1)
+        case "boolean":
+            return True
+        case [*_, "null"]:
+            return None
+    return schema["enum"][0] if "enum" in schema else _EXAMPLES[schema["format"]]
+
+
+def _example_of_object(schema: JSON, schemas: JSON) -> JSON:
+    members, required = schema["properties"], schema.get("required", ())
+    shown = [n for n, m in members.items() if n in required or {"example", "$ref"} & m.keys()]
+    return {name: example_of(members[name], schemas) for name in shown or members}

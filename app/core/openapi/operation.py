@@ -1,0 +1,57 @@
+"""What the decorators of a view declare; the dispatch and the document both read it."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any, NamedTuple
+from uuid import UUID
+
+from app.core.schemas.base import Schema
+from app.core.web.flask_app import Response
+
+View = Callable[..., Any]
+Responder = Callable[[Any, UUID | None], Response]
+"""Makes the response of what the view returned, and of the last id of the path."""
+
+
+class Upload(NamedTuple):
+    """A request body that is a file."""
+
+    examples: Mapping[str, str]  # a short file, by each media type that is accepted
+    max_bytes: str | int  # a number, or the name of a setting
+
+
+class Stream(NamedTuple):
+    """A response body that is a stream of rows."""
+
+    schema: Schema  # of one row
+    example: Callable[[str, Mapping[str, Any]], str]  # the stream of one row, in a media type
+
+
+@dataclass(slots=True)
+class Operation:
+    """What the decorators of one view declare."""
+
+    body: Schema | None = None
+    query: Schema | None = None
+    upload: Upload | None = None
+    responder: Responder | None = None
+    response_kind: str = "response"  # a key of `conventions.OPERATION_KINDS`
+    checks_session: bool = False  # whether the first statement of the responder does it
+    status: int = 200
+    schema: Schema | None = None  # of the response
+    media_types: tuple[str, ...] = ("application/json",)  # of the response
+    stream: Stream | None = None
+    error_docs: dict[int, str] = field(default_factory=dict)
+
+
+def get_operation(view: View) -> Operation:
+    """The declarations of a view; created by the first decorator."""
+    operation: Operation = vars(view).setdefault("operation", Operation())
+    return operation
+
+
+class DeclarationError(RuntimeError):
+    """A view or schema that cannot be served as declared; the message names it and its module."""
+
+    def __init__(self, declared: View | type, problem: str) -> None:
+        super().__init__(f"{declared.__module__}.{declared.__qualname__}: {problem}")

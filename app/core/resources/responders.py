@@ -1,0 +1,141 @@
+"""What makes the response of each kind of operation from what its view returned."""
+
+from typing import Any
+from urllib.parse import quote
+from uuid import UUID
+
+from flask import current_app, request
+
+from app.core.openapi.operation import Responder
+from app.core.resources import batch, export, repository
+from app.core.resources.filters import PageQuery
+from app.core.resources.pagination import fetch_page
+from app.core.schemas.base import Schema
+from app.core.security.authorization import current_caller_or_anonymous
+from app.core.web import strict_json
+from app.core.web.etags import etag_of_version, if_match_versions, make_conditional
+from app.core.web.flask_app import Response
+from app.core.web.negotiation import accepted_media_type
+
+
+def item(schema: Schema) -> Responder:
+    """200 with the row of a scoped query that the path's id selects, or 304."""
+
+    def respond(scoped: repository.ScopedSelect, item_id: UUID | None) -> Response:
+        row = repository.get(scoped, item_id, schema)
+        response = _json(200, schema.row_to_dict(row))
+        _set_cache_headers(response)
+        return make_conditional(response, etag_of_version(row.version))
+
+    return respond
+
+
+def page(schema: Schema, query: PageQuery, parent: Schema | None) -> Responder:
+    """200 with the page of a scoped query that the parameters select, or 304.
+
+    With `parent`, the view returns the scoped query of the parents as well: 404 where the caller
+    cannot see the one that the path names.
+    """
+
+    def respond(result: Any, item_id: UUID | None) -> Response:
+        found = fetch_page(result[0] if parent else result, schema, query, item_id)
+        if parent and not found.rows:
+            repository.get(result[1], item_id, parent)
+        response = _json(200, None if found.is_held else found.body())
+        if found.link:
+            response.headers["Link"] = found.link
+        _set_cache_headers(response)
+        return make_conditional(response, found.etag, is_held=found.is_held)
+
+    return respond
+
+
+def stream(schema: Schema, query: PageQuery) -> Responder:
+    """200 with all rows of a scoped query that the parameters select, as a stream."""
+
+    def respond(scoped: repository.ScopedSelect, _: UUID | None) -> Response:
+        media_type = accepted_media_type(request, export.MEDIA_TYPES)
+        return export.stream_response(scoped, schema, query, media_type)
+
+    return respond
+
+
+def created(schema: Schema, location_prefix: str | None) -> Responder:
+    """201 with the row that a new model instance was stored as; with `location_prefix` 202."""
+    status = 202 if location_prefix else 201
+
+    def respond(instance: Any, _: UUID | None) -> Response:
+        row = repository.create(instance, schema)
+        shown_once = {name: getattr(instance, name) for name in schema.show_once}
+        response = _json(status, schema.row_to_dict(row) | shown_once)
+        response.headers["Location"] = f"{location_prefix or quote(request.path)}/{row.id}"
+        response.headers["ETag"] = etag_of_version(row.version)
+        return response
+
+    return respond
+
+
+def updated(schema: Schema) -> Responder:
+    """200 with the row after the change, under If-Match; of the scoped query and new values."""
+
+    def respond(
+        change: tuple[repository.ScopedSelect, dict[str, Any]], item_id: UUID | None
+    ) -> Response:
+        scoped, values = change
+        row = repository.update(scoped, item_id, values, if_match_versions(), schema)
+        response = _json(200, schema.row_to_dict(row))
+        response.headers["ETag"] = etag_of_version(row.version)
+        return response
+
+    return respond
+
+
+def deleted(schema: Schema) -> Responder:
+    """204 once the row of a scoped query is deleted, under If-Match."""
+
+    def respond(scoped: repository.ScopedSelect, item_id: UUID | None) -> Response:
+        repository.delete(scoped, item_id, if_match_versions(), schema)
+        return _empty()
+
+    return respond
+
+
+def batch_result(schema: Schema) -> Responder:
+    """200 with the result of each item of a `Batch`, which is executed in one transaction."""
+
+    def respond(requested: batch.Batch, _: UUID | None) -> Response:
+        return _json(200, {"items": batch.execute_batch(requested, schema)})
+
+    return respond
+
+
+def any_value(status: int, schema: Schema | None) -> Responder:
+    """The status with what the schema makes of the view's value, or without a body; not cached."""
+
+    def respond(result: Any, _: UUID | None) -> Response:
+        response = _json(status, schema.dump(result)) if schema else _empty(status)
+        response.headers["Cache-Control"] = "no-store"
+        return response
+
+    return respond
+
+
+def _json(status: int, value: Any) -> Response:
+    response = Response(strict_json.dumps(value), status, mimetype="application/json")
+    response.headers["Cache-Control"] = "private, no-cache"
+    return response
+
+
+def _empty(status: int = 204) -> Response:
+    response = Response(status=status)
+    del response.headers["Content-Type"]
+    response.headers["Cache-Control"] = "no-store"
+    return response
+
+
+def _set_cache_headers(response: Response) -> None:
+    """Allow shared caches where the response is for anybody (RFC 9111 section 5.2, RFC 5861)."""
+    if current_caller_or_anonymous().id is None:
+        age = current_app.config["PUBLIC_MAX_AGE"]
+        response.headers["Cache-Control"] = f"public, max-age={age}, stale-while-revalidate={age}"
+    response.headers["Vary"] = "Authorization"

@@ -1,0 +1,70 @@
+"""Conditional reads of lists: the rows and the verdict belong together, on both databases."""
+
+import pytest
+
+from tests.api import Api
+
+PRODUCT = {"name": "Mug", "category": "kitchen", "price": "1.00", "currency": "EUR"}
+PATHS = ("products", "products?limit=2", "products?sort=-name&limit=3", "products?count=exact")
+
+
+@pytest.fixture
+def stocked(api: Api) -> Api:
+    by = api.sign_up("editor")
+    for number in (3, 1, 5, 2, 4):
+        body = PRODUCT | {"sku": f"MUG-{number}", "name": f"Mug {number % 3}"}
+        api.post("products", body, by=by, status=201)
+    return api
+
+
+@pytest.mark.parametrize("path", PATHS)
+@pytest.mark.parametrize(
+    "condition",
+    ['"x{tag}"', '"{tag}x"', '"x{tag}x"', '"y" "{tag}x"', "{tag}", "'{tag}'", '"{digest}"'],
+)
+def test_an_entity_tag_that_only_contains_the_page_s_gets_the_items(
+    stocked: Api, path: str, condition: str
+) -> None:
+    first = stocked.get(path, status=200)
+    tag = first.headers["ETag"].strip('"')
+    sent = condition.format(tag=tag, digest=tag.partition("-")[0])
+    again = stocked.get(path, headers={"If-None-Match": sent}, status=200)
+    assert again.headers["ETag"] == first.headers["ETag"]
+    assert again.data == first.data
+
+
+@pytest.mark.parametrize("path", PATHS)
+@pytest.mark.parametrize("condition", ["{tag}", "W/{tag}", '"x", {tag}', "{other}, W/{tag}", "*"])
+def test_the_entity_tag_of_a_page_is_304(stocked: Api, path: str, condition: str) -> None:
+    tag = stocked.get(path, status=200).headers["ETag"]
+    other = stocked.get("products?sort=price&limit=1", status=200).headers["ETag"]
+    sent = condition.format(tag=tag, other=other)
+    response = stocked.get(path, headers={"If-None-Match": sent}, status=304)
+    assert response.headers["ETag"] == tag
+    assert response.data == b""
+
+
+def test_a_stale_entity_tag_gets_the_page_that_a_plain_read_gets(stocked: Api) -> None:
+    for sort in ("name", "-name", "price", "-price", "created_at", "-created_at"):
+        path = f"products?sort={sort}&limit=2"
+        stale = stocked.get(path, status=200)
+        stocked.post("products", PRODUCT | {"sku": f"NEW-{sort}"}, by=stocked.sign_up("editor"))
+        while path:
+            plain = stocked.get(path, status=200)
+            held = stale.headers["ETag"]
+            conditional = stocked.get(path, headers={"If-None-Match": held})
+            if plain.headers["ETag"] == held:
+                assert conditional.status_code == 304
+            else:
+                assert conditional.data == plain.data
+                assert conditional.headers["ETag"] == plain.headers["ETag"]
+            cursor = plain.json["next_cursor"]
+            path = f"products?limit=2&cursor={cursor}" if cursor else ""
+
+
+def test_a_page_before_its_cursor_has_one_tag_with_and_without_a_condition(stocked: Api) -> None:
+    second = stocked.get("products?sort=name&limit=2", status=200).json["next_cursor"]
+    link = stocked.get(f"products?limit=2&cursor={second}", status=200).headers["Link"]
+    path = link.partition('>; rel="prev"')[0].rpartition("<")[2].partition("/api/v1/")[2]
+    tag = stocked.get(path, status=200).headers["ETag"]
+    assert stocked.get(path, headers={"If-None-Match": tag}, status=304).headers["ETag"] == tag
