@@ -205,7 +205,9 @@ def _stream(exported: Any, schemas: JSON) -> JSON:
 def _who(access: Access) -> str:
     if access.permission:
         return f"Needs the permission `{access.permission}`."
-    return "For anyone." if access.anonymous else "For whoever is signed in; an API key is refused."
+    return (
+        "For anyone." if access.anonymous else "Requires a user session; API keys are not accepted."
+    )
 
 
 def _problem(status: int) -> JSON:

@@ -1,16 +1,17 @@
 """Signed, opaque cursors of keyset pagination."""
 
-import hmac
 from base64 import urlsafe_b64decode, urlsafe_b64encode
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime
 from decimal import Decimal
+from hmac import compare_digest
 from typing import Any
 from uuid import UUID
 
-from flask import current_app, request
+from flask import request
 
+from app.core.security.signing import sign
 from app.core.web import strict_json
 from app.core.web.problems import Problem
 
@@ -40,7 +41,7 @@ class PageCursor:
             ]
         except ValueError as error:
             raise Problem("invalid-cursor") from error
-        if not hmac.compare_digest(sign_for_list(told), text):
+        if not compare_digest(sign_for_list(told), text):
             raise Problem("invalid-cursor")
         sort, filters, back, key, id_ = strict_json.loads(told)
         return cls(sort, filters, back, _unpack(*key), UUID(id_))
@@ -51,8 +52,7 @@ _SIGNATURE_BYTES = 16  # bytes
 
 def sign_for_list(told: bytes) -> str:
     """What says this and is ours, of the list at this path and of no other: a cursor, or a tag."""
-    key = f"cursors {current_app.config['SECRET_KEY']}".encode()
-    seal = hmac.digest(key, request.path.encode() + b" " + told, "sha256")[:_SIGNATURE_BYTES]
+    seal = sign("cursors", request.path.encode() + b" " + told, size=_SIGNATURE_BYTES)
     return urlsafe_b64encode(seal + told).rstrip(b"=").decode()
 
 
