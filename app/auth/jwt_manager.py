@@ -51,6 +51,7 @@ def init_app(app: Flask, settings: Settings) -> None:
         "JWT_DECODE_AUDIENCE": settings.token_audience,
         "JWT_DECODE_LEEWAY": LEEWAY,
         "JWT_ALGORITHM": keys[0].algorithm,
+        "JWT_SECRET_KEY" if keys[0].is_symmetric else "JWT_PRIVATE_KEY": keys[0].private,
         "JWT_DECODE_ALGORITHMS": sorted({key.algorithm for key in keys}),
     }
     app.extensions["token_keys"] = {key.kid: key for key in keys}
@@ -67,19 +68,10 @@ def _header(key: Key) -> JSON:
     return {"alg": key.algorithm, "kid": key.kid, "typ": TOKEN_TYPE}
 
 
-def _signing_key() -> Key:
-    keys: dict[str, Key] = current_app.extensions["token_keys"]
-    return next(iter(keys.values()))
-
-
 @jwt.additional_headers_loader
 def _headers_of_new_token(_identity: str) -> JSON:
-    return _header(_signing_key())
-
-
-@jwt.encode_key_loader
-def _encode_key(_identity: str) -> Any:
-    return _signing_key().private
+    keys: dict[str, Key] = current_app.extensions["token_keys"]
+    return _header(next(iter(keys.values())))
 
 
 @jwt.decode_key_loader
