@@ -1,7 +1,5 @@
 """`@jwt_required()` of flask-jwt-extended on plain Flask views: works as its documentation says."""
 
-from collections.abc import Callable
-
 import pytest
 from flask import Blueprint, Flask, jsonify
 from flask_jwt_extended import current_user, decode_token, get_jwt_identity, jwt_required
@@ -126,11 +124,12 @@ def test_api_key_is_rejected(plain: Api, user: Caller) -> None:
 
 
 @pytest.mark.parametrize("path", ["/identity", "/declared"])
-@pytest.mark.parametrize("attack", [*ATTACKS, *BAD_CLAIMS])
-def test_attack_on_a_token_is_rejected(plain: Api, forge: Forge, path: str, attack: str) -> None:
-    make: Callable[[Forge], str] = (ATTACKS | BAD_CLAIMS)[attack]
+def test_attacks_on_a_token_are_rejected(plain: Api, forge: Forge, path: str) -> None:
+    for name, make in (ATTACKS | BAD_CLAIMS).items():
+        response = plain.get(path, headers=bearer(make(forge)))
 
-    assert_rejected(plain.get(path, headers=bearer(make(forge))))
+        challenges = response.headers.getlist("WWW-Authenticate")
+        assert (response.status_code, challenges) == (401, [INVALID]), name
 
 
 def test_cookies_need_the_csrf_token(plain: Api, user: Caller) -> None:
