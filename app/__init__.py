@@ -7,7 +7,7 @@ from werkzeug.middleware.proxy_fix import ProxyFix
 
 from app import cli, telemetry
 from app.audit.routes import audit_events
-from app.auth import tokens
+from app.auth import jwt_manager, tokens
 from app.auth.jwks import jwks
 from app.auth.models import SESSION_IS_VALID
 from app.auth.routes import auth
@@ -27,6 +27,7 @@ from app.jobs.routes import jobs
 from app.products.routes import products
 from app.tasks.routes import tasks
 from app.telemetry import health
+from app.users.roles import PERMISSIONS
 from app.users.routes import users
 
 RESOURCES = (auth, users, products, tasks, jobs, audit_events)
@@ -41,7 +42,7 @@ def create_app(settings: Settings | None = None, *, also: tuple[Blueprint, ...] 
 
     Raises:
         ConfigError: the settings would make the service unsafe.
-        RuntimeError: a view declares no access.
+        RuntimeError: a view has no valid access rule.
     """
     settings = settings or Settings.from_env()
     app = FlaskApp(__name__, static_folder=None, instance_path=str(INSTANCE))
@@ -63,7 +64,7 @@ def create_app(settings: Settings | None = None, *, also: tuple[Blueprint, ...] 
     database_errors.init_app(app)
     migrate.init_app(app, db)
     cache.init_app(app, settings)
-    tokens.init_app(app, settings)
+    jwt_manager.init_app(app, settings)
     authorization.init_app(app, tokens.load_caller, SESSION_IS_VALID)
     rate_limit.init_app(app, settings, key_func=authorization.rate_limit_key)
     backends.init_app(app, settings)
@@ -76,5 +77,5 @@ def create_app(settings: Settings | None = None, *, also: tuple[Blueprint, ...] 
     app.register_blueprint(docs)
     app.register_blueprint(jwks)
     cli.init_app(app)
-    authorization.assert_all_views_protected(app)
+    authorization.assert_all_views_protected(app, PERMISSIONS)
     return app

@@ -1,4 +1,4 @@
-"""Commands for people: `flask seed`, `upkeep`, `users`, `keys` and `products`."""
+"""Commands for people: `flask seed`, `upkeep`, `users`, `signing-keys` and `products`."""
 
 import random
 from datetime import timedelta
@@ -11,7 +11,7 @@ from flask.cli import AppGroup, with_appcontext
 from marshmallow import ValidationError
 from sqlalchemy import func, insert, select
 
-from app.auth.commands import keys
+from app.auth.commands import signing_keys
 from app.core.database.types import now
 from app.core.resources import repository
 from app.core.schemas.fields import Email
@@ -36,7 +36,7 @@ users = AppGroup("users", help="Manage accounts.")
 def init_app(app: Flask) -> None:
     """Add the commands to `flask`."""
     app.cli.add_command(users)
-    app.cli.add_command(keys)
+    app.cli.add_command(signing_keys)
     app.cli.add_command(products)
     app.cli.add_command(seed)
     app.cli.add_command(upkeep)

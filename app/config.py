@@ -53,7 +53,7 @@ class Settings:
     verify_token_minutes: int = 24 * 60
     token_issuer: str = "flask-rest-reference"  # noqa: S105 - a name, not a secret
     token_audience: str = "flask-rest-reference"  # noqa: S105
-    jwt_keys: str = ""  # a file of `flask keys`; empty: one key, derived from secret_key
+    jwt_keys: str = ""  # a file of `flask signing-keys`; empty: one key, derived from secret_key
     auth_cookies: bool = False  # whether browsers may log in with cookies
 
     rate_limit: str = "600 per minute"

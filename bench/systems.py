@@ -2,7 +2,6 @@
 threads, the server that its documentation names.
 """
 
-import hmac
 import os
 import shutil
 import subprocess
@@ -16,6 +15,7 @@ from http.client import HTTPConnection
 from pathlib import Path
 from typing import Any
 
+from app.core.security.keys import hkdf_sha256
 from bench.database import ROOT
 from tests.services import free_port
 
@@ -28,7 +28,7 @@ SETTINGS = {
     "APP_ENV": "production",
     "SECRET_KEY": SECRET,
     # What peers check tokens with: the key that `app.auth.signing_keys` derives.
-    "TOKEN_KEY": hmac.digest(SECRET.encode(), b"access tokens", "sha256").hex(),
+    "TOKEN_KEY": hkdf_sha256(SECRET, "access tokens").hex(),
     "SMTP_URL": "smtp://127.0.0.1:25",
     "PUBLIC_URL": "https://bench.example.com",
     "ACCESS_TOKEN_MINUTES": "1440",

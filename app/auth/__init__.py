@@ -1,1 +1,1 @@
-"""Who a caller is: passwords, sessions, tokens, roles."""
+"""Credentials of users: login, sessions, tokens, API keys, recovery. Accounts: `app.users`."""

@@ -1,4 +1,4 @@
-"""API keys: how one is made, and how a request's caller is read from one."""
+"""API keys: creation, and the caller of a request that is sent with one."""
 
 import secrets
 from base64 import urlsafe_b64decode, urlsafe_b64encode
@@ -18,8 +18,8 @@ from app.users.models import User
 from app.users.passwords import sha256_digest
 from app.users.roles import ROLES
 
-PREFIX = "key_"  # so that a scanner finds one that was committed by mistake
-USE_IS_NOTED_AFTER = timedelta(minutes=1)  # a write for each request would cost more than it tells
+PREFIX = "key_"  # secret scanners find keys that were committed by mistake
+LAST_USED_PRECISION = timedelta(minutes=1)  # saves a write per request
 
 _FIND = (
     select(ApiKey.id, ApiKey.secret_hash, ApiKey.scopes, ApiKey.expires_at, ApiKey.last_used_at)
@@ -27,18 +27,18 @@ _FIND = (
     .join(User, User.id == ApiKey.owner_id)
     .where(ApiKey.id == bindparam("key_id"), User.is_active)
 )
-_NOTE_USE = update(ApiKey.__table__).where(ApiKey.id == bindparam("key_id"))  # type: ignore[arg-type]
+_SET_LAST_USED = update(ApiKey.__table__).where(ApiKey.id == bindparam("key_id"))  # type: ignore[arg-type]
 
 
-def make(data: dict[str, Any]) -> ApiKey:
-    """A new key of the caller's, with its secret in `secret`, this once.
+def create_api_key(data: dict[str, Any]) -> ApiKey:
+    """A new key of the caller, with its secret in `secret`; it is not stored yet.
 
     Raises:
         Problem: 422, a scope that the caller does not have.
     """
-    beyond = [scope for scope in data["scopes"] if not current_caller.can(scope)]
-    if beyond:
-        detail = f"The caller's role does not hold: {', '.join(beyond)}."
+    missing = [scope for scope in data["scopes"] if not current_caller.can(scope)]
+    if missing:
+        detail = f"The caller's role does not hold: {', '.join(missing)}."
         raise Problem("validation-error", errors=[{"detail": detail, "pointer": "#/scopes"}])
     key_id, random = uuid7(), secrets.token_bytes(32)
     secret = PREFIX + urlsafe_b64encode(key_id.bytes + random).decode()
@@ -48,22 +48,22 @@ def make(data: dict[str, Any]) -> ApiKey:
 
 
 def load_caller(secret: str) -> Caller:
-    """The caller whom a key stands for.
+    """The caller of a request that is sent with this key.
 
     Raises:
-        Problem: 401, there is no such key, or it has expired, or its owner was disabled.
+        Problem: 401, the key does not exist or has expired, or its owner is disabled.
     """
     try:
         raw = urlsafe_b64decode(secret.removeprefix(PREFIX).encode("ascii"))
         key_id = UUID(bytes=raw[:16])
     except ValueError as error:
         raise invalid_token_problem() from error
-    found = next(iter(execute.fetch_autocommit(_FIND, {"key_id": key_id})), None)
-    if found is None or not secrets.compare_digest(found.secret_hash, sha256_digest(raw[16:])):
+    key = next(iter(execute.fetch_autocommit(_FIND, {"key_id": key_id})), None)
+    if key is None or not secrets.compare_digest(key.secret_hash, sha256_digest(raw[16:])):
         raise invalid_token_problem()
-    if found.expires_at is not None and found.expires_at <= now():
+    if key.expires_at is not None and key.expires_at <= now():
         raise invalid_token_problem()
-    if found.last_used_at is None or found.last_used_at < now() - USE_IS_NOTED_AFTER:
-        execute.execute_autocommit(_NOTE_USE.values(last_used_at=now()), {"key_id": key_id})
-    permissions = ROLES[found.role] & frozenset(found.scopes)
-    return Caller(id=found.user_id, role=found.role, permissions=permissions, api_key_id=key_id)
+    if key.last_used_at is None or key.last_used_at < now() - LAST_USED_PRECISION:
+        execute.execute_autocommit(_SET_LAST_USED.values(last_used_at=now()), {"key_id": key_id})
+    permissions = ROLES[key.role] & frozenset(key.scopes)
+    return Caller(id=key.user_id, role=key.role, permissions=permissions, api_key_id=key_id)

@@ -1,4 +1,4 @@
-"""`flask keys`: the keys that sign access tokens, changed without downtime."""
+"""`flask signing-keys`: rotation of the keys that sign access tokens."""
 
 from pathlib import Path
 
@@ -9,32 +9,32 @@ from flask.cli import AppGroup
 from app.auth.signing_keys import JWK, KEY_TYPES, derive, generate, parse, read_file, write_file
 from app.config import ConfigError
 
-HELP = """Change the keys that sign access tokens, in three steps without downtime.
+HELP = """Rotate the keys that sign access tokens, in three steps without downtime.
 
-generate, and reload the service; after five minutes, when those who keep /.well-known/jwks.json
-have asked again: rotate, and reload; when the last token of the old key has expired
-(ACCESS_TOKEN_MINUTES): retire, and reload.
+generate, and reload the service; after five minutes, when copies of /.well-known/jwks.json have
+expired: rotate, and reload; after ACCESS_TOKEN_MINUTES, when the last token of the old key has
+expired: retire, and reload.
 """
-keys = AppGroup("keys", help=HELP)
+signing_keys = AppGroup("signing-keys", help=HELP)
 _file = click.option(
     "--file", metavar="PATH", help="The key file; by default the one that JWT_KEYS names."
 )
 
 
-@keys.command("list")
+@signing_keys.command("list")
 @_file
 def list_keys(file: str | None) -> None:
     """Show the keys; the first one signs."""
     _show(_read(_path(file)))
 
 
-@keys.command("generate")
+@signing_keys.command("generate")
 @click.option("--algorithm", type=click.Choice(list(KEY_TYPES)), default="EdDSA", show_default=True)
 @_file
 def generate_key(algorithm: str, file: str | None) -> None:
     """Add a key, which does not sign yet.
 
-    A file that is not there yet begins with the key that signs without one.
+    A new file begins with the key that is used without a file.
     """
     path = _path(file)
     is_new = not Path(path).exists()
@@ -42,26 +42,28 @@ def generate_key(algorithm: str, file: str | None) -> None:
     _write(path, [*before, generate(algorithm)])
 
 
-@keys.command("rotate")
+@signing_keys.command("rotate")
 @click.argument("kid")
 @_file
 def rotate_keys(kid: str, file: str | None) -> None:
-    """Sign with this key from now on; the others go on verifying."""
+    """Sign with this key from now on; the others continue to verify."""
     path = _path(file)
     chosen, others = _split(_read(path), kid)
     _write(path, [chosen, *others])
 
 
-@keys.command("retire")
+@signing_keys.command("retire")
 @click.argument("kid")
 @_file
 def retire_key(kid: str, file: str | None) -> None:
-    """Remove a key: what it signed is refused."""
+    """Remove a key: its tokens are rejected."""
     path = _path(file)
     before = _read(path)
     chosen, others = _split(before, kid)
     if chosen is before[0]:
-        raise click.ClickException(f"{kid} signs; have another key do so first: flask keys rotate.")
+        raise click.ClickException(
+            f"{kid} signs; have another key do so first: flask signing-keys rotate."
+        )
     _write(path, others)
 
 

@@ -1,25 +1,26 @@
 """Tokens in cookies, for pages of the service's own origin (AUTH_COOKIES).
 
-No script can read the cookies of the tokens, and no page of another site can send them. A browser
-sends cookies by itself, though, whoever made the request: so one that may change something repeats
-in X-CSRF-Token what is in the cookie of the CSRF token, which pages of our origin can read. It is
-derived from the session: OWASP's "signed double-submit cookie".
+Scripts cannot read the cookies of the tokens, and pages of other sites cannot send them. A browser
+attaches cookies to every request, though, also to forged ones: so an unsafe request repeats in
+X-CSRF-Token the value of the cookie with the CSRF token, which only pages of our origin can read.
+It is derived from the session: OWASP's "signed double-submit cookie".
 """
 
-import hmac
+from hmac import compare_digest
 from typing import Any
 from uuid import UUID
 
 from flask import Flask, after_this_request, current_app, request
 from flask_jwt_extended import set_access_cookies, set_refresh_cookies, unset_jwt_cookies
 
-from app.auth.sessions import split_refresh_token
+from app.auth.refresh_tokens import split_refresh_token
 from app.core.security.authorization import CHALLENGE, unauthorized_problem
+from app.core.security.signing import sign
 from app.core.web.flask_app import Response
 from app.core.web.problems import Problem
 
-# A browser takes these names only with Secure and, after __Host-, without Domain and for all paths:
-# so no other host of the domain can plant one (RFC 6265bis section 4.1.3).
+# Browsers accept these names only with Secure and, after __Host-, without Domain and for all paths:
+# no other host of the domain can set one (RFC 6265bis section 4.1.3).
 ACCESS_COOKIE = "__Host-access_token"
 CSRF_COOKIE = "__Host-csrf_token"
 REFRESH_COOKIE = "__Secure-refresh_token"
@@ -29,31 +30,31 @@ _SAFE_METHODS = ("GET", "HEAD", "OPTIONS")  # RFC 9110 section 9.2.1
 
 
 def init_app(app: Flask, *, enabled: bool) -> None:
-    """Configure the cookies. All of them end with the browser, and sooner with the session."""
+    """Configure the cookies. All of them are session cookies: they end with the browser."""
     app.config |= {
         "JWT_TOKEN_LOCATION": ["headers", "cookies"] if enabled else ["headers"],
         "JWT_ACCESS_COOKIE_NAME": ACCESS_COOKIE,
         "JWT_REFRESH_COOKIE_NAME": REFRESH_COOKIE,
         "JWT_REFRESH_COOKIE_PATH": "/api/v1/auth",
-        "JWT_COOKIE_SECURE": True,  # browsers take http://127.0.0.1 and localhost for secure
+        "JWT_COOKIE_SECURE": True,  # for browsers http://127.0.0.1 and localhost are secure
         "JWT_COOKIE_SAMESITE": "Strict",
-        "JWT_COOKIE_CSRF_PROTECT": False,  # the library's cannot protect a token that is no JWT
+        "JWT_COOKIE_CSRF_PROTECT": False,  # the library needs a claim; refresh tokens have none
     }
     if enabled:
         app.after_request(_vary)
 
 
 def access_token_from_cookie() -> str | None:
-    """The access token in the request's cookie, where cookies are enabled and there is one."""
+    """The access token in the request's cookie; None without one, or if cookies are disabled."""
     return request.cookies.get(ACCESS_COOKIE) if _enabled() else None
 
 
 def refresh_token_from_cookie() -> str:
-    """The refresh token in the request's cookie. If it is refused, the cookies are taken back.
+    """The refresh token in the request's cookie. If it is rejected, the cookies are deleted.
 
     Raises:
-        Problem: 401, there is none; 403, the CSRF token is missing or wrong; 404, cookies are not
-            enabled.
+        Problem: 401, there is none; 403, the CSRF token is missing or wrong; 404, cookies are
+            disabled.
     """
     require_enabled()
     after_this_request(_unset_cookies_on_401)
@@ -65,22 +66,22 @@ def refresh_token_from_cookie() -> str:
 
 
 def require_enabled() -> None:
-    """Make sure that the service gives cookies.
+    """Check that cookies are enabled.
 
     Raises:
-        Problem: 404, it does not.
+        Problem: 404, they are not.
     """
     if not _enabled():
         raise Problem("not-found")
 
 
 def set_auth_cookies(tokens: dict[str, Any]) -> dict[str, Any]:
-    """Set the tokens as cookies of the answer to this request; what is left is for its body."""
+    """Set the tokens as cookies of the response; the rest of them, for its body."""
     access, refresh = tokens["access_token"], tokens["refresh_token"]
     csrf = _csrf_token(split_refresh_token(refresh)[0])
 
     def set_cookies(response: Response) -> Response:
-        if response.status_code == 200:  # and what the cookies stand for was stored
+        if response.status_code == 200:  # the session was committed
             set_access_cookies(response, access)
             set_refresh_cookies(response, refresh)
             response.set_cookie(CSRF_COOKIE, csrf, **_CSRF_COOKIE_OPTIONS)
@@ -91,21 +92,20 @@ def set_auth_cookies(tokens: dict[str, Any]) -> dict[str, Any]:
 
 
 def clear_auth_cookies() -> None:
-    """Have the answer to this request delete the cookies, where they were sent."""
+    """Delete the cookies with the response, if the request carries them."""
     if ACCESS_COOKIE in request.cookies:
         after_this_request(_unset_cookies)
 
 
 def check_csrf(session_id: UUID | None) -> None:
-    """Make sure that a page of ours sent the request, where it may change something.
+    """Check that a page of our origin sent the request, unless its method is safe.
 
     Raises:
-        Problem: 403, the CSRF token is missing, or not that of the session.
+        Problem: 403, the CSRF token is missing, or not the one of the session.
     """
     sent = request.headers.get(CSRF_HEADER, "").encode()
-    if request.method in _SAFE_METHODS or hmac.compare_digest(
-        sent, _csrf_token(session_id).encode()
-    ):
+    expected = _csrf_token(session_id).encode()
+    if request.method in _SAFE_METHODS or compare_digest(sent, expected):
         return
     detail = (
         f"A request with cookies needs {CSRF_HEADER}, with the value of the cookie {CSRF_COOKIE}."
@@ -118,8 +118,7 @@ def _enabled() -> bool:
 
 
 def _csrf_token(session_id: UUID | None) -> str:
-    key = f"csrf tokens {current_app.config['SECRET_KEY']}"
-    return hmac.digest(key.encode(), str(session_id).encode(), "sha256").hex()
+    return sign("csrf tokens", str(session_id).encode()).hex()
 
 
 def _unset_cookies(response: Response) -> Response:
@@ -133,7 +132,7 @@ def _unset_cookies_on_401(response: Response) -> Response:
 
 
 def _vary(response: Response) -> Response:
-    """What depends on who asks depends on the cookies too (RFC 9110 section 12.5.5)."""
+    """A response that varies with the caller varies with the cookies (RFC 9110 section 12.5.5)."""
     if "Authorization" in response.vary:
         response.vary.add("Cookie")
     return response

@@ -1,10 +1,9 @@
-"""Tokens sent by mail: whoever sends one back can read what is sent to the account's address.
+"""Tokens sent by mail: a client that sends one back can read the mail of the account.
 
-A token has 256 unguessable bits, is kept as a hash, works once and for a short time. Its link
-carries it in the fragment, which browsers keep out of requests, and so out of logs.
+A token has 256 unguessable bits, is stored as a hash, and works once, for a short time. The link in
+the mail carries it in the fragment, which browsers do not send, so it is in no log.
 """
 
-import hmac
 from base64 import urlsafe_b64encode
 from datetime import datetime, timedelta
 from textwrap import fill
@@ -17,32 +16,35 @@ from sqlalchemy import (
     CheckConstraint,
     ForeignKey,
     LargeBinary,
+    Row,
     Text,
+    bindparam,
     delete,
     func,
     select,
 )
 from sqlalchemy.orm import Mapped, mapped_column
 
+from app.core.database import execute
 from app.core.database.types import Timestamp, now
 from app.core.mail import send_mail
 from app.core.resources import repository
 from app.core.security.authorization import unauthorized_problem
+from app.core.security.signing import sign
+from app.core.web.problems import Problem
 from app.extensions import Base, db
 from app.jobs.periodic import HOUR, periodic_task
 from app.jobs.runner import JobRun, create_job, job
 from app.users.models import User
 from app.users.passwords import sha256_digest
 
-MAX_PENDING_TOKENS = (
-    5  # tokens of a kind that an account has at a time: nobody's mailbox is flooded
-)
+MAX_PENDING_TOKENS = 5  # of one purpose and account, so that nobody can flood a mailbox
 
 log = structlog.get_logger()
 
 
 class EmailToken(Base):
-    """A token on its way."""
+    """A token that was mailed and not used yet."""
 
     __tablename__ = "mail_tokens"
     __table_args__ = (CheckConstraint("purpose IN ('reset', 'verify')", name="purpose"),)
@@ -88,23 +90,25 @@ The part after "token=" is what {route} takes. It works once.
 """
 
 
-def request_token_email(purpose: Purpose, *, owner_id: UUID | None = None, **whose: Any) -> None:
-    """Have a new token mailed to a user, by `email` or `id`, if there is one who has use for it.
+def request_token_email(
+    purpose: Purpose, *, owner_id: UUID | None = None, **recipient: Any
+) -> None:
+    """Queue a job that mails a new token to a user, found by `email=` or `id=`.
 
-    A job looks, whoever it is: neither the answer nor its timing tells whether there is.
+    The job looks the user up, so neither the response nor its timing shows whether there is one.
     """
-    arguments = {"purpose": purpose.name, **{name: str(value) for name, value in whose.items()}}
+    arguments = {"purpose": purpose.name, **{k: str(value) for k, value in recipient.items()}}
     db.session.add(create_job("mail", arguments, owner_id=owner_id))
 
 
 @job("mail", attempts=6)
 def send_token_email(run: JobRun) -> None:
-    """Mail a token. It is made of the job's id, so that a repetition mails the same one."""
-    whose = dict(run.arguments)
-    purpose = PURPOSES[whose.pop("purpose")]
-    [(column, value)] = whose.items()
-    which = User.email == value if column == "email" else User.id == UUID(value)
-    user = db.session.scalar(select(User).where(which).with_for_update())
+    """Mail a token. It is derived from the job's id, so that a retry mails the same one."""
+    recipient = dict(run.arguments)
+    purpose = PURPOSES[recipient.pop("purpose")]
+    [(column, value)] = recipient.items()
+    condition = User.email == value if column == "email" else User.id == UUID(value)
+    user = db.session.scalar(select(User).where(condition).with_for_update())
     if user is None or not user.is_active or (purpose is VERIFY and user.email_verified_at):
         return
     token = _token(run.id)
@@ -114,43 +118,63 @@ def send_token_email(run: JobRun) -> None:
             log.warning("mail_token_limit_reached", purpose=purpose.name, user_id=str(user.id))
             return
         expires_at = now() + timedelta(minutes=current_app.config[purpose.lifetime])
-        about = {"purpose": purpose.name, "user_id": user.id, "expires_at": expires_at}
-        mailed = EmailToken(hash=sha256_digest(token.encode()), **about)
+        values = {"purpose": purpose.name, "user_id": user.id, "expires_at": expires_at}
+        mailed = EmailToken(hash=sha256_digest(token.encode()), **values)
         db.session.add(mailed)
-    run.checkpoint()  # no mail is sent within a transaction
+    run.checkpoint()  # commits: a transaction must not wait for a mail server
     link = f"{current_app.config['PUBLIC_URL'].rstrip('/')}{purpose.page}#token={token}"
-    about = {"expires_at": mailed.expires_at, "link": link, "route": purpose.route}
-    text = _EMAIL_TEXT.format(text=fill(purpose.text), **about)
+    values = {"expires_at": mailed.expires_at, "link": link, "route": purpose.route}
+    text = _EMAIL_TEXT.format(text=fill(purpose.text), **values)
     send_mail(user.email, purpose.subject, text, name=str(run.id))
 
 
 def _token(job_id: UUID) -> str:
-    secret = current_app.config["SECRET_KEY"].encode()
-    raw = hmac.digest(secret, b"mailed token " + job_id.bytes, "sha256")
-    return urlsafe_b64encode(raw).rstrip(b"=").decode()
+    return urlsafe_b64encode(sign("email tokens", job_id.bytes)).rstrip(b"=").decode()
 
 
 def _count(user_id: UUID, purpose: Purpose) -> int:
-    """How many tokens of a kind are on their way to a user."""
-    alike = select(func.count()).where(
+    """How many tokens of one purpose a user has that have not expired."""
+    pending = select(func.count()).where(
         EmailToken.user_id == user_id,
         EmailToken.purpose == purpose.name,
         EmailToken.expires_at > now(),
     )
-    return db.session.scalar(alike) or 0
+    return db.session.scalar(pending) or 0
 
 
 @periodic_task("mail-tokens", interval=HOUR)
 def purge_email_tokens() -> int:
-    """Delete the tokens that have expired."""
+    """Delete the tokens that have expired; how many."""
     return repository.delete_in_batches(EmailToken, EmailToken.expires_at <= now())
 
 
-def consume_token(purpose: Purpose, token: str) -> User:
-    """The user to whom the token was sent, locked; the token is used up, if this is committed.
+_FIND_OWNER = (
+    select(User.id, User.email, User.name)
+    .join(EmailToken, EmailToken.user_id == User.id)
+    .where(EmailToken.hash == bindparam("hash"), EmailToken.purpose == bindparam("purpose"))
+    .where(EmailToken.expires_at > bindparam("moment"), User.is_active)
+)
+
+
+def find_token_owner(purpose: Purpose, token: str) -> Row[Any]:
+    """Id, address and name of the user to whom the token was sent; the token stays valid.
 
     Raises:
-        Problem: 401, the token is not, or no longer, valid.
+        Problem: 401, the token is not valid, or not any more.
+    """
+    values = {"hash": sha256_digest(token.encode()), "purpose": purpose.name, "moment": now()}
+    rows = execute.fetch_autocommit(_FIND_OWNER, values)
+    if not rows:
+        raise _invalid_token_problem()
+    owner: Row[Any] = rows[0]
+    return owner
+
+
+def consume_token(purpose: Purpose, token: str) -> User:
+    """The user to whom the token was sent, locked; deletes the token, within the transaction.
+
+    Raises:
+        Problem: 401, the token is not valid, or not any more.
     """
     sent = delete(EmailToken).where(
         EmailToken.hash == sha256_digest(token.encode()),
@@ -160,12 +184,16 @@ def consume_token(purpose: Purpose, token: str) -> User:
     user_id = db.session.scalar(sent.returning(EmailToken.user_id))
     user = db.session.get(User, user_id, with_for_update=True) if user_id else None
     if user is None or not user.is_active:
-        raise unauthorized_problem("The token is not, or no longer, valid.")
+        raise _invalid_token_problem()
     return user
 
 
+def _invalid_token_problem() -> Problem:
+    return unauthorized_problem("The token is not, or no longer, valid.")
+
+
 def revoke_reset_tokens(user_id: UUID) -> None:
-    """Make a user's tokens for a new password worthless."""
+    """Delete the tokens with which a user could reset the password."""
     db.session.execute(
         delete(EmailToken).where(EmailToken.user_id == user_id, EmailToken.purpose == RESET.name)
     )

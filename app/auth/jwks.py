@@ -1,4 +1,4 @@
-"""`/.well-known/jwks.json`: for services that verify our access tokens by themselves."""
+"""`/.well-known/jwks.json`: public keys for services that verify our access tokens themselves."""
 
 from flask import current_app
 
@@ -10,7 +10,7 @@ from app.core.web.etags import etag_of, make_conditional
 from app.core.web.flask_app import Response
 from app.core.web.problems import Problem
 
-MAX_AGE = 300  # seconds; a new key waits for as long before it signs
+MAX_AGE = 300  # seconds; a new key must not sign before copies have expired
 
 jwks = Blueprint("jwks", __name__, documented=False)
 

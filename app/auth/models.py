@@ -1,4 +1,4 @@
-"""Sessions: a login, kept alive by refresh tokens."""
+"""Models of sessions and API keys."""
 
 from datetime import datetime
 
@@ -12,39 +12,39 @@ from app.users.models import User
 
 
 class Session(OwnedMixin, Base):
-    """One login of one user. Of its refresh tokens only hashes are kept."""
+    """One login of one user. Of its refresh tokens only hashes are stored."""
 
     __tablename__ = "sessions"
 
-    refresh_hash: Mapped[bytes] = mapped_column(LargeBinary)
-    previous_hash: Mapped[bytes | None] = mapped_column(LargeBinary)
+    refresh_token_hash: Mapped[bytes] = mapped_column(LargeBinary)
+    previous_token_hash: Mapped[bytes | None] = mapped_column(LargeBinary)
     user_agent: Mapped[str | None] = mapped_column(Text)
-    address: Mapped[str | None] = mapped_column(Text)
+    ip_address: Mapped[str | None] = mapped_column(Text)
     last_used_at: Mapped[datetime] = mapped_column(Timestamp, default=now)
     expires_at: Mapped[datetime] = mapped_column(Timestamp)
 
 
 class ApiKey(OwnedMixin, Base):
-    """A machine's credential: it may do what its scopes name and its owner may. Kept as a hash."""
+    """A credential of a machine: it has the permissions that are in its scopes and its owner's."""
 
     __tablename__ = "api_keys"
 
     name: Mapped[str] = mapped_column(Text)
-    prefix: Mapped[str] = mapped_column(Text)  # how the secret begins, to recognise it by
+    prefix: Mapped[str] = mapped_column(Text)  # the beginning of the secret, to recognise it
     secret_hash: Mapped[bytes] = mapped_column(LargeBinary)
     scopes: Mapped[list[str]] = mapped_column(JSON)
     expires_at: Mapped[datetime | None] = mapped_column(Timestamp)
     last_used_at: Mapped[datetime | None] = mapped_column(Timestamp)
-    secret = ""  # of a key just made, and nowhere else
+    secret = ""  # not stored; set only on a new key
 
 
 Index("ix_api_keys_owner_id_created_at", ApiKey.owner_id, ApiKey.created_at, ApiKey.id)
 Index("ix_sessions_owner_id_created_at", Session.owner_id, Session.created_at, Session.id)
 
-# Whether what an access token says still holds: its session was not ended, its user is active and
-# has the same role. The
-# repository and the pagination make it part of the statements that read and write.
-_session, _user = aliased(Session), aliased(User)  # apart from those that the statement reads
+# Whether the claims of an access token are still true: the session exists, its user is active and
+# has the same role. Repository and pagination include it in the statements that read and write.
+# docs/decisions.md#session-revocation
+_session, _user = aliased(Session), aliased(User)  # the statement itself may select from both
 SESSION_IS_VALID = (
     exists()
     .where(_session.id == bindparam("session_id", type_=Uuid()))

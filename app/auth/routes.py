@@ -1,9 +1,13 @@
-"""Auth: log in, stay logged in, log out; recover a password, confirm an address."""
+"""Routes of /auth: login, tokens, sessions, API keys, recovery by mail; two routes of /users.
+
+Registration and change of the password are on the blueprint of `app.users`, but defined here: they
+need mailed tokens, sessions and throttling, and `app.users` does not import `app.auth`.
+"""
 
 from typing import Any
 from uuid import UUID
 
-from app.auth import api_keys, cookies, service, sessions
+from app.auth import accounts, api_keys, cookies, login, sessions, token_pairs
 from app.auth.email_tokens import RESET, VERIFY, request_token_email
 from app.auth.models import ApiKey, Session
 from app.auth.schemas import (
@@ -14,6 +18,7 @@ from app.auth.schemas import (
     EmailTokenSchema,
     LoginSchema,
     NewApiKeySchema,
+    PasswordChangeSchema,
     PasswordResetSchema,
     RefreshSchema,
     SessionQuery,
@@ -22,34 +27,38 @@ from app.auth.schemas import (
 )
 from app.core.resources.blueprint import Blueprint
 from app.core.resources.repository import ScopedSelect
-from app.core.security.authorization import authenticated, current_caller, no_auth, public
+from app.core.security.authorization import authenticated, current_caller, no_auth
+from app.users.models import User
+from app.users.passwords import hash_password
+from app.users.routes import users
+from app.users.schemas import RegistrationSchema, UserSchema
 
 auth = Blueprint("auth", __name__, url_prefix="/auth", description="Log in and out.")
 
 
-@auth.post("/login", access=public, rate_limit="LOGIN_RATE_LIMIT")
+@auth.post("/login", access=no_auth, rate_limit="LOGIN_RATE_LIMIT")
 @auth.body(LoginSchema)
 @auth.response(200, TokensSchema)
 @auth.error(401, "The address or the password is wrong, or the account is disabled.")
 def log_in(data: dict[str, Any]) -> dict[str, Any]:
     """Log in with e-mail and password.
 
-    Gives a short-lived access token, and a refresh token to exchange for the next.
+    Returns a short-lived access token, and a refresh token to exchange for the next pair.
     """
-    return service.log_in(**data)
+    return login.log_in(**data)
 
 
-@auth.post("/refresh", access=public, rate_limit="LOGIN_RATE_LIMIT")
+@auth.post("/refresh", access=no_auth, rate_limit="LOGIN_RATE_LIMIT")
 @auth.body(RefreshSchema)
 @auth.response(200, TokensSchema)
 @auth.error(401, "The refresh token is not, or no longer, valid.")
-@auth.error(409, "It was exchanged this moment, by another request.")
+@auth.error(409, "It was exchanged just now, by another request.")
 def refresh(data: dict[str, Any]) -> dict[str, Any]:
     """Exchange a refresh token for new tokens.
 
     A refresh token works once; one that is used again ends its session.
     """
-    return service.refresh(data["refresh_token"])
+    return token_pairs.refresh(data["refresh_token"])
 
 
 @auth.post("/logout", access=authenticated)
@@ -64,41 +73,41 @@ def log_out() -> None:
 @auth.body(LoginSchema)
 @auth.response(200, CookiesSchema)
 @auth.error(401, "The address or the password is wrong, or the account is disabled.")
-@auth.error(404, "This service gives no cookies.")
+@auth.error(404, "Cookies are disabled.")
 def log_in_with_cookies(data: dict[str, Any]) -> dict[str, Any]:
     """Log in with e-mail and password, from a browser's page of the same origin.
 
-    The tokens are given as cookies, which no script can read. Where AUTH_COOKIES is set.
+    The tokens are set as cookies, which scripts cannot read. Only where AUTH_COOKIES is set.
     """
     cookies.require_enabled()
-    return cookies.set_auth_cookies(service.log_in(**data))
+    return cookies.set_auth_cookies(login.log_in(**data))
 
 
 @auth.post("/cookies/refresh", access=no_auth, rate_limit="LOGIN_RATE_LIMIT")
 @auth.response(200, CookiesSchema)
 @auth.error(401, "There is no cookie with a refresh token, or it is not, or no longer, valid.")
 @auth.error(403, "The CSRF token is missing or wrong.")
-@auth.error(404, "This service gives no cookies.")
-@auth.error(409, "It was exchanged this moment, by another request.")
+@auth.error(404, "Cookies are disabled.")
+@auth.error(409, "It was exchanged just now, by another request.")
 def refresh_cookies() -> dict[str, Any]:
     """Exchange the cookie with the refresh token for new cookies.
 
-    Needs `X-CSRF-Token`. Where the answer is 401, it takes the cookies back.
+    Requires `X-CSRF-Token`. A 401 deletes the cookies.
     """
-    return cookies.set_auth_cookies(service.refresh(cookies.refresh_token_from_cookie()))
+    return cookies.set_auth_cookies(token_pairs.refresh(cookies.refresh_token_from_cookie()))
 
 
 @auth.get("/sessions", access=authenticated)
 @auth.paginated(SessionSchema, SessionQuery)
 def list_sessions() -> ScopedSelect:
-    """List one's sessions: where one is logged in."""
+    """List one's own sessions."""
     return Session.visible_to(current_caller)
 
 
 @auth.delete("/sessions", access=authenticated)
 @auth.response(204)
 def revoke_other_sessions() -> None:
-    """End all of one's sessions but this one."""
+    """End all of one's other sessions."""
     sessions.revoke_sessions(current_caller.id, except_id=current_caller.session_id)
 
 
@@ -131,7 +140,7 @@ def create_api_key(data: dict[str, Any]) -> ApiKey:
 
     Sent as a bearer token, it may do what its scopes name, as long as its owner may.
     """
-    return api_keys.make(data)
+    return api_keys.create_api_key(data)
 
 
 @auth.get("/api-keys/<uuid:key_id>", access=authenticated)
@@ -144,7 +153,7 @@ def read_api_key(key_id: UUID) -> ScopedSelect:
 @auth.delete("/api-keys/<uuid:key_id>", access=authenticated)
 @auth.deletes(ApiKeySchema)
 def revoke_api_key(key_id: UUID) -> ScopedSelect:
-    """Revoke an API key, from its next request on."""
+    """Revoke an API key; its next request is refused."""
     return ApiKey.visible_to(current_caller)
 
 
@@ -152,9 +161,9 @@ def revoke_api_key(key_id: UUID) -> ScopedSelect:
 @auth.body(EmailAddressSchema)
 @auth.response(202)
 def request_password_reset(data: dict[str, Any]) -> None:
-    """Ask for a mail with which to set a new password.
+    """Request a mail with a link to set a new password.
 
-    The answer is the same whether or not the address is registered.
+    The response is the same whether or not the address is registered.
     """
     request_token_email(RESET, email=data["email"])
 
@@ -166,9 +175,9 @@ def request_password_reset(data: dict[str, Any]) -> None:
 def reset_password(data: dict[str, Any]) -> None:
     """Set a new password with a token from a mail.
 
-    The token works once. All sessions end, and the address counts as confirmed.
+    The token works once. All sessions end, and the address is confirmed.
     """
-    service.reset_password(**data)
+    accounts.reset_password(**data)
 
 
 @auth.post("/email/verify", access=no_auth, rate_limit="LOGIN_RATE_LIMIT")
@@ -177,14 +186,35 @@ def reset_password(data: dict[str, Any]) -> None:
 @auth.error(401, "The token is not, or no longer, valid.")
 def verify_email(data: dict[str, Any]) -> None:
     """Confirm an e-mail address with a token from a mail."""
-    service.verify_email(**data)
+    accounts.verify_email(**data)
 
 
 @auth.post("/email/resend", access=authenticated, rate_limit="MAIL_RATE_LIMIT")
 @auth.response(202)
 def resend_verification() -> None:
-    """Ask for another mail with which to confirm one's address.
+    """Request another mail to confirm one's address.
 
-    None is sent where it is confirmed already.
+    None is sent if it is confirmed already.
     """
     request_token_email(VERIFY, id=current_caller.id, owner_id=current_caller.id)
+
+
+@users.post("", access=no_auth, rate_limit="REGISTER_RATE_LIMIT")
+@users.body(RegistrationSchema)
+@users.creates(UserSchema)
+@users.error(409, "The e-mail address is registered already.")
+def register(data: dict[str, Any]) -> User:
+    """Register.
+
+    The new account has the role `user` and can log in at once. A mail asks to confirm the address.
+    """
+    request_token_email(VERIFY, email=data["email"])
+    return User(password_hash=hash_password(data.pop("password")), **data)
+
+
+@users.put("/me/password", access=authenticated)
+@users.body(PasswordChangeSchema)
+@users.response(204)
+def change_password(data: dict[str, Any]) -> None:
+    """Change one's own password; requires the current one."""
+    accounts.change_password(**data)

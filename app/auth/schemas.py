@@ -1,4 +1,4 @@
-"""What the login routes take and give."""
+"""Schemas of /auth, and of the change of a password."""
 
 import marshmallow as ma
 
@@ -25,25 +25,34 @@ class LoginSchema(Schema):
 
 
 class EmailAddressSchema(Schema):
-    """Where to send a mail."""
+    """The recipient of a mail."""
 
     email = Email(required=True, metadata={"example": "ada1@example.com"})
 
 
 class EmailTokenSchema(Schema):
-    """A token that came by mail."""
+    """A token from a mail."""
 
     token = String(min_length=1, max_length=200, required=True, metadata={"example": "A" * 43})
 
 
 class PasswordResetSchema(EmailTokenSchema):
-    """A new password, and a token that came by mail as proof."""
+    """A new password, and a token from a mail as proof."""
 
     new_password = Password(required=True)
 
 
+class PasswordChangeSchema(Schema):
+    """A new password, and the current one as proof."""
+
+    current_password = String(
+        max_length=1024, required=True, load_only=True, metadata={"format": "password"}
+    )
+    new_password = Password(required=True)
+
+
 class RefreshSchema(Schema):
-    """A refresh token, as the last answer gave it."""
+    """The refresh token of the last response."""
 
     refresh_token = String(
         min_length=1, max_length=200, required=True, metadata={"example": _REFRESH_TOKEN}
@@ -67,18 +76,18 @@ class TokensSchema(Schema):
 
 
 class CookiesSchema(Schema):
-    """What a page needs to know of the cookies that it was given."""
+    """What a page needs to know about the cookies."""
 
     expires_in = Integer(
         min=1,
         max=86400,
         required=True,
-        metadata={"description": "Seconds until they are to be refreshed.", "example": 600},
+        metadata={"description": "Seconds until they have to be refreshed.", "example": 600},
     )
     csrf_token = String(
         max_length=64,
         required=True,
-        metadata={"description": "To be sent as `X-CSRF-Token`.", "example": "5e" * 32},
+        metadata={"description": "Value of the header field `X-CSRF-Token`.", "example": "5e" * 32},
     )
 
 
@@ -86,7 +95,7 @@ class SessionSchema(ResourceSchema):
     """A login."""
 
     user_agent = String(max_length=500, allow_none=True, dump_only=True)
-    address = String(max_length=100, allow_none=True, dump_only=True)
+    ip_address = String(max_length=100, allow_none=True, dump_only=True)
     last_used_at = DateTime(dump_only=True)
     expires_at = DateTime(dump_only=True)
 
@@ -98,7 +107,7 @@ class SessionOwnerSchema(Schema):
 
 
 class SessionQuery(PageQuery):
-    """The caller's sessions, in which order."""
+    """Order of the caller's sessions."""
 
     sort = Sort({"created_at": Session.created_at}, default="-created_at")
 
@@ -113,7 +122,10 @@ class ApiKeySchema(ResourceSchema):
         Enum(sorted(ROLES["admin"])),
         required=True,
         validate=ma.validate.Length(min=1, max=20),
-        metadata={"example": ["tasks:own"], "description": "What it may do, as far as you may."},
+        metadata={
+            "example": ["tasks:own"],
+            "description": "What it may do, as far as its owner may.",
+        },
     )
     expires_at = DateTime(allow_none=True, metadata={"example": "2099-01-31T18:00:00Z"})
     prefix = String(max_length=12, dump_only=True, metadata={"example": "key_AZqfPHse"})
@@ -121,7 +133,7 @@ class ApiKeySchema(ResourceSchema):
 
 
 class NewApiKeySchema(ApiKeySchema):
-    """A machine's credential, with its secret: this is the only time that it is shown."""
+    """A machine's credential, with its secret, which is shown only once."""
 
     secret = String(
         max_length=100,
@@ -131,6 +143,6 @@ class NewApiKeySchema(ApiKeySchema):
 
 
 class ApiKeyQuery(PageQuery):
-    """The caller's API keys, in which order."""
+    """Order of the caller's API keys."""
 
     sort = Sort({"created_at": ApiKey.created_at}, default="-created_at")

@@ -1,11 +1,10 @@
-"""The keys that sign access tokens and verify them: a set, so that they change without downtime.
+"""The keys that sign and verify access tokens: a set, so that they can be rotated without downtime.
 
 The set is a private JWK Set (RFC 7517 section 5) in the file that JWT_KEYS names: the first key
-signs, all of them verify, and `flask keys` changes them. Without a file it is one HMAC key, derived
-from SECRET_KEY. Each key has its own `kid` and is good for one algorithm (RFC 8725 section 3.1).
+signs, all of them verify, and `flask signing-keys` changes them. Without a file it is one HMAC key,
+derived from SECRET_KEY. Each key has its own `kid` and one algorithm (RFC 8725 section 3.1).
 """
 
-import hmac
 import json
 import os
 import secrets
@@ -21,14 +20,15 @@ from jwt import PyJWK, get_algorithm_by_name
 from jwt.exceptions import PyJWTError
 
 from app.config import ConfigError, Settings
+from app.core.security.keys import hkdf_sha256
 
 JWK = dict[str, Any]
 
-# What a key of each algorithm is (RFC 7518 section 6, RFC 8037 section 2).
+# Type and curve of the keys of each algorithm (RFC 7518 section 6, RFC 8037 section 2).
 KEY_TYPES = {"HS256": ("oct", None), "EdDSA": ("OKP", "Ed25519"), "ES256": ("EC", "P-256")}
 _HMAC_BYTES = 32  # at least as many as the digest has (RFC 7518 section 3.2)
 _FORBIDDEN_MODE = stat.S_IRWXO | stat.S_IWGRP
-# Published with RFC 7515 (A.1, A.3), RFC 7517 (A.2) and RFC 8037 (A.1): anyone may sign with them.
+# Published in RFC 7515 (A.1, A.3), RFC 7517 (A.2) and RFC 8037 (A.1): anybody can sign with them.
 _EXAMPLES = {
     "AyM1SysPpbyDfgZld3umj1qzKObwVMkoqQ-EstJQLr_T-1qS0gZH75aKtMN3Yj0iPS4hcgUuTwjAzZr1Z9CAow",
     "jpsQnnGQmL-YBIffH1136cspYG6-0iY7X1fCE9-E9LI",
@@ -48,7 +48,7 @@ class Key:
 
     @property
     def is_symmetric(self) -> bool:
-        """Whether who verifies could sign as well: such a key is told to nobody."""
+        """Whether those who can verify can sign as well: such a key is not published."""
         return isinstance(self.public, bytes)
 
     def public_jwk(self) -> JWK:
@@ -58,19 +58,18 @@ class Key:
 
 
 def load_keys(settings: Settings) -> list[Key]:
-    """The keys to work with, that which signs first.
+    """The keys in use; the first one signs.
 
     Raises:
-        ConfigError: a key, or the file that it is in, is not safe to use.
+        ConfigError: a key, or the file with the keys, is not safe to use.
     """
     return parse(read_file(settings.jwt_keys) or [derive(settings.secret_key)])
 
 
 def derive(secret: str) -> JWK:
-    """The key that there is without a file. Its `kid` changes with the secret, which it hides."""
-    key = hmac.digest(secret.encode(), b"access tokens", "sha256")
-    kid = hmac.digest(key, b"kid", "sha256")[:4].hex()
-    return _jwk("HS256", key, f"secret-{kid}")
+    """The key that is used without a file. Its `kid` changes with the secret, but hides it."""
+    kid = hkdf_sha256(secret, "kid of access tokens")[:4].hex()
+    return _jwk("HS256", hkdf_sha256(secret, "access tokens"), f"secret-{kid}")
 
 
 def generate(algorithm: str) -> JWK:
@@ -87,10 +86,10 @@ def parse(jwks: list[JWK]) -> list[Key]:
     """The keys of a set.
 
     Raises:
-        ConfigError: one has no name or no private half, is weak, an example, or no key at all.
+        ConfigError: one has no `kid` or no private half, is weak, a published example, or damaged.
     """
     reasons = [
-        f"JWT_KEYS: key {n} {flaw}" for n, jwk in enumerate(jwks, 1) if (flaw := _key_error(jwk))
+        f"JWT_KEYS: key {n} {error}" for n, jwk in enumerate(jwks, 1) if (error := _key_error(jwk))
     ]
     if len({jwk.get("kid") for jwk in jwks}) < len(jwks):
         reasons.append("JWT_KEYS: two keys have the same kid")
@@ -103,7 +102,7 @@ def read_file(path: str) -> list[JWK]:
     """The keys in the file, unparsed; none where no file is named.
 
     Raises:
-        ConfigError: it cannot be read, is no JWK Set, or is open to other users of the machine.
+        ConfigError: it cannot be read, is no JWK Set, or other users can access it.
     """
     if not path:
         return []
@@ -121,14 +120,14 @@ def read_file(path: str) -> list[JWK]:
 
 
 def write_file(path: str, jwks: list[JWK]) -> None:
-    """Replace the file in one step, so that whoever starts meanwhile reads the old or the new."""
+    """Replace the file atomically: a process that starts meanwhile reads the old or the new one."""
     draft = f"{path}.{os.getpid()}"
     with open(os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w") as file:
         json.dump({"keys": jwks}, file, indent=2)
-    if Path(path).exists():  # it stays readable to the service, if that is another user
-        stays = Path(path).stat()
-        os.chown(draft, stays.st_uid, stays.st_gid)
-        Path(draft).chmod(stat.S_IMODE(stays.st_mode))
+    if Path(path).exists():  # keep owner and mode: the service may run as another user
+        replaced = Path(path).stat()
+        os.chown(draft, replaced.st_uid, replaced.st_gid)
+        Path(draft).chmod(stat.S_IMODE(replaced.st_mode))
     Path(draft).replace(path)
 
 
@@ -144,7 +143,7 @@ def _parse(jwk: JWK) -> Key:
 
 
 def _key_error(jwk: JWK) -> str | None:
-    """Why the key must not be used, in words of our own: those of the library quote the key."""
+    """Why the key must not be used. Not the message of the library, which quotes the key."""
     secret = jwk.get("k") or jwk.get("d")
     if not isinstance(jwk.get("kid"), str) or not jwk["kid"]:
         return "has no kid"

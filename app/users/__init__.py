@@ -1,1 +1,1 @@
-"""Users: their accounts, and what admins do with them."""
+"""Accounts, passwords and roles, and their administration. Knows no login: see `app.auth`."""

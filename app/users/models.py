@@ -1,4 +1,4 @@
-"""The user."""
+"""The model of users."""
 
 from datetime import datetime
 
@@ -12,7 +12,7 @@ from app.extensions import Base
 
 
 class User(ResourceMixin, Base):
-    """Somebody who can log in."""
+    """An account."""
 
     __tablename__ = "users"
     __table_args__ = (
@@ -31,7 +31,7 @@ class User(ResourceMixin, Base):
 
     @staticmethod
     def visible_to(caller: Caller) -> "Select[User]":
-        """Everybody for those who manage users, else oneself."""
+        """All users for callers who manage users, otherwise only themselves."""
         return ALL_USERS if caller.can("users:manage") else CURRENT_USER
 
 

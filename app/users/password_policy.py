@@ -1,8 +1,8 @@
-"""What a password must be to be set: the one policy of registration, change, reset and commands.
+"""The password policy of registration, change, reset and commands.
 
-It follows NIST SP 800-63B: long, not among those that are tried first, and any characters at all.
-Length is counted in code points as they were sent. `app.users.passwords` hashes what NFKC makes of
-them, so the same keys give the same password on every keyboard; nothing is cut off or folded.
+It follows NIST SP 800-63B: a minimum length, no common passwords, all characters allowed. Length is
+counted in code points as they were sent; `app.users.passwords` normalises with NFKC before it
+hashes. Nothing is truncated or folded.
 """
 
 import re
@@ -16,28 +16,28 @@ from marshmallow import ValidationError
 
 from app.core.schemas.fields import String
 
-MAX_LENGTH = 1024  # characters, so that nobody has a megabyte hashed
-MIN_REMAINING_CHARS = 8  # characters that must remain without all that is known of the account
+MAX_LENGTH = 1024  # characters; bounds the time of a hash
+MIN_REMAINING_CHARS = 8  # characters that must remain without the words of the account
 
 _LIST = Path(__file__).parent / "common_passwords.txt"  # its source: common_passwords.LICENSE
 
 
 def password_error(password: str, *known: str) -> str | None:
-    """Why the password may not be set, in a sentence; None when it may.
+    """Why the password is not allowed, as a sentence; None if it is.
 
     Args:
-        known: what anybody may know of the account: the e-mail address, the name.
+        known: what others may know of the account: the e-mail address, the name.
     """
-    least = current_app.config["PASSWORD_MIN_LENGTH"]
-    if len(password) < least:
-        return f"Must have at least {least} characters."
+    min_length = current_app.config["PASSWORD_MIN_LENGTH"]
+    if len(password) < min_length:
+        return f"Must have at least {min_length} characters."
     folded = unicodedata.normalize("NFKC", password).casefold()
     if folded in _common():
-        return "Is one of the passwords that are tried first."
+        return "This password is too common."
     words = _words(current_app.config["TOKEN_ISSUER"], *known)
     rest = re.sub("|".join(map(re.escape, words)), "", folded)
     if rest != folded and len(rest) < MIN_REMAINING_CHARS:
-        return "Is little more than the e-mail address, the name or the name of the service."
+        return "Too similar to your e-mail address, name or the service name."
     return None
 
 
@@ -54,12 +54,12 @@ def _common() -> frozenset[str]:
 
 
 def _reject_weak(password: str) -> None:
-    if found := password_error(password):
-        raise ValidationError(found)
+    if error := password_error(password):
+        raise ValidationError(error)
 
 
 class Password(String):
-    """A password to be set. What depends on whose it is, is asked of `flaw` where that is known."""
+    """A new password. Call `password_error` with the words of the account, too."""
 
     def __init__(self, **kwargs: Any) -> None:
         metadata = {"example": "correct horse battery staple", "format": "password"}
@@ -72,7 +72,7 @@ class Password(String):
         )
 
     def openapi_properties(self) -> dict[str, Any]:
-        """JSON Schema keywords for the document; the least length is a setting."""
+        """JSON Schema keywords for the document; the minimum length is a setting."""
         return super().openapi_properties() | {
             "minLength": current_app.config["PASSWORD_MIN_LENGTH"]
         }

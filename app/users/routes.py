@@ -1,38 +1,19 @@
-"""Users: anyone registers, everybody looks after their own account, admins after all."""
+"""Routes of /users: one's own account, and all accounts for admins.
+
+Registration and change of the password: `app.auth.routes`.
+"""
 
 from typing import Any
 from uuid import UUID
 
-from app.auth.email_tokens import VERIFY, request_token_email
-from app.auth.sessions import revoke_sessions
 from app.core.resources.blueprint import Blueprint
 from app.core.resources.repository import ScopedSelect
-from app.core.security.authorization import authenticated, current_caller, permission, public
+from app.core.security.authorization import authenticated, current_caller, permission
 from app.users import service
 from app.users.models import CURRENT_USER, User
-from app.users.passwords import hash_password
-from app.users.schemas import (
-    PasswordChangeSchema,
-    RegistrationSchema,
-    UserAdminSchema,
-    UserQuery,
-    UserSchema,
-)
+from app.users.schemas import UserAdminSchema, UserQuery, UserSchema
 
 users = Blueprint("users", __name__, url_prefix="/users", description="Accounts.")
-
-
-@users.post("", access=public, rate_limit="REGISTER_RATE_LIMIT")
-@users.body(RegistrationSchema)
-@users.creates(UserSchema)
-@users.error(409, "The e-mail address is registered already.")
-def register(data: dict[str, Any]) -> User:
-    """Register.
-
-    The new account has the role `user` and can log in at once. A mail asks to confirm the address.
-    """
-    request_token_email(VERIFY, email=data["email"])
-    return User(password_hash=hash_password(data.pop("password")), **data)
 
 
 @users.get("", access=permission("users:manage"))
@@ -66,18 +47,10 @@ def delete_me() -> ScopedSelect:
     return CURRENT_USER
 
 
-@users.put("/me/password", access=authenticated)
-@users.body(PasswordChangeSchema)
-@users.response(204)
-def change_password(data: dict[str, Any]) -> None:
-    """Change one's own password; the present one must be given."""
-    service.change_password(**data)
-
-
 @users.get("/<uuid:user_id>", access=authenticated)
 @users.returns(UserSchema)
 def read_user(user_id: UUID) -> ScopedSelect:
-    """Read a user: anyone for admins, else only oneself."""
+    """Read a user: any for admins, otherwise only oneself."""
     return User.visible_to(current_caller)
 
 
@@ -88,12 +61,12 @@ def read_user(user_id: UUID) -> ScopedSelect:
 def update_user(data: dict[str, Any], user_id: UUID) -> tuple[ScopedSelect, dict[str, Any]]:
     """Change a user's role, or disable or enable the account.
 
-    Either counts from the user's next request on. Disabling ends all sessions.
+    It applies from the user's next request on. Disabling ends all sessions.
     """
     if data.get("role", "admin") != "admin" or not data.get("is_active", True):
         service.ensure_another_active_admin(excluding=user_id)
     if not data.get("is_active", True):
-        revoke_sessions(user_id)
+        service.user_deactivated.send(user_id)
     return User.visible_to(current_caller), data
 
 

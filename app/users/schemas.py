@@ -1,4 +1,4 @@
-"""What the user routes take and give."""
+"""Schemas of /users."""
 
 from typing import Any
 
@@ -14,7 +14,7 @@ from app.users.roles import ROLES
 
 
 class UserSchema(ResourceSchema):
-    """A user as others see them."""
+    """A user."""
 
     email = Email(dump_only=True)
     name = String(min_length=1, max_length=100, required=True, metadata={"example": "Ada Lovelace"})
@@ -33,18 +33,9 @@ class RegistrationSchema(Schema):
     password = Password(required=True)
 
     @validates_schema
-    def _is_not_about_its_owner(self, data: dict[str, Any], **_: Any) -> None:
-        if found := password_error(data["password"], data["email"], data["name"]):
-            raise ValidationError(found, "password")
-
-
-class PasswordChangeSchema(Schema):
-    """A new password, and the present one as proof."""
-
-    current_password = String(
-        max_length=1024, required=True, load_only=True, metadata={"format": "password"}
-    )
-    new_password = Password(required=True)
+    def _check_password(self, data: dict[str, Any], **_: Any) -> None:
+        if error := password_error(data["password"], data["email"], data["name"]):
+            raise ValidationError(error, "password")
 
 
 class UserAdminSchema(Schema):
@@ -55,7 +46,7 @@ class UserAdminSchema(Schema):
 
 
 class UserQuery(PageQuery):
-    """Which users, in which order."""
+    """Filters and order of users."""
 
     role = filter_by(Enum(list(ROLES)), lambda value: User.role == value)
     is_active = filter_by(Boolean(), lambda value: User.is_active == value)

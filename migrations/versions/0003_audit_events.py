@@ -22,7 +22,7 @@ def upgrade() -> None:
         sa.Column("resource_id", sa.Uuid(), nullable=True),
         sa.Column("before", sa.JSON(), nullable=True),
         sa.Column("after", sa.JSON(), nullable=True),
-        sa.Column("address", sa.Text(), nullable=True),
+        sa.Column("ip_address", sa.Text(), nullable=True),
         sa.Column("request_id", sa.Text(), nullable=True),
         sa.PrimaryKeyConstraint("id", name="pk_audit_events"),
     )

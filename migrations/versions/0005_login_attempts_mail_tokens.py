@@ -13,13 +13,13 @@ def upgrade() -> None:
     op.add_column("users", sa.Column("email_verified_at", sa.DateTime(timezone=True)))
     op.create_table(
         "login_attempts",
-        sa.Column("account", sa.LargeBinary(), nullable=False),
-        sa.Column("address", sa.Text(), nullable=False),
+        sa.Column("account_hash", sa.LargeBinary(), nullable=False),
+        sa.Column("ip_address", sa.Text(), nullable=False),
         sa.Column("failures", sa.Integer(), nullable=False),
         sa.Column("retry_at", sa.DateTime(timezone=True), nullable=False),
-        sa.Column("known_until", sa.DateTime(timezone=True), nullable=False),
+        sa.Column("trusted_until", sa.DateTime(timezone=True), nullable=False),
         sa.Column("expires_at", sa.DateTime(timezone=True), nullable=False),
-        sa.PrimaryKeyConstraint("account", "address", name="pk_login_attempts"),
+        sa.PrimaryKeyConstraint("account_hash", "ip_address", name="pk_login_attempts"),
     )
     op.create_index("ix_login_attempts_expires_at", "login_attempts", ["expires_at"])
     op.create_table(

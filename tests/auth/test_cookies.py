@@ -108,7 +108,9 @@ class TestARequest:
         browser.delete(f"tasks/{task.json['id']}", status=204)
 
     @pytest.mark.parametrize("csrf", ["", "x", "ключ".encode().decode("latin-1")])
-    @pytest.mark.parametrize("call", [("POST", "tasks"), ("DELETE", "users/me"), ("POST", "users")])
+    @pytest.mark.parametrize(
+        "call", [("POST", "tasks"), ("DELETE", "users/me"), ("PUT", "users/me/password")]
+    )
     def test_that_may_change_something_needs_the_csrf_token(
         self, app: Flask, browser: Browser, call: tuple[str, str], csrf: str
     ) -> None:
@@ -119,6 +121,10 @@ class TestARequest:
         assert "X-CSRF-Token" in refused.json["detail"]
         assert refused.headers["WWW-Authenticate"] == 'Bearer realm="api"'
         assert rows.count(app, User) == 1
+
+    def test_to_register_ignores_the_cookies(self, app: Flask, browser: Browser) -> None:
+        account = {"email": "new@example.com", "name": "New", "password": PASSWORD}
+        browser.post("users", account, headers={"X-CSRF-Token": ""}, status=201)
 
     def test_needs_the_csrf_token_of_its_own_session(
         self, app: Flask, browser: Browser, user: Caller

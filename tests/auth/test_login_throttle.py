@@ -10,7 +10,7 @@ from flask import Flask
 from sqlalchemy import select, update
 from werkzeug.test import TestResponse
 
-from app.auth import login_throttle, service
+from app.auth import login, login_throttle
 from app.auth.login_throttle import LoginAttempts
 from app.core.database.types import now
 from app.extensions import db
@@ -46,13 +46,13 @@ def let_time_pass(app: Flask, by: timedelta) -> None:
     with app.app_context():
         for row in db.session.scalars(select(LoginAttempts)).all():
             row.retry_at -= by
-            row.known_until -= by
+            row.trusted_until -= by
             row.expires_at -= by
         db.session.commit()
 
 
 def failures(app: Flask, address: str) -> list[int]:
-    return rows.read(app, LoginAttempts.failures, address=address)
+    return rows.read(app, LoginAttempts.failures, ip_address=address)
 
 
 @pytest.fixture
@@ -310,7 +310,7 @@ class TestTheCounters:
         guess(api, user.email, 1)
         with app.app_context():
             assert login_throttle.purge_login_attempts() > 0
-        kept = rows.read(app, LoginAttempts.address)
+        kept = rows.read(app, LoginAttempts.ip_address)
         assert sorted(kept) == ["", HOME, HOME]
 
     @on_sqlite
@@ -325,5 +325,5 @@ class TestTheCounters:
                 db.session.commit()
             return passwords.verify_password(stored, password)
 
-        monkeypatch.setattr(service, "verify_password", verify)
+        monkeypatch.setattr(login, "verify_password", verify)
         log_in(api, user.email, status=200)

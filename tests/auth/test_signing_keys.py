@@ -44,7 +44,7 @@ class TestRotation:
         """Each step is one command and a reload; both before and after it, everything is served."""
 
         def step(*arguments: str) -> Api:
-            flask(now.app, "keys", *arguments, "--file", str(file))
+            flask(now.app, "signing-keys", *arguments, "--file", str(file))
             return Api(make_app(jwt_keys=str(file)))
 
         def verifies(api: Api, token: str, status: int = 200) -> None:
@@ -213,7 +213,7 @@ class TestTheCommands:
         """Run one on the file; the lines that it printed."""
 
         def run(*arguments: str, **kwargs: Any) -> list[str]:
-            arguments = ("keys", *arguments, "--file", str(file))
+            arguments = ("signing-keys", *arguments, "--file", str(file))
             return flask(app, *arguments, **kwargs).output.splitlines()
 
         return run
@@ -269,7 +269,9 @@ class TestTheCommands:
         assert "is no JWK Set" in run("list", fails=True)[-1]
 
     def test_work_on_the_file_of_the_service(self, app: Flask, make_app: MakeApp) -> None:
-        assert len(flask(app, "keys", "list").output.splitlines()) == len(signing_keys.KEY_TYPES)
+        assert len(flask(app, "signing-keys", "list").output.splitlines()) == len(
+            signing_keys.KEY_TYPES
+        )
 
-        refused = flask(make_app(jwt_keys=""), "keys", "list", fails=True)
+        refused = flask(make_app(jwt_keys=""), "signing-keys", "list", fails=True)
         assert refused.output == "Error: Name the file, with --file or JWT_KEYS.\n"

@@ -387,7 +387,7 @@ def test_changes_of_a_job_are_those_of_who_asked_for_it(
     )
     assert started.headers["X-Request-ID"] == "asked-for-an-import"
     events = api.get("audit-events?resource=products", by=admin, status=200).json["items"]
-    assert [(e["action"], e["actor_id"], e["request_id"], e["address"]) for e in events] == [
+    assert [(e["action"], e["actor_id"], e["request_id"], e["ip_address"]) for e in events] == [
         ("create", str(editor.id), "asked-for-an-import", "127.0.0.1")
     ]
     assert events[0]["after"]["price"] == "1.00"

@@ -177,6 +177,7 @@ class TestChangingThePassword:
         refused = self.change(api, user, "not the password", NEW_PASSWORD, status=422)
 
         assert places(refused) == {"#/current_password"}
+        assert refused.json["errors"][0]["detail"] == "Current password is incorrect."
         [stored] = rows.read(app, User.password_hash, id=user.id)
         assert verify_password(stored, PASSWORD)
 

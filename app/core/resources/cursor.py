@@ -1,16 +1,17 @@
 """Signed, opaque cursors of keyset pagination."""
 
-import hmac
 from base64 import urlsafe_b64decode, urlsafe_b64encode
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import date, datetime
 from decimal import Decimal
+from hmac import compare_digest
 from typing import Any
 from uuid import UUID
 
-from flask import current_app, request
+from flask import request
 
+from app.core.security.signing import sign
 from app.core.web import strict_json
 from app.core.web.problems import Problem
 
@@ -43,7 +44,7 @@ class PageCursor:
         except ValueError as error:
             raise Problem("invalid-cursor") from error
         content = decoded[_SIGNATURE_BYTES:]
-        if not hmac.compare_digest(sign_for_list(content), text):
+        if not compare_digest(sign_for_list(content), text):
             raise Problem("invalid-cursor")
         sort, filters, backwards, key, id_ = strict_json.loads(content)
         return cls(sort, filters, backwards, _unpack(*key), UUID(id_))
@@ -54,9 +55,8 @@ _SIGNATURE_BYTES = 16  # bytes
 
 def sign_for_list(content: bytes) -> str:
     """The content with a signature that holds for the list at this path only, as text."""
-    key = f"cursors {current_app.config['SECRET_KEY']}".encode()
-    seal = hmac.digest(key, request.path.encode() + b" " + content, "sha256")[:_SIGNATURE_BYTES]
-    return urlsafe_b64encode(seal + content).rstrip(b"=").decode()
+    signature = sign("cursors", request.path.encode() + b" " + content, size=_SIGNATURE_BYTES)
+    return urlsafe_b64encode(signature + content).rstrip(b"=").decode()
 
 
 _PACKERS: dict[str, tuple[type, Callable[[str], Any]]] = {

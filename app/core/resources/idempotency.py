@@ -16,12 +16,14 @@ from typing import Any
 
 import orjson
 from cryptography.fernet import Fernet
-from flask import current_app, request
+from flask import request
 from sqlalchemy import JSON, LargeBinary, Text, func, select
 from sqlalchemy.orm import Mapped, mapped_column
 
 from app.core.database.types import Timestamp, now
 from app.core.security.authorization import current_caller
+from app.core.security.keys import derive_key
+from app.core.security.signing import sign
 from app.core.web.client_address import client_address
 from app.core.web.flask_app import Response
 from app.core.web.problems import Problem
@@ -96,8 +98,7 @@ def lookup(data: Any) -> Attempt | None:
 
 def _cipher() -> Fernet:
     """Responses are encrypted: some contain a secret that is shown only once."""
-    secret = current_app.config["SECRET_KEY"].encode()
-    return Fernet(urlsafe_b64encode(hmac.digest(secret, b"kept answers", "sha256")))
+    return Fernet(urlsafe_b64encode(derive_key("idempotency responses")))
 
 
 def _parse(text: str) -> str:
@@ -120,8 +121,7 @@ def _fingerprint(data: Any) -> bytes:
     body = orjson.dumps(data, default=str, option=orjson.OPT_SORT_KEYS)
     query = request.query_string
     target = request.path.encode() + (b"?" + query if query else b"")
-    secret = current_app.config["SECRET_KEY"].encode()
-    return hmac.digest(secret, b" ".join((request.method.encode(), target, body)), "sha256")
+    return sign("idempotency fingerprints", b" ".join((request.method.encode(), target, body)))
 
 
 def _lock(key: IdempotencyKey) -> bool:

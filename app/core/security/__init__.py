@@ -1,1 +1,1 @@
-"""Callers, access rules and keys. How a caller logs in belongs to `app.auth`."""
+"""Callers, access rules, derived keys and signatures. How a caller logs in: `app.auth`."""

@@ -1,12 +1,12 @@
-"""Who is asking, and what a route demands of them. A route that demands nothing does not start."""
+"""Callers and access rules. Every view declares its rule; the service does not start otherwise."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Set
 from dataclasses import dataclass
 from functools import cache, wraps
 from typing import Any
 from uuid import UUID
 
-from flask import Flask, request
+from flask import Flask, current_app, request
 from sqlalchemy import ColumnElement, Select, literal, select
 from werkzeug.local import LocalProxy
 
@@ -22,7 +22,7 @@ CHALLENGE = 'Bearer realm="api"'  # RFC 6750 section 3
 
 @dataclass(frozen=True, slots=True)
 class Caller:
-    """Whoever sends the request: a signed-in user, or nobody (`id` is None)."""
+    """The sender of a request: a user, by session or API key, or anonymous (`id` is None)."""
 
     id: UUID | None = None
     role: str | None = None
@@ -31,7 +31,7 @@ class Caller:
     api_key_id: UUID | None = None
 
     def can(self, permission: str) -> bool:
-        """Whether the caller's role holds the permission."""
+        """Whether the caller has the permission: by role, and by scope where it is an API key."""
         return permission in self.permissions
 
 
@@ -40,39 +40,44 @@ ANONYMOUS = Caller()
 
 @dataclass(frozen=True, slots=True)
 class Access:
-    """What a route demands: nothing, a signed-in caller, or a permission of theirs."""
+    """An access rule: who may call a view."""
 
     name: str
     anonymous: bool = False
     permission: str | None = None
-    skip_authentication: bool = False  # credentials are not even looked at
+    skip_authentication: bool = False
 
 
-public = Access("anyone", anonymous=True)
-no_auth = Access("newcomer", anonymous=True, skip_authentication=True)  # comes for credentials
-internal = Access("probe", anonymous=True, skip_authentication=True)
-authenticated = Access("signed-in")  # in a session: a key does only what its scopes name
+public = Access("public", anonymous=True)  # credentials are optional, and validated where sent
+# Credentials are ignored: a client whose old token has expired can still obtain a new one.
+no_auth = Access("no_auth", anonymous=True, skip_authentication=True)
+internal = Access("internal", anonymous=True, skip_authentication=True)  # probes
+authenticated = Access("authenticated")  # in a session; an API key is limited to its scopes
 
 
 def permission(permission: str) -> Access:
-    """The access rule of routes for callers who hold the permission."""
+    """The access rule of routes for callers who have the permission.
+
+    The start fails where no role has it.
+    """
     return Access(permission, permission=permission)
 
 
 def _current() -> Caller:
-    """The caller of this request, established once.
+    """The caller of this request, loaded once; `ANONYMOUS` where authentication is skipped.
 
     Raises:
-        Problem: 401, the credentials are not valid (also where none were needed).
-        Exception: it could not be found out. That too is remembered: whoever asks again would wait
-            again for a database that is away.
+        Problem: 401, the credentials are not valid (also where none are required).
+        Exception: the caller could not be loaded. It is kept and raised again, so that a request
+            waits only once for a database that does not answer.
     """
     state = request_state()
     if state.caller_error:
         raise state.caller_error
     if state.caller is None:
         try:
-            state.caller = app_state().load_caller()
+            skipped = _skips_authentication(request.endpoint)
+            state.caller = ANONYMOUS if skipped else app_state().load_caller()
         except Exception as error:
             state.caller_error = error
             raise
@@ -80,11 +85,17 @@ def _current() -> Caller:
     return found
 
 
+def _skips_authentication(endpoint: str | None) -> bool:
+    """Decided here, not in `check_access`: rate limit and log ask for the caller before it runs."""
+    access = getattr(current_app.view_functions.get(endpoint or ""), "access", None)
+    return isinstance(access, Access) and access.skip_authentication
+
+
 current_caller: Caller = LocalProxy(_current)  # type: ignore[assignment]
 
 
 def current_caller_or_anonymous() -> Caller:
-    """The caller, or `ANONYMOUS` where there is no telling who that is. Never raises."""
+    """The caller, or `ANONYMOUS` where the credentials are invalid or not checkable now."""
     try:
         return _current()
     except Exception:
@@ -100,26 +111,26 @@ def rate_limit_key() -> str:
 
 
 def caller_params() -> dict[str, Any]:
-    """Values for what selects say of the caller: `CALLER_ID`, and the condition of `is_alive`."""
-    who = _current()
-    return {"caller_id": who.id, "session_id": who.session_id, "caller_role": who.role}
+    """Bind values for `CALLER_ID_PARAM` and for the condition of `session_is_valid_clause`."""
+    caller = _current()
+    return {"caller_id": caller.id, "session_id": caller.session_id, "caller_role": caller.role}
 
 
 def session_is_valid_clause() -> ColumnElement[bool] | None:
-    """The condition that the caller's session still stands; None for whoever has no session.
+    """The SQL condition that the caller's session is valid; None for callers without a session.
 
-    A statement that reads or writes takes it up, and so costs no second round trip: where it finds
-    rows, the session stands. Where it finds none, and before everything else, `require_alive` asks.
+    A statement that includes it saves a round trip: if it returns rows, the session is valid. If it
+    returns none, `require_valid_session` has to tell the two reasons apart.
     """
     condition: ColumnElement[bool] = app_state().session_is_valid
     return None if _current().session_id is None else condition
 
 
 def require_valid_session() -> None:
-    """Make sure that the caller's session still stands.
+    """Check once per request that the caller's session is valid; other callers have none.
 
     Raises:
-        Problem: 401, it was ended, or its user was disabled or has another role by now.
+        Problem: 401, the session was revoked, or its user was disabled or has another role now.
     """
     condition = session_is_valid_clause()
     if condition is None or request_state().session_is_valid:
@@ -135,20 +146,20 @@ def _select_valid_session(condition: ColumnElement[bool]) -> Select[Any]:
 
 
 def check_access(access: Access) -> None:
-    """Let the request pass as far as its credentials say, or raise.
+    """Check the caller against an access rule, as far as the credentials alone allow.
 
     Raises:
-        Problem: 401 with a challenge (RFC 6750 section 3), or 403 where the role does not suffice.
+        Problem: 401 with a challenge (RFC 6750 section 3), or 403 without the permission.
     """
     if access.skip_authentication:
         return
-    who = _current()
+    caller = _current()
     if access.anonymous:
         return
-    if who.id is None:
+    if caller.id is None:
         raise unauthorized_problem()
-    by_key_alone = who.api_key_id is not None and access.permission is None
-    if by_key_alone or (access.permission and not who.can(access.permission)):
+    is_limited_key = caller.api_key_id is not None and access.permission is None
+    if is_limited_key or (access.permission and not caller.can(access.permission)):
         raise forbidden_problem()
 
 
@@ -159,29 +170,36 @@ def unauthorized_problem(detail: str | None = None, *, error: str = "") -> Probl
 
 
 def forbidden_problem(*errors: ErrorDetail) -> Problem:
-    """A 403 and its challenge; `errors` name what of the request is not allowed."""
+    """A 403 and its challenge; `errors` name the parts of the request that are not allowed."""
     headers = {"WWW-Authenticate": f'{CHALLENGE}, error="insufficient_scope"'}
     return Problem("forbidden", errors=errors, headers=headers)
 
 
 def invalid_token_problem() -> Problem:
-    """The one answer to credentials that do not, or no longer, hold."""
+    """The 401 for every kind of invalid credentials: the reason is not disclosed."""
     return unauthorized_problem("The access token is not valid.", error="invalid_token")
 
 
-def init_app(app: Flask, load_caller: Callable[[], Caller], is_alive: ColumnElement[bool]) -> None:
-    """Tell the kit how a caller is found in a request, and when its session stands."""
+def init_app(
+    app: Flask, load_caller: Callable[[], Caller], session_is_valid: ColumnElement[bool]
+) -> None:
+    """Set how the caller of a request is loaded, and the SQL condition of a valid session."""
     state = init_app_state(app)
-    state.load_caller, state.session_is_valid = load_caller, is_alive
+    state.load_caller, state.session_is_valid = load_caller, session_is_valid
 
 
 def require_access(access: Access) -> Callable[[View], View]:
-    """Declare who may call a plain Flask view; routes of our `Blueprint` have `access=`."""
+    """Declare the access rule of a plain Flask view; routes of our `Blueprint` have `access=`.
+
+    Put it below the decorator of the route. The session is checked before the view runs.
+    """
 
     def decorate(view: View) -> View:
         @wraps(view)
         def checked(*args: Any, **kwargs: Any) -> Any:
             check_access(access)
+            if not access.skip_authentication:
+                require_valid_session()
             return view(*args, **kwargs)
 
         checked.access = access  # type: ignore[attr-defined]
@@ -190,16 +208,27 @@ def require_access(access: Access) -> Callable[[View], View]:
     return decorate
 
 
-def assert_all_views_protected(app: Flask) -> None:
-    """Deny by default: called when all routes are registered.
+def assert_all_views_protected(app: Flask, permissions: Set[str]) -> None:
+    """Deny by default: check the access rules of all views, once they are registered.
+
+    Args:
+        permissions: those that at least one role has.
 
     Raises:
-        RuntimeError: a view says nowhere who may call it.
+        RuntimeError: a view has no access rule, something else in its place, or one that lets
+            nobody in. Names module, view and endpoint of each.
     """
-    open_views = {
-        rule.endpoint
-        for rule in app.url_map.iter_rules()
-        if not isinstance(getattr(app.view_functions[rule.endpoint], "access", None), Access)
-    }
-    if open_views:
-        raise RuntimeError(f"no access is declared for: {', '.join(sorted(open_views))}")
+    errors = []
+    for endpoint, view in sorted(app.view_functions.items()):
+        access = getattr(view, "access", None)
+        if access is None:
+            error = "no access rule is declared"
+        elif not isinstance(access, Access):
+            error = f"access is {access!r}, which is no access rule"
+        elif access.permission is not None and access.permission not in permissions:
+            error = f"no role has the permission {access.permission!r}"
+        else:
+            continue
+        errors.append(f"{view.__module__}.{view.__qualname__} ({endpoint}): {error}")
+    if errors:
+        raise RuntimeError("\n".join(errors))

@@ -1,0 +1,96 @@
+"""Login with e-mail and password: it creates a session."""
+
+import secrets
+from datetime import timedelta
+from typing import Any
+
+import structlog
+from flask import current_app, request
+from sqlalchemy import Row, bindparam, select
+
+from app.auth import login_throttle
+from app.auth.models import Session
+from app.auth.refresh_tokens import SECRET_BYTES
+from app.auth.sessions import SESSION_OWNER
+from app.auth.token_pairs import make_token_pair
+from app.core.database import execute
+from app.core.database.types import now
+from app.core.resources import repository
+from app.core.security.authorization import unauthorized_problem
+from app.core.web.client_address import client_address
+from app.extensions import db
+from app.telemetry.metrics import LOGINS
+from app.users.models import User
+from app.users.passwords import hash_password, needs_rehash, sha256_digest, verify_password
+from app.users.service import update_password_hash
+
+log = structlog.get_logger()
+
+
+def log_in(email: str, password: str) -> dict[str, Any]:
+    """Create a session; the response body with its tokens.
+
+    Raises:
+        Problem: 401, the same for an unknown address, a wrong password and a disabled account; 429,
+            too many attempts failed, whether or not the account exists.
+    """
+    login_throttle.register_attempt(email)
+    secret, session = secrets.token_bytes(SECRET_BYTES), None
+    while session is None:  # the user was changed while the password was verified
+        user = _authenticate(email, password)
+        outdated = needs_rehash(user.password_hash)
+        new_hash = hash_password(password) if outdated else None
+        session = _create_session(email, user, secret)
+    if new_hash:
+        update_password_hash(user, new_hash)
+    LOGINS.labels("succeeded").inc()
+    log.info("login_succeeded", user_id=str(user.id), session_id=str(session.id))
+    return make_token_pair(session, user.role, secret)
+
+
+_CREDENTIALS = select(User.id, User.role, User.is_active, User.password_hash).where(
+    User.email == bindparam("email")
+)
+
+
+def _authenticate(email: str, password: str) -> Row[Any]:
+    """The active user with that address and password; 401, after the same work, without one."""
+    # No transaction is open during the hash: on SQLite it would block all writers.
+    rows = execute.fetch_autocommit(_CREDENTIALS, {"email": email})
+    user: Row[Any] | None = next(iter(rows), None)
+    stored = user.password_hash if user and user.is_active else None
+    is_right = verify_password(stored, password)
+    if user is None or not is_right:
+        LOGINS.labels("failed").inc()
+        log.warning("login_failed", user_id=user and str(user.id))
+        raise unauthorized_problem("The e-mail address or the password is wrong.")
+    return user
+
+
+def _create_session(email: str, user: Row[Any], secret: bytes) -> Row[Any] | None:
+    """Create a session and reset the failed attempts; None if the user was changed meanwhile."""
+    session = Session(
+        owner_id=user.id,
+        refresh_token_hash=sha256_digest(secret),
+        user_agent=(request.user_agent.string or "")[:500] or None,
+        ip_address=client_address(request),
+        expires_at=now() + timedelta(days=current_app.config["REFRESH_TOKEN_DAYS"]),
+    )
+    params = {"user_id": user.id, "role": user.role, "password_hash": user.password_hash}
+    params |= login_throttle.reset_values(email)
+    row = repository.create_if(
+        _UNCHANGED_USER, session, SESSION_OWNER, params, login_throttle.upsert_counters
+    )
+    if row is None:
+        db.session.rollback()
+    return row
+
+
+# Locks the user until the commit: a new password ends all sessions, and this one must not be
+# created after that with the old password.
+_UNCHANGED_USER = (
+    select(User.id)
+    .where(User.id == bindparam("user_id"), User.is_active)
+    .where(User.role == bindparam("role"), User.password_hash == bindparam("password_hash"))
+    .with_for_update(key_share=True)
+)
