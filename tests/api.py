@@ -55,7 +55,7 @@ class Api:
         """The same user in a further session."""
         with self.app.app_context():
             expires_at = now() + timedelta(days=1)
-            session = Session(owner_id=caller.id, refresh_hash=b"", expires_at=expires_at)
+            session = Session(owner_id=caller.id, refresh_token_hash=b"", expires_at=expires_at)
             db.session.add(session)
             db.session.commit()
             token = issue_access_token(session, caller.role)

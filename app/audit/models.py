@@ -29,7 +29,7 @@ class AuditEvent(ResourceMixin, Base):
     resource_id: Mapped[UUID | None] = mapped_column(Uuid())
     before: Mapped[dict[str, Any] | None] = mapped_column(JSON(none_as_null=True))
     after: Mapped[dict[str, Any] | None] = mapped_column(JSON(none_as_null=True))
-    address: Mapped[str | None] = mapped_column(Text)
+    ip_address: Mapped[str | None] = mapped_column(Text)
     request_id: Mapped[str | None] = mapped_column(Text)
 
 
@@ -54,7 +54,7 @@ def build_audit_rows(changes: tuple[Change, ...]) -> TableRows:
             "before": change.before,
             "after": change.after,
             "actor_id": who.actor_id,
-            "address": who.address,
+            "ip_address": who.address,
             "request_id": who.request_id,
             "version": 1,
         }

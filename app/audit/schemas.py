@@ -21,7 +21,7 @@ class AuditEventSchema(ResourceSchema):
     after = ma.fields.Dict(
         dump_only=True, allow_none=True, metadata={"example": {"price": "11.00"}}
     )
-    address = String(max_length=100, dump_only=True, allow_none=True)
+    ip_address = String(max_length=100, dump_only=True, allow_none=True)
     request_id = String(max_length=128, dump_only=True, allow_none=True)
 
 

@@ -1,1 +1,25 @@
-"""Who a caller is: passwords, sessions, tokens, roles."""
+"""Authentication: who sends a request.
+
+Here belong sessions, access and refresh tokens, cookies, API keys, signing keys, throttling of
+logins and tokens sent by e-mail. Accounts and roles belong to `app.users`; access rules of routes
+to `app.core.security`.
+"""
+
+from flask import Flask
+
+
+def init_app(app: Flask) -> None:
+    """Register how a caller is recognised, the routes and `flask keys`."""
+    from app.auth import tokens
+    from app.auth.commands import keys
+    from app.auth.jwks import jwks
+    from app.auth.models import SESSION_IS_VALID
+    from app.auth.routes import auth
+    from app.core.openapi.registration import register_blueprints
+    from app.core.security import authorization
+
+    tokens.init_app(app, app.extensions["settings"])
+    authorization.init_app(app, tokens.load_caller, SESSION_IS_VALID)
+    register_blueprints(app, auth)
+    app.register_blueprint(jwks)
+    app.cli.add_command(keys)

@@ -10,11 +10,11 @@ restart of anything.
 """
 
 import hmac
+import ipaddress
 import math
 from collections.abc import Mapping
 from datetime import datetime, timedelta
 from functools import partial
-from ipaddress import ip_address, ip_network
 from typing import Any
 
 import structlog
@@ -48,11 +48,11 @@ class LoginAttempts(Base):
 
     __tablename__ = "login_attempts"
 
-    account: Mapped[bytes] = mapped_column(LargeBinary, primary_key=True)
-    address: Mapped[str] = mapped_column(Text, primary_key=True)
+    account_hash: Mapped[bytes] = mapped_column(LargeBinary, primary_key=True)
+    ip_address: Mapped[str] = mapped_column(Text, primary_key=True)
     failures: Mapped[int]
     retry_at: Mapped[datetime] = mapped_column(Timestamp)  # no attempt is looked at before
-    known_until: Mapped[datetime] = mapped_column(Timestamp)  # a login from here succeeded
+    trusted_until: Mapped[datetime] = mapped_column(Timestamp)  # a login from here succeeded
     expires_at: Mapped[datetime] = mapped_column(Timestamp, index=True)
 
 
@@ -67,8 +67,8 @@ def register_attempt(email: str) -> None:
             _LOCK_COUNTERS, _binds(*_initial_rows(email, now())), connection
         )
         moment = now()  # others may have counted while this waited for them
-        here = next(row for row in rows if row.address != ANY_ADDRESS)
-        known = here.known_until > moment
+        here = next(row for row in rows if row.ip_address != ANY_ADDRESS)
+        known = here.trusted_until > moment
         seconds = max(_seconds_left(row, moment) for row in ([here] if known else rows))
         if seconds > 0:
             LOGINS.labels("throttled").inc()
@@ -89,9 +89,9 @@ def reset_attempts(email: str) -> None:
 def reset_values(email: str) -> dict[str, Any]:
     """The values with which `set_counters` forgives."""
     moment = now()
-    known_until = moment + timedelta(days=current_app.config["REFRESH_TOKEN_DAYS"])
+    trusted_until = moment + timedelta(days=current_app.config["REFRESH_TOKEN_DAYS"])
     anywhere, here = _initial_rows(email, moment)
-    return _binds(anywhere, here | {"known_until": known_until, "expires_at": known_until})
+    return _binds(anywhere, here | {"trusted_until": trusted_until, "expires_at": trusted_until})
 
 
 @periodic_task("login-attempts", interval=HOUR)
@@ -109,7 +109,7 @@ def _seconds_left(row: Row[Any], moment: datetime) -> int:
 
 
 def _free_failures(row: Row[Any]) -> int:
-    return MAX_FAILURES_PER_ACCOUNT if row.address == ANY_ADDRESS else MAX_FAILURES_PER_ADDRESS
+    return MAX_FAILURES_PER_ACCOUNT if row.ip_address == ANY_ADDRESS else MAX_FAILURES_PER_ADDRESS
 
 
 def _after_failure(row: Row[Any], moment: datetime) -> dict[str, Any]:
@@ -118,20 +118,20 @@ def _after_failure(row: Row[Any], moment: datetime) -> dict[str, Any]:
     over = failures - _free_failures(row)
     wait = min(MAX_BACKOFF, timedelta(seconds=2 ** min(over, 20))) if over >= 0 else timedelta(0)
     retry_at = moment + wait
-    expires_at = max(row.known_until, retry_at + FAILURE_TTL)
+    expires_at = max(row.trusted_until, retry_at + FAILURE_TTL)
     return {"failures": failures, "retry_at": retry_at, "expires_at": expires_at}
 
 
 def _initial_rows(email: str, moment: datetime) -> list[dict[str, Any]]:
     """The two rows of an account to which no login has failed."""
     new = {
-        "account": _account_hash(email),
+        "account_hash": _account_hash(email),
         "failures": 0,
         "retry_at": moment,
-        "known_until": moment,
+        "trusted_until": moment,
         "expires_at": moment + FAILURE_TTL,
     }
-    return [new | {"address": address} for address in (ANY_ADDRESS, _address())]
+    return [new | {"ip_address": address} for address in (ANY_ADDRESS, _address())]
 
 
 def _binds(*rows: Mapping[str, Any]) -> dict[str, Any]:
@@ -152,8 +152,10 @@ def _upsert_statement(names: tuple[str, ...], written: CTE | None = None) -> Any
     return new.on_conflict_do_update(index_elements=table.primary_key, set_=set_).returning(table)
 
 
-_LOCK_COUNTERS = _upsert_statement(("address",))  # which stays as it is
-upsert_counters = partial(_upsert_statement, ("failures", "retry_at", "known_until", "expires_at"))
+_LOCK_COUNTERS = _upsert_statement(("ip_address",))  # which stays as it is
+upsert_counters = partial(
+    _upsert_statement, ("failures", "retry_at", "trusted_until", "expires_at")
+)
 _SET_COUNTERS = upsert_counters()
 
 
@@ -167,11 +169,11 @@ def _address() -> str:
     """The caller's address; of IPv6 the network that one subscriber has to choose from."""
     text = request.remote_addr or "unknown"
     try:
-        address = ip_address(text)
+        address = ipaddress.ip_address(text)
     except ValueError:
         return text
     if address.version == 4:
         return text
     if address.ipv4_mapped:
         return str(address.ipv4_mapped)
-    return str(ip_network((address.packed, 64), strict=False))
+    return str(ipaddress.ip_network((address.packed, 64), strict=False))

@@ -16,10 +16,10 @@ class Session(OwnedMixin, Base):
 
     __tablename__ = "sessions"
 
-    refresh_hash: Mapped[bytes] = mapped_column(LargeBinary)
-    previous_hash: Mapped[bytes | None] = mapped_column(LargeBinary)
+    refresh_token_hash: Mapped[bytes] = mapped_column(LargeBinary)
+    previous_token_hash: Mapped[bytes | None] = mapped_column(LargeBinary)
     user_agent: Mapped[str | None] = mapped_column(Text)
-    address: Mapped[str | None] = mapped_column(Text)
+    ip_address: Mapped[str | None] = mapped_column(Text)
     last_used_at: Mapped[datetime] = mapped_column(Timestamp, default=now)
     expires_at: Mapped[datetime] = mapped_column(Timestamp)
 

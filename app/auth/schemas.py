@@ -86,7 +86,7 @@ class SessionSchema(ResourceSchema):
     """A login."""
 
     user_agent = String(max_length=500, allow_none=True, dump_only=True)
-    address = String(max_length=100, allow_none=True, dump_only=True)
+    ip_address = String(max_length=100, allow_none=True, dump_only=True)
     last_used_at = DateTime(dump_only=True)
     expires_at = DateTime(dump_only=True)
 

@@ -75,9 +75,9 @@ def _create_session(email: str, user: Row[Any], secret: bytes) -> Row[Any] | Non
         "owner_id": user.id,
         "role": user.role,
         "password_hash": user.password_hash,
-        "refresh_hash": sha256_digest(secret),
+        "refresh_token_hash": sha256_digest(secret),
         "user_agent": (request.user_agent.string or "")[:500] or None,
-        "address": request.remote_addr,
+        "ip_address": request.remote_addr,
         "expires_at": now() + timedelta(days=current_app.config["REFRESH_TOKEN_DAYS"]),
     }
     told = change_rows(
@@ -94,7 +94,7 @@ def _create_session(email: str, user: Row[Any], secret: bytes) -> Row[Any] | Non
 
 
 # Locks the user till we commit: a session must not follow those that a new password ends.
-_NEW = [c for c in Session.__table__.c if c.name != "previous_hash"]
+_NEW = [c for c in Session.__table__.c if c.name != "previous_token_hash"]
 _CREATE_SESSION = (
     insert(Session)
     .from_select(
@@ -155,19 +155,19 @@ def refresh(token: str) -> dict[str, Any]:
     if session is None or _has_expired(session):
         raise _login_failed("The refresh token is not valid.")
     if (
-        session.previous_hash == sha256_digest(secret)
+        session.previous_token_hash == sha256_digest(secret)
         and now() - session.last_used_at < REUSE_GRACE
     ):
         raise Problem("conflict", "This refresh token was exchanged just now, by another request.")
     user = db.session.get(User, session.owner_id)
-    reused = not secrets.compare_digest(session.refresh_hash, sha256_digest(secret))
+    reused = not secrets.compare_digest(session.refresh_token_hash, sha256_digest(secret))
     if reused or user is None or not user.is_active:
         log.warning("refresh_refused", session_id=str(session_id), reused=reused)
         db.session.delete(session)
         log_change("delete", "sessions", session_id)
         db.session.commit()
         raise _login_failed("The refresh token is not valid.")
-    session.previous_hash = session.refresh_hash
+    session.previous_token_hash = session.refresh_token_hash
     session.last_used_at = now()
     secret = _renew(session)
     return _tokens(session, user.role, secret)
@@ -191,7 +191,7 @@ def _tokens(session: Session | Row[Any], role: str, secret: bytes) -> dict[str, 
 def _renew(session: Session) -> bytes:
     """Give the session a new secret of 256 random bits, of which it keeps the hash."""
     secret = secrets.token_bytes(32)
-    session.refresh_hash = sha256_digest(secret)
+    session.refresh_token_hash = sha256_digest(secret)
     return secret
 
 

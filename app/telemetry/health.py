@@ -1,25 +1,21 @@
 """Health: whether this process lives, and whether it can do its work."""
 
 import os
-from functools import cache
-from pathlib import Path
 from typing import Any
 
 import structlog
-from alembic.script import ScriptDirectory
 from flask import Flask
 from sqlalchemy import text
 from sqlalchemy.exc import SQLAlchemyError
 
-from app.core.database import errors, execute
+from app.core.database import errors, execute, migrations
+from app.core.openapi.registration import register_blueprints
 from app.core.resources.blueprint import Blueprint
 from app.core.schemas.base import Schema
 from app.core.schemas.fields import Enum
 from app.core.security.authorization import internal
 from app.core.web.problems import Problem
 from app.extensions import limiter
-
-MIGRATIONS = Path(__file__).resolve().parent.parent.parent / "migrations"
 
 _APPLIED = text("SELECT version_num FROM alembic_version")
 
@@ -57,16 +53,9 @@ def read_readiness() -> dict[str, Any]:
     except SQLAlchemyError as error:
         log.warning("not_ready", error=type(error).__name__)
         raise _unavailable("The database does not answer, or was never migrated.") from error
-    if not found or found & _outdated():
+    if not migrations.known_revisions().is_current(found):
         raise _unavailable("The database schema is behind the code.")
     return {"status": "ok"}
-
-
-@cache
-def _outdated() -> set[str]:
-    """The revisions before the one that this code was written for."""
-    scripts = ScriptDirectory(str(MIGRATIONS))
-    return {script.revision for script in scripts.walk_revisions()} - set(scripts.get_heads())
 
 
 def _unavailable(detail: str) -> Problem:
@@ -75,5 +64,6 @@ def _unavailable(detail: str) -> Problem:
 
 
 def init_app(app: Flask) -> None:
-    """Exempt the probes from the rate limits: they come often, and from one address."""
+    """Register the probes, without rate limits: they come often, and from one address."""
+    register_blueprints(app, health, prefix="")
     limiter.exempt(health)

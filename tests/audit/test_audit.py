@@ -26,7 +26,7 @@ def test_creating_is_told_with_all_members(api: Api, editor: Caller, admin: Call
     (event,) = events(api, admin, f"resource_id={created.json['id']}")
     assert (event["action"], event["resource"]) == ("create", "products")
     assert event["actor_id"] == str(editor.id)
-    assert event["address"] == "127.0.0.1"
+    assert event["ip_address"] == "127.0.0.1"
     assert event["request_id"] == created.headers["X-Request-ID"]
     assert event["before"] is None
     assert event["after"] == created.json

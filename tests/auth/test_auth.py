@@ -206,7 +206,7 @@ class TestLogin:
         tokens = log_in(api, user.email, status=200)
 
         session = UUID(claims_of(app, tokens)["sid"])
-        [kept] = rows.read(app, Session.refresh_hash, id=session)
+        [kept] = rows.read(app, Session.refresh_token_hash, id=session)
         secret = base64.urlsafe_b64decode(tokens.json["refresh_token"])
         assert len(secret) == 16 + 32 + 16  # the id, the secret and the seal
         assert kept not in secret

@@ -46,13 +46,13 @@ def let_time_pass(app: Flask, by: timedelta) -> None:
     with app.app_context():
         for row in db.session.scalars(select(LoginAttempts)).all():
             row.retry_at -= by
-            row.known_until -= by
+            row.trusted_until -= by
             row.expires_at -= by
         db.session.commit()
 
 
 def failures(app: Flask, address: str) -> list[int]:
-    return rows.read(app, LoginAttempts.failures, address=address)
+    return rows.read(app, LoginAttempts.failures, ip_address=address)
 
 
 @pytest.fixture
@@ -310,7 +310,7 @@ class TestTheCounters:
         guess(api, user.email, 1)
         with app.app_context():
             assert login_throttle.purge_login_attempts() > 0
-        kept = rows.read(app, LoginAttempts.address)
+        kept = rows.read(app, LoginAttempts.ip_address)
         assert sorted(kept) == ["", HOME, HOME]
 
     @on_sqlite

@@ -97,7 +97,7 @@ def test_sessions_tell_where_one_is_logged_in(api: Api, user: Caller) -> None:
     api.post("auth/login", {"email": user.email, "password": PASSWORD}, headers=agent, status=200)
     newest = api.get("auth/sessions", by=user, status=200).json["items"][0]
     assert newest["user_agent"] == "Browser on a bicycle"
-    assert newest["address"] == "127.0.0.1" or through.URL  # there it is one of Docker's network
+    assert newest["ip_address"] == "127.0.0.1" or through.URL  # there it is one of Docker's network
     assert "hash" not in str(newest)
 
 
@@ -146,7 +146,7 @@ def test_a_session_expires_when_idle_and_when_old(
 def api_sessions(app: Flask, user: Caller) -> list:
     """The sessions of a user that began with a login, not with the fixture."""
     with_hash = rows.read(app, Session.id, owner_id=user.id)
-    fixtures = rows.read(app, Session.id, owner_id=user.id, refresh_hash=b"")
+    fixtures = rows.read(app, Session.id, owner_id=user.id, refresh_token_hash=b"")
     return [each for each in with_hash if each not in fixtures]
 
 

@@ -17,7 +17,8 @@ class matches(FunctionElement[bool]):  # noqa: N801 - reads as a condition
 
 def search_index(name: str, *columns: str) -> Index:
     """The GIN index that `matches` over these columns uses; made on PostgreSQL only."""
-    index = Index(name, text(_vector(columns)), postgresql_using="gin")
+    info = {"dialect": "postgresql"}  # read by migrations/env.py
+    index = Index(name, text(_vector(columns)), postgresql_using="gin", info=info)
     return index.ddl_if(dialect="postgresql")
 
 

@@ -41,6 +41,7 @@ def init_app(app: Flask) -> Api:
     api.init_app(app)
     api.ma_plugin.converter.add_attribute_function(_describe_field)
     api.spec.to_dict = cache(partial(_write, app, api.spec.to_dict))
+    app.extensions["openapi"] = api
     return api
 
 

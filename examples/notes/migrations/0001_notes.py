@@ -4,7 +4,9 @@ import sqlalchemy as sa
 from alembic import op
 
 revision = "notes_0001"
-down_revision = "0001"
+down_revision = None
+branch_labels = ("notes",)
+depends_on = ("users_0001",)
 
 
 def upgrade() -> None:
