@@ -10,6 +10,7 @@ import sys
 import time
 from collections.abc import Callable
 from functools import partial
+from itertools import count
 from typing import Any, TypeVar
 
 from alembic import context
@@ -69,15 +70,26 @@ def prepare(connection: Connection) -> None:
         connection.connection.driver_connection.response_timeout = (
             None  # see app/core/database/engine.py
         )
-        lock = text("SELECT pg_try_advisory_lock(:key)")
-        # Not pg_advisory_lock: its statement holds a snapshot as long as it waits, and CREATE INDEX
-        # CONCURRENTLY, in the process that has the lock, waits for all older snapshots.
-        while not connection.scalar(lock, {"key": ADVISORY_LOCK}):
-            connection.rollback()
-            time.sleep(POLL_SECONDS)
+        take_advisory_lock(connection)
         for limit in LIMITS:
             connection.execute(text(limit))
         connection.commit()
+
+
+def take_advisory_lock(connection: Connection) -> None:
+    """Wait until no other process migrates this database.
+
+    Not with pg_advisory_lock: its statement holds a snapshot while it waits, and CREATE INDEX
+    CONCURRENTLY in the process that has the lock waits for all older snapshots.
+    """
+    lock = text("SELECT pg_try_advisory_lock(:key)")
+    for attempt in count():
+        if connection.scalar(lock, {"key": ADVISORY_LOCK}):
+            return
+        connection.rollback()
+        if attempt == 0:
+            log.warning("another process migrates this database; waiting")
+        time.sleep(POLL_SECONDS)
 
 
 def migrate(connection: Connection) -> None:
