@@ -10,9 +10,7 @@ from examples.notes.models import Note
 class NoteSchema(ResourceSchema):
     """A note."""
 
-    text = String(
-        min_length=1, max_length=10_000, required=True, metadata={"example": "Milk, bread"}
-    )
+    text = String(min_length=1, max_length=10_000, required=True, metadata={"example": "Milk"})
 
 
 class NoteQuery(PageQuery):
