@@ -22,8 +22,8 @@ from typing import Any
 
 import psycopg
 
-from app.products.seed import sample_product, sample_sku
 from app.core.database.ids import uuid7
+from app.products.seed import sample_product, sample_sku
 from tests import services
 from tests.live import Live, serve, work
 

@@ -15,11 +15,12 @@ from app.core.database.types import now
 from app.extensions import db
 from app.jobs import runner
 from app.jobs.models import Job
+from app.jobs.periodic import HOUR, PERIODIC_TASKS
 from app.jobs.runner import JobError, JobRun, create_job, requeue_stale_jobs, run_job
 from app.tasks.models import Task
 from tests import rows
 from tests.api import Api, Caller
-from tests.conftest import on_postgresql
+from tests.conftest import MakeApp, on_postgresql
 from tests.rows import at_once
 
 Handler = Callable[[JobRun], Any]
@@ -495,3 +496,15 @@ class TestMaintenance:
         result = app.test_cli_runner().invoke(args=["maintenance", "run", "everything"])
         assert result.exit_code == 2
         assert "everything" in result.output
+
+    def test_is_scheduled_by_celery_where_there_is_a_broker(self, make_app: MakeApp) -> None:
+        celery = make_app(broker_url="redis://127.0.0.1:1/0").extensions["celery"]
+        celery.finalize()  # as `celery beat` does
+        schedule = celery.conf.beat_schedule
+        assert {name: entry["args"] for name, entry in schedule.items()} == {
+            name: (name,) for name in PERIODIC_TASKS
+        }
+        assert {entry["task"] for entry in schedule.values()} == {"jobs.periodic"}
+        assert (
+            schedule["sessions"]["schedule"] == schedule["sessions"]["options"]["expires"] == HOUR
+        )

@@ -99,7 +99,7 @@ class TestAFile:
     ) -> None:
         started = send(api, editor, csv(line("A"), line("B")), status=202)
         assert started.json["state"] == "queued"
-        assert started.json["kind"] == "products.import"
+        assert started.json["type"] == "products.import"
         assert started.headers["ETag"] == '"1"'
         done = api.get(started.headers["Location"], by=editor, status=200).json
         assert done["state"] == "succeeded"
