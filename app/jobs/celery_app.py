@@ -27,12 +27,12 @@ def make_celery(app: Flask, broker_url: str) -> Celery:
         broker_transport_options={"socket_timeout": 5, "socket_connect_timeout": 1},
     )
 
-    @celery.task(name="jobs.run")  # type: ignore[untyped-decorator]
+    @celery.task(name="jobs.run", shared=False)  # type: ignore[untyped-decorator]
     def run(job_id: str) -> None:
         with app.app_context():
             run_job(UUID(job_id))
 
-    @celery.task(name="jobs.periodic")  # type: ignore[untyped-decorator]
+    @celery.task(name="jobs.periodic", shared=False)  # type: ignore[untyped-decorator]
     def run_periodic(name: str) -> None:
         with app.app_context():
             PERIODIC_TASKS[name].func()
