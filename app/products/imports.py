@@ -15,13 +15,16 @@ from flask import current_app
 from sqlalchemy import (
     Row,
     Text,
+    Uuid,
     bindparam,
     exists,
     func,
-    insert,
+    literal,
     select,
+    true,
     update,
 )
+from sqlalchemy.dialects.postgresql import insert  # SQLite has the same words for ON CONFLICT
 from sqlalchemy.orm import Mapped, mapped_column
 
 from app.core.database import bulk
@@ -221,13 +224,20 @@ def _json_array(texts: Collection[str]) -> dict[str, str]:
 def _repeated(run: JobRun, lines: Mapping[int, str]) -> list[int]:
     """The lines whose SKU an earlier line has, in this batch or an earlier one."""
     first = {key: line for line, key in reversed(list(lines.items()))}
-    before = select(ImportSeenSku.key).where(
-        ImportSeenSku.job_id == run.id, ImportSeenSku.key.in_(select(bulk.json_array_param()))
-    )
-    seen = set(db.session.scalars(before, _json_array(first)))
-    new = [{"job_id": run.id, "key": key} for key in first if key not in seen]
-    bulk.insert_rows(ImportSeenSku.__table__, new)  # type: ignore[arg-type]
-    return [line for line, key in lines.items() if key in seen or first[key] != line]
+    new = set(db.session.scalars(insert_seen_skus(run.id, first)))
+    return [line for line, key in lines.items() if key not in new or first[key] != line]
+
+
+def insert_seen_skus(job_id: UUID, keys: Collection[str]) -> Any:
+    """The statement that stores the SKUs of a batch and returns those that no earlier batch had.
+
+    A join with the table would be planned by statistics that are older than the import.
+    """
+    table: Any = ImportSeenSku.__table__
+    batch = select(literal(job_id, Uuid()), bulk.json_array_param()).params(_json_array(keys))
+    batch = batch.where(true())  # without it, SQLite reads ON as that of a join
+    new = insert(table).from_select(["job_id", "key"], batch)
+    return new.on_conflict_do_nothing().returning(table.c.key)
 
 
 def _existing(keys: list[str], *, lock: bool) -> dict[str, Any]:

@@ -7,7 +7,7 @@ from collections.abc import Callable
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
-from uuid import UUID
+from uuid import UUID, uuid4
 
 import pytest
 from flask import Flask
@@ -26,7 +26,7 @@ from app.products import imports
 from app.products.models import Product
 from tests import rows
 from tests.api import Api, Caller, places
-from tests.conftest import MakeApp
+from tests.conftest import MakeApp, on_postgresql
 
 HEADER = "sku,name,description,category,price,currency,stock,is_active"
 CSV, NDJSON = "text/csv", "application/x-ndjson"
@@ -458,6 +458,21 @@ class TestARequest:
         assert rows.count(app, Job) == 1
         send(api, editor, csv(line("B")), headers=headers, status=422)
         send(api, editor, csv(line("A")), query="?dry_run=true", headers=headers, status=422)
+
+
+@on_postgresql
+def test_repeated_skus_are_found_without_a_plan_that_depends_on_statistics(app: Flask) -> None:
+    with app.app_context():
+        statement = imports.insert_seen_skus(uuid4(), ["a", "b"])
+        compiled = statement.compile(dialect=db.engine.dialect)
+        explain = f"EXPLAIN {compiled}"
+        plan = db.session.connection().exec_driver_sql(explain, compiled.params).scalars()
+        lines = [re.sub(r" anon_.*|  \(.*", "", line.strip(" ->")) for line in plan]
+    assert lines == [
+        "Insert on import_seen_skus",
+        "Conflict Resolution: NOTHING",
+        "Function Scan on json_array_elements_text",
+    ]
 
 
 def test_files_that_no_job_reads_are_purged_after_a_day(
