@@ -31,7 +31,9 @@ db = SQLAlchemy(
     disable_autonaming=True,
     session_options={"expire_on_commit": False},
 )
-migrate = Migrate(directory=str(Path(__file__).parent.parent / "migrations"))
+MIGRATIONS = Path(__file__).resolve().parent.parent / "migrations"
+# Flask-Migrate writes the path into a configparser, where % begins an interpolation.
+migrate = Migrate(directory=str(MIGRATIONS).replace("%", "%%"))
 limiter = Limiter(
     key_func=lambda: current_app.extensions["core"].rate_limit_key(),
     strategy="sliding-window-counter",

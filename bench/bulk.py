@@ -22,8 +22,8 @@ from typing import Any
 
 import psycopg
 
-from app.cli import _product, _sku
 from app.core.database.ids import uuid7
+from app.products.seed import sample_product, sample_sku
 from tests import services
 from tests.live import Live, serve, work
 
@@ -36,7 +36,7 @@ def write_file(path: Path, rows: int) -> None:
         writer = csv.writer(file)
         writer.writerow(COLUMNS)
         for number in range(rows):
-            product = {"sku": _sku(number), **_product(number)}
+            product = {"sku": sample_sku(number), **sample_product(number)}
             writer.writerow([str(product[name]) for name in COLUMNS])
 
 

@@ -16,7 +16,7 @@ from typing import Any
 
 import psycopg
 
-from app.cli import DEMO_EMAIL
+from app.users.seed import DEMO_EMAIL
 from tests import services
 
 ROOT = Path(__file__).parent.parent

@@ -9,7 +9,7 @@ from typing import Any
 
 import psycopg
 
-from app.cli import DEMO_EMAIL, DEMO_PASSWORD
+from app.users.seed import DEMO_EMAIL, DEMO_PASSWORD
 from bench.database import USERS
 from bench.systems import Running
 

@@ -1,8 +1,8 @@
-"""How migrations run: one at a time on a database, never waiting long for a lock.
+"""How migrations run: one process at a time on a database, never waiting long for a lock.
 
-On PostgreSQL an advisory lock lets concurrent starts queue up. A statement that cannot have its
-table lock within a second gives way to the queries it would hold up, and is tried again; one that
-would keep its lock for longer than a minute is cancelled. docs/migrations.md tells what follows.
+On PostgreSQL an advisory lock lets concurrent upgrades queue up. A statement that cannot have its
+table lock within a second gives way to the queries behind it and is tried again; one that runs for
+longer than a minute is cancelled. docs/migrations.md says what follows for migrations.
 """
 
 import logging
@@ -10,17 +10,22 @@ import sys
 import time
 from collections.abc import Callable
 from functools import partial
-from typing import TypeVar
+from itertools import count
+from typing import Any, TypeVar
 
 from alembic import context
+from alembic.migration import MigrationContext
+from alembic.runtime.migration import MigrationStep
 from flask import current_app
 from sqlalchemy import Connection, text
 from sqlalchemy.exc import OperationalError
 from sqlalchemy.schema import SchemaItem
 
+from app.core.database.migrations import known_revisions
 from app.extensions import db
 
 ADVISORY_LOCK = 7_318_349_394_477_056  # any number, the same for every process that migrates
+POLL_SECONDS = 0.2
 ATTEMPTS = 30
 LIMITS = ("SET lock_timeout = '1s'", "SET statement_timeout = '1min'")
 
@@ -34,8 +39,29 @@ if not context.is_offline_mode():  # the service's own log is on standard output
 def is_compared(
     item: SchemaItem, name: str | None, kind: str, reflected: bool, compare_to: SchemaItem | None
 ) -> bool:
-    """Leave indexes of one database only (`info["dialect"]`) out of comparisons."""
-    return not any("dialect" in each.info for each in (item, compare_to) if each is not None)
+    """Leave indexes for one database only (`Index.info["dialect"]`) out of comparisons."""
+    return not any(each is not None and each.info.get("dialect") for each in (item, compare_to))
+
+
+def configure(**options: Any) -> None:
+    """Configure the migration context; `upgrade head` means the head of every branch."""
+    options |= {"target_metadata": db.metadata, "transactional_ddl": True}
+    context.configure(**options)
+    # Alembic refuses `head`, which is the default of `flask db upgrade`, with several branches.
+    if context.get_context().opts.get("destination_rev") == "head":
+        context.configure(**options, fn=upgrade_all_branches)
+
+
+def upgrade_all_branches(applied: tuple[str, ...], _: MigrationContext) -> list[MigrationStep]:
+    """The steps from the applied revisions to the heads; none if a newer release has migrated."""
+    if newer := set(applied) - known_revisions().known:
+        # An older image that starts after a rollback: its code suits the newer schema.
+        log.warning("the schema is newer than this code, nothing to do: %s", ", ".join(newer))
+        return []
+    script = context.script
+    missing = list(script.iterate_revisions("heads", applied, implicit_base=True))
+    step = partial(MigrationStep.upgrade_from_script, script.revision_map)
+    return [step(revision) for revision in reversed(missing)]
 
 
 def prepare(connection: Connection) -> None:
@@ -44,32 +70,45 @@ def prepare(connection: Connection) -> None:
         connection.connection.driver_connection.response_timeout = (
             None  # see app/core/database/engine.py
         )
-        connection.execute(text("SET statement_timeout = 0"))
-        connection.execute(text("SET lock_timeout = 0"))
-        connection.execute(text("SELECT pg_advisory_lock(:key)"), {"key": ADVISORY_LOCK})
+        take_advisory_lock(connection)
         for limit in LIMITS:
             connection.execute(text(limit))
         connection.commit()
 
 
+def take_advisory_lock(connection: Connection) -> None:
+    """Wait until no other process migrates this database.
+
+    Not with pg_advisory_lock: its statement holds a snapshot while it waits, and CREATE INDEX
+    CONCURRENTLY in the process that has the lock waits for all older snapshots.
+    """
+    lock = text("SELECT pg_try_advisory_lock(:key)")
+    for attempt in count():
+        if connection.scalar(lock, {"key": ADVISORY_LOCK}):
+            return
+        connection.rollback()
+        if attempt == 0:
+            log.warning("another process migrates this database; waiting")
+        time.sleep(POLL_SECONDS)
+
+
 def migrate(connection: Connection) -> None:
-    """Run what is to be run; each migration is one transaction."""
-    connection.rollback()  # what an attempt before may have left
-    context.configure(
+    """Run the migrations that are missing; each is one transaction."""
+    connection.rollback()  # what the attempt before may have left
+    postgresql = connection.dialect.name == "postgresql"
+    configure(
         connection=connection,
-        target_metadata=db.metadata,
         include_object=is_compared,
         compare_type=True,
-        render_as_batch=connection.dialect.name == "sqlite",
-        transactional_ddl=True,
-        transaction_per_migration=connection.dialect.name == "postgresql",
+        render_as_batch=not postgresql,
+        transaction_per_migration=postgresql,
     )
     with context.begin_transaction():
         context.run_migrations()
 
 
 def is_lock_timeout(error: OperationalError) -> bool:
-    """Whether somebody else held a lock for longer than we wait."""
+    """Whether another session held a lock for longer than we wait."""
     return getattr(error.orig, "sqlstate", None) == "55P03" or "is locked" in str(error.orig)
 
 
@@ -77,16 +116,16 @@ def run() -> None:
     """Migrate the database that the application is configured for."""
     if current_app.config["DATABASE_POOLER"]:
         sys.exit("A pooler shares sessions, and with them our locks: migrate PostgreSQL itself")
-    with insist(db.engine.connect) as connection:  # a new SQLite file is locked by who is faster
+    with retry(db.engine.connect) as connection:  # a new SQLite file may be locked
         try:
             prepare(connection)
-            insist(partial(migrate, connection))
+            retry(partial(migrate, connection))
         finally:
             connection.invalidate()  # its settings and its lock must not live on in the pool
 
 
-def insist(step: Callable[[], T]) -> T:
-    """What the step returns; whenever somebody else holds a lock for too long, it begins anew."""
+def retry(step: Callable[[], T]) -> T:
+    """The result of the step, which is repeated whenever another session holds a lock too long."""
     for attempt in range(1, ATTEMPTS):
         try:
             return step()
@@ -100,13 +139,7 @@ def insist(step: Callable[[], T]) -> T:
 
 def run_offline() -> None:
     """Print the SQL instead of running it, for review and for linters."""
-    context.configure(
-        url=db.engine.url,
-        target_metadata=db.metadata,
-        literal_binds=True,
-        transactional_ddl=True,
-        transaction_per_migration=True,
-    )
+    configure(url=db.engine.url, literal_binds=True, transaction_per_migration=True)
     if db.engine.dialect.name == "postgresql":
         for limit in LIMITS:
             context.execute(limit)

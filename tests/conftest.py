@@ -32,15 +32,14 @@ from app.core.database.listeners import on_statement
 from app.core.resources.blueprint import Blueprint
 from app.core.security.authorization import public
 from app.core.web.flask_app import FlaskApp
-from app.extensions import cache, db, limiter, migrate
-from examples.notes.routes import notes
+from app.extensions import cache, db, limiter
+from app.features import FEATURES
 from tests import pooler, services, through
 from tests.api import Api, Caller
+from tests.features import WITH_NOTES, as_feature
 
 PROGRAMS = ("chromium", "npm")
 SERVERS = {"postgresql": services.postgres, "redis": services.redis}
-ROOT = Path(__file__).parent.parent
-NOTES_MIGRATIONS = ROOT / "examples" / "notes" / "migrations"
 _running = ExitStack()
 _missing: list[str] = []
 
@@ -219,7 +218,7 @@ def settings(database_url: str, tmp_path_factory: pytest.TempPathFactory) -> Set
 @pytest.fixture(scope="session")
 def service(settings: Settings) -> Iterator[Flask]:
     """The application with a migrated database, and with the example resource registered."""
-    app = create_app(settings, also=(notes,))
+    app = create_app(settings, features=WITH_NOTES)
     migrate_to_head(app)
     os.register_at_fork(after_in_child=partial(forget_connections, app))  # for `live_server`
     if through.URL:
@@ -229,38 +228,22 @@ def service(settings: Settings) -> Iterator[Flask]:
 
 
 def migrate_to_head(app: Flask) -> None:
-    """Run all migrations, the example resource's too."""
-    with also_from(NOTES_MIGRATIONS):
-        if not app.config["DATABASE_POOLER"]:
-            with app.app_context():
-                upgrade(revision="heads")
-            return
-        url = pooler.direct(app.config["DATABASE_URL"])
-        direct = create_app(Settings(app_env="testing", secret_key="x" * 32, database_url=url))
-        with direct.app_context():
-            upgrade(revision="heads")
-        dispose(direct)
-
-
-@contextmanager
-def also_from(folder: Path) -> Iterator[None]:
-    @migrate.configure
-    def add_location(config: Any) -> Any:
-        config.set_main_option(
-            "version_locations", os.pathsep.join([str(ROOT / "migrations/versions"), str(folder)])
-        )
-        return config
-
-    try:
-        yield
-    finally:
-        migrate.configure_callbacks.remove(add_location)
+    """Run all migrations, those of the example too."""
+    if not app.config["DATABASE_POOLER"]:
+        with app.app_context():
+            upgrade()
+        return
+    url = pooler.direct(app.config["DATABASE_URL"])
+    settings = Settings(app_env="testing", secret_key="x" * 32, database_url=url)
+    direct = create_app(settings, features=WITH_NOTES)
+    with direct.app_context():
+        upgrade()
+    dispose(direct)
 
 
 def dispose(app: Flask) -> None:
     """End the application's jobs, and close its connections."""
-    if "jobs" in app.extensions:
-        app.extensions["jobs"].stop()
+    app.extensions["jobs"].stop()
     with app.app_context():
         db.session.remove()
         for engine in db.engines.values():
@@ -310,7 +293,10 @@ def make_app(app: Flask, settings: Settings) -> Iterator[MakeApp]:
     made = []
 
     def make(*also: Blueprint, **changes: Any) -> Flask:
-        made.append(create_app(replace(settings, **changes), also=also))
+        limiter._storage_options = {}
+        made.append(
+            create_app(replace(settings, **changes), features=(*FEATURES, as_feature(*also)))
+        )
         return made[-1]
 
     yield make

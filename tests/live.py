@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
-from app.cli import DEMO_EMAIL, DEMO_PASSWORD
+from app.users.seed import DEMO_EMAIL, DEMO_PASSWORD
 from tests import pooler, services
 
 ROOT = Path(__file__).parent.parent

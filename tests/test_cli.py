@@ -8,8 +8,8 @@ from click.testing import Result
 from flask import Flask
 from sqlalchemy import select
 
-from app import cli
 from app.extensions import db
+from app.products import seed
 from app.products.models import Product
 from app.tasks.models import Task
 from app.users.models import User
@@ -96,7 +96,7 @@ class TestSeed:
         at_a_time = catalogue(app)
         rows.remove(app, Product)
 
-        monkeypatch.setattr(cli, "BATCH", 3)
+        monkeypatch.setattr(seed, "BATCH_ROWS", 3)
         flask(app, "seed", "--products", "7")
 
         assert catalogue(app) == at_a_time

@@ -9,7 +9,7 @@ from app.core.resources.repository import ScopedSelect
 from app.core.security.authorization import permission
 
 audit_events = Blueprint(
-    "audit-events", __name__, url_prefix="/audit-events", description="Who changed what."
+    "audit-events", __name__, url_prefix="/api/v1/audit-events", description="Who changed what."
 )
 
 

@@ -46,7 +46,7 @@ log = structlog.get_logger()
 class EmailToken(Base):
     """A token that was mailed and not used yet."""
 
-    __tablename__ = "mail_tokens"
+    __tablename__ = "email_tokens"
     __table_args__ = (CheckConstraint("purpose IN ('reset', 'verify')", name="purpose"),)
 
     hash: Mapped[bytes] = mapped_column(LargeBinary, primary_key=True)
@@ -142,7 +142,7 @@ def _count(user_id: UUID, purpose: Purpose) -> int:
     return db.session.scalar(pending) or 0
 
 
-@periodic_task("mail-tokens", interval=HOUR)
+@periodic_task("email-tokens", interval=HOUR)
 def purge_email_tokens() -> int:
     """Delete the tokens that have expired; how many."""
     return repository.delete_in_batches(EmailToken, EmailToken.expires_at <= now())

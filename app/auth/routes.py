@@ -33,7 +33,7 @@ from app.users.passwords import hash_password
 from app.users.routes import users
 from app.users.schemas import RegistrationSchema, UserSchema
 
-auth = Blueprint("auth", __name__, url_prefix="/auth", description="Log in and out.")
+auth = Blueprint("auth", __name__, url_prefix="/api/v1/auth", description="Log in and out.")
 
 
 @auth.post("/login", access=no_auth, rate_limit="LOGIN_RATE_LIMIT")

@@ -1,12 +1,11 @@
-"""Who does the jobs: Celery's workers, told through Redis; without a broker, this process.
+"""Backends that run jobs: Celery's workers, or threads of this process where there is no broker.
 
-Both call the same two functions, `perform` and what is registered as recurring.
+Both call the same functions: `run_job` and those in `PERIODIC_TASKS`. docs/decisions.md#jobs
 """
 
 import threading
 import time
 from concurrent.futures import Future, ThreadPoolExecutor, wait
-from typing import Any
 from uuid import UUID
 
 import structlog
@@ -14,43 +13,45 @@ from flask import Flask
 
 from app.jobs.periodic import PERIODIC_TASKS
 from app.jobs.runner import run_job
+from app.jobs.state import Backend, JobsState, jobs_state
 
-THREADS = 2  # so that a long job does not hold up all others
+THREADS = 2  # so that a long job does not delay all others
 
 log = structlog.get_logger()
 
 
-def init_app(app: Flask, settings: Any) -> None:
-    """Choose who does this application's jobs."""
-    app.extensions["jobs_stopping"] = threading.Event()
-    if settings.broker_url:
-        from app.jobs.celery_app import make_celery  # takes a while, and not everybody needs it
+def init_app(app: Flask) -> None:
+    """Choose the backend: Celery where BROKER_URL is set."""
+    broker_url = app.config["BROKER_URL"]
+    backend: Backend
+    if broker_url:
+        # Imported here, since it takes long and is not needed without a broker.
+        from app.jobs.celery_app import CeleryBackend, make_celery
 
-        app.extensions["celery"] = celery = make_celery(app, settings.broker_url)
-        app.extensions["send_job"] = lambda job_id: celery.tasks["perform"].delay(str(job_id))
+        app.extensions["celery"] = celery = make_celery(app, broker_url)
+        backend = CeleryBackend(celery)
     else:
-        app.extensions["jobs"] = worker = ThreadBackend(app)
-        app.extensions["send_job"] = worker.send
+        backend = ThreadBackend(app)
+    app.extensions["jobs"] = JobsState(backend, backend.send)
 
 
 class ThreadBackend:
-    """Threads of this process that do its jobs."""
+    """Threads of this process that run its jobs."""
 
     def __init__(self, app: Flask) -> None:
         self._app = app
-        self._stopping: threading.Event = app.extensions["jobs_stopping"]
         self._pool = ThreadPoolExecutor(THREADS, "jobs")
         self._sent: set[Future[None]] = set()
 
     def send(self, job_id: UUID) -> None:
-        """Have a job done, soon."""
-        sent = self._pool.submit(self._perform, job_id)
+        """Queue a job for the next free thread."""
+        sent = self._pool.submit(self._run, job_id)
         self._sent.add(sent)
         sent.add_done_callback(self._sent.discard)
 
     def start(self) -> None:
-        """Do what recurs as well, from now on until the process ends."""
-        threading.Thread(target=self._recur, name="upkeep", daemon=True).start()
+        """Run periodic tasks in a thread until the process ends."""
+        threading.Thread(target=self._run_periodic_tasks, name="periodic", daemon=True).start()
 
     def drain(self) -> None:
         """Wait for all jobs that were sent so far."""
@@ -58,22 +59,20 @@ class ThreadBackend:
             wait(sent)
 
     def stop(self) -> None:
-        """Let the jobs stop where they can be gone on with; the sweep of another process does."""
-        self._stopping.set()
+        """Wait until running jobs have stopped; `requeue_stale_jobs` dispatches them again."""
         self._pool.shutdown(cancel_futures=True)
 
-    def _perform(self, job_id: UUID) -> None:
+    def _run(self, job_id: UUID) -> None:
         try:
             with self._app.app_context():
                 run_job(job_id)
-        except Exception:  # the database is away; the job's lease will run out
+        except Exception:  # the database is unavailable; the job's lease will expire
             log.exception("job_crashed", job_id=str(job_id))
 
-    def _recur(self) -> None:
-        due = dict.fromkeys(
-            PERIODIC_TASKS, time.monotonic()
-        )  # all at once, and then each by itself
-        while not self._stopping.wait(max(0, min(due.values()) - time.monotonic())):
+    def _run_periodic_tasks(self) -> None:
+        stopping = jobs_state(self._app).stopping
+        due = dict.fromkeys(PERIODIC_TASKS, time.monotonic())  # all at once, then each by itself
+        while not stopping.wait(max(0, min(due.values()) - time.monotonic())):
             name = min(due, key=lambda each: due[each])
             due[name] = time.monotonic() + PERIODIC_TASKS[name].interval
             try:

@@ -1,4 +1,4 @@
-"""The job, and what it found wrong."""
+"""The job, and the lines of its file that were rejected."""
 
 from datetime import datetime
 from typing import Any
@@ -18,37 +18,39 @@ STATES = ("queued", "running", "succeeded", "failed")
 
 
 class Job(ResourceMixin, Base):
-    """A piece of work. The row is the truth: a message to a worker only says that it is there."""
+    """A piece of work. Its row decides; a message to a worker only names the row."""
 
     __tablename__ = "jobs"
     __table_args__ = (
         CheckConstraint(f"state IN {STATES}", name="state"),
-        CheckConstraint("(finished_at IS NULL) = (state IN ('queued', 'running'))", name="over"),
+        CheckConstraint(
+            "(finished_at IS NULL) = (state IN ('queued', 'running'))", name="finished_at"
+        ),
     )
 
-    kind: Mapped[str] = mapped_column(Text)
-    # Nobody's, if the service has it done for itself.
+    type: Mapped[str] = mapped_column(Text)
+    # None: the service created it for itself.
     owner_id: Mapped[UUID | None] = mapped_column(ForeignKey("users.id", ondelete="CASCADE"))
     state: Mapped[str] = mapped_column(Text, default="queued")
-    processed: Mapped[int] = mapped_column(default=0)
-    failed: Mapped[int] = mapped_column(default=0)
+    processed_count: Mapped[int] = mapped_column(default=0)
+    failed_count: Mapped[int] = mapped_column(default=0)
     total: Mapped[int | None]
     result: Mapped[dict[str, Any] | None] = mapped_column(JSON(none_as_null=True))
     error: Mapped[str | None] = mapped_column(Text)
     finished_at: Mapped[datetime | None] = mapped_column(Timestamp)
-    # From here on, of no concern to callers.
+    # Not shown to callers:
     arguments: Mapped[dict[str, Any]] = mapped_column(JSON, default=dict)
-    position: Mapped[dict[str, Any]] = mapped_column(JSON, default=dict)  # where to go on
-    origin: Mapped[dict[str, Any]] = mapped_column(JSON, default=dict)  # of the request, for audit
+    checkpoint: Mapped[dict[str, Any]] = mapped_column(JSON, default=dict)  # where to resume
+    request_context: Mapped[dict[str, Any]] = mapped_column(JSON, default=dict)  # for audit and log
     attempts: Mapped[int] = mapped_column(default=0)  # since it last made progress
-    lease: Mapped[UUID | None] = mapped_column(Uuid())  # of the worker that has it
-    # Nobody may have it in hand any more: of a queued one the message was lost, of a running one
-    # the worker.
-    due_at: Mapped[datetime] = mapped_column(Timestamp)
+    lease_token: Mapped[UUID | None] = mapped_column(Uuid())  # of the worker that runs it
+    # From then on, any worker may claim it: the message of a queued job, or the worker of a running
+    # one, is considered lost.
+    retry_at: Mapped[datetime] = mapped_column(Timestamp)
 
     @staticmethod
     def visible_to(caller: Caller) -> "Select[Job]":
-        """The caller's own; all of them for those who look after the service."""
+        """The caller's own jobs; all jobs for those who may manage them."""
         return ALL if caller.can("jobs:manage") else OWN
 
 
@@ -57,12 +59,12 @@ OWN = ALL.where(Job.owner_id == CALLER_ID_PARAM)
 
 Index("ix_jobs_owner_id_created_at", Job.owner_id, Job.created_at, Job.id)
 Index("ix_jobs_created_at_id", Job.created_at, Job.id)
-Index("ix_jobs_due_at", Job.due_at, postgresql_where=Job.finished_at.is_(None))
+Index("ix_jobs_retry_at", Job.retry_at, postgresql_where=Job.finished_at.is_(None))
 Index("ix_jobs_finished_at", Job.finished_at)
 
 
 class JobProblem(Base):
-    """What is wrong with one line of a job's file."""
+    """A line of a job's file that was rejected, and why."""
 
     __tablename__ = "job_problems"
 
@@ -73,7 +75,7 @@ class JobProblem(Base):
 
     @staticmethod
     def visible_to(caller: Caller) -> "Select[JobProblem]":
-        """Those of the job that the path names, if the caller may see it."""
+        """The rejected lines of the job in the path, if the caller may see it."""
         return ALL_PROBLEMS if caller.can("jobs:manage") else OWN_PROBLEMS
 
 

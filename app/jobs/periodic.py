@@ -1,4 +1,4 @@
-"""What recurs: jobs sent again, and what is over deleted. By itself, and as `flask upkeep`."""
+"""Periodic tasks: run by the backend, and by `flask maintenance run`."""
 
 from collections.abc import Callable
 from datetime import timedelta
@@ -15,13 +15,13 @@ from app.jobs import runner
 from app.jobs.models import Job
 
 HOUR = 3600  # seconds
-ABANDONED = timedelta(days=1)  # after which an upload that no job refers to is given up
+ABANDONED = timedelta(days=1)  # age at which an upload without a job is deleted
 
 TaskFunction = Callable[[], int]
 
 
 class PeriodicTask(NamedTuple):
-    """A function to be called every so many seconds; it may run several times at once."""
+    """A function and its interval in seconds; several processes may run it at the same time."""
 
     interval: int
     func: TaskFunction
@@ -31,11 +31,11 @@ PERIODIC_TASKS: dict[str, PeriodicTask] = {}
 
 
 def periodic_task(name: str, *, interval: int) -> Callable[[TaskFunction], TaskFunction]:
-    """Register what is to be done every so many seconds; it returns how many rows it dealt with."""
+    """Register a function that runs every `interval` seconds and returns the number of rows."""
 
-    def register(work: TaskFunction) -> TaskFunction:
-        PERIODIC_TASKS[name] = PeriodicTask(interval, work)
-        return work
+    def register(func: TaskFunction) -> TaskFunction:
+        PERIODIC_TASKS[name] = PeriodicTask(interval, func)
+        return func
 
     return register
 
@@ -45,14 +45,14 @@ periodic_task("unsent-jobs", interval=15)(runner.requeue_stale_jobs)
 
 @periodic_task("jobs", interval=HOUR)
 def purge_jobs() -> int:
-    """Delete jobs that have been over for a while, with what they found wrong."""
+    """Delete jobs that ended JOB_RETENTION_DAYS ago, with the lines that they rejected."""
     kept_since = now() - timedelta(days=current_app.config["JOB_RETENTION_DAYS"])
     return repository.delete_in_batches(Job, Job.finished_at <= kept_since)
 
 
 @periodic_task("uploads", interval=HOUR)
 def purge_uploads() -> int:
-    """Delete the files that no job reads: their request failed, or their job was cancelled."""
+    """Delete the files without a job: their request failed, or the job was cancelled."""
     old = UploadChunk.created_at <= now() - ABANDONED
     return repository.delete_in_batches(
         UploadChunk, old & ~exists().where(Job.id == UploadChunk.upload_id)
@@ -61,5 +61,5 @@ def purge_uploads() -> int:
 
 @periodic_task("idempotency-keys", interval=HOUR)
 def purge_idempotency_keys() -> int:
-    """Delete kept answers whose time is over."""
+    """Delete stored responses that have expired."""
     return repository.delete_in_batches(IdempotencyKey, IdempotencyKey.expires_at <= now())

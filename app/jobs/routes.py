@@ -1,4 +1,4 @@
-"""Jobs: whoever asked for one follows it here, or has it stopped."""
+"""Job routes: the owner of a job follows its progress, or cancels it."""
 
 from uuid import UUID
 
@@ -8,29 +8,31 @@ from app.core.security.authorization import current_caller, permission
 from app.jobs.models import Job, JobProblem
 from app.jobs.schemas import JobProblemQuery, JobProblemSchema, JobQuery, JobSchema
 
-jobs = Blueprint("jobs", __name__, url_prefix="/jobs", description="Work that takes a while.")
+jobs = Blueprint(
+    "jobs", __name__, url_prefix="/api/v1/jobs", description="Work that takes a while."
+)
 
 
 @jobs.get("", access=permission("jobs:own"))
 @jobs.paginated(JobSchema, JobQuery)
 def list_jobs() -> ScopedSelect:
-    """List one's jobs; all jobs for admins."""
+    """List the caller's jobs; all jobs for admins."""
     return Job.visible_to(current_caller)
 
 
 @jobs.get("/<uuid:job_id>", access=permission("jobs:own"))
 @jobs.returns(JobSchema)
 def read_job(job_id: UUID) -> ScopedSelect:
-    """Read a job: its state, how far it is, and its result."""
+    """Read a job: its state, its progress and its result."""
     return Job.visible_to(current_caller)
 
 
 @jobs.delete("/<uuid:job_id>", access=permission("jobs:own"))
 @jobs.deletes(JobSchema)
 def cancel_job(job_id: UUID) -> ScopedSelect:
-    """Cancel a job and forget it; what it has done so far stays done.
+    """Cancel a job and delete it; its effects so far are kept.
 
-    One that runs stops within moments, between two of its transactions.
+    A running job stops at its next transaction.
     """
     return Job.visible_to(current_caller)
 
@@ -38,5 +40,5 @@ def cancel_job(job_id: UUID) -> ScopedSelect:
 @jobs.get("/<uuid:job_id>/problems", access=permission("jobs:own"))
 @jobs.paginated(JobProblemSchema, JobProblemQuery, parent=JobSchema)
 def list_job_problems(job_id: UUID) -> tuple[ScopedSelect, ScopedSelect]:
-    """List the lines of a job's file that were left out, and why."""
+    """List the lines of a job's file that were skipped, and why."""
     return JobProblem.visible_to(current_caller), Job.visible_to(current_caller)

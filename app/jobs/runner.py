@@ -1,13 +1,14 @@
-"""What becomes of a job: asked for, sent, done, and done again where a worker died over it.
+"""The life of a job: created, dispatched, run, and run again after its worker died.
 
-The row in the database decides. Sending a job to a worker only says that it is there: a message
-that is lost is sent again by `sweep`, one that comes twice finds the job taken. Whoever does a job
-holds a lease, and renews it in each transaction in which the job makes progress; whose lease has
-run out, or whose job was cancelled, can commit nothing more.
+The row in the database decides (docs/decisions.md#jobs). A message to a worker only names the row:
+`requeue_stale_jobs` sends a lost message again, and a message that comes twice finds the job
+claimed. The worker of a job holds a lease and renews it in each transaction of the job. A worker
+whose lease has expired, or whose job was cancelled, cannot commit anything.
 """
 
 from collections.abc import Callable
 from contextvars import copy_context
+from copy import deepcopy
 from dataclasses import asdict, dataclass
 from datetime import datetime, timedelta
 from typing import Any
@@ -26,12 +27,14 @@ from app.core.resources.audit_log import AuditContext, current_audit_context, jo
 from app.core.web.after_commit import run_after_commit
 from app.extensions import db
 from app.jobs.models import STATES, Job
+from app.jobs.state import jobs_state
 from app.telemetry import tracing
 from app.telemetry.metrics import scrape_time_gauge
 
-LEASE = timedelta(seconds=60)  # within which a job must make progress, or count as abandoned
-DISPATCH_TIMEOUT = timedelta(seconds=60)  # with a message, before it is sent again
+LEASE = timedelta(seconds=60)  # within which a job must commit, or its worker counts as dead
+DISPATCH_TIMEOUT = timedelta(seconds=60)  # after which a queued job is dispatched again
 MAX_BACKOFF = timedelta(minutes=15)  # between two attempts
+ATTEMPTS = 5  # without progress
 
 Arguments = dict[str, Any]
 Handler = Callable[["JobRun"], Arguments | None]
@@ -40,20 +43,20 @@ log = structlog.get_logger()
 
 
 class JobError(Exception):
-    """The job cannot be done, now or later; the message is a sentence for its owner."""
+    """The job cannot succeed, now or later; the message is a sentence for its owner."""
 
 
 class LeaseLost(Exception):
-    """The job is not this worker's any more: it was cancelled, or somebody else has the lease."""
+    """The job was cancelled, or another worker has the lease."""
 
 
 class ShutdownRequested(Exception):
-    """This process is about to end; the job goes on in another one."""
+    """This process is about to end; another one resumes the job."""
 
 
 @dataclass(frozen=True, slots=True)
 class JobType:
-    """What a kind of job does, and how often it is tried without making progress."""
+    """The handler of a type of job, and how many attempts without progress it has."""
 
     handler: Handler
     attempts: int
@@ -62,11 +65,11 @@ class JobType:
 _job_types: dict[str, JobType] = {}
 
 
-def job(name: str, *, attempts: int = 5) -> Callable[[Handler], Handler]:
-    """Register the function that does jobs of this kind. It must bear being begun again.
+def job(name: str, *, attempts: int = ATTEMPTS) -> Callable[[Handler], Handler]:
+    """Register the function that runs jobs of this type.
 
-    It is given a `JobRun`, and returns the job's result. What it commits through
-    `JobRun.checkpoint` counts once; what else it does must do no harm when it is done twice.
+    It receives a `JobRun` and returns the job's result. It may be run again after a failure: what
+    it commits with `JobRun.checkpoint` happens once, everything else must be idempotent.
     """
 
     def register(handler: Handler) -> Handler:
@@ -77,101 +80,102 @@ def job(name: str, *, attempts: int = 5) -> Callable[[Handler], Handler]:
 
 
 def create_job(
-    kind: str, arguments: Arguments, *, owner_id: UUID | None = None, job_id: UUID | None = None
+    type: str, arguments: Arguments, *, owner_id: UUID | None = None, job_id: UUID | None = None
 ) -> Job:
-    """A new job, to be stored in the transaction of the request, after which it is sent."""
+    """A new job, to be added to the request's transaction; it is dispatched after the commit."""
+    context = {
+        name: value and str(value) for name, value in asdict(current_audit_context()).items()
+    }
     row = Job(
         id=job_id or uuid7(),
-        kind=kind,
+        type=type,
         owner_id=owner_id,
         arguments=arguments,
-        origin={
-            name: value and str(value) for name, value in asdict(current_audit_context()).items()
-        }
-        | {"traceparent": tracing.traceparent()},
-        due_at=now() + DISPATCH_TIMEOUT,
+        request_context=context | {"traceparent": tracing.traceparent()},
+        retry_at=now() + DISPATCH_TIMEOUT,
     )
     run_after_commit(dispatch, row.id)
     return row
 
 
 def dispatch(job_id: UUID) -> None:
-    """Tell a worker of the job. That none could be told is no error: `sweep` will try again."""
+    """Send the job to a worker. A failure is only logged: `requeue_stale_jobs` sends it again."""
     try:
-        current_app.extensions["send_job"](job_id)
+        jobs_state(current_app).send(job_id)
     except Exception as error:
         log.warning("job_dispatch_failed", job_id=str(job_id), error=type(error).__name__)
 
 
 def requeue_stale_jobs() -> int:
-    """Send again what a crash left behind; how many jobs that were."""
+    """Dispatch again the jobs whose message or worker was lost; returns their number."""
     moment = now()
-    abandoned = repository.update_unrecorded(
+    stale = repository.update_unrecorded(
         Job,
-        and_(Job.finished_at.is_(None), Job.due_at <= moment),
-        {"state": "queued", "lease": None, "due_at": moment + DISPATCH_TIMEOUT},
+        and_(Job.finished_at.is_(None), Job.retry_at <= moment),
+        {"state": "queued", "lease_token": None, "retry_at": moment + DISPATCH_TIMEOUT},
     )
     db.session.commit()
-    for row in abandoned:
+    for row in stale:
         dispatch(row.id)
-    return len(abandoned)
+    return len(stale)
 
 
 class JobRun:
     """One attempt at a job, by the worker that holds its lease."""
 
-    def __init__(self, row: Row[Any], lease: UUID) -> None:
+    def __init__(self, row: Row[Any], lease_token: UUID) -> None:
         self.id: UUID = row.id
         self.owner_id: UUID | None = row.owner_id
         self.arguments: Arguments = row.arguments
-        self.position: Arguments = row.position
-        self.processed: int = row.processed
-        self.failed: int = row.failed
+        self.position: Arguments = row.checkpoint  # where to resume
+        self.processed_count: int = row.processed_count
+        self.failed_count: int = row.failed_count
         self.total: int | None = row.total
         self.attempts: int = row.attempts
-        self._lease = lease
+        self._progress = (row.processed_count, deepcopy(row.checkpoint))
+        self._lease_token = lease_token
 
     def checkpoint(self, **values: Any) -> None:
-        """Commit the transaction, and with it how far the job is.
+        """Commit the transaction, and with it the progress of the job; renews the lease.
+
+        The number of attempts starts again when `processed_count` or `checkpoint` has changed.
 
         Args:
-            values: new values of the job: processed, failed, total, position.
+            values: new values of the job: processed_count, failed_count, total, checkpoint.
 
         Raises:
-            Ended: the job is not ours any more; nothing was committed.
-            Stopped: it is committed, and this process is to end.
+            LeaseLost: the job belongs to another worker; nothing was committed.
+            ShutdownRequested: it is committed, and this process is about to end.
         """
-        self._update(due_at=now() + LEASE, attempts=1, **values)
+        count, checkpoint = self._progress
+        progress = values.get("processed_count", count), values.get("checkpoint", checkpoint)
+        # A job that repeats its first step for ever makes no progress.
+        if progress != self._progress:
+            self._progress = deepcopy(progress)
+            self.attempts = 1
+        self._update(retry_at=now() + LEASE, attempts=self.attempts, **values)
         db.session.commit()
-        if current_app.extensions["jobs_stopping"].is_set():
+        if jobs_state(current_app).stopping.is_set():
             raise ShutdownRequested
 
-    def release(self, due_at: datetime) -> None:
-        """Give the job back: it is due again then."""
-        self._update(state="queued", lease=None, due_at=due_at)
+    def release(self, retry_at: datetime) -> None:
+        """Give up the lease; the job is queued and becomes due at that time."""
+        self._update(state="queued", lease_token=None, retry_at=retry_at)
         db.session.commit()
 
     def finish(self, state: str, *, result: Any = None, error: str | None = None) -> None:
-        """The job is over; what it was given is not needed any more, and may be personal."""
-        moment = now()
+        """Store the outcome; the arguments and the upload, which may be personal, are deleted."""
+        values = {"state": state, "result": result, "error": error, "finished_at": now()}
         db.session.execute(delete(UploadChunk).where(UploadChunk.upload_id == self.id))
-        self._update(
-            state=state, result=result, error=error, finished_at=moment, arguments={}, lease=None
-        )
+        self._update(arguments={}, lease_token=None, **values)
         db.session.commit()
         log.info("job_finished", state=state)
 
     def _update(self, **values: Any) -> None:
-        mine = and_(Job.id == self.id, Job.lease == self._lease)
-        if not repository.update_unrecorded(Job, mine, values):
+        leased = and_(Job.id == self.id, Job.lease_token == self._lease_token)
+        if not repository.update_unrecorded(Job, leased, values):
             db.session.rollback()
             raise LeaseLost
-
-
-def count_by_state() -> dict[str, int]:
-    """How many jobs wait, run, or ended within the hour."""
-    found = execute.fetch_autocommit(_RECENT, {"since": now() - timedelta(hours=1)})
-    return dict.fromkeys(STATES, 0) | {row.state: row.number for row in found}
 
 
 _RECENT = (
@@ -181,51 +185,65 @@ _RECENT = (
 )
 
 
+def count_by_state() -> dict[str, int]:
+    """The number of jobs that are queued or running, or ended within the hour."""
+    found = execute.fetch_autocommit(_RECENT, {"since": now() - timedelta(hours=1)})
+    return dict.fromkeys(STATES, 0) | {row.state: row.number for row in found}
+
+
 scrape_time_gauge("jobs", "Jobs that wait, run, or ended within the hour.", "state", count_by_state)
 
 
 def run_job(job_id: UUID) -> None:
-    """Do a job, unless somebody else does it already or it is over. Called within an app context.
+    """Run a job, unless it has ended or another worker runs it. Needs an application context.
 
-    Never raises, but for a database that is away: then the lease runs out, and `sweep` finds it.
+    Raises only if the database is unavailable: the lease then expires, and `requeue_stale_jobs`
+    dispatches the job again.
     """
-    copy_context().run(
-        _claim_and_run, job_id
-    )  # what is bound to the log, and to audit, ends with it
+    # In a copy of the context, so that what is bound for log and audit ends with the job.
+    copy_context().run(_claim_and_run, job_id)
 
 
 def _claim_and_run(job_id: UUID) -> None:
-    lease = uuid4()
+    lease_token = uuid4()
     moment = now()
-    free = or_(Job.state == "queued", Job.due_at <= moment)
-    values = {"state": "running", "lease": lease, "due_at": moment + LEASE}
+    free = or_(Job.state == "queued", Job.retry_at <= moment)
     claimed = repository.update_unrecorded(
         Job,
         and_(Job.id == job_id, Job.finished_at.is_(None), free),
-        values | {"attempts": Job.attempts + 1},
+        {"state": "running", "lease_token": lease_token, "retry_at": moment + LEASE}
+        | {"attempts": Job.attempts + 1},
     )
     db.session.commit()
     if not claimed:
         return
     [row] = claimed
-    asked = dict(row.origin)
-    actor, traceparent = asked["actor_id"], asked.pop("traceparent", "")
-    job_audit_context.set(AuditContext(**{**asked, "actor_id": actor and UUID(actor)}))
+    context = dict(row.request_context)
+    actor, traceparent = context["actor_id"], context.pop("traceparent", "")
+    job_audit_context.set(AuditContext(**{**context, "actor_id": actor and UUID(actor)}))
     structlog.contextvars.bind_contextvars(
-        job_id=str(row.id), kind=row.kind, request_id=row.origin["request_id"]
+        job_id=str(row.id), type=row.type, request_id=context["request_id"]
     )
     try:
-        with tracing.continue_trace(f"job {row.kind}", traceparent):
-            _attempt(JobRun(row, lease), _job_types[row.kind])
+        with tracing.continue_trace(f"job {row.type}", traceparent):
+            _attempt(JobRun(row, lease_token), _job_types.get(row.type, _UNKNOWN))
     except LeaseLost:
         log.info("job_lease_lost")
 
 
-def _attempt(run: JobRun, kind: JobType) -> None:
+def _reject_unknown_type(run: JobRun) -> None:
+    raise LookupError("No handler is registered for this type of job.")
+
+
+# Tried again as well: during a deployment, a worker of the newer release knows the type.
+_UNKNOWN = JobType(_reject_unknown_type, ATTEMPTS)
+
+
+def _attempt(run: JobRun, job_type: JobType) -> None:
     try:
-        if run.attempts > kind.attempts:  # a worker died over it each time, and told nothing
-            raise JobError(f"Given up after {kind.attempts} attempts.")
-        run.finish("succeeded", result=kind.handler(run))
+        if run.attempts > job_type.attempts:  # its worker died each time, without a trace
+            raise JobError(f"Given up after {job_type.attempts} attempts.")
+        run.finish("succeeded", result=job_type.handler(run))
     except LeaseLost:
         raise
     except ShutdownRequested:
@@ -236,12 +254,12 @@ def _attempt(run: JobRun, kind: JobType) -> None:
     except Exception:
         db.session.rollback()
         log.exception("job_attempt_failed", attempt=run.attempts)
-        _retry_later(run, kind)
+        _retry_later(run, job_type)
 
 
-def _retry_later(run: JobRun, kind: JobType) -> None:
-    if run.attempts >= kind.attempts:
-        run.finish("failed", error=f"Given up after {kind.attempts} attempts.")
+def _retry_later(run: JobRun, job_type: JobType) -> None:
+    if run.attempts >= job_type.attempts:
+        run.finish("failed", error=f"Given up after {job_type.attempts} attempts.")
         return
     wait = min(MAX_BACKOFF, timedelta(seconds=15 * 2 ** (run.attempts - 1)))
     run.release(now() + wait)

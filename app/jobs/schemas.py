@@ -1,4 +1,4 @@
-"""What the job routes give."""
+"""Schemas of the job routes."""
 
 import marshmallow as ma
 
@@ -10,13 +10,13 @@ from app.jobs.models import STATES, Job, JobProblem
 
 
 class JobSchema(ResourceSchema):
-    """A job, and how far it is."""
+    """A job and its progress."""
 
-    kind = String(max_length=50, dump_only=True, metadata={"example": "products.import"})
+    type = String(max_length=50, dump_only=True, metadata={"example": "products.import"})
     owner_id = ma.fields.UUID(dump_only=True, allow_none=True)
     state = Enum(STATES, dump_only=True)
-    processed = Integer(min=0, max=2**31 - 1, dump_only=True, metadata={"example": 1000})
-    failed = Integer(min=0, max=2**31 - 1, dump_only=True, metadata={"example": 37})
+    processed_count = Integer(min=0, max=2**31 - 1, dump_only=True, metadata={"example": 1000})
+    failed_count = Integer(min=0, max=2**31 - 1, dump_only=True, metadata={"example": 37})
     total = Integer(min=0, max=2**31 - 1, dump_only=True, allow_none=True)
     result = ma.fields.Dict(dump_only=True, allow_none=True, metadata={"example": {"created": 963}})
     error = String(max_length=500, dump_only=True, allow_none=True)
@@ -24,9 +24,9 @@ class JobSchema(ResourceSchema):
 
 
 class JobQuery(PageQuery):
-    """Which jobs, in which order."""
+    """Filters and order of the list of jobs."""
 
-    kind = filter_by(String(min_length=1, max_length=50), lambda value: Job.kind == value)
+    type = filter_by(String(min_length=1, max_length=50), lambda value: Job.type == value)
     state = filter_by(Enum(STATES), lambda value: Job.state == value)
     created_from = filter_by(DateTime(), lambda value: Job.created_at >= value)
     created_to = filter_by(DateTime(), lambda value: Job.created_at < value)
@@ -34,14 +34,14 @@ class JobQuery(PageQuery):
 
 
 class LineErrorSchema(Schema):
-    """One failing place of a line."""
+    """One error of a line."""
 
     detail = String(max_length=500, required=True, metadata={"example": "Not an ISO 4217 code."})
     pointer = String(max_length=8192, required=True, metadata={"example": "#/currency"})
 
 
 class JobProblemSchema(Schema):
-    """A line that was left out, and why."""
+    """A line that was skipped, and why."""
 
     id = ma.fields.UUID(dump_only=True)
     line = Integer(min=1, max=2**31 - 1, dump_only=True, metadata={"example": 17})
@@ -53,7 +53,7 @@ class JobProblemSchema(Schema):
 
 
 class JobProblemQuery(PageQuery):
-    """Which problems, in which order."""
+    """Filters and order of the list of rejected lines."""
 
     line_from = filter_by(
         Integer(min=1, max=2**31 - 1, metadata={"description": "Only later lines, and this."}),

@@ -1,6 +1,6 @@
-"""The catalogue from a terminal: `flask products import FILE` and `flask products export FILE`.
+"""`flask products import FILE` and `flask products export FILE`, like the routes of these names.
 
-Both do what the routes do, with the same code; FILE's name says its format.
+The suffix of FILE determines its format.
 """
 
 import gzip
@@ -41,7 +41,7 @@ def _media_type(path: Path) -> str:
 @click.option("--on-error", type=click.Choice(["skip", "abort"]), default="skip", show_default=True)
 @with_appcontext
 def import_file(file: Path, dry_run: bool, on_error: str) -> None:
-    """Import FILE. Interrupted, it is gone on with by the service."""
+    """Import FILE. If it is interrupted, the service resumes it."""
     media_type, coding = _media_type(file), "gzip" if file.suffix == ".gz" else "identity"
     with file.open("rb") as stream:
         parts = iter(partial(stream.read, uploads.CHUNK_BYTES), b"")
@@ -56,8 +56,8 @@ def import_file(file: Path, dry_run: bool, on_error: str) -> None:
     ):
         said = "; ".join(f"{error['pointer']} {error['detail']}" for error in found.errors)
         click.echo(f"line {found.line}: {said}", err=True)
-    if job.failed:
-        click.echo(f"{job.failed} lines are not valid.", err=True)
+    if job.failed_count:
+        click.echo(f"{job.failed_count} lines are not valid.", err=True)
     if job.state != "succeeded":
         raise click.ClickException(job.error or f"The job is {job.state}.")
     counts = ", ".join(f"{count} {name}" for name, count in (job.result or {}).items())
@@ -65,7 +65,7 @@ def import_file(file: Path, dry_run: bool, on_error: str) -> None:
 
 
 def _watch(job_id: Any) -> Job:
-    """Do a job in a thread, and show how far it is; the job when it is over."""
+    """Run a job in a thread and show its progress; returns the ended job."""
     app = current_app._get_current_object()  # type: ignore[attr-defined]
 
     def do() -> None:
@@ -79,8 +79,8 @@ def _watch(job_id: Any) -> Job:
             thread.join(0.2)
             job = db.session.get_one(Job, job_id, populate_existing=True)
             db.session.rollback()
-            bar.length = max(job.total or 1, job.processed)
-            bar.update(job.processed - bar.pos)
+            bar.length = max(job.total or 1, job.processed_count)
+            bar.update(job.processed_count - bar.pos)
     return db.session.get_one(Job, job_id, populate_existing=True)
 
 
@@ -88,7 +88,7 @@ def _watch(job_id: Any) -> Job:
 @click.argument("file", type=click.Path(dir_okay=False, path_type=Path))
 @with_appcontext
 def export_file(file: Path) -> None:
-    """Export all products, the inactive too, to FILE, which is there whole or not at all."""
+    """Export all products, inactive ones too, to FILE, which is complete or absent."""
     media_type = _media_type(file)
     schema = ProductSchema(exclude=("id", "version"))
     statement = select(*schema.columns(Product)).order_by(Product.created_at, Product.id)

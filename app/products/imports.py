@@ -1,8 +1,8 @@
-"""Import: a file of products, each line as `POST /products` would take it.
+"""Imports: a file of products, each line validated as the body of `POST /products`.
 
-The file is gone through in batches, each one transaction with its effect, its problems, its audit
-events and how far the job is: begun again after a crash, the job goes on where it was. A product
-with the same SKU is changed; members that a line does not have stay as they are.
+The file is processed in batches. Each batch is one transaction, with its products, its rejected
+lines, its audit events and the job's checkpoint, so that a job is resumed after a crash. A product
+with the same SKU is updated; members that a line does not have are unchanged.
 """
 
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
@@ -15,11 +15,14 @@ from flask import current_app
 from marshmallow import ValidationError
 from sqlalchemy import (
     Text,
+    Uuid,
     exists,
     func,
-    insert,
+    literal,
     select,
+    true,
 )
+from sqlalchemy.dialects.postgresql import insert  # SQLite has the same words for ON CONFLICT
 from sqlalchemy.orm import Mapped, mapped_column
 
 from app.core.database import bulk
@@ -43,8 +46,8 @@ from app.products.models import Product
 from app.products.schemas import ProductSchema
 from app.products.service import invalidate_summary
 
-BATCH_LINES = 5_000  # lines
-MAX_PROBLEMS = 10_000  # kept of one job; all are counted
+BATCH_LINES = 5_000
+MAX_PROBLEMS = 10_000  # stored for one job; all are counted
 
 SCHEMA = ProductSchema()
 COLUMNS = SCHEMA.columns(Product)
@@ -57,7 +60,7 @@ FILE_EXAMPLES = {
 
 
 class ImportQuery(Schema):
-    """What to do with the file."""
+    """Options of an import."""
 
     dry_run = Boolean(
         load_default=False,
@@ -67,33 +70,33 @@ class ImportQuery(Schema):
         ["skip", "abort"],
         load_default="skip",
         metadata={
-            "description": "What a line that is not valid does: it is left out, or keeps the whole "
-            "file out, which is then checked before anything is written."
+            "description": "A line that is not valid is skipped, or aborts the import; the file is "
+            "then validated before anything is written."
         },
     )
 
 
 class ImportSeenSku(Base):
-    """An SKU that a file has had already, so that a second line with it is told.
+    """An SKU of an earlier line of a file, so that a repeated one is rejected.
 
-    It refers to its job without a foreign key, which PostgreSQL would look up for each.
+    Without a foreign key to the job: PostgreSQL would check it for each row.
     """
 
-    __tablename__ = "import_keys"
+    __tablename__ = "import_seen_skus"
 
     job_id: Mapped[UUID] = mapped_column(primary_key=True)
     key: Mapped[str] = mapped_column(Text, primary_key=True)
 
 
-@periodic_task("import-keys", interval=HOUR)
+@periodic_task("import-seen-skus", interval=HOUR)
 def purge_seen_skus() -> int:
-    """Delete the keys of imports that are over."""
-    goes_on = exists().where(Job.id == ImportSeenSku.job_id, Job.finished_at.is_(None))
-    return repository.delete_in_batches(ImportSeenSku, ~goes_on)
+    """Delete the SKUs of imports that have ended."""
+    is_running = exists().where(Job.id == ImportSeenSku.job_id, Job.finished_at.is_(None))
+    return repository.delete_in_batches(ImportSeenSku, ~is_running)
 
 
 class Batch(NamedTuple):
-    """Lines by their numbers: the members of those that are valid, what is wrong with others."""
+    """Lines by number: the members of valid lines, the errors of the others."""
 
     valid: dict[int, dict[str, Any]]
     problems: dict[int, Sequence[ErrorDetail]]
@@ -101,7 +104,7 @@ class Batch(NamedTuple):
 
 @job("products.import")
 def import_products(run: JobRun) -> dict[str, Any]:
-    """Import the file that was uploaded under the job's id; the result counts what was done."""
+    """Import the file that was uploaded under the job's id; the result counts the products."""
     dry_run, check_first = run.arguments["dry_run"], run.arguments["on_error"] == "abort"
     if run.total is None:
         run.checkpoint(total=_count_lines(run))
@@ -110,22 +113,22 @@ def import_products(run: JobRun) -> dict[str, Any]:
     if not run.position["writing"]:
         process_file(run, first=True)
         if not dry_run:
-            if run.failed:
+            if run.failed_count:
                 raise JobError("Some lines are not valid, so nothing was imported.")
-            run.processed, run.position = 0, initial_position(writing=True)
+            run.processed_count, run.position = 0, initial_position(writing=True)
     if run.position["writing"]:
         process_file(run, first=not check_first)
-    run.checkpoint(total=run.processed)
+    run.checkpoint(total=run.processed_count)
     return {name: run.position[name] for name in ("created", "updated", "unchanged")}
 
 
 def initial_position(*, writing: bool) -> dict[str, Any]:
-    """Where an import begins."""
+    """The checkpoint of an import that has processed no line."""
     return {"writing": writing, "line": 0, "created": 0, "updated": 0, "unchanged": 0}
 
 
 def _count_lines(run: JobRun) -> int:
-    """Roughly how many records there are, to show progress by; cells may contain line breaks."""
+    """The number of lines, for the progress bar; that of records is lower if cells have breaks."""
     lines = 0
     with uploads.open_upload(run.id, run.arguments["coding"]) as stream:
         while part := stream.read(uploads.CHUNK_BYTES):
@@ -135,16 +138,20 @@ def _count_lines(run: JobRun) -> int:
 
 
 def process_file(run: JobRun, *, first: bool) -> None:
-    """Check the lines from where the job is, and write them if it is at that."""
+    """Validate the lines after the checkpoint, and write them unless this is a dry run."""
     begin = run.position["line"]
     with uploads.open_upload(run.id, run.arguments["coding"]) as stream:
         found = read_records(stream, run.arguments["media_type"], SCHEMA)
         rest = (record for record in found if record.line > begin)
         for batch in prefetch_batches(lambda: _validate(islice(rest, BATCH_LINES))):
-            run.processed += len(batch.valid) + len(batch.problems)
+            run.processed_count += len(batch.valid) + len(batch.problems)
             run.position["line"] = max([*batch.valid, *batch.problems])
             _do_batch(run, batch, first=first)
-            run.checkpoint(processed=run.processed, failed=run.failed, position=run.position)
+            run.checkpoint(
+                processed_count=run.processed_count,
+                failed_count=run.failed_count,
+                checkpoint=run.position,
+            )
             invalidate_summary()
 
 
@@ -162,7 +169,7 @@ def _validate(lines: Iterable[Record]) -> Batch:
 
 
 def prefetch_batches(read: Callable[[], Batch]) -> Iterator[Batch]:
-    """All batches: the next is read in a thread while the database is busy with this one."""
+    """All batches; a thread reads the next one while the database works on this one."""
     app = current_app._get_current_object()  # type: ignore[attr-defined]
 
     def read_in_context() -> Batch:
@@ -203,7 +210,7 @@ def _do_batch(run: JobRun, batch: Batch, *, first: bool) -> None:
 
 
 def _keys(skus: Collection[str]) -> dict[str, str]:
-    """Each SKU as the unique index has it: which letters have a lower case, the database knows."""
+    """Each SKU in lower case, as the unique index has it: the database decides what that is."""
     keys = _lower(["I", *(sku for sku in skus if not sku.isascii())])
     if keys["I"] != "i":  # a Turkish database
         keys = _lower(skus)
@@ -221,19 +228,26 @@ def _json_array(texts: Collection[str]) -> dict[str, str]:
 
 
 def _repeated(run: JobRun, lines: Mapping[int, str]) -> list[int]:
-    """The lines whose SKU an earlier line has, in this batch or before it."""
+    """The lines whose SKU an earlier line has, in this batch or an earlier one."""
     first = {key: line for line, key in reversed(list(lines.items()))}
-    before = select(ImportSeenSku.key).where(
-        ImportSeenSku.job_id == run.id, ImportSeenSku.key.in_(select(bulk.json_array_param()))
-    )
-    seen = set(db.session.scalars(before, _json_array(first)))
-    new = [{"job_id": run.id, "key": key} for key in first if key not in seen]
-    bulk.insert_rows(ImportSeenSku.__table__, new)  # type: ignore[arg-type]
-    return [line for line, key in lines.items() if key in seen or first[key] != line]
+    new = set(db.session.scalars(insert_seen_skus(run.id, first)))
+    return [line for line, key in lines.items() if key not in new or first[key] != line]
+
+
+def insert_seen_skus(job_id: UUID, keys: Collection[str]) -> Any:
+    """The statement that stores the SKUs of a batch and returns those that no earlier batch had.
+
+    A join with the table would be planned by statistics that are older than the import.
+    """
+    table: Any = ImportSeenSku.__table__
+    batch = select(literal(job_id, Uuid()), bulk.json_array_param()).params(_json_array(keys))
+    batch = batch.where(true())  # without it, SQLite reads ON as that of a join
+    new = insert(table).from_select(["job_id", "key"], batch)
+    return new.on_conflict_do_nothing().returning(table.c.key)
 
 
 def _existing(keys: list[str], *, lock: bool) -> dict[str, Any]:
-    """The products with these SKUs, locked in an order that no two imports can cross."""
+    """The products with these SKUs, locked by id, so that imports cannot deadlock."""
     given = bulk.json_array_param()
     key = func.lower(Product.sku)
     statement = select(*COLUMNS, key.label("key")).where(key.in_(select(given)))
@@ -244,11 +258,11 @@ def _existing(keys: list[str], *, lock: bool) -> dict[str, Any]:
 
 
 def _store_problems(run: JobRun, problems: Mapping[int, Sequence[ErrorDetail]]) -> None:
-    room = max(0, MAX_PROBLEMS - run.failed)
+    room = max(0, MAX_PROBLEMS - run.failed_count)
     kept = [
         {"id": uuid7(), "job_id": run.id, "line": line, "errors": problems[line]}
         for line in sorted(problems)[:room]
     ]
     if kept:
         db.session.connection().execute(insert(JobProblem), kept)
-    run.failed += len(problems)
+    run.failed_count += len(problems)

@@ -18,7 +18,9 @@ from app.products.imports import FILE_EXAMPLES, ImportQuery
 from app.products.models import Product
 from app.products.schemas import ProductQuery, ProductSchema, SummarySchema
 
-products = Blueprint("products", __name__, url_prefix="/products", description="The catalogue.")
+products = Blueprint(
+    "products", __name__, url_prefix="/api/v1/products", description="The catalogue."
+)
 
 
 @products.get("", access=public)

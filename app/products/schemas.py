@@ -1,4 +1,4 @@
-"""What the product routes take and give."""
+"""Schemas of the product routes."""
 
 import marshmallow as ma
 
@@ -25,7 +25,7 @@ class ProductSchema(ResourceSchema):
 
 
 class ProductQuery(PageQuery):
-    """Which products, in which order."""
+    """Filters and order of the list of products."""
 
     category = filter_by(
         String(min_length=1, max_length=100), lambda value: Product.category == value
@@ -65,7 +65,7 @@ LARGEST_SUMMARY = 1000
 
 
 class CategorySchema(Schema):
-    """What a category holds in one currency."""
+    """The products of a category in one currency."""
 
     category = String(max_length=100, required=True, metadata={"example": "kitchen"})
     currency = Currency(required=True, metadata={"example": "EUR"})
@@ -76,7 +76,7 @@ class CategorySchema(Schema):
 
 
 class SummarySchema(Schema):
-    """The catalogue at a glance."""
+    """Aggregates of the catalogue."""
 
     items = ma.fields.List(
         ma.fields.Nested(CategorySchema), validate=ma.validate.Length(max=LARGEST_SUMMARY)

@@ -13,7 +13,7 @@ from app.core.security.authorization import current_caller, permission
 from app.tasks.models import Task
 from app.tasks.schemas import TaskQuery, TaskSchema
 
-tasks = Blueprint("tasks", __name__, url_prefix="/tasks", description="The caller's tasks.")
+tasks = Blueprint("tasks", __name__, url_prefix="/api/v1/tasks", description="The caller's tasks.")
 
 
 @tasks.get("", access=permission("tasks:own"))

@@ -1,4 +1,4 @@
-"""What the task routes take and give."""
+"""Schemas of the task routes."""
 
 from app.core.database.full_text import matches
 from app.core.resources.filters import PageQuery, Sort, filter_by
@@ -21,7 +21,7 @@ class TaskSchema(ResourceSchema):
 
 
 class TaskQuery(PageQuery):
-    """Which of the caller's tasks, in which order."""
+    """Filters and order of the list of tasks."""
 
     done = filter_by(Boolean(), lambda value: Task.done == value)
     priority = filter_by(Enum(PRIORITIES), lambda value: Task.priority == value)

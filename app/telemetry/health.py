@@ -1,17 +1,14 @@
 """Health checks: liveness of the process, readiness for requests."""
 
 import os
-from functools import cache
-from pathlib import Path
 from typing import Any
 
 import structlog
-from alembic.script import ScriptDirectory
 from flask import Flask
 from sqlalchemy import text
 from sqlalchemy.exc import SQLAlchemyError
 
-from app.core.database import execute
+from app.core.database import execute, migrations
 from app.core.resources.blueprint import Blueprint
 from app.core.schemas.base import Schema
 from app.core.schemas.fields import Enum
@@ -19,8 +16,6 @@ from app.core.security.authorization import internal
 from app.core.web.database_errors import RETRY_AFTER
 from app.core.web.problems import Problem
 from app.extensions import limiter
-
-MIGRATIONS = Path(__file__).resolve().parent.parent.parent / "migrations"
 
 _APPLIED = text("SELECT version_num FROM alembic_version")
 
@@ -58,16 +53,9 @@ def read_readiness() -> dict[str, Any]:
     except SQLAlchemyError as error:
         log.warning("readiness_check_failed", error=type(error).__name__)
         raise _unavailable("The database does not answer, or was never migrated.") from error
-    if not found or found & _outdated():
+    if not migrations.known_revisions().is_current(found):
         raise _unavailable("The database schema is behind the code.")
     return {"status": "ok"}
-
-
-@cache
-def _outdated() -> set[str]:
-    """Return the revisions before those that this code needs."""
-    scripts = ScriptDirectory(str(MIGRATIONS))
-    return {script.revision for script in scripts.walk_revisions()} - set(scripts.get_heads())
 
 
 def _unavailable(detail: str) -> Problem:
@@ -76,5 +64,6 @@ def _unavailable(detail: str) -> Problem:
 
 
 def init_app(app: Flask) -> None:
-    """Exempt the probes, which are frequent and come from one address, from the rate limits."""
+    """Register the probes, without rate limits: they come often, and from one address."""
+    app.register_blueprint(health)
     limiter.exempt(health)

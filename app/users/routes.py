@@ -13,7 +13,7 @@ from app.users import service
 from app.users.models import CURRENT_USER, User
 from app.users.schemas import UserAdminSchema, UserQuery, UserSchema
 
-users = Blueprint("users", __name__, url_prefix="/users", description="Accounts.")
+users = Blueprint("users", __name__, url_prefix="/api/v1/users", description="Accounts.")
 
 
 @users.get("", access=permission("users:manage"))

@@ -45,7 +45,7 @@ FILTERS = {
 SORTS = {"created_at", "updated_at", "name", "price"}
 AUDIT = """
     INSERT INTO audit_events (id, version, created_at, updated_at, actor_id, action, resource,
-                              resource_id, before, after, address)
+                              resource_id, before, after, ip_address)
     SELECT %(event)s, 1, %(now)s, %(now)s, %(caller)s, '{}', 'products', new.id, {}, {}, %(address)s
     FROM {}"""
 COLUMNS = ", ".join(PRODUCT)

@@ -3,14 +3,13 @@
 from typing import Any
 from uuid import UUID
 
-from app.core.resources.batch import Batch
 from app.core.resources.blueprint import Blueprint
 from app.core.resources.repository import ScopedSelect
 from app.core.security.authorization import authenticated, current_caller
 from examples.notes.models import Note
 from examples.notes.schemas import NoteQuery, NoteSchema
 
-notes = Blueprint("notes", __name__, url_prefix="/notes", description="The caller's notes.")
+notes = Blueprint("notes", __name__, url_prefix="/api/v1/notes", description="The caller's notes.")
 
 
 @notes.get("", access=authenticated)
@@ -48,10 +47,3 @@ def update_note(data: dict[str, Any], note_id: UUID) -> tuple[ScopedSelect, dict
 def delete_note(note_id: UUID) -> ScopedSelect:
     """Delete a note."""
     return Note.visible_to(current_caller)
-
-
-@notes.post("/batch", access=authenticated)
-@notes.batch(NoteSchema)
-def batch_notes(data: dict[str, Any]) -> Batch:
-    """Create, change and delete notes, all or none."""
-    return Batch(data["items"], create_note, update_note, delete_note)

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from app.cli import DEMO_EMAIL, DEMO_PASSWORD
+from app.users.seed import DEMO_EMAIL, DEMO_PASSWORD
 from tests.browser import Browser, chromium
 from tests.live import Live, serve
 

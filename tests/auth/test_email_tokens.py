@@ -208,7 +208,7 @@ class TestForgetting:
         self, mailing: Mailing, user: Caller, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         """A job looks, so no clock tells whether there is such an account."""
-        monkeypatch.setitem(mailing.app.extensions, "send_job", lambda job_id: None)
+        monkeypatch.setattr(mailing.app.extensions["jobs"], "send", lambda job_id: None)
         with statements(mailing.app) as sent:
             mailing.forgot(user.email, status=202)
             known = list(sent)
@@ -451,8 +451,8 @@ def test_a_server_that_refuses_is_logged_and_asked_again_later(
 
     mailbox.refusal = ""
     app = mailing_and_logging.app
-    [job_id] = rows.read(app, Job.id, kind="mail")
-    rows.change(app, Job, job_id, due_at=now())
+    [job_id] = rows.read(app, Job.id, type="mail")
+    rows.change(app, Job, job_id, retry_at=now())
     with app.app_context():
         requeue_stale_jobs()
     app.extensions["jobs"].drain()
@@ -464,7 +464,7 @@ def test_a_server_that_refuses_is_logged_and_asked_again_later(
 def test_a_mail_that_is_sent_twice_is_the_same_mail(mailing: Mailing, mailbox: Mailbox) -> None:
     """Its worker died after the server took it, and before that was written down."""
     mailing.register()
-    [job] = rows.read(mailing.app, Job.id, kind="mail")
+    [job] = rows.read(mailing.app, Job.id, type="mail")
     arguments = {"purpose": "verify", "email": ADA["email"]}
     again = {"state": "queued", "finished_at": None, "arguments": arguments}
     rows.change(mailing.app, Job, job, **again)

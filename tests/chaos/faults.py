@@ -379,8 +379,9 @@ def downgrade() -> None:
 
 @fault("a migration, while a SELECT of 5 s runs on its table", LOCK)
 def migration(stack: Stack) -> str:
-    head = max(path.name[:4] for path in (stack.root / "migrations/versions").glob("[0-9]*.py"))
-    file = stack.root / "migrations/versions/chaos.py"
+    folder = stack.root / "app/tasks/migrations"
+    head = "tasks_" + max(path.name[:4] for path in folder.glob("[0-9]*.py"))
+    file = folder / "chaos.py"
     file.write_text(MIGRATION.format(head=head))
     try:
         with stack.postgres.connect(stack.postgres.administered) as reader:

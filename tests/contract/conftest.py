@@ -11,7 +11,6 @@ from tests.contract.operations import World
 @pytest.fixture
 def world(app: Flask) -> Iterator[World]:
     """An application with callers of every kind, whose jobs nobody does: they stay as they are."""
-    send = app.extensions["send_job"]
-    app.extensions["send_job"] = lambda job_id: None
-    yield World(app)
-    app.extensions["send_job"] = send
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(app.extensions["jobs"], "send", lambda job_id: None)
+        yield World(app)

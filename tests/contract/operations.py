@@ -11,9 +11,9 @@ from app import create_app
 from app.config import Settings
 from app.core.openapi.document import openapi_document
 from app.core.security.authorization import Access
-from examples.notes.routes import notes
 from tests.api import Caller, fresh
 from tests.contract.document import CheckedApi
+from tests.features import WITH_NOTES
 
 
 @dataclass(frozen=True, eq=False)
@@ -57,7 +57,7 @@ class Operation:
 def _read_operations() -> Iterator[Operation]:
     app = create_app(
         Settings(app_env="testing", secret_key="only reads the routes, starts nothing"),
-        also=(notes,),
+        features=WITH_NOTES,
     )
     document = openapi_document(app)
     for rule in app.url_map.iter_rules():

@@ -6,8 +6,10 @@ from flask import Flask
 from app import create_app
 from app.config import Settings
 from app.core.resources.blueprint import Blueprint
+from app.features import FEATURES
 from app.users.roles import ROLES
 from tests.contract.operations import ITEMS, OPERATIONS, Operation, World, ids
+from tests.features import as_feature
 
 WHO = ("anonymous", "owner", "other", "editor", "admin")
 
@@ -74,7 +76,7 @@ def test_a_view_without_declared_access_does_not_start() -> None:
     forgetful.add_url_rule("", "view", lambda: "anybody")
     settings = Settings(app_env="testing", secret_key="long enough to be let through, yes")
     with pytest.raises(RuntimeError, match=r"forgetful\.view"):
-        create_app(settings, also=(forgetful,))
+        create_app(settings, features=(*FEATURES, as_feature(forgetful)))
 
 
 def test_the_matrix_covers_every_route(app: Flask) -> None:

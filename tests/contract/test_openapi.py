@@ -18,6 +18,7 @@ from app.config import Settings
 from app.core.resources import dispatch
 from tests.contract.document import document_of, operations_in, path_of
 from tests.contract.operations import OPERATIONS, Operation, World, ids
+from tests.features import WITH_NOTES
 
 COMMITTED = Path(__file__).parents[2] / "openapi.json"
 NEVER = "01890a5d-ac96-774b-bcce-b302099a8057"
@@ -73,10 +74,8 @@ def documented(operation: Operation) -> set[int]:
 
 
 def _said() -> dict[Any, dict[str, Any]]:
-    from examples.notes.routes import notes
-
     settings = Settings(app_env="testing", secret_key="only reads the routes")
-    return dict(operations_in(document_of(create_app(settings, also=(notes,)))))
+    return dict(operations_in(document_of(create_app(settings, features=WITH_NOTES))))
 
 
 SAID = _said()

@@ -15,7 +15,7 @@ from uuid import uuid4
 
 import pytest
 
-from app.cli import DEMO_EMAIL, DEMO_PASSWORD
+from app.users.seed import DEMO_EMAIL, DEMO_PASSWORD
 from tests.live import Answer, Live, serve
 from tests.nginx import Nginx, in_front_of
 

@@ -72,16 +72,16 @@ def is_over(job: dict[str, Any]) -> bool:
 
 
 def is_half_done(job: dict[str, Any]) -> bool:
-    return 0 < job["processed"] <= LINES / 2
+    return 0 < job["processed_count"] <= LINES / 2
 
 
 def forget_the_lease(app: Flask, path: str) -> None:
     """What a minute does: the worker that has the job counts as dead."""
-    rows.change(app, Job, UUID(path.rpartition("/")[2]), due_at=now())
+    rows.change(app, Job, UUID(path.rpartition("/")[2]), retry_at=now())
 
 
 def check_everything_is_there_once(app: Flask, job: dict[str, Any], lines: int = LINES) -> None:
-    assert (job["state"], job["processed"], job["failed"]) == ("succeeded", lines, 0)
+    assert (job["state"], job["processed_count"], job["failed_count"]) == ("succeeded", lines, 0)
     assert job["result"] == {"created": lines, "updated": 0, "unchanged": 0}
     assert rows.count(app, Product, category="kitchen", price=1.5) == lines
 
@@ -158,7 +158,7 @@ class TestCelery:
                 start(live, 1)
             finally:
                 os.kill(server, signal.SIGCONT)
-        assert rows.count(empty, Job, kind="products.import") == 2
+        assert rows.count(empty, Job, type="products.import") == 2
 
 
 @on_sqlite

@@ -15,11 +15,12 @@ from app.core.database.types import now
 from app.extensions import db
 from app.jobs import runner
 from app.jobs.models import Job
+from app.jobs.periodic import HOUR, PERIODIC_TASKS
 from app.jobs.runner import JobError, JobRun, create_job, requeue_stale_jobs, run_job
 from app.tasks.models import Task
 from tests import rows
 from tests.api import Api, Caller
-from tests.conftest import on_postgresql
+from tests.conftest import MakeApp, on_postgresql
 from tests.rows import at_once
 
 Handler = Callable[[JobRun], Any]
@@ -53,7 +54,7 @@ def asked(app: Flask, user: Caller) -> Callable[..., UUID]:
 def sent(app: Flask, monkeypatch: pytest.MonkeyPatch) -> list[UUID]:
     """The jobs that a worker was told of; nobody does them."""
     ids: list[UUID] = []
-    monkeypatch.setitem(app.extensions, "send_job", ids.append)
+    monkeypatch.setattr(app.extensions["jobs"], "send", ids.append)
     return ids
 
 
@@ -79,7 +80,7 @@ def add_task(run: JobRun, title: str = "done") -> None:
 
 def time_passes(app: Flask, job_id: UUID) -> None:
     """The lease, or the patience with a message, is over."""
-    rows.change(app, Job, job_id, due_at=now())
+    rows.change(app, Job, job_id, retry_at=now())
 
 
 class TestAJob:
@@ -105,13 +106,13 @@ class TestAJob:
 
         def work(run: JobRun) -> None:
             for processed in (1, 2):
-                run.checkpoint(processed=processed, total=2)
+                run.checkpoint(processed_count=processed, total=2)
                 seen.append(api.get(f"jobs/{run.id}", by=user, status=200))
 
         does(work)
         do(app, asked())
 
-        assert [(r.json["state"], r.json["processed"]) for r in seen] == [
+        assert [(r.json["state"], r.json["processed_count"]) for r in seen] == [
             ("running", 1),
             ("running", 2),
         ]
@@ -138,7 +139,7 @@ class TestAJob:
                 time_passes(app, run.id)
                 do(app, run.id)
                 add_task(run, "too late")
-            run.checkpoint(processed=1)
+            run.checkpoint(processed_count=1)
 
         does(work)
         job_id = asked()
@@ -158,7 +159,7 @@ class TestAJob:
                 add_task(run, f"step {number}")
                 if number == 3 and run.attempts == 1:
                     raise Killed
-                run.checkpoint(processed=number + 1, position={"next": number + 1})
+                run.checkpoint(processed_count=number + 1, checkpoint={"next": number + 1})
 
         does(work)
         job_id = asked()
@@ -178,14 +179,14 @@ class TestAJob:
     def test_is_put_back_when_its_process_ends(
         self, app: Flask, does: Any, asked: Any, sent: list[UUID]
     ) -> None:
-        stopping = app.extensions["jobs_stopping"]
+        stopping = app.extensions["jobs"].stopping
 
         def work(run: JobRun) -> None:
             for number in range(run.position.get("next", 0), 3):
                 add_task(run)
                 if number == 1 and not sent:
                     stopping.set()
-                run.checkpoint(position={"next": number + 1})
+                run.checkpoint(checkpoint={"next": number + 1})
 
         does(work)
         job_id = asked()
@@ -212,8 +213,8 @@ class TestAJob:
         for seconds in (15, 30):
             before = now()
             do(app, job_id)
-            (due_at,) = rows.read(app, Job.due_at, id=job_id)
-            assert before <= due_at - timedelta(seconds=seconds) <= now()
+            (retry_at,) = rows.read(app, Job.retry_at, id=job_id)
+            assert before <= retry_at - timedelta(seconds=seconds) <= now()
         do(app, job_id)
         gone = api.get(f"jobs/{job_id}", by=user, status=200).json
 
@@ -235,7 +236,7 @@ class TestAJob:
     ) -> None:
         def work(run: JobRun) -> None:
             for number in range(run.position.get("next", 0), 6):
-                run.checkpoint(position={"next": number + 1})
+                run.checkpoint(checkpoint={"next": number + 1})
                 if number < 5:
                     raise RuntimeError("again")
 
@@ -244,6 +245,48 @@ class TestAJob:
         for _ in range(6):
             do(app, job_id)
         assert state(app, job_id) == "succeeded"
+
+    def test_without_progress_fails_after_its_attempts_although_it_commits(
+        self, app: Flask, api: Api, user: Caller, does: Any, asked: Any
+    ) -> None:
+        def work(run: JobRun) -> None:
+            run.checkpoint(total=10, failed_count=0)  # no line was processed
+            raise RuntimeError("again")
+
+        does(work, attempts=3)
+        job_id = asked()
+        for _ in range(3):
+            do(app, job_id)
+        failed = api.get(f"jobs/{job_id}", by=user, status=200).json
+        assert (failed["state"], failed["error"]) == ("failed", "Given up after 3 attempts.")
+
+    def test_has_all_attempts_again_after_progress_in_its_last_one(
+        self, app: Flask, does: Any, asked: Any
+    ) -> None:
+        runs = []
+
+        def work(run: JobRun) -> None:
+            runs.append(run)
+            if len(runs) == 3:
+                run.checkpoint(processed_count=1)
+            if len(runs) < 5:
+                raise RuntimeError("again")
+
+        does(work, attempts=3)
+        job_id = asked()
+        for _ in range(5):
+            do(app, job_id)
+        assert state(app, job_id) == "succeeded"
+
+    def test_of_an_unknown_type_fails_after_its_attempts(
+        self, app: Flask, api: Api, user: Caller, asked: Any
+    ) -> None:
+        job_id = asked()  # nothing is registered for the type "test"
+        for _ in range(runner.ATTEMPTS):
+            assert state(app, job_id) == "queued"
+            do(app, job_id)
+        failed = api.get(f"jobs/{job_id}", by=user, status=200).json
+        assert (failed["state"], failed["error"]) == ("failed", "Given up after 5 attempts.")
 
     def test_that_cannot_be_done_says_why(
         self, app: Flask, api: Api, user: Caller, does: Any, asked: Any
@@ -276,7 +319,7 @@ class TestAMessage:
     def test_that_cannot_be_sent_is_no_error_of_the_request(
         self, app: Flask, api: Api, editor: Caller, monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        monkeypatch.setitem(app.extensions, "send_job", lambda job_id: 1 / 0)
+        monkeypatch.setattr(app.extensions["jobs"], "send", lambda job_id: 1 / 0)
         started = api.call(
             "POST",
             "products/imports",
@@ -361,8 +404,8 @@ class TestSeeing:
     def test_jobs_by_kind_and_state(self, api: Api, user: Caller, asked: Any) -> None:
         asked()
         for query, count in (
-            ("kind=test", 1),
-            ("kind=mail", 0),
+            ("type=test", 1),
+            ("type=mail", 0),
             ("state=queued", 1),
             ("state=failed", 0),
         ):
@@ -393,7 +436,7 @@ def test_changes_of_a_job_are_those_of_who_asked_for_it(
     assert events[0]["after"]["price"] == "1.00"
 
 
-class TestUpkeep:
+class TestMaintenance:
     @pytest.fixture
     def finished(self, app: Flask, does: Any, asked: Any) -> list[UUID]:
         does(lambda run: None)
@@ -406,7 +449,7 @@ class TestUpkeep:
     def test_deletes_jobs_that_have_been_over_for_a_while(
         self, app: Flask, finished: list[UUID]
     ) -> None:
-        result = app.test_cli_runner().invoke(args=["upkeep", "jobs"])
+        result = app.test_cli_runner().invoke(args=["maintenance", "run", "jobs"])
         assert result.output == "jobs: 1\n"
         assert sorted(rows.read(app, Job.id)) == sorted(finished[1:])
 
@@ -418,7 +461,7 @@ class TestUpkeep:
         )
         rows.change(app, Session, expired, expires_at=now())
         rows.change(app, Session, idle, last_used_at=now() - timedelta(days=8))
-        result = app.test_cli_runner().invoke(args=["upkeep", "sessions"])
+        result = app.test_cli_runner().invoke(args=["maintenance", "run", "sessions"])
         assert result.output == "sessions: 2\n"
         assert rows.read(app, Session.id) == [alive]
 
@@ -436,20 +479,32 @@ class TestUpkeep:
             assert purge_sessions() == 1
 
     def test_is_a_command_for_each_and_for_all(self, app: Flask) -> None:
-        result = app.test_cli_runner().invoke(args=["upkeep"])
+        result = app.test_cli_runner().invoke(args=["maintenance", "run"])
         assert result.exit_code == 0, result.output
         assert {line.partition(":")[0] for line in result.output.splitlines()} == {
+            "email-tokens",
             "idempotency-keys",
-            "import-keys",
+            "import-seen-skus",
             "jobs",
             "login-attempts",
-            "mail-tokens",
             "sessions",
             "unsent-jobs",
             "uploads",
         }
 
     def test_refuses_what_it_does_not_know(self, app: Flask) -> None:
-        result = app.test_cli_runner().invoke(args=["upkeep", "everything"])
+        result = app.test_cli_runner().invoke(args=["maintenance", "run", "everything"])
         assert result.exit_code == 2
         assert "everything" in result.output
+
+    def test_is_scheduled_by_celery_where_there_is_a_broker(self, make_app: MakeApp) -> None:
+        celery = make_app(broker_url="redis://127.0.0.1:1/0").extensions["celery"]
+        celery.finalize()  # as `celery beat` does
+        schedule = celery.conf.beat_schedule
+        assert {name: entry["args"] for name, entry in schedule.items()} == {
+            name: (name,) for name in PERIODIC_TASKS
+        }
+        assert {entry["task"] for entry in schedule.values()} == {"jobs.periodic"}
+        assert (
+            schedule["sessions"]["schedule"] == schedule["sessions"]["options"]["expires"] == HOUR
+        )

@@ -2,6 +2,7 @@
 
 import os
 import re
+import shutil
 import sqlite3
 import subprocess
 import sys
@@ -15,16 +16,18 @@ from uuid import UUID, uuid4
 import psycopg
 import pytest
 from alembic.script import ScriptDirectory
+from alembic.util import to_tuple
 from flask import Flask
 from flask_migrate import downgrade, upgrade
 from sqlalchemy import TextClause, inspect, text
 
 from app.extensions import db
 from tests.api import PASSWORD, PASSWORD_HASH, Api
-from tests.conftest import MakeApp, also_from, dispose, on_postgresql, on_sqlite
+from tests.conftest import MakeApp, dispose, on_postgresql, on_sqlite
 from tools import squawk
 
 ROOT = Path(__file__).parents[2]
+MIGRATIONS = ROOT / "migrations"
 TABLES = {"users", "sessions", "products", "tasks"}
 
 WAITING = (
@@ -113,18 +116,6 @@ def test_up_down_and_up_again_is_the_same_schema(new_app: Flask) -> None:
     assert schema(new_app) == built
 
 
-def test_each_migration_can_be_undone_by_itself(new_app: Flask) -> None:
-    go_up(new_app)
-    schemas = [schema(new_app)]
-    while tables(new_app):
-        go_down(new_app, "-1")
-        schemas.append(schema(new_app))
-    for expected in reversed(schemas[:-1]):
-        with new_app.app_context():
-            upgrade(revision="+1")
-        assert schema(new_app) == expected
-
-
 def test_an_upgrade_of_what_is_up_to_date_changes_nothing(new_app: Flask) -> None:
     go_up(new_app)
     built = schema(new_app)
@@ -138,55 +129,27 @@ def test_the_models_need_nothing_that_the_migrations_lack(flask: Flask_) -> None
     assert "No new upgrade operations detected" in out
 
 
-# A row of each table, as it may have been written when the table was new. The user's password is
-# PASSWORD; blobs are bytes, all else is what both databases take for it.
+# A row of each table. The user's password is PASSWORD; blobs are bytes, all else is what both
+# databases take for it.
 AT = "2026-01-02 03:04:05.000000"
 ID = [f"019b7e5a0000700080000000000000{n:02x}" for n in range(12)]
 CREATED = {"version": 3, "created_at": AT, "updated_at": AT}
 ROWS: dict[str, dict[str, Any]] = {
     "users": {"id": ID[0], "email": "ada@example.com", "name": "Ada", "role": "editor",
               "password_hash": PASSWORD_HASH, "is_active": True, **CREATED},
-    "sessions": {"id": ID[1], "owner_id": ID[0], "refresh_token_hash": b"r",
-                 "previous_token_hash": None,
-                 "user_agent": "curl", "ip_address": "::1", "last_used_at": AT, "expires_at": AT,
-                 **CREATED},
     "products": {"id": ID[2], "sku": "Mug-1", "name": "Mug", "description": None, "price": "1.50",
                  "category": "kitchen", "currency": "EUR", "stock": 7, "is_active": True,
                  **CREATED},
     "tasks": {"id": ID[3], "owner_id": ID[0], "title": "Water", "description": "é", "done": True,
               "priority": 2, "due_at": None, "completed_at": AT, **CREATED},
-    "idempotency_keys": {"scope": "s", "key": "k", "fingerprint": b"f", "status": 201,
-                         "headers": "{}", "body": b"b", "expires_at": AT},
-    "audit_events": {"id": ID[4], "actor_id": ID[0], "action": "create", "resource": "tasks",
-                     "resource_id": ID[3], "before": None, "after": "{}", "ip_address": "::1",
-                     "request_id": "r", **CREATED},
-    "api_keys": {"id": ID[5], "owner_id": ID[0], "name": "n", "prefix": "p", "secret_hash": b"s",
-                 "scopes": "[]", "expires_at": None, "last_used_at": AT, **CREATED},
-    "login_attempts": {"account_hash": b"a", "ip_address": "::1", "failures": 2, "retry_at": AT,
-                       "trusted_until": AT, "expires_at": AT},
-    "mail_tokens": {"hash": b"h", "purpose": "reset", "user_id": ID[0], "expires_at": AT},
-    "jobs": {"id": ID[6], "kind": "k", "owner_id": ID[0], "state": "succeeded", "processed": 1,
-             "failed": 0, "total": 1, "result": "{}", "error": None, "finished_at": AT,
-             "arguments": "{}", "position": "{}", "origin": "{}", "attempts": 0, "lease": None,
-             "due_at": AT, **CREATED},
-    "job_problems": {"id": ID[7], "job_id": ID[6], "line": 1, "errors": "[]"},
-    "upload_chunks": {"upload_id": ID[8], "number": 1, "data": b"d", "created_at": AT},
-    "import_keys": {"job_id": ID[6], "key": "k"},
 }  # fmt: skip
-REVISIONS = [
-    script.revision for script in ScriptDirectory(str(ROOT / "migrations")).walk_revisions()
-]
-
-
-def fill(app: Flask) -> dict[str, Any]:
-    """A row into each table that there is; returns what is then in them."""
-    present = tables(app)
-    assert present <= set(ROWS), "a new table needs a row above"
-    with app.app_context():
-        for table in (name for name in ROWS if name in present):
-            db.session.execute(insertion(table, ROWS[table]), ROWS[table])
-        db.session.commit()
-    return contents(app, present)
+SCRIPTS = ScriptDirectory(
+    str(MIGRATIONS),
+    version_locations=[str(MIGRATIONS / "versions")]
+    + [str(folder) for folder in (ROOT / "app").glob("*/migrations")],
+)
+BRANCHES = sorted(script.revision for script in SCRIPTS.walk_revisions())
+HEAD = "products_0001"  # which the documented example follows
 
 
 def insertion(table: str, row: dict[str, Any]) -> TextClause:
@@ -194,52 +157,60 @@ def insertion(table: str, row: dict[str, Any]) -> TextClause:
     return text(f"INSERT INTO {table} ({names}) VALUES ({values})")
 
 
-def contents(app: Flask, of: set[str]) -> dict[str, Any]:
-    """The rows of these tables, as far as `ROWS` knows their columns."""
-    found = {}
-    with app.app_context():
-        for table in of:
-            names = ", ".join(f'"{name}"' for name in ROWS[table])
-            rows = db.session.execute(text(f"SELECT {names} FROM {table}"))
-            found[table] = [tuple(row) for row in rows]
-    return found
-
-
-@pytest.mark.parametrize("revision", REVISIONS)
-def test_rows_of_every_revision_survive_the_way_up_and_down_and_are_of_use(
-    new_app: Flask, revision: str
+def test_rows_of_other_branches_survive_a_branch_that_is_removed_and_added_again(
+    new_app: Flask,
 ) -> None:
-    go_up(new_app, revision)
-    before = fill(new_app)
-    assert all(len(rows) == 1 for rows in before.values())
-
-    for _ in range(2):
-        go_up(new_app)
-        assert contents(new_app, set(before)) == before
-        go_down(new_app, revision)
-        assert contents(new_app, set(before)) == before
+    go_up(new_app)
+    with new_app.app_context():
+        for table, row in ROWS.items():
+            db.session.execute(insertion(table, row), row)
+        db.session.commit()
+    go_down(new_app, "products@base")
+    assert tables(new_app) & TABLES == TABLES - {"products"}
     go_up(new_app)
 
     api = Api(new_app)
     login = {"email": "ada@example.com", "password": PASSWORD}
     token = api.post("auth/login", login, status=200).json["access_token"]
     bearer = {"Authorization": f"Bearer {token}"}
-    task, mug = f"tasks/{UUID(ID[3])}", f"products/{UUID(ID[2])}"
+    task = f"tasks/{UUID(ID[3])}"
     assert api.get(task, headers=bearer, status=200).json["title"] == "Water"
-    assert api.get(mug, status=200).json["price"] == "1.50"
     kept = {"If-Match": '"3"', **bearer}
     assert api.patch(task, {"done": False}, headers=kept, status=200).json["version"] == 4
-    assert api.patch(mug, {"stock": 8}, headers=kept, status=200).json["stock"] == 8
+    assert api.get("products", status=200).json["items"] == []
+
+
+@pytest.mark.parametrize("revision", BRANCHES)
+def test_each_branch_is_applied_with_no_more_than_it_depends_on(
+    new_app: Flask, revision: str
+) -> None:
+    go_up(new_app, revision)
+    feature = revision.partition("_")[0]
+    expected = {revision, *to_tuple(SCRIPTS.get_revision(revision).dependencies, ())}
+    with new_app.app_context():
+        applied = set(db.session.scalars(text("SELECT version_num FROM alembic_version")))
+    assert revision in applied <= expected
+    go_down(new_app, f"{feature}@base")
+    go_up(new_app)
+    assert tables(new_app) >= TABLES
 
 
 @contextmanager
-def documented(folder: Path) -> Iterator[None]:
+def documented(app: Flask, folder: Path) -> Iterator[None]:
     """The migrations of docs/migrations.md follow ours."""
     document = (ROOT / "docs/migrations.md").read_text()
     blocks = re.findall(r"```python\n(.*?)```", document, re.DOTALL)
     for number, block in enumerate(blocks):
-        (folder / f"{number}.py").write_text(block.replace('"0100"', repr(REVISIONS[0])))
-    with also_from(folder):
+        (folder / f"{number}.py").write_text(block)
+    with also_from(app, folder):
+        yield
+
+
+@contextmanager
+def also_from(app: Flask, folder: Path) -> Iterator[None]:
+    folders = app.extensions["migration_folders"]
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setitem(app.extensions, "migration_folders", (*folders, folder))
         yield
 
 
@@ -259,22 +230,22 @@ def test_the_documented_example_serves_the_code_of_the_release_before(
     migrations.mkdir()
     go_up(new_app)
     products(new_app, category="kitchen")
-    with documented(migrations):
-        go_up(new_app, "0101")
+    with documented(new_app, migrations):
+        go_up(new_app, "products_0002")
         products(new_app, category="kitchen")
-        go_up(new_app, "0102")
+        go_up(new_app, "products_0003")
         products(new_app, category="kitchen", department="kitchen")
-        go_up(new_app, "0103")
+        go_up(new_app, "products_0004")
         products(new_app, category="kitchen", department="kitchen")
         with new_app.app_context():
             on_one_machine = db.engine.dialect.name == "sqlite"
         if not on_one_machine:
             products(new_app, department="kitchen")
-        go_up(new_app, "0104")
+        go_up(new_app, "products_0005")
         products(new_app, department="kitchen")
         count = column(new_app, "count(*)")
         assert column(new_app, "DISTINCT department") == ["kitchen"]
-        go_down(new_app, REVISIONS[0])
+        go_down(new_app, HEAD)
     assert column(new_app, "DISTINCT category") == ["kitchen"]
     assert column(new_app, "count(*)") == count
 
@@ -283,8 +254,8 @@ def test_the_documented_example_serves_the_code_of_the_release_before(
 def test_the_documented_example_is_clean_and_its_opposite_is_not(
     new_app: Flask, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    with documented(tmp_path), new_app.app_context():
-        upgrade(revision=f"{REVISIONS[0]}:0104", sql=True)
+    with documented(new_app, tmp_path), new_app.app_context():
+        upgrade(revision=f"{HEAD}:products_0005", sql=True)
     sql = capsys.readouterr().out
     assert sql.count("-- Running upgrade") == 4
     assert (linted := squawk.lint(sql)).returncode == 0, linted.stdout
@@ -329,17 +300,39 @@ def test_upgrades_at_the_same_time_all_succeed(flask: Flask_, new_app: Flask) ->
 def test_upgrades_at_the_same_time_queue_up_and_all_succeed(
     flask: Flask_, new_app: Flask, another_database_url: str
 ) -> None:
-    number = re.search(r"ADVISORY_LOCK = ([0-9_]+)", (ROOT / "migrations/env.py").read_text())[1]
-    with psycopg.connect(another_database_url) as first:
-        first.execute("SELECT pg_advisory_lock(%s)", [int(number)])
+    with psycopg.connect(another_database_url, autocommit=True) as first:
+        first.execute("SELECT pg_advisory_lock(%s)", [advisory_lock()])
         others = [flask("db", "upgrade") for _ in range(2)]
-        while first.execute(WAITING).rowcount < len(others):
-            assert all(process.poll() is None for process in others)
-            time.sleep(0.02)
+        wait_until_queued(*others)
         assert tables(new_app) == set()
     for process in others:
         outcome(process)
     assert tables(new_app) >= TABLES
+
+
+@on_postgresql
+def test_an_upgrade_that_waits_for_another_does_not_block_a_concurrent_index(
+    flask: Flask_, new_app: Flask, another_database_url: str
+) -> None:
+    """The one that waits holds no snapshot, for which CREATE INDEX CONCURRENTLY would wait."""
+    go_up(new_app)
+    with psycopg.connect(another_database_url, autocommit=True) as first:
+        first.execute("SELECT pg_advisory_lock(%s)", [advisory_lock()])
+        other = flask("db", "upgrade")
+        wait_until_queued(other)
+        first.execute("SET statement_timeout = '10s'")
+        first.execute("CREATE INDEX CONCURRENTLY test ON products (category)")
+        assert other.poll() is None
+    outcome(other)
+
+
+def advisory_lock() -> int:
+    return int(re.search(r"ADVISORY_LOCK = ([0-9_]+)", (MIGRATIONS / "env.py").read_text())[1])
+
+
+def wait_until_queued(*processes: subprocess.Popen[str]) -> None:
+    for process in processes:
+        assert any("another process migrates" in line for line in process.stdout)
 
 
 def test_an_upgrade_waits_for_the_locks_of_others(
@@ -404,17 +397,65 @@ def test_the_printed_sql_builds_the_same_schema(
 def test_the_service_is_not_ready_before_the_schema_is_the_codes(new_app: Flask) -> None:
     api = Api(new_app)
     api.get("/health/ready", status=503)
-    go_up(new_app)
-    api.get("/health/ready", status=200)
-    go_down(new_app, "-1")
+    go_up(new_app, "auth@head")
     behind = api.get("/health/ready", status=503)
     assert int(behind.headers["Retry-After"]) > 0
+    go_up(new_app)
+    api.get("/health/ready", status=200)
+    go_down(new_app, "tasks@base")
+    api.get("/health/ready", status=503)
     api.get("/health/live", status=200)
+
+
+def test_the_service_is_not_ready_before_the_last_revision_of_a_branch(
+    new_app: Flask, tmp_path: Path
+) -> None:
+    go_up(new_app)
+    with documented(new_app, tmp_path):
+        Api(new_app).get("/health/ready", status=503)
+        go_up(new_app)
+        Api(new_app).get("/health/ready", status=200)
 
 
 def test_the_service_stays_ready_when_a_newer_release_has_migrated(new_app: Flask) -> None:
     go_up(new_app)
-    with new_app.app_context():
-        db.session.execute(text("UPDATE alembic_version SET version_num = 'newer'"))
-        db.session.commit()
+    migrated_by_a_newer_release(new_app)
     Api(new_app).get("/health/ready", status=200)
+
+
+def test_an_upgrade_by_an_older_release_changes_nothing_and_succeeds(
+    flask: Flask_, new_app: Flask
+) -> None:
+    go_up(new_app)
+    migrated_by_a_newer_release(new_app)
+    built = schema(new_app)
+    dispose(new_app)
+    out, _ = outcome(flask("db", "upgrade"))
+    assert "the schema is newer than this code" in out
+    assert "products_9999" in out
+    assert schema(new_app) == built
+
+
+def migrated_by_a_newer_release(app: Flask) -> None:
+    newer = "UPDATE alembic_version SET version_num = 'products_9999' WHERE version_num = :old"
+    with app.app_context():
+        db.session.execute(text(newer), {"old": HEAD})
+        db.session.commit()
+
+
+def test_an_upgrade_works_in_a_folder_with_a_percent_sign(tmp_path: Path) -> None:
+    copy = tmp_path / "100%"
+    for name in ("app", "migrations", "wsgi.py"):
+        source = ROOT / name
+        (copy / name).parent.mkdir(exist_ok=True)
+        (shutil.copytree if source.is_dir() else shutil.copy)(source, copy / name)
+    environ = os.environ | {
+        "APP_ENV": "testing",
+        "SECRET_KEY": "not a secret, but long enough for tests",
+        "DATABASE_URL": f"sqlite:///{tmp_path / 'test.db'}",
+    }
+    command = [sys.executable, "-m", "flask", "--app", "wsgi", "db", "upgrade"]
+    ended = subprocess.run(command, cwd=copy, env=environ, capture_output=True, text=True)
+    assert ended.returncode == 0, ended.stderr
+    with closing(sqlite3.connect(tmp_path / "test.db")) as session:
+        assert session.execute("SELECT count(*) FROM alembic_version").fetchone() == (6,)

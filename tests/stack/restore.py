@@ -43,7 +43,7 @@ def main() -> None:
     stack.token = stack.call("POST", "/api/v1/auth/login", login).expect(200).json()["access_token"]
     path = stack.call("POST", "/api/v1/tasks", {"title": "Kept"}).expect(201).header("Location")
 
-    compose("stop", "worker", "beat")  # else mail and upkeep would change rows while we count them
+    compose("stop", "worker", "beat")  # they would change rows while we count them
     before = contents(stack)
     made = dev("backup")
     assert made.returncode == 0, made.stderr

@@ -367,7 +367,7 @@ def a_catalogue_goes_in_and_out_while_the_worker_is_killed(stack: Stack) -> None
     for n in range(37):
         lines.insert(n * 500, '{"sku": "x", "price": "1.505"}')
     job = imported(editor, "\n".join(lines).encode(), kill=True)
-    assert (job["state"], job["failed"]) == ("succeeded", 37), job
+    assert (job["state"], job["failed_count"]) == ("succeeded", 37), job
     assert job["result"] == {"created": 50_000, "updated": 0, "unchanged": 0}, job
     problems = editor.call("GET", f"/api/v1/jobs/{job['id']}/problems?limit=100").expect(200).json()
     assert [each["line"] for each in problems["items"]] == [n * 500 + 1 for n in range(37)]
@@ -394,11 +394,11 @@ def imported(editor: Stack, file: bytes, *, kill: bool) -> dict:
     deadline = time.monotonic() + 120
     while (job := editor.call("GET", path).expect(200).json())["finished_at"] is None:
         assert time.monotonic() < deadline, job
-        if kill and job["processed"]:
+        if kill and job["processed_count"]:
             kill, worker = False, editor.container("worker")
             editor.docker("kill", "--signal", "KILL", worker)
             # A minute without a sign of life, or two, in no time.
-            editor.psql("UPDATE jobs SET due_at = now() WHERE finished_at IS NULL")
+            editor.psql("UPDATE jobs SET retry_at = now() WHERE finished_at IS NULL")
             editor.docker("start", worker)
         time.sleep(0.1)
     assert not kill, "the worker was never killed"

@@ -190,7 +190,9 @@ def test_secrets_are_not_logged(
     capfd: pytest.CaptureFixture[str],
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setitem(logged.app.extensions, "send_job", lambda job_id: None)  # mail to the log
+    monkeypatch.setattr(
+        logged.app.extensions["jobs"], "send", lambda job_id: None
+    )  # mail to the log
     account = {"email": "ada@example.com", "name": "Ada", "password": "Wh1te-rabbit-tea-party"}
     logged.post("users", account, status=201)
     wrong = {"email": "ada@example.com", "password": "Mad-hatter-tea-party"}

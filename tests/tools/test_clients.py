@@ -13,7 +13,7 @@ from typing import Any
 
 import pytest
 
-from app.cli import DEMO_EMAIL, DEMO_PASSWORD
+from app.users.seed import DEMO_EMAIL, DEMO_PASSWORD
 from tests.live import ROOT, Live, serve
 
 OPENAPI = ROOT / "openapi.json"

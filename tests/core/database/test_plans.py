@@ -8,11 +8,11 @@ import pytest
 from flask import Flask
 from sqlalchemy import Engine, insert
 
-from app.cli import _product
 from app.core.database.listeners import on_statement
 from app.extensions import db
 from app.products.models import Product
 from app.products.schemas import ProductQuery
+from app.products.seed import sample_product
 from app.tasks.models import PRIORITIES, Task
 from app.tasks.schemas import TaskQuery
 from tests.api import Api, Caller
@@ -41,7 +41,7 @@ def filled(app: Flask, api: Api, user: Caller) -> Caller:
             }
             for _ in range(ROWS)
         ]
-        db.session.execute(insert(Product), [_product(number) for number in range(ROWS)])
+        db.session.execute(insert(Product), [sample_product(number) for number in range(ROWS)])
         db.session.execute(insert(Task), tasks)
         db.session.commit()
         with db.engine.connect().execution_options(isolation_level="AUTOCOMMIT") as connection:

@@ -14,13 +14,13 @@ import pytest
 from flask import Flask
 from sqlalchemy import insert
 
-from app.cli import _product
 from app.core.files.csv_injection import escape_formula, unescape_formula
 from app.core.resources import export
 from app.core.resources.list_statements import build_list_query
 from app.extensions import db
 from app.products.models import ALL_PRODUCTS, Product
 from app.products.schemas import ProductQuery, ProductSchema
+from app.products.seed import sample_product
 from tests import rows
 from tests.api import Api, Caller, bearer
 from tests.conftest import MakeApp, new_database, on_postgresql
@@ -117,7 +117,7 @@ def catalogue(app: Flask) -> int:
     """So many products that one chunk does not hold them."""
     number = 3 * export.CHUNK_ROWS + 7
     with app.app_context():
-        db.session.execute(insert(Product), [_product(n) for n in range(number)])
+        db.session.execute(insert(Product), [sample_product(n) for n in range(number)])
         db.session.commit()
     return number
 

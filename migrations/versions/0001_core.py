@@ -1,11 +1,11 @@
-"""Idempotency keys: answers kept for retried requests."""
+"""Tables of the core: stored responses and uploaded files."""
 
 import sqlalchemy as sa
 from alembic import op
 
-revision = "0002"
-down_revision = "0001"
-branch_labels = None
+revision = "core_0001"
+down_revision = None
+branch_labels = ("core",)
 depends_on = None
 
 
@@ -22,7 +22,17 @@ def upgrade() -> None:
         sa.PrimaryKeyConstraint("scope", "key", name="pk_idempotency_keys"),
     )
     op.create_index("ix_idempotency_keys_expires_at", "idempotency_keys", ["expires_at"])
+    op.create_table(
+        "upload_chunks",
+        sa.Column("upload_id", sa.Uuid(), nullable=False),
+        sa.Column("number", sa.Integer(), nullable=False),
+        sa.Column("data", sa.LargeBinary(), nullable=False),
+        sa.Column("created_at", sa.DateTime(timezone=True), nullable=False),
+        sa.PrimaryKeyConstraint("upload_id", "number", name="pk_upload_chunks"),
+    )
+    op.create_index("ix_upload_chunks_created_at", "upload_chunks", ["created_at"])
 
 
 def downgrade() -> None:
+    op.drop_table("upload_chunks")
     op.drop_table("idempotency_keys")

@@ -3,8 +3,8 @@
 import sqlalchemy as sa
 from alembic import op
 
-revision = "notes_0001"
-down_revision = "0001"
+revision, down_revision = "notes_0001", None
+branch_labels, depends_on = ("notes",), ("users_0001",)
 
 
 def upgrade() -> None:

@@ -1,0 +1,13 @@
+"""The features of this service. To add or remove one, edit this list and nothing else.
+
+A feature is a package with `init_app(app)`, which registers its routes, commands, job types and
+periodic tasks. Importing the package grants its permissions to roles (`app.users.roles`). Its
+migrations are in its folder `migrations/`, its tests in `tests/<feature>/`.
+"""
+
+from types import ModuleType
+
+from app import audit, auth, docs, jobs, products, tasks, users
+
+# In this order they are initialised and appear in the OpenAPI document.
+FEATURES: tuple[ModuleType, ...] = (auth, users, products, tasks, jobs, audit, docs)

@@ -1,0 +1,66 @@
+"""Features: independent packages, registered by one line each."""
+
+from dataclasses import replace
+from types import ModuleType
+
+import pytest
+from flask import Flask
+from flask_migrate import upgrade
+from sqlalchemy import inspect
+
+from app import create_app, products, tasks
+from app.config import Settings
+from app.extensions import db
+from app.features import FEATURES
+from app.users import roles
+from tests.api import Api
+from tests.conftest import dispose
+
+
+def without(*removed: ModuleType) -> tuple[ModuleType, ...]:
+    return tuple(feature for feature in FEATURES if feature not in removed)
+
+
+@pytest.mark.parametrize("feature", FEATURES, ids=lambda feature: feature.__name__)
+def test_feature_package_exports_only_init_app(feature: ModuleType) -> None:
+    defined = {
+        name
+        for name, value in vars(feature).items()
+        if getattr(value, "__module__", None) == feature.__name__
+    }
+    assert defined == {"init_app"}
+    assert feature.__doc__
+
+
+def test_service_without_sample_features_migrates_and_is_ready(
+    app: Flask, settings: Settings, another_database_url: str
+) -> None:
+    bare = create_app(
+        replace(settings, database_url=another_database_url), features=without(products, tasks)
+    )
+    try:
+        with bare.app_context():
+            upgrade()
+            tables = inspect(db.engine).get_table_names()
+        assert {"users", "sessions", "jobs", "audit_events", "idempotency_keys"} <= {*tables}
+        assert not {"products", "tasks", "import_seen_skus"} & {*tables}
+        api = Api(bare)
+        api.get("/health/ready", status=200)
+        api.get("products", status=404)
+        assert not [path for path in api.get("/openapi.json").json["paths"] if "products" in path]
+    finally:
+        dispose(bare)
+
+
+def test_granted_permission_belongs_to_the_role_and_higher_roles(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(roles, "ROLES", dict(roles.ROLES))
+    roles.grant("editor", "orders:write")
+    names = [name for name, permissions in roles.ROLES.items() if "orders:write" in permissions]
+    assert names == ["editor", "admin"]
+
+
+def test_permission_cannot_be_granted_to_an_unknown_role() -> None:
+    with pytest.raises(ValueError, match="editr"):
+        roles.grant("editr", "orders:write")
