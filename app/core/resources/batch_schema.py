@@ -41,7 +41,7 @@ class BatchItemsField(ma.fields.Field[list[Item]]):
 
     def __init__(self, shapes: dict[str, Schema]) -> None:
         super().__init__(required=True)
-        self.shapes = shapes  # by `op`
+        self.variants = shapes  # by `op`
 
     def openapi_properties(self) -> dict[str, Any]:
         """JSON Schema keywords for the document, which adds the shapes."""
@@ -52,7 +52,7 @@ class BatchItemsField(ma.fields.Field[list[Item]]):
             raise self.make_error("invalid")
         if not 1 <= len(value) <= MAX_ITEMS:
             raise self.make_error("length")
-        return [_parse_item(item, f"#/items/{n}", self.shapes) for n, item in enumerate(value)]
+        return [_parse_item(item, f"#/items/{n}", self.variants) for n, item in enumerate(value)]
 
 
 def _parse_item(given: Any, pointer: str, shapes: dict[str, Schema]) -> Item:
