@@ -50,7 +50,7 @@ def test_permission_that_no_role_has_stops_the_start() -> None:
     assert __name__ in error
 
 
-@pytest.mark.parametrize("access", ["authenticated", permission, None, True], ids=str)
+@pytest.mark.parametrize("access", ["authenticated", permission, None, True], ids=["text", "function", "None", "bool"])
 def test_access_of_another_type_stops_the_start(access: Any) -> None:
     error = start_error(access)
 
