@@ -11,9 +11,9 @@ ROOT = Path(__file__).parent.parent
 RUNBOOK = (ROOT / "docs" / "operations.md").read_text()
 
 
-def test_the_example_resource_stays_within_119_lines() -> None:
+def test_the_example_resource_stays_within_120_lines() -> None:
     files = (ROOT / "examples" / "notes").rglob("*.py")
-    assert sum(len(file.read_text().splitlines()) for file in files) <= 119
+    assert sum(len(file.read_text().splitlines()) for file in files) <= 120
 
 
 def test_the_example_settings_name_every_setting() -> None:

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 from flask import Flask
-from sqlalchemy.exc import OperationalError
+from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 from werkzeug.exceptions import TooManyRequests
 from werkzeug.test import TestResponse
 
@@ -140,7 +140,7 @@ def test_what_is_documented_can_be_provoked(
 FAILURES = {
     429: TooManyRequests(),
     500: RuntimeError("planted"),
-    503: OperationalError("SELECT", {}, Exception("planted")),
+    503: PoolTimeoutError("planted"),
 }
 
 

@@ -11,6 +11,7 @@
 """
 
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from dataclasses import fields
 from typing import Any
 
@@ -106,6 +107,8 @@ class Blueprint(flask.Blueprint):
         self, method: str, rule: str, access: Access, rate_limit: str | None
     ) -> Decorator:
         def register(view: View) -> View:
+            if not isinstance(access, Access):
+                raise DeclarationError(view, f"access={access!r} is no access rule")
             endpoint = build_endpoint(
                 view, access, documented=self.documented, writes=method != "GET"
             )
@@ -273,14 +276,14 @@ def _rate_limit(view: View, rate_limit: str) -> str | Callable[[], str]:
     Raises:
         DeclarationError: it is neither a limit nor the name of a setting that holds one.
     """
-    if rate_limit in SETTINGS and rate_limit.endswith("RATE_LIMIT"):
-        return lambda: str(current_app.config[rate_limit])
-    try:
-        parse_many(rate_limit)
-    except (TypeError, ValueError) as error:
-        text = f"rate_limit={rate_limit!r} is neither a limit nor a setting that holds one"
-        raise DeclarationError(view, text) from error
-    return rate_limit
+    if isinstance(rate_limit, str):
+        if rate_limit in SETTINGS and rate_limit.endswith("RATE_LIMIT"):
+            return lambda: str(current_app.config[rate_limit])
+        with suppress(ValueError):
+            parse_many(rate_limit)
+            return rate_limit
+    text = f"rate_limit={rate_limit!r} is neither a limit nor a setting that holds one"
+    raise DeclarationError(view, text)
 
 
 def _page_schema(schema: type[Schema]) -> Schema:

@@ -105,7 +105,7 @@ def test_session_inserts_and_reads_related_instances(library: Flask) -> None:
 
 
 def test_repository_inserts_what_the_instance_holds(library: Flask) -> None:
-    with library.test_request_context():
+    with library.app_context(), library.test_request_context():
         shelf = repository.create(Shelf(label=" A "), SHELF_SCHEMA)
         book = repository.create(Book(title="T", shelf_id=shelf.id), BOOK_SCHEMA)
         db.session.commit()

@@ -201,6 +201,7 @@ class TestHooks:
         @odd.body(SignUp)
         @odd.response(200, Schema.from_dict({"greeting": String(max_length=99)}))  # type: ignore[arg-type]
         def sign_up(data: dict[str, Any]) -> dict[str, Any]:
+            """Greet a guest."""
             return data
 
         return Api(make_app(odd))

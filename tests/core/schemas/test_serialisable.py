@@ -92,7 +92,12 @@ def shapes(parent: type[Schema] = Schema) -> Iterator[type[Schema]]:
             yield shape
 
 
-EVERY_SHAPE = [shape for shape in dict.fromkeys(shapes()) if not issubclass(shape, PageQuery)]
+# A schema with a `row_to_dict` of its own shows something else on purpose.
+EVERY_SHAPE = [
+    shape
+    for shape in dict.fromkeys(shapes())
+    if not issubclass(shape, PageQuery) and shape.row_to_dict is Schema.row_to_dict
+]
 
 
 class TestRowToDict:

@@ -21,9 +21,11 @@ from app.core.security.authorization import (
     public,
     require_access,
 )
+from app.features import FEATURES
 from tests import rows
 from tests.api import Api, Caller, bearer
 from tests.conftest import MakeApp
+from tests.features import as_feature
 
 SETTINGS = Settings(app_env="testing", secret_key="long enough to be let through, yes")
 
@@ -32,13 +34,14 @@ def start_error(access: Any) -> str:
     """Why an application with a view under this rule does not start."""
     things = Blueprint("things", __name__, url_prefix="/things")
 
-    @things.get("", access=access)
-    @things.response(204)
-    def list_things() -> None:
-        """List things."""
-
     with pytest.raises(RuntimeError) as error:
-        create_app(SETTINGS, also=(things,))
+
+        @things.get("", access=access)
+        @things.response(204)
+        def list_things() -> None:
+            """List things."""
+
+        create_app(SETTINGS, features=(*FEATURES, as_feature(things)))
     return str(error.value)
 
 
@@ -50,11 +53,14 @@ def test_permission_that_no_role_has_stops_the_start() -> None:
     assert __name__ in error
 
 
-@pytest.mark.parametrize("access", ["authenticated", permission, None, True], ids=["text", "function", "None", "bool"])
+@pytest.mark.parametrize(
+    "access", ["authenticated", permission, None, True], ids=["text", "function", "None", "bool"]
+)
 def test_access_of_another_type_stops_the_start(access: Any) -> None:
     error = start_error(access)
 
-    assert f"{__name__}.start_error.<locals>.list_things (things.list_things)" in error
+    where = f"{__name__}.start_error.<locals>.list_things"
+    assert error == f"{where}: access={access!r} is no access rule"
 
 
 def test_all_views_without_a_valid_rule_are_listed() -> None:

@@ -526,6 +526,7 @@ def test_wrong_sql_is_500_and_logged_as_a_defect(
     @wrong.get("/<path:name>", access=public)
     @wrong.response(204)
     def read(name: str) -> None:
+        """Fail."""
         db.session.execute(text(f"SELECT name FROM {name}"))
 
     with redirect_stdout(output):
