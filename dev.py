@@ -169,7 +169,7 @@ def bench(*arguments: str) -> None:
 
 
 def bench_check(*arguments: str) -> None:
-    """Fail when a request costs 15 % more CPU than bench/baseline.json, which --save replaces."""
+    """Fail when a request costs 15 % more CPU than bench/baseline.json; --save rewrites it."""
     develop("bench.check", *arguments)
 
 
@@ -271,7 +271,8 @@ def check_openapi() -> bool:
     """Lint openapi.json with Spectral; without npm this is skipped, except in CI."""
     if not shutil.which("npm"):
         required = bool(os.environ.get("CI"))
-        print("openapi           {} npm is not installed".format("FAILED" if required else "skipped,"))
+        verdict = "FAILED" if required else "skipped,"
+        print("openapi           {} npm is not installed".format(verdict))
         return not required
     ruleset = str(TOOLS / "spectral.yaml")
     spectral = [str(TOOLS / "node_modules/.bin/spectral"), "lint", "openapi.json", "-r", ruleset]
@@ -302,7 +303,7 @@ def openapi() -> None:
 
 
 def api_diff() -> None:
-    """Fail on a breaking change of the API since the last git tag, unless the major version is new."""
+    """Fail on a breaking API change since the last tag, unless the major version is new."""
     sys.exit(run(sys.executable, TOOLS / "api_diff.py"))
 
 
