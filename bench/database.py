@@ -80,7 +80,7 @@ def cluster(**settings: str) -> Iterator[str]:
     binaries = next((path for path in services.postgres_binaries() if _is_installed(path)), None)
     if binaries is None:
         raise services.Unavailable("no installed PostgreSQL was found")
-    account = "" if os.geteuid() else "nobody"  # it refuses to run as root
+    account = "" if os.geteuid() else "nobody"  # PostgreSQL does not run as root
     data, password = DATA / "postgresql", DATA / "password"
     if not (data / "PG_VERSION").is_file():
         _init(binaries, account)

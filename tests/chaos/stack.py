@@ -164,7 +164,7 @@ class Stack:
         self.live = self._own.enter_context(self.serve(AWAY))
         assert self.live.call("GET", "products").status == 200  # as compose waits for health
         self.names.addresses.append(AWAY)
-        time.sleep(6)  # nginx asks every 5 s
+        time.sleep(6)  # nginx resolves the name every 5 s
 
     def ask_redis(self) -> redis.Redis:
         return redis.Redis.from_url(self.redis_url, socket_timeout=5, decode_responses=True)
