@@ -19,7 +19,7 @@ WORKDIR /service
 COPY app/ app/
 COPY migrations/ migrations/
 COPY gunicorn.conf.py wsgi.py ./
-# Readable under any umask of the checkout, and compiled here: the service may not write its own code.
+# Readable whatever the umask of the checkout was, and compiled: the service cannot write to its code.
 RUN chmod -R a+rX . && python -m compileall -q app migrations wsgi.py
 
 ENV APP_ENV=production \
@@ -32,7 +32,7 @@ ENV APP_ENV=production \
 USER 10001:10001
 EXPOSE 8000
 STOPSIGNAL SIGTERM
-# Liveness: a database that is away is no reason to restart the service. The Host header is one that
+# Liveness: an unavailable database is no reason to restart the service. The Host header is one that
 # TRUSTED_HOSTS allows.
 HEALTHCHECK --interval=15s --timeout=3s --start-period=30s --start-interval=1s \
     CMD ["python", "-c", "import http.client, os, sys; \

@@ -1,8 +1,8 @@
 #!/usr/bin/env python3
 """The project's commands, for a machine that has Python 3.11+ and nothing else.
 
-The Makefile calls this file; `python3 dev.py help` lists the commands. It stays parseable
-by Python 3.6, so that an old Python gets a clear line and not a SyntaxError.
+The Makefile calls this file; `python3 dev.py help` lists the commands. Python 3.6 can parse it,
+so an old Python prints a clear message instead of a SyntaxError.
 """
 
 import contextlib
@@ -23,7 +23,7 @@ if sys.version_info < (3, 11):
 
 try:
     import fcntl
-except ImportError:  # not on Windows, where nothing of this is run at once either
+except ImportError:  # Windows has none: do not run two commands at the same time there
     fcntl = None
 
 ROOT = Path(__file__).resolve().parent
@@ -37,22 +37,22 @@ TOOLS = ROOT / "tools"
 PEERS = ROOT / "bench" / "peers"
 
 
-# --- the environment -----------------------------------------------------------------------
+# --- environment ---------------------------------------------------------------------------
 
 
 def environment(*locks: Path) -> None:
     """Make sure that `.venv` holds exactly the given locks, each a superset of the one before.
 
-    A stamp tells what is installed, for which Python and where. An environment that is
-    partial, stale, moved or of another Python is made anew, so nothing old lingers in it.
+    A stamp file records what is installed, for which Python and where. An environment that is
+    incomplete, outdated, moved or of another Python is recreated, so it holds nothing else.
     """
-    with alone():
+    with locked():
         _environment(*locks)
 
 
 @contextlib.contextmanager
-def alone():
-    """Wait until no other process works on the environment, and keep them out meanwhile."""
+def locked():
+    """Hold a lock, so that only one process at a time changes what is installed."""
     with open(str(ROOT / ".venv.lock"), "w") as file:
         if fcntl is not None:
             fcntl.flock(file, fcntl.LOCK_EX)
@@ -78,15 +78,15 @@ def _environment(*locks: Path) -> None:
 
 
 def make_venv() -> None:
-    """Make an empty `.venv` in place of the one that may be there."""
+    """Create an empty `.venv`; an existing one is removed."""
     try:
-        import ensurepip  # noqa: F401 - venv needs it, and Debian packs it apart
+        import ensurepip  # noqa: F401 - venv needs it, and Debian packages it separately
         import venv
     except ImportError:
         sys.exit("Python's venv module is missing; on Debian or Ubuntu: apt install python3-venv")
     if VENV.is_symlink():
-        sys.exit(".venv is a symbolic link, and another tree's would be emptied; remove the link")
-    print("Making .venv", flush=True)
+        sys.exit(".venv is a symbolic link; remove it, or its target would be emptied")
+    print("Creating .venv", flush=True)
     venv.EnvBuilder(clear=True, symlinks=True, with_pip=True).create(VENV)
 
 
@@ -101,11 +101,11 @@ def environ(settings: "dict[str, str]") -> "dict[str, str]":
     return dict(os.environ, FLASK_SKIP_DOTENV="1", **settings)
 
 
-# --- the commands --------------------------------------------------------------------------
+# --- commands ------------------------------------------------------------------------------
 
 
 def serve() -> None:
-    """Serve on SQLite with demo data; BIND=host:port moves it (127.0.0.1:8000)."""
+    """Serve on SQLite with demo data; BIND=host:port sets the address (127.0.0.1:8000)."""
     bind = os.environ.get("BIND") or "127.0.0.1:8000"
     require_free(bind)
     environment(RUN_LOCK)
@@ -120,7 +120,7 @@ def serve() -> None:
 
 
 def require_free(bind: str) -> None:
-    """Stop with one line unless a server can listen on `bind`, written host:port."""
+    """Exit with a message unless a server can listen on `bind`, written host:port."""
     host, _, port = bind.rpartition(":")
     if not host or not port.isdigit() or int(port) > 65535:
         sys.exit("BIND must be host:port, for example 127.0.0.1:8001, and not {!r}".format(bind))
@@ -132,50 +132,59 @@ def require_free(bind: str) -> None:
             probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
             probe.bind(address)
     except OSError as error:
-        hint = "BIND=127.0.0.1:8001 chooses another"
+        hint = "choose another, for example BIND=127.0.0.1:8001"
         sys.exit("Cannot listen on {}: {}; {}".format(bind, error.strerror, hint))
 
 
 def test(*arguments: str) -> None:
-    """Run the tests and show the coverage; arguments go to pytest and leave coverage out."""
-    environment(RUN_LOCK, DEV_LOCK)
+    """Run the tests that are not slow, with coverage; arguments for pytest replace both."""
+    pytest(*(arguments or ["-m", "not slow", "--cov"]))
+
+
+def test_slow(*arguments: str) -> None:
+    """Run the tests that are marked as slow; arguments go to pytest."""
+    pytest("-m", "slow", *arguments)
+
+
+def pytest(*arguments: str) -> None:
+    """Run pytest with one process per core, and exit with its status."""
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
-    sys.exit(run(PYTHON, "-m", "pytest", "-n", cores, *(arguments or ["--cov"])))
+    develop("pytest", "-n", str(cores), *arguments)
 
 
 def develop(module: str, *arguments: str) -> None:
-    """Run a module in the development environment, and end as it does."""
+    """Run a module in the development environment, and exit with its status."""
     environment(RUN_LOCK, DEV_LOCK)
     sys.exit(run(PYTHON, "-m", module, *arguments))
 
 
 def fuzz(*arguments: str) -> None:
-    """Run Schemathesis against the service on PostgreSQL; --examples N, --seed S bound it."""
+    """Run Schemathesis against the service; --examples N --seed S limit the cases."""
     develop("tests.fuzz.run", *arguments)
 
 
 def bench(*arguments: str) -> None:
-    """Measure the service beside others (needs wrk); --quick takes minutes."""
+    """Compare the service with other frameworks (needs wrk); --quick takes minutes."""
     develop("bench.run", *arguments)
 
 
 def bench_check(*arguments: str) -> None:
-    """Fail when a request costs 15 % more CPU than bench/baseline.json; --save makes that anew."""
+    """Fail when a request costs 15 % more CPU than bench/baseline.json; --save rewrites it."""
     develop("bench.check", *arguments)
 
 
 def bench_profile(*arguments: str) -> None:
-    """Show where a request spends its CPU; by-id, page-20, create and so on name it."""
+    """Show where a request spends its CPU: by-id, page-20, create or another row."""
     develop("bench.where", *arguments)
 
 
 def bench_scale(*what: str) -> None:
-    """Measure cost by size: pages, counts, memory, workers, start, imports; without names all."""
+    """Measure the cost by size of the database; arguments select measurements."""
     develop("bench.scale", *what)
 
 
 def chaos(*faults: str) -> None:
-    """Do faults to the service under load, in minutes; without names all of them."""
+    """Inject faults into the service under load; arguments select faults."""
     develop("tests.chaos", *faults)
 
 
@@ -209,7 +218,7 @@ def check() -> None:
 
 
 def passes(title: str, *commands: "list[str]", show: bool = False, **settings: str) -> bool:
-    """Run the commands up to the first that fails; print one line, and the output of that one.
+    """Run the commands up to the first that fails; print one line, and the output of a failure.
 
     With `show`, the output of the last command is printed as well when none of them fails.
 
@@ -238,31 +247,32 @@ def passes(title: str, *commands: "list[str]", show: bool = False, **settings: s
 
 
 def check_advisories() -> bool:
-    """Look for known vulnerabilities in what is shipped, as far as somebody here can be asked."""
+    """Look for known vulnerabilities of the shipped packages, where an index can be queried."""
     audit = [str(PYTHON), "-m", "pip_audit", "--strict", "--require-hashes", "--disable-pip"]
     audit += ["--progress-spinner", "off", "-r", RUN_LOCK.name]
-    status, said = outcome(audit)
-    known = re.search(r"Found \d+ known vulnerabilit", said)
+    status, output = outcome(audit)
+    known = re.search(r"Found \d+ known vulnerabilit", output)
     if status == 0 or known:
-        print("advisories       ", "FAILED\n" + said if known else "ok")
+        print("advisories       ", "FAILED\n" + output if known else "ok")
         return not known
-    status, said = outcome([str(PYTHON), str(TOOLS / "advisories.py"), RUN_LOCK.name])
-    verdict = {0: "in part,", 2: "skipped,"}.get(status, "FAILED\n")
-    print("advisories       ", verdict, said, flush=True)
+    status, output = outcome([str(PYTHON), str(TOOLS / "advisories.py"), RUN_LOCK.name])
+    verdict = {0: "partly,", 2: "skipped,"}.get(status, "FAILED\n")
+    print("advisories       ", verdict, output, flush=True)
     return status in (0, 2)
 
 
 def outcome(command: "list[str]") -> "tuple[int, str]":
-    """Run a command in the tree; return its status and all that it said."""
+    """Run a command in the tree; return its status and its output."""
     done = subprocess.run(command, cwd=str(ROOT), stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
     return done.returncode, done.stdout.decode(errors="replace").strip()
 
 
 def check_openapi() -> bool:
-    """Lint openapi.json with Spectral; a machine without Node is told so, and passes."""
+    """Lint openapi.json with Spectral; without npm this is skipped, except in CI."""
     if not shutil.which("npm"):
         required = bool(os.environ.get("CI"))
-        print("openapi           {} npm is not there".format("FAILED" if required else "skipped,"))
+        verdict = "FAILED" if required else "skipped,"
+        print("openapi           {} npm is not installed".format(verdict))
         return not required
     ruleset = str(TOOLS / "spectral.yaml")
     spectral = [str(TOOLS / "node_modules/.bin/spectral"), "lint", "openapi.json", "-r", ruleset]
@@ -270,11 +280,11 @@ def check_openapi() -> bool:
 
 
 def npm_tools() -> None:
-    """Install the tools that tools/package-lock.json names, unless they are there."""
+    """Install the tools that tools/package-lock.json names, unless they are installed."""
     digest = hashlib.sha256((TOOLS / "package-lock.json").read_bytes()).hexdigest()
     modules = TOOLS / "node_modules"
     stamp = modules / ("installed-" + digest)
-    with alone():
+    with locked():
         if stamp.exists():
             return
         shutil.rmtree(str(modules), ignore_errors=True)
@@ -284,7 +294,7 @@ def npm_tools() -> None:
 
 
 def openapi() -> None:
-    """Write openapi.json anew from the routes."""
+    """Write openapi.json from the routes."""
     environment(RUN_LOCK)
     defaults = environ({"APP_ENV": "testing", "PASSWORD_MIN_LENGTH": ""})
     command = [str(PYTHON), "-m", "flask", "openapi"]
@@ -293,13 +303,13 @@ def openapi() -> None:
 
 
 def api_diff() -> None:
-    """Fail on a break of the API since the last git tag, unless its major version moved."""
+    """Fail on a breaking API change since the last tag, unless the major version is new."""
     sys.exit(run(sys.executable, TOOLS / "api_diff.py"))
 
 
 def check_locks() -> None:
-    """Check that the locks name no place, satisfy pyproject.toml and agree."""
-    # Both come with the environment's Python, which runs this command.
+    """Check that the locks contain no URL, satisfy pyproject.toml and agree with each other."""
+    # Imported here: this command runs in the environment, which has both.
     import tomllib
 
     from packaging.requirements import Requirement
@@ -317,8 +327,8 @@ def check_locks() -> None:
     problems, pins = [], {}
     for lock in (*required, *PEERS.glob("*/requirements.lock"), TOOLS / "package-lock.json"):
         text = lock.read_text()
-        for place in re.findall(r"(?m)^.*(?:https?://|file:|index-url|find-links).*$", text):
-            problems.append("{} names a place: {}".format(lock.name, place.strip()))
+        for line in re.findall(r"(?m)^.*(?:https?://|file:|index-url|find-links).*$", text):
+            problems.append("{} contains a URL: {}".format(lock.name, line.strip()))
     for lock, requirements in required.items():
         text = lock.read_text()
         pins[lock] = set(re.findall(r"(?m)^([\w.-]+)==(\S+)", text))
@@ -332,14 +342,14 @@ def check_locks() -> None:
         for name, version in sorted(pins[smaller] - pins[larger]):
             problems.append("{} lacks {}=={}".format(larger.name, name, version))
     if problems:
-        sys.exit("\n".join([*problems, "`make lock` makes the locks anew"]))
+        sys.exit("\n".join([*problems, "`make lock` regenerates the locks"]))
 
 
 def lock(*arguments: str) -> None:
-    """Make the locks anew from pyproject.toml (needs uv); --upgrade lifts the versions."""
+    """Regenerate the locks from pyproject.toml (needs uv); --upgrade takes newer versions."""
     uv = shutil.which("uv")
     if not uv:
-        sys.exit("uv is needed to make the locks: install it, for example with pipx install uv")
+        sys.exit("uv is needed to regenerate the locks: for example pipx install uv")
     command = [uv, "pip", "compile", "--quiet", "--universal"]
     command += ["--python-version", "3.11", "--generate-hashes", *arguments]
     command += ["--custom-compile-command", "make lock"]
@@ -357,7 +367,7 @@ def lock(*arguments: str) -> None:
 
 
 def env() -> None:
-    """Write `.env` from `.env.example` with fresh secrets, unless it is there."""
+    """Write `.env` from `.env.example` with fresh secrets, unless it exists."""
     target = ROOT / ".env"
     if target.exists():
         return
@@ -371,12 +381,12 @@ def env() -> None:
 
 
 def backup() -> None:
-    """Write the stack's data into a file in backups/, while it serves."""
+    """Write the data of the running stack to a file in backups/."""
     sys.exit(run(sys.executable, TOOLS / "backup.py", "backup"))
 
 
 def restore(*file: str) -> None:
-    """Put a backup in the place of the running stack's data; FILE names it."""
+    """Replace the data of the running stack by the backup in FILE."""
     sys.exit(run(sys.executable, TOOLS / "backup.py", "restore", *file))
 
 
@@ -384,12 +394,13 @@ def usage() -> None:
     """List the commands."""
     print("usage: python3 dev.py COMMAND\n")
     for name, command in COMMANDS.items():
-        print("  {:<12} {}".format(name, (command.__doc__ or "").splitlines()[0]))
+        print("  {:<13} {}".format(name, (command.__doc__ or "").splitlines()[0]))
 
 
 COMMANDS = {
     "run": serve,
     "test": test,
+    "test-slow": test_slow,
     "fuzz": fuzz,
     "bench": bench,
     "bench-check": bench_check,
@@ -413,8 +424,8 @@ def main() -> None:
     """Run the command that the first argument names."""
     name, *arguments = sys.argv[1:] or ["help"]
     if name not in COMMANDS:
-        sys.exit("There is no command {!r}; try python3 dev.py help".format(name))
-    takers = ("test", "fuzz", "chaos", "lock", "restore")
+        sys.exit("No command {!r}; python3 dev.py help lists the commands".format(name))
+    takers = ("test", "test-slow", "fuzz", "chaos", "lock", "restore")
     if arguments and name not in takers and not name.startswith("bench"):
         sys.exit("`{}` takes no arguments".format(name))
     try:

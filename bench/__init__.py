@@ -1,1 +1,1 @@
-"""How fast the service is, measured beside others: `make bench`, `make bench-check`."""
+"""Benchmarks of the service and of other frameworks: `make bench`, `make bench-check`."""

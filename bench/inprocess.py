@@ -1,8 +1,8 @@
-"""One of our systems in a process of its own, called without a server: CPU, and nothing else.
+"""One of our systems in a process of its own, called without a server, to measure CPU only.
 
     python -m bench.inprocess NAME
 
-answers one JSON line on standard output for each on standard input, as `Child` sends them.
+writes one JSON line to standard output for each line on standard input, as `Child` sends them.
 """
 
 import gc
@@ -26,7 +26,7 @@ Environ = dict[str, Any]
 
 
 class Local:
-    """A WSGI application, called as `bench.systems.Running` calls a server."""
+    """A WSGI application with the interface of `bench.systems.Running`."""
 
     def __init__(self, name: str) -> None:
         module, _, attribute = SYSTEMS[name].command[-1].partition(":")
@@ -34,21 +34,21 @@ class Local:
         self.app: Callable[..., Any] = getattr(importlib.import_module(module), attribute)
 
     def call(self, request: str) -> tuple[int, dict[str, str], bytes]:
-        """Status, header fields and body of the answer."""
+        """Status, header fields and body of the response."""
         status, headers, body = self.run(environ_of(request))
         return int(status.split()[0]), {name.lower(): value for name, value in headers}, body
 
     def run(self, environ: Environ) -> tuple[str, list[tuple[str, str]], bytes]:
-        """The same, as WSGI has it."""
+        """The same in the terms of WSGI."""
         seen: list[Any] = []
-        chunks = self.app(environ, lambda *given: seen.extend(given[:2]))
+        chunks = self.app(environ, lambda *arguments: seen.extend(arguments[:2]))
         body = b"".join(chunks)
         if hasattr(chunks, "close"):
             chunks.close()
         return seen[0], seen[1], body
 
     def prepare(self, row: str, world: World, count: int) -> list[Environ]:
-        """That many requests of the row, made before the time that they take is measured."""
+        """`count` requests of the row, created before the measurement."""
         made = ROWS[row].make(world, self)  # type: ignore[arg-type]
         environs = []
         for n in range(count):
@@ -60,7 +60,7 @@ class Local:
         return environs
 
     def measure(self, row: str, world: World, count: int) -> list[float]:
-        """CPU seconds of each of that many requests."""
+        """CPU seconds of each of `count` requests."""
         environs = self.prepare(row, world, count)
         gc.collect()
         answers, clock = [], [time.process_time()]
@@ -111,7 +111,7 @@ class Child:
         self._process = process
 
     def ask(self, **question: Any) -> Any:
-        """The answer to one question: `login`, or `row` with `count`."""
+        """The answer to one question: `products`, or `row` with `count` and `world`."""
         assert self._process.stdin
         assert self._process.stdout
         print(json.dumps(question), file=self._process.stdin, flush=True)
@@ -140,12 +140,12 @@ def child(name: str, world: World, redis: str) -> Iterator[Child]:
 
 
 def main() -> None:
-    """Answer questions until there are no more."""
-    # The application logs to standard output, so the answers get another way out.
+    """Answer questions until standard input ends."""
+    # The application logs to standard output, so the answers get a descriptor of their own.
     answers = os.fdopen(os.dup(1), "w")
     os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
     local, world = Local(sys.argv[1]), World(os.environ["DATABASE_URL"])
-    gc.freeze()  # so that collecting garbage before each measurement takes no time
+    gc.freeze()  # makes the collection before each measurement fast
     for line in sys.stdin:
         question = json.loads(line)
         if "products" in question:

@@ -1,6 +1,6 @@
--- wrk's part: sends the requests of a file (parted by \30) in turn and prints what it measured.
--- arguments: the file, and "versions" where an answer tells the version for the next request.
--- {{n}} becomes a number of its own each time, {{version}} the product's version.
+-- The script of wrk: sends the requests of a file (separated by \30) in turn and prints the results.
+-- arguments: the file, and "versions" if a response has the version for the next request.
+-- {{n}} is replaced by a unique number, {{version}} by the version of the product.
 
 local threads = 0
 function setup(thread)

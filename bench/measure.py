@@ -1,4 +1,4 @@
-"""What a benchmark reads off the machine: CPU and memory of processes, round trips on the wire."""
+"""Measurements of the machine: CPU and memory of processes, round trips on a connection."""
 
 import os
 import socket
@@ -12,7 +12,7 @@ _TICKS = os.sysconf("SC_CLK_TCK")
 
 
 def process_tree(pid: int) -> list[int]:
-    """The process and all that descend from it."""
+    """The process and its descendants."""
     children = []
     with suppress(OSError):
         for file in Path(f"/proc/{pid}/task").glob("*/children"):
@@ -44,7 +44,7 @@ def worker_megabytes(pid: int) -> float:
 class Counter:
     """A TCP proxy on the loopback address that counts round trips, over all connections.
 
-    One is counted whenever the client speaks for the first time, or again after the server did.
+    One is counted when the client sends first, or again after the server has sent.
     """
 
     def __init__(self, host: str, port: int) -> None:

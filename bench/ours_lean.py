@@ -1,6 +1,6 @@
-"""Our service without rate limits, revocation check and request log: what the peers do not have.
+"""Our service without what the peers lack: rate limits, session check and request log.
 
-The rest stays: validation, access rules, problems, ETags, security headers, the audit trail.
+Validation, access rules, problem details, ETags, security headers and the audit log remain.
 """
 
 from typing import Any
@@ -19,5 +19,5 @@ def _nothing(*_: Any, **__: Any) -> None:
 limiter.enabled = False
 rate_limit.init_app = _nothing
 request_log.init_app = _nothing
-authorization.session_is_valid_clause = _nothing  # no statement depends on a session any more
+authorization.session_is_valid_clause = _nothing  # statements do not check the session
 app = create_app()

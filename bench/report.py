@@ -1,8 +1,8 @@
-"""What the results say: a table for the terminal, `docs/performance.md` and its plot.
+"""Reports of the results: a table for the terminal, `docs/performance.md` and its plot.
 
     python -m bench.report [bench/results/FILE.jsonl]
 
-writes the document anew from those results, by default the latest.
+updates the document from these results, by default the latest.
 """
 
 import json
@@ -22,7 +22,7 @@ DOCUMENT = ROOT / "docs" / "performance.md"
 PLOT = ROOT / "docs" / "performance.svg"
 BEGIN, END = "<!-- made by bench/report.py -->\n", "<!-- end -->\n"
 
-# Requests a second, lean and full, as a multiple of the fastest peer.
+# Requests per second, lean and full, as a multiple of the fastest peer.
 TARGETS = {
     "by-id": (1.3, 1.0),
     "page-20": (1.8, 1.3),
@@ -73,7 +73,7 @@ class Figures:
 
 
 def table(results: Results) -> str:
-    """The results as a Markdown table, a section a row, and how they stand to the targets."""
+    """The comparison with the targets, and a Markdown table per row."""
     figures = Figures(results)
     parts = []
     head = (
@@ -99,9 +99,9 @@ def table(results: Results) -> str:
 
 
 def targets(figures: Figures) -> str:
-    """How ours stand to what is aimed at; also by CPU, which a busy machine disturbs less."""
+    """Our results and the targets, also by CPU, which depends less on other load."""
     lines = [
-        "| row | what | wanted | measured | by CPU | |",
+        "| row | ratio | target | measured | by CPU | |",
         "| --- | --- | ---: | ---: | ---: | --- |",
     ]
 
@@ -128,10 +128,13 @@ def targets(figures: Figures) -> str:
             less(row, "lean / limit", OVER_LIMIT, lean and limit and lean / limit)
     for ours in OURS:
         short, whole = figures.mid("unchanged", ours), figures.mid("page-100", ours)
-        cheap, dear = figures.mid("unchanged", ours, "cpu"), figures.mid("page-100", ours, "cpu")
-        if short and whole and cheap and dear:
-            what = f"{ours}: 304 / full answer"
-            more("unchanged", what, UNCHANGED, short / whole, dear / cheap)
+        short_cpu, whole_cpu = (
+            figures.mid("unchanged", ours, "cpu"),
+            figures.mid("page-100", ours, "cpu"),
+        )
+        if short and whole and short_cpu and whole_cpu:
+            what = f"{ours}: 304 / full response"
+            more("unchanged", what, UNCHANGED, short / whole, whole_cpu / short_cpu)
         login, hashing = figures.mid("login", ours, "cpu"), figures.mid("argon2id", "limit", "cpu")
         less("login", f"{ours} / argon2id alone", LOGIN, login and hashing and login / hashing)
     return "\n".join(lines)
@@ -140,7 +143,7 @@ def targets(figures: Figures) -> str:
 def _against(
     figures: Figures, row: str, ours: str, others: tuple[str, ...]
 ) -> tuple[float | None, float | None]:
-    """How many times as fast ours is as the fastest of the others: by requests/s, and by CPU."""
+    """The speed of ours as a multiple of the fastest of the others: by requests/s, and by CPU."""
     rates = [rate for name in others if (rate := figures.mid(row, name))]
     costs = [cost for name in others if (cost := figures.mid(row, name, "cpu"))]
     mine, cost = figures.mid(row, ours), figures.mid(row, ours, "cpu")
@@ -150,7 +153,7 @@ def _against(
 
 
 def plot(results: Results) -> str:
-    """Requests per second of each system as bars with their range, a group a row, as SVG."""
+    """Requests per second of each system as bars with their range, grouped by row, as SVG."""
     figures = Figures(results)
     rows = [row for row in figures.rows if row.name not in ("login", "argon2id")]
     bar, gap, left, width = 14, 34, 250, 560
@@ -186,7 +189,7 @@ def _text(x: float, y: float, text: str, more: str) -> str:
 
 
 def write(file: Path) -> None:
-    """Write the plot, and the part of the document that is made of the results."""
+    """Write the plot, and the generated part of the document."""
     results = [json.loads(line) for line in file.read_text().splitlines()]
     about = results[0]
     versions = ", ".join(f"{name} {version}" for name, version in about["versions"].items())
@@ -198,11 +201,11 @@ def write(file: Path) -> None:
     )
     before, _, more = DOCUMENT.read_text().partition(BEGIN)
     _, _, after = more.partition(END)
-    made = f"{intro}\n\n![Requests per second]({PLOT.name})\n\n{table(results)}\n"
-    DOCUMENT.write_text(f"{before}{BEGIN}{made}{END}{after}")
+    generated = f"{intro}\n\n![Requests per second]({PLOT.name})\n\n{table(results)}\n"
+    DOCUMENT.write_text(f"{before}{BEGIN}{generated}{END}{after}")
     PLOT.write_text(plot(results))
 
 
 if __name__ == "__main__":
-    given = [Path(name) for name in sys.argv[1:]]
-    write(given[0] if given else sorted((ROOT / "bench" / "results").glob("*.jsonl"))[-1])
+    files = [Path(name) for name in sys.argv[1:]]
+    write(files[0] if files else sorted((ROOT / "bench" / "results").glob("*.jsonl"))[-1])

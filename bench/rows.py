@@ -1,4 +1,4 @@
-"""The rows of the table: what is asked for, and what all systems must answer alike."""
+"""The rows of the table: kinds of requests, and the check that all systems respond alike."""
 
 import json
 import random
@@ -15,12 +15,12 @@ from bench.systems import Running
 
 API = "/api/v1"
 VARIETY = 2_000  # different requests a row, where they can differ
-SLICE = 250  # products that are changed at a time
+SLICE = 250  # products that are updated at a time
 
 
 @dataclass
 class World:
-    """What requests are made of: things that are in the database, and a login."""
+    """The data from which requests are built: ids of products, and an access token."""
 
     database: str
     token: str = ""
@@ -39,7 +39,7 @@ class World:
             self.ids = [id_ for (id_,) in found]
 
     def request(self, method: str, path: str, body: Any = None, **fields: str) -> str:
-        """A signed-in request, as it goes over the wire."""
+        """An authenticated request as HTTP text."""
         return _request(method, path, body, Authorization=f"Bearer {self.token}", **fields)
 
 
@@ -62,15 +62,15 @@ Make = Callable[[World, Running], list[str]]
 
 @dataclass(frozen=True)
 class Row:
-    """One kind of request. `make` gives the requests, to be sent in turn to that system."""
+    """One kind of request. `make` returns the requests to send in turn to a system."""
 
     name: str
     title: str
     make: Make
     status: int = 200
     tracks_versions: bool = False
-    only: str = ""  # the one system that has it
-    least_seconds: int = 1  # of load, for some requests to be answered
+    only: str = ""  # the only system that has it
+    min_seconds: int = 1  # of load, so that some requests are answered
 
 
 def _get(*paths: str) -> Make:
@@ -82,7 +82,7 @@ def _by_id(world: World, _: Running) -> list[str]:
 
 
 def _unchanged(world: World, running: Running) -> list[str]:
-    """Peers that make no ETag send the page again: that is what their client gets."""
+    """Peers without ETags send the whole page again, as to their clients."""
     path = f"{API}/products?limit=100"
     tag = running.call(world.request("GET", path))[1].get("etag", '"none"')
     return [world.request("GET", path, If_None_Match=tag)]
@@ -107,15 +107,15 @@ def _create(world: World, _: Running) -> list[str]:
 
 
 def change(world: World, id_: str, version: str | int, price: int) -> str:
-    """The request that changes price and stock of a product, if it has the version."""
+    """The request that updates price and stock of a product with If-Match."""
     body = {"price": f"{price / 100:.2f}", "stock": price % 100}
     return world.request("PATCH", f"{API}/products/{id_}", body, If_Match=f'"{version}"')
 
 
 def _change(world: World, _: Running) -> list[str]:
-    """In front of each its product's id and version; the load generator keeps the version.
+    """Each begins with the id and version of its product; the load generator tracks the version.
 
-    Each time other products: of the last ones, some may be under way when the load has ended.
+    Each call takes other products, because some updates may be running when the load ends.
     """
     world.ids = world.ids[SLICE:] + world.ids[:SLICE]
     with psycopg.connect(world.database) as connection:
@@ -149,31 +149,31 @@ ROWS = {
         Row("unchanged", "304 for a page of 100", _unchanged),
         Row("tasks", "tasks of one user", _get("/tasks")),
         Row("create", "create", _create, 201),
-        Row("change", "change with If-Match", _change, tracks_versions=True),
-        Row("login", "log in", _log_ins, least_seconds=3),
+        Row("change", "update with If-Match", _change, tracks_versions=True),
+        Row("login", "log in", _log_ins, min_seconds=3),
         Row(
             "argon2id",
             "argon2id alone",
             lambda _world, _: [_request("POST", "/argon2id")],
             only="limit",
-            least_seconds=3,
+            min_seconds=3,
         ),
     )
 }
 
 
-# --- the same answers --------------------------------------------------------------------------
+# --- identical responses -----------------------------------------------------------------------
 
 
 class Differs(Exception):
-    """A system answers otherwise than ours; nothing is measured then."""
+    """A system responds differently from ours, so nothing is measured."""
 
 
 def check(world: World, running: Running, ours: Running) -> None:
-    """Make sure that a system answers as ours does.
+    """Check that a system responds as ours does.
 
     Raises:
-        Differs: says where.
+        Differs: with the first difference.
     """
     for path in (f"/products/{world.ids[0]}", "/products", "/products?limit=100", "/tasks"):
         _check_read(world, running, ours, path)
@@ -187,7 +187,7 @@ def check(world: World, running: Running, ours: Running) -> None:
 def _check_read(world: World, running: Running, ours: Running, path: str) -> None:
     found = [_json(each, world.request("GET", API + path)) for each in (running, ours)]
     if "items" in found[0]:
-        # Each has cursors of its own; they must lead on to the same rows.
+        # Cursors differ, but must lead to the same rows.
         cursors = [page.pop("next_cursor") for page in found]
         sign = "&" if "?" in path else "?"
         for each, page, cursor in zip((running, ours), found, cursors, strict=True):
@@ -222,7 +222,7 @@ def _check_access(world: World, running: Running) -> None:
     read = ("GET", f"{API}/products/{world.ids[0]}")
     _status(running, user.request(*read), 200)
     _status(running, user.request("POST", f"{API}/products", product("BENCH-no")), 403)
-    # 422 is what flask-jwt-extended, and 403 what DRF makes of it without being told otherwise.
+    # By default flask-jwt-extended responds with 422, and DRF with 403.
     _status(running, World("", token[:-4] + "AAAA").request(*read), 401, 422)
     _status(running, log_in("bench-1@example.com", "a wrong password, surely"), 401, 403)
 

@@ -1,7 +1,7 @@
-"""All systems side by side: `make bench`.
+"""Compare all systems: `make bench`.
 
-They run at the same time on one database, and are measured in turn, A B A B, a row at a time.
-Before that, all must give the same answers. The figures are written to `bench/results/`.
+They run at the same time on one database and are measured in turn, A B A B, one row after the
+other. Before that, all must give the same responses. Results are written to `bench/results/`.
 """
 
 import argparse
@@ -39,7 +39,7 @@ say = partial(print, file=sys.stderr, flush=True)
 
 
 def main() -> None:
-    """Run what the arguments ask for."""
+    """Run the systems and rows that the arguments name."""
     parser = argparse.ArgumentParser(prog="make bench ARGS=...")
     parser.add_argument("--quick", action="store_true", help="2 rounds of 1 s, not 5 of 2 s")
     parser.add_argument("--systems", default=",".join(SYSTEMS), help="by commas: %(default)s")
@@ -52,7 +52,7 @@ def main() -> None:
     busy = os.getloadavg()[0]
     for system in systems:
         install(system)
-    say("PostgreSQL starts; a million products are made where there are none")
+    say("Starting PostgreSQL; a million products are created if they are missing")
     with (
         database.postgres() as url,
         services.redis() as redis,
@@ -68,30 +68,30 @@ def main() -> None:
                 results += measured
                 file.write_text("".join(json.dumps(each) + "\n" for each in results))
         finally:
-            database.take_back(url)
+            database.clean_up(url)
     print(table(results))
     say(f"Written to {file}")
 
 
 def require_wrk() -> None:
-    """End at once, and say why, where there is no load generator."""
+    """Exit with a message if the load generator is not installed."""
     if not shutil.which("wrk"):
-        sys.exit("wrk is needed to make the load; on Debian or Ubuntu: apt install wrk")
+        sys.exit("wrk is needed to generate the load; on Debian or Ubuntu: apt install wrk")
 
 
 def check_all(
     systems: list[System], rows: list[Row], world: World, redis: str, folder: Path
 ) -> list[dict[str, Any]]:
-    """Compare the answers of each system with ours, and count its round trips on the wire.
+    """Compare the responses of each system with ours, and count its round trips.
 
     Raises:
-        Differs: a system gives other answers.
+        Differs: a system gives other responses.
     """
     results = []
     with serve(SYSTEMS["full"], world.database, redis, folder / "ours.log") as ours:
         world.load(ours, database.PRODUCTS)
         for system in systems:
-            say(f"Comparing the answers of {system.name}")
+            say(f"Comparing the responses of {system.name}")
             with (
                 Counter(*_address(world.database)) as sql,
                 Counter(*_address(redis)) as other,
@@ -113,7 +113,7 @@ def check_all(
 def count_trips(
     row: Row, world: World, running: Running, sql: Counter, redis: Counter
 ) -> dict[str, float]:
-    """Round trips to PostgreSQL and to Redis that one request takes, the median of some."""
+    """Round trips of one request to PostgreSQL and to Redis, the medians of some."""
     requests = row.make(world, running)
     seen = []
     for n in range(SAMPLES):
@@ -125,7 +125,7 @@ def count_trips(
         status = running.call(request)[0]
         if status not in (row.status, 304):
             raise RuntimeError(f"{running.system.name}, {row.name}: {status}")
-        time.sleep(0.01)  # what is done after the answer counts too
+        time.sleep(0.01)  # work after the response counts too
         seen.append((sql.trips - before[0], redis.trips - before[1]))
     return {
         "sql_trips": statistics.median(trips for trips, _ in seen),
@@ -151,18 +151,18 @@ def measure_all(
     rounds: int,
     seconds: int,
 ) -> Iterator[list[dict[str, Any]]]:
-    """For each row, one result for each round and system, in this order."""
+    """For each row, the results by round and system."""
     postmaster = database.postmaster()
     with serve_all(systems, world.database, redis, folder) as running:
         for row in rows:
             results: list[dict[str, Any]] = []
             having = [each for each in running if row.only in ("", each.system.name)]
             for each in having:
-                load(row, world, each, folder, row.least_seconds)
+                load(row, world, each, folder, row.min_seconds)
             for n in range(rounds):
                 for each in having:
                     before = cpu_seconds(each.pid), cpu_seconds(postmaster)
-                    found = load(row, world, each, folder, max(seconds, row.least_seconds))
+                    found = load(row, world, each, folder, max(seconds, row.min_seconds))
                     after = cpu_seconds(each.pid), cpu_seconds(postmaster)
                     thousands = found["requests"] / 1000
                     found |= {
@@ -179,10 +179,10 @@ def measure_all(
 
 
 def load(row: Row, world: World, running: Running, folder: Path, seconds: int) -> dict[str, Any]:
-    """Send the requests of the row for that long, over all connections; what wrk measured.
+    """Send the requests of the row for `seconds` over all connections; the results of wrk.
 
     Raises:
-        RuntimeError: an answer was an error.
+        RuntimeError: a response was an error.
     """
     file = folder / "requests"
     file.write_text("\x1e".join(row.make(world, running)))
@@ -203,7 +203,7 @@ def load(row: Row, world: World, running: Running, folder: Path, seconds: int) -
 
 
 def describe(url: str, rounds: int, seconds: int) -> dict[str, Any]:
-    """Where, when and of what the results are."""
+    """The machine, time and versions of the results."""
     with psycopg.connect(url) as connection:
         server = connection.info.server_version // 10_000
     git = ["git", "-C", str(database.ROOT)]

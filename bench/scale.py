@@ -1,9 +1,9 @@
-"""What the service costs as it grows: `make bench-scale`.
+"""The cost of the service by size of the database and number of workers: `make bench-scale`.
 
     python -m bench.scale [pages] [filters] [counts] [memory] [workers] [start] [imports]
 
 Pages and counts are measured on tables of 10,000, a million and ten million products, each in a
-database of its own. PostgreSQL makes them by itself, once, in some minutes and about 5 GB.
+database of its own. PostgreSQL generates them once, in some minutes and about 5 GB.
 """
 
 import argparse
@@ -40,12 +40,11 @@ from tests import services
 from tests.services import free_port
 
 SIZES = (10_000, 1_000_000, 10_000_000)
-# What a benchmark makes anew when it is lost need not be logged: TRUNCATE, INSERT and CREATE INDEX
-# of one transaction are not, at this level.
+# At this level TRUNCATE, INSERT and CREATE INDEX in one transaction are not logged: lost data of a
+# benchmark is generated again.
 UNLOGGED = {"wal_level": "minimal", "max_wal_senders": "0"}
 
-# As `flask seed` makes them, and as a shop has them: ids in the order of time, the last change
-# at some time after.
+# As `flask seed` creates them, with ids in the order of time, and updated some time later.
 _PRODUCTS = """
 INSERT INTO products (id, sku, name, description, category, price, currency, stock, is_active,
                       version, created_at, updated_at)
@@ -66,7 +65,7 @@ FROM (SELECT n, md5(n::text) AS digits, timestamptz '2025-01-01' + n * interval 
 
 
 def provide(server: str, size: int) -> str:
-    """The URL of the database with that many products; it is made where it is missing."""
+    """The URL of the database with `size` products; it is created if it is missing."""
     name = f"scale_{size}"
     url = f"{server.rpartition('/')[0]}/{name}"
     with psycopg.connect(server, autocommit=True) as connection:
@@ -81,7 +80,7 @@ def provide(server: str, size: int) -> str:
 
 
 def make(connection: psycopg.Connection, size: int) -> None:
-    """Fill the table, and index it afterwards: each index is sorted at once then."""
+    """Fill the table, then create its indexes, which is faster."""
     indexes = connection.execute(
         "SELECT indexname, indexdef FROM pg_indexes"
         " WHERE tablename = 'products' AND indexname NOT LIKE 'pk%'"
@@ -99,7 +98,7 @@ def make(connection: psycopg.Connection, size: int) -> None:
     connection.execute("CHECKPOINT")
 
 
-# --- what is measured, and where ---------------------------------------------------------------
+# --- servers and databases ---------------------------------------------------------------------
 
 Figures = Iterator[dict[str, Any]]
 Lines = Iterator[str]
@@ -115,16 +114,16 @@ class Place:
     urls: dict[int, str] = field(default_factory=dict)
 
     def url(self, size: int) -> str:
-        """The database with that many products."""
+        """The database with `size` products."""
         if size not in self.urls:
             say(f"A table of {size:,} products")
             self.urls[size] = provide(self.server, size)
         return self.urls[size]
 
     def local(self, size: int) -> tuple[Local, World]:
-        """The service on that database, in this process; and a login."""
+        """The service on that database in this process, and a login."""
         os.environ |= SETTINGS | servers(self.url(size), self.redis)
-        sys.modules.pop("wsgi", None)  # an application for each database
+        sys.modules.pop("wsgi", None)  # a new application for each database
         local, world = Local("full"), World(self.url(size))
         world.load(local, size)  # type: ignore[arg-type]
         return local, world
@@ -149,13 +148,13 @@ class PageAt:
     local: Local
     request: str
     explained: tuple[str, Any]
-    python: float = 1.0  # seconds of CPU, the least seen
-    wall: float = 1.0  # seconds, the least seen
-    sql: float = 1.0  # seconds that PostgreSQL planned and executed the statement, the least seen
-    blocks: int = 0  # of 8 KiB that it touched
+    python: float = 1.0  # seconds of CPU, the minimum
+    wall: float = 1.0  # seconds, the minimum
+    sql: float = 1.0  # seconds of planning and execution in PostgreSQL, the minimum
+    blocks: int = 0  # of 8 KiB that the statement read
 
     def measure(self, connection: psycopg.Connection[Any]) -> None:
-        """Ask for it some times."""
+        """Request the page repeatedly."""
         for _ in range(REPEATS):
             environ = environ_of(self.request)
             cpu, wall = time.process_time(), time.perf_counter()
@@ -163,9 +162,9 @@ class PageAt:
             self.python = min(self.python, time.process_time() - cpu)
             self.wall = min(self.wall, time.perf_counter() - wall)
             assert status == "200 OK", status
-            [(told,)] = connection.execute(*self.explained).fetchall()
-            plan = told[0]["Plan"]
-            took = (told[0]["Planning Time"] + told[0]["Execution Time"]) / 1000
+            [(explained,)] = connection.execute(*self.explained).fetchall()
+            plan = explained[0]["Plan"]
+            took = (explained[0]["Planning Time"] + explained[0]["Execution Time"]) / 1000
             self.sql = min(self.sql, took)
             self.blocks = plan["Shared Hit Blocks"] + plan["Shared Read Blocks"]
 
@@ -188,15 +187,15 @@ def pages(place: Place) -> Figures:
             explained = statement_of(local, request)
             all_.append(PageAt(size, sort, depth, local, request, explained))
     for _ in range(ROUNDS):
-        for page in all_:  # sizes apart, and in turn: what else the machine does meets all alike
+        for page in all_:  # in turn, so that other load affects all alike
             page.measure(connections[page.size])
     for page in all_:
-        told = ("size", "sort", "depth", "python", "wall", "sql", "blocks")
-        yield {name: getattr(page, name) for name in told}
+        names = ("size", "sort", "depth", "python", "wall", "sql", "blocks")
+        yield {name: getattr(page, name) for name in names}
 
 
 def sizes(connection: psycopg.Connection[Any]) -> dict[str, int]:
-    """Bytes of the table, and of its indexes."""
+    """Bytes of the table and of its indexes."""
     [found] = connection.execute(
         "SELECT pg_table_size('products'), pg_indexes_size('products')"
     ).fetchall()
@@ -204,7 +203,7 @@ def sizes(connection: psycopg.Connection[Any]) -> dict[str, int]:
 
 
 def cursor_at(local: Local, connection: psycopg.Connection[Any], sort: str, row: float) -> str:
-    """The cursor that the service gives with the page that ends at this row."""
+    """The cursor that the service returns with the page that ends at this row."""
     key, way = sort.removeprefix("-"), "DESC" if sort.startswith("-") else "ASC"
     [(value, id_)] = connection.execute(
         f"SELECT {key}, id FROM products ORDER BY {key} {way}, id {way} LIMIT 1 OFFSET {row:.0f}"
@@ -215,7 +214,7 @@ def cursor_at(local: Local, connection: psycopg.Connection[Any], sort: str, row:
 
 
 def statement_of(local: Local, request: str) -> tuple[str, Any]:
-    """The statement that a request sends, to be explained; and its values."""
+    """The statement of a request with EXPLAIN, and its values."""
     seen = []
 
     def look(_engine: Any, statement: str, values: Any) -> None:
@@ -239,7 +238,7 @@ def show_pages(found: list[dict[str, Any]]) -> Lines:
             (e["python"] + e["sql"]) * 1e6
         ),
         "PostgreSQL's part of that, µs": lambda e: e["sql"] * 1e6,
-        "8 KiB blocks that it touched": lambda e: e["blocks"],
+        "8 KiB blocks that it reads": lambda e: e["blocks"],
     }
     for title, cost in kinds.items():
         lines = []
@@ -270,11 +269,11 @@ COUNTS = {
     "estimated, of a category": "limit=1&count=estimated&category=garden",
     "exact": "limit=1&count=exact",
 }
-PATIENCE = 2  # seconds for each of them; one that takes longer is asked for once
+TIME_LIMIT = 2  # seconds for each of them; a longer one is requested once
 
 
 def filters(place: Place) -> Figures:
-    """A page of 20 by the sort that lists have by themselves, for each kind of filter."""
+    """A page of 20 by the default sort, for each kind of filter."""
     return times(place, FILTERS)
 
 
@@ -284,7 +283,7 @@ def counts(place: Place) -> Figures:
 
 
 def times(place: Place, queries: dict[str, str]) -> Figures:
-    """The least time of some requests, for each query and size."""
+    """The minimum time of some requests, for each query and size."""
     for size in SIZES:
         local, world = place.local(size)
         moment = (datetime(2025, 1, 1, tzinfo=UTC) + timedelta(seconds=size // 2)).isoformat()[:19]
@@ -292,19 +291,20 @@ def times(place: Place, queries: dict[str, str]) -> Figures:
             query = query.format(last=size - 1, moment=moment)
             request = world.request("GET", f"{API}/products?{query}")
             took: list[float] = []
-            while len(took) < 200 and sum(took) < PATIENCE:
+            while len(took) < 200 and sum(took) < TIME_LIMIT:
                 environ, began = environ_of(request), time.perf_counter()
                 status, _, body = local.run(environ)
                 took.append(time.perf_counter() - began)
-            said = json.loads(body).get("count") if status == "200 OK" else status
-            yield {"size": size, "kind": kind, "wall": min(took), "said": said}
+            result = json.loads(body).get("count") if status == "200 OK" else status
+            yield {"size": size, "kind": kind, "wall": min(took), "result": result}
 
 
 def show_times(found: list[dict[str, Any]]) -> Lines:
     cells: dict[str, list[str]] = defaultdict(list)
     for each in found:
-        said = f"{each['said']:,}" if isinstance(each["said"], int) else each["said"]
-        cells[each["kind"]].append(f"{each['wall'] * 1000:.2f}" + (f" ({said})" if said else ""))
+        result = f"{each['result']:,}" if isinstance(each["result"], int) else each["result"]
+        note = f" ({result})" if result else ""
+        cells[each["kind"]].append(f"{each['wall'] * 1000:.2f}{note}")
     lines = [[kind, *times] for kind, times in cells.items()]
     return table_of(["", *(f"{size:,} products, ms" for size in SIZES)], lines)
 
@@ -316,7 +316,7 @@ MARKS = (2_000, 20_000, 50_000, 100_000, 150_000, 200_000)
 
 
 def memory(place: Place) -> Figures:
-    """What one worker holds, after so many requests of all kinds."""
+    """The memory of one worker after numbers of mixed requests."""
     url = place.url(SOME)
     with serve(with_workers(1), url, place.redis, place.folder / "memory.log") as running:
         world = World(url)
@@ -328,11 +328,11 @@ def memory(place: Place) -> Figures:
                 sent += load(MIXED, world, running, place.folder, 5)["requests"]
             yield {"requests": sent, **memory_of(worker)}
             say(f"{sent:,} requests")
-    database.take_back(url)
+    database.clean_up(url)
 
 
 def _mixed(world: World, running: Running) -> list[str]:
-    """Reads, one in four; a create and a change in each dozen. Some never ask the same twice."""
+    """Reads by id and of lists, and a create and an update in each dozen; some are unique."""
     made = []
     for n in range(200):
         by_id = (f"/products/{id_}" for id_ in world.ids[n * 4 : n * 4 + 4])
@@ -348,7 +348,7 @@ MIXED = Row("mixed", "all kinds", _mixed)
 
 
 def memory_of(pid: int) -> dict[str, int]:
-    """KiB that a process has in memory, and that it shares with no other."""
+    """KiB of memory of a process, and of those that it does not share."""
     kib: Counter[str] = Counter()
     for line in Path(f"/proc/{pid}/smaps_rollup").read_text().splitlines()[1:]:
         kib[line.partition(":")[0]] += int(line.split()[1])
@@ -359,7 +359,7 @@ def show_memory(found: list[dict[str, Any]]) -> Lines:
     lines = [
         [f"{e['requests']:,}", f"{e['rss'] / 1024:.1f}", f"{e['uss'] / 1024:.1f}"] for e in found
     ]
-    return table_of(["requests", "resident, MiB", "its own, MiB"], lines)
+    return table_of(["requests", "resident, MiB", "unshared, MiB"], lines)
 
 
 # --- workers -----------------------------------------------------------------------------------
@@ -368,13 +368,13 @@ WORKERS = (1, 2, 4)
 
 
 def with_workers(count: int) -> System:
-    """The service as shipped, with that many processes."""
+    """The service as shipped, with `count` processes."""
     full = SYSTEMS["full"]
     return replace(full, command=[*full.command[:-1], "--workers", str(count), full.command[-1]])
 
 
 def workers(place: Place) -> Figures:
-    """Requests a second, and what each costs, with one, two and four workers."""
+    """Requests per second and their cost, with one, two and four workers."""
     url = place.url(SIZES[1])
     postmaster = database.postmaster()
     for count in WORKERS:
@@ -397,11 +397,11 @@ def workers(place: Place) -> Figures:
             sizes = [memory_of(pid)["rss"] for pid in process_tree(running.pid)[1:]]
             held = connections_of(url) - others
             yield {"workers": count, "rss": sizes, "connections": held}
-        database.take_back(url)
+        database.clean_up(url)
 
 
 def connections_of(url: str) -> int:
-    """How many connections services have to PostgreSQL now."""
+    """The number of connections that services have to PostgreSQL."""
     with psycopg.connect(url) as connection:
         [(count,)] = connection.execute(
             "SELECT count(*) FROM pg_stat_activity WHERE application_name = 'web'"
@@ -430,8 +430,8 @@ def show_workers(found: list[dict[str, Any]]) -> Lines:
     yield from (*table_of(["row", "workers", *names], lines), "")
     for each in found:
         if "rss" in each:
-            told = " + ".join(f"{kib / 1024:.0f}" for kib in each["rss"])
-            yield f"* {each['workers']} workers: {told} MiB, {each['connections']} connections"
+            memory = " + ".join(f"{kib / 1024:.0f}" for kib in each["rss"])
+            yield f"* {each['workers']} workers: {memory} MiB, {each['connections']} connections"
 
 
 # --- start-up ----------------------------------------------------------------------------------
@@ -440,10 +440,10 @@ STARTS = 9
 
 
 def start(place: Place) -> Figures:
-    """From the start of gunicorn to the first answers, and the CPU that takes."""
+    """Seconds from the start of gunicorn to the first responses, and their CPU."""
     for n in range(STARTS + 1):
         took = start_once(place, place.url(SIZES[0]))
-        if n:  # the first one compiles Python's files
+        if n:  # the first start compiles Python's files
             yield took
 
 
@@ -494,17 +494,17 @@ def show_start(found: list[dict[str, Any]]) -> Lines:
         for name, title in titles.items()
         for values in [[each[name] for each in found]]
     ]
-    return table_of(["from the start of gunicorn", "least, s", "median, s"], lines)
+    return table_of(["from the start of gunicorn", "minimum, s", "median, s"], lines)
 
 
 # --- imports -----------------------------------------------------------------------------------
 
 
 def imports(place: Place) -> Figures:
-    """What `import wsgi` takes, package by package: the least of some times."""
+    """The time of `import wsgi` by package, the minimum of some runs."""
     environ = os.environ | SETTINGS | servers(place.url(SIZES[0]), place.redis)
     environ.pop("PYTHONDONTWRITEBYTECODE", None)
-    least: dict[str, tuple[int, int]] = {}
+    minimum: dict[str, tuple[int, int]] = {}
     for _ in range(STARTS):
         done = subprocess.run(
             [sys.executable, "-X", "importtime", "-c", "import wsgi"],
@@ -512,17 +512,17 @@ def imports(place: Place) -> Figures:
         )  # fmt: skip
         found = packages(done.stderr)
         for name, times in found.items():
-            least[name] = min(times, least.get(name, times), key=sum)
-    for name, (own, whole) in least.items():
+            minimum[name] = min(times, minimum.get(name, times), key=sum)
+    for name, (own, whole) in minimum.items():
         yield {"package": name, "own": own / 1e6, "whole": whole / 1e6}
 
 
-def packages(told: str) -> dict[str, tuple[int, int]]:
-    """Microseconds of each package alone, and with what it was the first to import."""
+def packages(printed: str) -> dict[str, tuple[int, int]]:
+    """Microseconds of each package alone, and with the packages that it imports first."""
     own: Counter[str] = Counter()
     whole: Counter[str] = Counter()
     above: list[str] = []  # the packages of the modules that import this one, outermost first
-    for line in reversed(told.splitlines()):  # a module is told after those that it imports
+    for line in reversed(printed.splitlines()):  # a module is printed after those that it imports
         times, bar, name = line.removeprefix("import time:").rpartition("|")
         if not bar or not line.startswith("import time:") or "cumulative" in line:
             continue
@@ -538,17 +538,17 @@ def packages(told: str) -> dict[str, tuple[int, int]]:
 
 def show_imports(found: list[dict[str, Any]]) -> Lines:
     total = next(each["whole"] for each in found if each["package"] == "wsgi")
-    dear = sorted(found, key=lambda each: -each["whole"])[:14]
-    lines = [[e["package"], f"{e['whole'] * 1000:.0f}", f"{e['own'] * 1000:.0f}"] for e in dear]
-    columns = ["package", "with what it imports first, ms", "alone, ms"]
+    slowest = sorted(found, key=lambda each: -each["whole"])[:14]
+    lines = [[e["package"], f"{e['whole'] * 1000:.0f}", f"{e['own'] * 1000:.0f}"] for e in slowest]
+    columns = ["package", "with first imports, ms", "alone, ms"]
     yield from (f"`import wsgi` takes {total * 1000:.0f} ms.", "", *table_of(columns, lines))
 
 
-# --- all of it ---------------------------------------------------------------------------------
+# --- output and command line -------------------------------------------------------------------
 
 
 def table_of(columns: list[str], lines: list[list[str]]) -> Lines:
-    """A table as Markdown has it."""
+    """A Markdown table."""
     yield f"| {' | '.join(columns)} |"
     yield f"| --- |{' ---: |' * (len(columns) - 1)}"
     for line in lines:
@@ -567,13 +567,13 @@ WHAT: dict[str, tuple[Callable[[Place], Figures], Callable[[list[dict[str, Any]]
 
 
 def main() -> None:
-    """Measure what the arguments name, print it and keep the figures."""
+    """Run the measurements that the arguments name, print and store the results."""
     parser = argparse.ArgumentParser(prog="make bench-scale ARGS=...")
     parser.add_argument("what", nargs="*", metavar="WHAT", help=f"of {', '.join(WHAT)}")
     options = parser.parse_args()
     if unknown := set(options.what) - set(WHAT):
-        parser.error(f"{unknown.pop()} is none of {', '.join(WHAT)}")
-    # The application logs to standard output, so the figures get another way out.
+        parser.error(f"{unknown.pop()} is not one of {', '.join(WHAT)}")
+    # The application logs to standard output, so the figures get a descriptor of their own.
     figures = os.fdopen(os.dup(1), "w")
     os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
     with ExitStack() as stack:

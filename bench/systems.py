@@ -1,5 +1,5 @@
-"""The systems that are compared, and how each is started: two workers, four threads where it has
-threads, the server that its documentation names.
+"""The systems that are compared, and how each is started: two workers, four threads if it has
+threads, and the server that its documentation names.
 """
 
 import os
@@ -22,24 +22,24 @@ from tests.services import free_port
 VENVS = ROOT / "bench" / ".venvs"
 SECRET = "to measure with; it guards nothing, 0123456789"
 WORKERS, THREADS = 2, 4
-PLENTY = "100000000 per minute"  # counted all the same
+UNREACHABLE_LIMIT = "100000000 per minute"  # requests are counted nevertheless
 
 SETTINGS = {
     "APP_ENV": "production",
     "SECRET_KEY": SECRET,
-    # What peers check tokens with: the key that `app.auth.signing_keys` derives.
+    # The key with which peers verify tokens, as `app.auth.signing_keys` derives it.
     "TOKEN_KEY": hkdf_sha256(SECRET, "access tokens").hex(),
     "SMTP_URL": "smtp://127.0.0.1:25",
     "PUBLIC_URL": "https://bench.example.com",
     "ACCESS_TOKEN_MINUTES": "1440",
-    "RATE_LIMIT": PLENTY,
-    "LOGIN_RATE_LIMIT": PLENTY,
+    "RATE_LIMIT": UNREACHABLE_LIMIT,
+    "LOGIN_RATE_LIMIT": UNREACHABLE_LIMIT,
     "WEB_CONCURRENCY": str(WORKERS),
     "WEB_THREADS": str(THREADS),
     "PYTHONPATH": str(ROOT),
 }
 
-# A worker that is replaced in the middle of a measurement would be seen as noise.
+# Workers must not be replaced during a measurement.
 _GUNICORN = ["-m", "gunicorn", "--bind", "127.0.0.1:{port}", "--max-requests", "0"]
 _OTHERS = [*_GUNICORN, "--config", "bench/gunicorn_conf.py"]
 _UVICORN = ["-m", "uvicorn", "--port", "{port}", "--workers", str(WORKERS), "--no-access-log"]
@@ -48,12 +48,12 @@ _GRANIAN = ["-m", "granian", "--interface", "asgi", "--port", "{port}", "--worke
 
 @dataclass(frozen=True)
 class System:
-    """Something that answers the requests of the benchmark."""
+    """An application and its server."""
 
     name: str
     title: str
-    command: list[str]  # of its Python
-    peer: str = ""  # the folder below peers/ with its requirements; ours have ours
+    command: list[str]  # arguments for its Python
+    peer: str = ""  # the folder of peers/ with its requirements; empty for our environment
 
     @property
     def python(self) -> Path:
@@ -90,12 +90,12 @@ SYSTEMS = {
     )
 }
 OURS = ("full", "lean")
-TEMPLATES = ("fastapi", "drf", "flask")  # as their documentation begins
+TEMPLATES = ("fastapi", "drf", "flask")  # as in the tutorials of their documentation
 PEERS = ("litestar", "fastapi-async", *TEMPLATES)
 
 
 def install(system: System) -> None:
-    """Make the environment of a peer from its lock, unless it is there."""
+    """Create the environment of a peer from its lock, unless it exists."""
     if not system.peer:
         return
     lock = ROOT / "bench" / "peers" / system.peer / "requirements.lock"
@@ -117,14 +117,14 @@ def servers(database: str, redis: str) -> dict[str, str]:
 
 @dataclass(frozen=True)
 class Running:
-    """A system that answers on a loopback port."""
+    """A system that listens on a loopback port."""
 
     system: System
     port: int
     pid: int
 
     def call(self, request: str) -> tuple[int, dict[str, str], bytes]:
-        """Status, header fields and body of the answer to a request, as bytes on the wire."""
+        """Send a request, given as HTTP text; status, header fields and body of the response."""
         head, _, body = request.partition("\r\n\r\n")
         first, *fields = head.split("\r\n")
         method, path, _ = first.split()
@@ -140,10 +140,10 @@ class Running:
 
 @contextmanager
 def serve(system: System, database: str, redis: str, log: Path) -> Iterator[Running]:
-    """Yield the system once it answers; it is ended afterwards.
+    """Yield the system once it responds; it is terminated afterwards.
 
     Raises:
-        RuntimeError: it ended, or did not answer within half a minute.
+        RuntimeError: it ended, or did not respond within half a minute.
     """
     port = free_port()
     environ = os.environ | SETTINGS | servers(database, redis)
@@ -174,14 +174,14 @@ def _wait(running: Running, process: "subprocess.Popen[Any]", log: Path) -> None
         except OSError:
             time.sleep(0.1)
     tail = log.read_text(errors="replace")[-2000:]
-    raise RuntimeError(f"{running.system.name} does not answer:\n{tail}")
+    raise RuntimeError(f"{running.system.name} does not respond:\n{tail}")
 
 
 @contextmanager
 def serve_all(
     systems: list[System], database: str, redis: str, folder: Path
 ) -> Iterator[list[Running]]:
-    """Yield all of the systems, side by side."""
+    """Yield all systems, running at the same time."""
     with ExitStack() as stack:
         yield [
             stack.enter_context(serve(system, database, redis, folder / f"{system.name}.log"))

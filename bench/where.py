@@ -1,7 +1,7 @@
-"""Where a request of ours spends its CPU: `make bench-profile ARGS="by-id"`.
+"""A sampling profile of one kind of request: `make bench-profile ARGS="by-id"`.
 
-The process looks at its own stack every few milliseconds of CPU while it handles requests of one
-row, and prints the tree of what it saw, in microseconds a request. Nothing slows the code down.
+The process samples its own stack every millisecond of CPU while it handles requests of one row, and
+prints the tree of calls in microseconds per request.
 """
 
 import argparse
@@ -18,13 +18,13 @@ from bench.systems import OURS, SETTINGS, servers
 from tests import services
 
 PRODUCTS, REQUESTS = 5_000, 200
-LEAST = 0.02  # of the whole, below which a branch is not shown
+THRESHOLD = 0.02  # of the total; smaller branches are not printed
 
 Stack = tuple[str, ...]
 
 
 def main() -> None:
-    """Profile what the arguments name."""
+    """Profile the row that the arguments name."""
     parser = argparse.ArgumentParser(prog="make bench-profile ARGS=...")
     parser.add_argument("row", help="as `make bench` names it: by-id, page-20, create, ...")
     parser.add_argument("--system", choices=[*OURS, "limit"], default="full")
@@ -36,7 +36,7 @@ def main() -> None:
 
 
 def profile(row: str, system: str, seconds: float, url: str, redis: str) -> None:
-    """Run requests for that long and print the tree."""
+    """Run requests for `seconds` of CPU and print the tree."""
     os.environ |= SETTINGS | servers(url, redis)
     from bench.inprocess import Local
     from bench.rows import World
@@ -69,8 +69,8 @@ def profile(row: str, system: str, seconds: float, url: str, redis: str) -> None
         spent += time.process_time() - began
         count += REQUESTS
     micros = spent / count * 1e6
-    print(f"{system}, {row}: {micros:.0f} µs of CPU a request", file=out)
-    show(seen, micros / seen.total(), seen.total() * LEAST, out)
+    print(f"{system}, {row}: {micros:.0f} µs of CPU per request", file=out)
+    show(seen, micros / seen.total(), seen.total() * THRESHOLD, out)
     out.flush()
 
 
@@ -80,14 +80,14 @@ def _label(frame: FrameType) -> str:
     return f"{folder}/{path.stem}.{frame.f_code.co_qualname}"
 
 
-def show(seen: "Counter[Stack]", unit: float, least: float, out: object, depth: int = 0) -> None:
-    """Print the branches, the dearest first; of one that has no other beside it, only the end."""
+def show(seen: "Counter[Stack]", unit: float, minimum: float, out: object, depth: int = 0) -> None:
+    """Print the branches, the most expensive first; of a chain of single calls only its end."""
     branches: dict[str, Counter[Stack]] = {}
     for stack, times in seen.items():
         if stack:
             branches.setdefault(stack[0], Counter())[stack[1:]] += times
     for label, below in sorted(branches.items(), key=lambda each: -each[1].total()):
-        if below.total() < least:
+        if below.total() < minimum:
             continue
         whole = below.total()
         while len(following := {stack[0] for stack in below if stack}) == 1 and () not in below:
@@ -95,7 +95,7 @@ def show(seen: "Counter[Stack]", unit: float, least: float, out: object, depth: 
             label = step
             below = Counter({stack[1:]: times for stack, times in below.items()})
         print(f"{whole * unit:8.0f}  {'  ' * depth}{label}", file=out)
-        show(below, unit, least, out, depth + 1)
+        show(below, unit, minimum, out, depth + 1)
 
 
 if __name__ == "__main__":

@@ -59,9 +59,10 @@ INHERITED = {
         ["_decode_jwt_from_config"],
     ),
     "an overriding attribute": (
-        "import flask_smorest\n"
-        "class Api(flask_smorest.Api):\n    _register_responses = lambda self: None\n",
-        ["_register_responses"],
+        "import flask_jwt_extended\n"
+        "class Manager(flask_jwt_extended.JWTManager):\n"
+        "    _decode_jwt_from_config = lambda self: None\n",
+        ["_decode_jwt_from_config"],
     ),
     "a method that is called": (
         "from jwt import PyJWT\nclass Own(PyJWT):\n    def f(self): self._decode_payload()\n",

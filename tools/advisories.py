@@ -1,9 +1,8 @@
-"""Ask the package index about the versions of a lock, where pip-audit could not be answered.
+"""Check the versions of a lock with the package index, when pip-audit gets no answer.
 
-pip-audit needs a document for each version, which mirrors of the index seldom have. They do have
-one for each project: it tells which releases were withdrawn, and the known vulnerabilities of the
-newest. So what is locked in its newest version is judged as pip-audit would; of older ones it is
-known whether they were withdrawn, and they are named.
+pip-audit needs a document for each version, which mirrors of the index seldom have. Most have one
+for each project, with the withdrawn releases and the known vulnerabilities of the newest release.
+So the newest versions are checked completely; older ones only for withdrawal, and they are listed.
 """
 
 import os
@@ -16,13 +15,13 @@ from typing import Any
 
 import requests
 from packaging.utils import canonicalize_version
-from pip._internal.models.index import PyPI  # the one place that knows pip's default
+from pip._internal.models.index import PyPI  # the only source of pip's default index
 
 JSON = dict[str, Any]
 
 
 def index() -> str:
-    """The address of the JSON API beside the simple index that pip is configured to use."""
+    """The URL of the JSON API of the index that pip is configured to use."""
     pip = [sys.executable, "-m", "pip", "config", "get", "global.index-url"]
     configured = subprocess.run(pip, capture_output=True, text=True).stdout.strip()
     simple = os.environ.get("PIP_INDEX_URL") or configured or PyPI.simple_url
@@ -30,7 +29,7 @@ def index() -> str:
 
 
 def flaws(project: JSON | None, version: str) -> list[str]:
-    """What speaks against a version; None is a project that the index does not have."""
+    """The reasons to reject a version; `project` is None if the index does not have it."""
     releases = project["releases"] if project else {}
     files = next((files for name, files in releases.items() if same(name, version)), [])
     if not files:
@@ -46,17 +45,17 @@ def flaws(project: JSON | None, version: str) -> list[str]:
 
 
 def is_newest(project: JSON, version: str) -> bool:
-    """Whether this is the version whose vulnerabilities the index tells."""
+    """Whether this is the newest version, the one whose vulnerabilities the index lists."""
     return same(project["info"]["version"], version)
 
 
 def same(one: str, other: str) -> bool:
-    """Whether two ways of writing a version mean the same one: 2026.01 and 2026.1."""
+    """Whether two spellings mean the same version: 2026.01 and 2026.1."""
     return canonicalize_version(one) == canonicalize_version(other)
 
 
 def main() -> None:
-    """Judge the lock that the first argument names: 0 nothing found, 1 flaws, 2 nobody to ask."""
+    """Check the lock that the first argument names; exit with 0, 1 (flaws) or 2 (no index)."""
     pins = re.findall(r"(?m)^([\w.-]+)==([^\s;]+)", Path(sys.argv[1]).read_text())
     api, session = index(), requests.Session()
 
@@ -71,16 +70,16 @@ def main() -> None:
         with ThreadPoolExecutor(8) as pool:
             projects = list(pool.map(ask, pins))
     except (requests.RequestException, ValueError) as error:
-        sys.exit(nobody(type(error).__name__))
+        sys.exit(not_checked(type(error).__name__))
     if not any(projects):
-        sys.exit(nobody("it has no JSON API"))
-    told = [
+        sys.exit(not_checked("it has no JSON API"))
+    found = [
         f"{name} {version} {flaw}"
         for (name, version), project in zip(pins, projects, strict=True)
         for flaw in flaws(project, version)
     ]
-    if told:
-        sys.exit("\n".join(told))
+    if found:
+        sys.exit("\n".join(found))
     older = [
         f"{name} {version}"
         for (name, version), project in zip(pins, projects, strict=True)
@@ -88,11 +87,11 @@ def main() -> None:
     ]
     newest = len(pins) - len(older)
     print(f"none of {len(pins)} versions was withdrawn, no flaw is known of the {newest} newest,")
-    print("not told for", ", ".join(older) or "none")
+    print("vulnerabilities not checked of", ", ".join(older) or "none")
 
 
-def nobody(reason: str) -> int:
-    """Say that the index did not answer; its address may hold a password, and is not told."""
+def not_checked(reason: str) -> int:
+    """Print that the index did not answer, without its URL, which may contain a password."""
     print("the index could not be asked:", reason)
     return 2
 

@@ -1,8 +1,9 @@
-"""Compare openapi.json with that of the last git tag; fail on what would break a client.
+"""Compare openapi.json with that of the last git tag; fail on breaking changes.
 
-A client breaks when it is refused what was accepted before, or no longer given what was promised
-before. So a schema may only widen where it describes a request, and only narrow in a response.
-A new major version of the API may break anything.
+A change is breaking if the service rejects a request that it accepted, or omits something from a
+response that was documented. So schemas of requests may only widen, schemas of responses only
+narrow. A new major version of the API may change anything; before the first tag, the first
+release, there is nothing to compare with.
 """
 
 import json
@@ -14,12 +15,12 @@ from typing import Any
 
 JSON = dict[str, Any]
 LOWEST, HIGHEST = ("minimum", "minLength", "minItems"), ("maximum", "maxLength", "maxItems")
-# Not looked into, any change counts; but for a oneOf with a discriminator.
+# Any change of these counts as breaking, except in a oneOf with a discriminator.
 OPAQUE = ("oneOf", "anyOf", "allOf", "not")
 
 
 def breaks(old: JSON, new: JSON) -> Iterator[str]:
-    """Say in one line each where the new document breaks what the old one promised."""
+    """Iterate over the breaking changes, one line each."""
     old, new = _whole(old, old), _whole(new, new)
     for path, methods in old["paths"].items():
         for method in methods.keys() - {"parameters"}:
@@ -32,7 +33,7 @@ def breaks(old: JSON, new: JSON) -> Iterator[str]:
 
 
 def _whole(document: JSON, part: Any) -> Any:
-    """Put every referenced part in its place."""
+    """Replace every `$ref` by the part that it refers to."""
     if isinstance(part, list):
         return [_whole(document, item) for item in part]
     if not isinstance(part, dict):
@@ -114,7 +115,7 @@ def _schema(old: JSON, new: JSON, request: bool, at: str) -> Iterator[str]:
 
 
 def _variants(schema: JSON) -> dict[str, JSON]:
-    """The schemas of which one applies, by the value of the member that tells them apart."""
+    """The schemas of a `oneOf`, by the value of their discriminator."""
     if "discriminator" not in schema:
         return {}
     member = schema["discriminator"]["propertyName"]
@@ -131,12 +132,12 @@ def _values(schema: JSON) -> set[Any]:
 
 
 def main() -> str | None:
-    """Compare the file in this directory; return what to exit with."""
+    """Compare the file in this directory; return the exit status or message."""
     git = {"capture_output": True, "text": True, "check": False}
     tag = subprocess.run(["git", "describe", "--tags", "--abbrev=0"], **git).stdout.strip()
     shown = subprocess.run(["git", "show", f"{tag}:openapi.json"], **git)
     if not tag or shown.returncode:
-        print(f"nothing to break: {f'{tag} has no openapi.json' if tag else 'no tag yet'}")
+        print(f"nothing to compare: {f'{tag} has no openapi.json' if tag else 'no tag yet'}")
         return None
     old, new = json.loads(shown.stdout), json.loads(Path("openapi.json").read_text())
     was, now = old["info"]["version"], new["info"]["version"]

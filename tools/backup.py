@@ -1,10 +1,10 @@
-"""Back the stack's data up into one file, and restore it from one.
+"""Back up the data of the stack to one file, and restore it.
 
-All that the service must not lose is in PostgreSQL, uploads included; Redis holds nothing of the
-kind. The secrets (.env, the file of JWT_KEYS) belong where secrets are kept, and are only named.
+PostgreSQL has all persistent data, including uploads; Redis has none. A backup contains no secrets
+(.env, the file of JWT_KEYS).
 
-A restore fills and migrates a database beside the one in use, and changes their names in one
-transaction at the end. Until then a file that cannot be restored has touched nothing.
+A restore fills and migrates a second database, and at the end exchanges the names of the two in one
+transaction. A file that cannot be restored changes nothing.
 """
 
 import os
@@ -17,11 +17,11 @@ from typing import IO
 ROOT = Path(__file__).resolve().parent.parent
 DIRECTORY = ROOT / "backups"
 AS_USER = ("-U", "app", "--no-password")
-CLIENTS = ("web", "worker", "beat")  # all that hold connections
+CLIENTS = ("web", "worker", "beat")  # services with database connections
 
 
 def main() -> None:
-    """Do what the first argument names."""
+    """Run the command that the first argument names."""
     match sys.argv[1:]:
         case ["backup"]:
             backup()
@@ -32,7 +32,7 @@ def main() -> None:
 
 
 def backup() -> None:
-    """Write a dump of the database as it is at this instant; the service goes on meanwhile."""
+    """Write a consistent dump of the database while the service runs."""
     DIRECTORY.mkdir(mode=0o700, exist_ok=True)
     file = DIRECTORY / time.strftime("app-%Y%m%dT%H%M%SZ.dump", time.gmtime())
     draft = file.with_suffix(".part")
@@ -43,18 +43,18 @@ def backup() -> None:
     finally:
         draft.unlink(missing_ok=True)
     print(f"Wrote {file} ({file.stat().st_size} bytes)")
-    print("It holds no secrets: keep .env, and the file of JWT_KEYS if there is one, as well")
+    print("It contains no secrets: also keep .env, and the file of JWT_KEYS if there is one")
 
 
 def restore(file: Path) -> None:
-    """Put a dump in the place of the data of the running stack; what was there is kept aside."""
+    """Replace the data of the running stack by a dump; the old database gets another name."""
     if not file.is_file():
-        sys.exit(f"There is no file {file}")
+        sys.exit(f"No such file: {file}")
     aside = time.strftime("before_%Y%m%d_%H%M%S", time.gmtime())
     sql("DROP DATABASE IF EXISTS restored WITH (FORCE)", "CREATE DATABASE restored")
     with file.open("rb") as dump:
         in_postgres("pg_restore", "--exit-on-error", "--no-owner", "--dbname=restored", stdin=dump)
-    print("Read the file; migrating what was in it")
+    print("Loaded the file; running the migrations")
     upgrade = 'DATABASE_URL="${DATABASE_URL%/*}/restored" exec flask --app wsgi db upgrade'
     compose("run", "--rm", "--no-deps", "-T", "migrate", "sh", "-c", upgrade)
     compose("stop", *CLIENTS)
@@ -69,12 +69,12 @@ def restore(file: Path) -> None:
         )
     finally:
         compose("start", *CLIENTS)
-    print(f"Restored {file}. What was there before is the database {aside}; to be rid of it:")
+    print(f"Restored {file}. The previous data is in the database {aside}; to delete it:")
     print(f"  docker compose exec postgres dropdb -U app {aside}")
 
 
 def sql(*statements: str) -> None:
-    """Run statements in the stack's PostgreSQL, in a database that is not the service's."""
+    """Run statements in the PostgreSQL of the stack, connected to the database postgres."""
     options = [option for statement in statements for option in ("-c", statement)]
     psql = ("psql", "-qX", "--set=ON_ERROR_STOP=1", "--output=/dev/null", "--dbname=postgres")
     in_postgres(*psql, *options)
@@ -83,14 +83,14 @@ def sql(*statements: str) -> None:
 def in_postgres(
     program: str, *options: str, stdin: IO[bytes] | None = None, stdout: IO[bytes] | None = None
 ) -> None:
-    """Run one of PostgreSQL's programs where the server is, so that their versions agree."""
+    """Run a program of PostgreSQL in the server's container, so that their versions agree."""
     compose("exec", "-T", "postgres", program, *AS_USER, *options, stdin=stdin, stdout=stdout)
 
 
 def compose(*command: str, stdin: IO[bytes] | None = None, stdout: IO[bytes] | None = None) -> None:
     """Run docker compose in the tree; end with its status when it fails."""
-    given = stdin or subprocess.DEVNULL
-    done = subprocess.run(["docker", "compose", *command], cwd=ROOT, stdin=given, stdout=stdout)
+    source = stdin or subprocess.DEVNULL
+    done = subprocess.run(["docker", "compose", *command], cwd=ROOT, stdin=source, stdout=stdout)
     if done.returncode:
         sys.exit(f"`{' '.join(command[:4])}` failed; see the lines above")
 

@@ -1,10 +1,10 @@
-"""Makes app/users/common_passwords.txt: the passwords that nobody may set.
+"""Write app/users/common_passwords.txt, the list of passwords that are rejected.
 
     npm pack @zxcvbn-ts/language-common@4.1.3 && tar xzf zxcvbn-ts-language-common-4.1.3.tgz
     python tools/common_passwords.py package/src/passwords.json
 
-The source ranks what people chose, by how often it leaked. Few of those are long; so the commonest
-are drawn out as people draw them out, by repetition and counting, and keyboard walks are added.
+The source ranks leaked passwords by frequency. Few of them are long, so the most frequent ones are
+extended as people do it, by repetition and digits, and keyboard walks are added.
 """
 
 import json
@@ -12,10 +12,10 @@ import sys
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 
-SHORTEST = 8  # what PASSWORD_MIN_LENGTH may be set to
-LONG = 15  # what it is by default
-LONGEST = 24  # of what is made here
-DRAWN_OUT = 900  # of the ranked
+SHORTEST = 8  # minimum of PASSWORD_MIN_LENGTH
+LONG = 15  # its default
+LONGEST = 24  # of the generated passwords
+EXTENDED = 900  # the most frequent passwords, which are extended
 ROWS = (
     "1234567890",
     "0987654321",
@@ -31,8 +31,8 @@ ROWS = (
 )
 
 
-def drawn_out(words: Iterable[str]) -> Iterator[str]:
-    """Each word repeated, and followed by digits, until it is long enough."""
+def extended(words: Iterable[str]) -> Iterator[str]:
+    """Each word repeated, or followed by digits, until it is long enough."""
     for word in words:
         times = -(-LONG // len(word))
         yield from (word * n for n in (times, times + 1) if len(word * n) <= LONGEST)
@@ -43,7 +43,7 @@ def drawn_out(words: Iterable[str]) -> Iterator[str]:
 
 
 def walked() -> Iterator[str]:
-    """Rows of the keyboard, the digits and the alphabet, from each of their places on."""
+    """Rows of the keyboard, the digits and the alphabet, from each starting point."""
     for row in ROWS:
         endless = row * (2 * LONGEST)
         starts = range(len(row)) if row[:2] in ("12", "09") else range(1)
@@ -57,7 +57,7 @@ def walked() -> Iterator[str]:
 def main(source: str) -> None:
     """Write the list: sorted, in lower case, each once."""
     ranked = [word.casefold() for word in json.loads(Path(source).read_text())]
-    found = {*ranked, *walked(), *drawn_out(word for word in ranked[:DRAWN_OUT] if len(word) > 3)}
+    found = {*ranked, *walked(), *extended(word for word in ranked[:EXTENDED] if len(word) > 3)}
     kept = sorted(word for word in found if len(word) >= SHORTEST)
     target = Path(__file__).parent.parent / "app" / "users" / "common_passwords.txt"
     target.write_text("\n".join(kept) + "\n")

@@ -1,1 +1,1 @@
-"""The limit: how fast the same work can be done in Python on the same server."""
+"""The limit: the same requests in Python on the same server without a framework."""

@@ -1,8 +1,8 @@
-"""The work of the benchmarks with nothing around it: a WSGI callable, psycopg, orjson, PyJWT.
+"""The requests of the benchmarks without a framework: a WSGI callable, psycopg, orjson, PyJWT.
 
-One connection a thread, in autocommit; every answer takes one statement, which is prepared and
-whose rows come in binary. Reads do what ours do; writes also leave the audit event that ours leave.
-Whatever is wrong with a request is a bare status.
+One autocommit connection per thread; each response takes one prepared statement with binary
+results. Reads return what ours return; writes also insert the audit event. Errors are a status
+without a body.
 """
 
 import os
@@ -56,7 +56,7 @@ WITH new AS (
     INSERT INTO products ({COLUMNS})
     VALUES (%(id)s, 1, %(now)s, %(now)s, {VALUES})
     RETURNING {COLUMNS}),
-told AS ({AUDIT.format("create", "NULL", "%(after)s", "new")})
+audit AS ({AUDIT.format("create", "NULL", "%(after)s", "new")})
 SELECT * FROM new"""
 
 hasher = PasswordHasher()
@@ -67,7 +67,7 @@ Answer = tuple[int, Any, list[tuple[str, str]]]
 
 
 class Refused(Exception):
-    """The request is answered with this status and nothing else."""
+    """The response is this status without a body."""
 
 
 def run(statement: str, values: Any) -> list[tuple[Any, ...]]:
@@ -103,7 +103,7 @@ def body_of(environ: Body) -> Body:
 
 
 def product_of(environ: Body) -> Body:
-    """The members of the body, each of its type and within its bounds."""
+    """The members of the body, with types and bounds checked."""
     data = body_of(environ)
     for name, value in data.items():
         if name in ("sku", "name", "category", "currency"):
@@ -160,15 +160,15 @@ def page(
     dump: Callable[[tuple[Any, ...]], Body],
     conditions: list[str],
 ) -> Answer:
-    given = dict(parse_qsl(environ["QUERY_STRING"]))
-    limit, sort, cursor = int(given.pop("limit", 20)), given.pop("sort", "-created_at"), None
-    if "cursor" in given:
-        cursor = open_cursor(given.pop("cursor"))
+    query = dict(parse_qsl(environ["QUERY_STRING"]))
+    limit, sort, cursor = int(query.pop("limit", 20)), query.pop("sort", "-created_at"), None
+    if "cursor" in query:
+        cursor = open_cursor(query.pop("cursor"))
     key, direction = sort.lstrip("-"), "DESC" if sort[0] == "-" else "ASC"
-    if not 1 <= limit <= 100 or key not in SORTS or given.keys() - FILTERS.keys():
+    if not 1 <= limit <= 100 or key not in SORTS or query.keys() - FILTERS.keys():
         raise Refused(422)
-    conditions = conditions + [FILTERS[name] for name in given]
-    values: Body = dict(given)
+    conditions = conditions + [FILTERS[name] for name in query]
+    values: Body = dict(query)
     if cursor:
         conditions.append(f"({key}, id) {'<' if sort[0] == '-' else '>'} (%(key)s, %(id)s)")
         values |= cursor
@@ -215,7 +215,7 @@ def create(environ: Body) -> Answer:
     values |= {"id": id_, "now": now, "after": orjson.dumps(members, option=orjson.OPT_UTC_Z)}
     values["after"] = Json(values["after"], dumps=bytes)
     try:
-        [row] = run(CREATE, values | told_by(environ, claims))
+        [row] = run(CREATE, values | audit_values(environ, claims))
     except psycopg.errors.UniqueViolation as error:
         raise Refused(409) from error
     location = f"/api/v1/products/{id_}"
@@ -230,7 +230,7 @@ def change(environ: Body, id_: UUID) -> Answer:
     now = datetime.now(UTC)
     rows = run(
         change_of(tuple(values)),
-        values | told_by(environ, claims) | {"id": id_, "seen": int(seen), "now": now},
+        values | audit_values(environ, claims) | {"id": id_, "seen": int(seen), "now": now},
     )
     if not rows:
         raise Refused(412 if run("SELECT 1 FROM products WHERE id = %s", (id_,)) else 404)
@@ -241,17 +241,17 @@ def change(environ: Body, id_: UUID) -> Answer:
 def change_of(names: tuple[str, ...]) -> str:
     news = ", ".join(f"{name} = %({name})s" for name in names)
     members = [", ".join(f"'{name}', {row}.{name}" for name in names) for row in ("old", "new")]
-    told = AUDIT.format("change", *(f"json_build_object({each})" for each in members), "old, new")
+    audit = AUDIT.format("update", *(f"json_build_object({each})" for each in members), "old, new")
     return f"""
 WITH old AS (SELECT * FROM products WHERE id = %(id)s FOR UPDATE),
 new AS (
     UPDATE products SET {news}, version = old.version + 1, updated_at = %(now)s
     FROM old WHERE products.id = old.id AND old.version = %(seen)s RETURNING products.*),
-told AS ({told})
+audit AS ({audit})
 SELECT {COLUMNS} FROM new"""
 
 
-def told_by(environ: Body, claims: Body) -> Body:
+def audit_values(environ: Body, claims: Body) -> Body:
     caller, address = UUID(claims["sub"]), environ.get("REMOTE_ADDR")
     return {"event": uuid7(), "caller": caller, "address": address}
 
@@ -275,7 +275,7 @@ def login(environ: Body) -> Answer:
 
 
 def argon2id(environ: Body) -> Answer:
-    """The hash of a login, and nothing else of it."""
+    """Only the password hash of a login."""
     hasher.verify(HASH, "a password to measure with")
     return 200, {}, []
 

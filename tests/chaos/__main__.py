@@ -1,8 +1,8 @@
 """Faults under load: `python -m tests.chaos [fault ...]`; without names, all of them.
 
-Afterwards every acknowledged write is there once, every answer was a 2xx, a documented 4xx or a 503
-that says when to come back, and none took longer than the timeouts allow. If all faults were done
-and all was well, the table in docs/reliability.md is written anew.
+Afterwards every acknowledged write exists once, every response was a 2xx, a documented 4xx or a 503
+with Retry-After, and none took longer than the timeouts allow. After a run of all faults without a
+failure, the table in docs/reliability.md is updated.
 """
 
 import argparse
@@ -21,12 +21,12 @@ from tests.live import ROOT
 
 RECOVERY = 5.0  # seconds after the end of a fault
 WARM_UP = 1.5  # seconds of load before it
-LEAST = 50  # requests of a round
+MIN_REQUESTS = 50  # of a round
 PAGE = ROOT / "docs" / "reliability.md"
 TABLE = re.compile(r"(?<=<!-- table -->\n).*(?=<!-- end -->)", re.S)
 HEAD = (
     "fault",
-    "what shows that it happened",
+    "evidence",
     "requests",
     "503",
     "failed",
@@ -39,28 +39,28 @@ HEAD = (
 
 @dataclass
 class Outcome:
-    """What a fault did, and what of it should not have been."""
+    """The table row of a fault, and the violated expectations."""
 
     cells: tuple[object, ...]
     complaints: list[str]
 
 
 def main() -> int:
-    """Run the faults that are named; 0 if all of it was as promised."""
+    """Run the named faults; return 0 if all expectations were met."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("names", nargs="*", metavar="fault", help=", ".join(FAULTS))
     names = parser.parse_args().names or list(FAULTS)
     if unknown := set(names) - set(FAULTS):
-        parser.error(f"no fault is called {', '.join(unknown)}")
+        parser.error(f"unknown fault: {', '.join(unknown)}")
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
     began, outcomes = time.monotonic(), []
     for kind in (stacks.Stack, stacks.Embedded):
         chosen = [name for name in names if FAULTS[name].needs is kind]
         if chosen:
             with stacks.running(kind) as stack:
-                outcomes += [done_to(stack, name, FAULTS[name]) for name in chosen]
+                outcomes += [run(stack, name, FAULTS[name]) for name in chosen]
     bad = sum(bool(outcome.complaints) for outcome in outcomes)
-    print(f"{len(outcomes)} faults, {bad} not as promised, {time.monotonic() - began:.0f} s")
+    print(f"{len(outcomes)} faults, {bad} failed, {time.monotonic() - began:.0f} s")
     if not bad and len(outcomes) == len(FAULTS):
         rows = [HEAD, ("---",) * len(HEAD), *(outcome.cells for outcome in outcomes)]
         table = "".join(f"| {' | '.join(map(str, row))} |\n" for row in rows)
@@ -68,8 +68,8 @@ def main() -> int:
     return 1 if bad else 0
 
 
-def done_to(stack: stacks.Stack | stacks.Embedded, name: str, fault: Fault) -> Outcome:
-    """Run one fault under load, and print what came of it."""
+def run(stack: stacks.Stack | stacks.Embedded, name: str, fault: Fault) -> Outcome:
+    """Inject one fault under load, and print the outcome."""
     authorization = stack.live.log_in()["Authorization"]
     product = stack.live.call("GET", "products?limit=1").json["items"][0]["id"]
     load = Load(name, stack.nginx.port, authorization, product)
@@ -83,7 +83,7 @@ def done_to(stack: stacks.Stack | stacks.Embedded, name: str, fault: Fault) -> O
         try:
             proof = fault.inject(stack)
         except AssertionError as error:
-            complaints.append(f"it did not happen as it should: {error}")
+            complaints.append(f"the fault did not happen as expected: {error}")
         lifted = time.monotonic()
         load.settle(2 * RECOVERY)
     finally:
@@ -96,14 +96,14 @@ def done_to(stack: stacks.Stack | stacks.Embedded, name: str, fault: Fault) -> O
     recovery = max(0.0, *bad, 0.0)
     lost, doubled = audit(stack, load)
     for wrong, what in (
-        (requests < LEAST, f"only {requests} requests"),
+        (requests < MIN_REQUESTS, f"only {requests} requests"),
         (failed > fault.failures, f"failed: {dict(verdicts)}"),
-        (refused and fault.refused is False, f"{refused} were refused"),
-        (fault.refused and not refused, "nobody noticed it"),
+        (refused and fault.refused is False, f"{refused} responses were 503"),
+        (fault.refused and not refused, "no response was 503"),
         (slowest > fault.bound, f"the slowest took {slowest:.1f} s, not {fault.bound:.1f}"),
         (recovery > RECOVERY, f"recovered after {recovery:.1f} s"),
         (lost, f"{lost} writes were lost"),
-        (doubled, f"{doubled} writes were done twice"),
+        (doubled, f"{doubled} writes happened twice"),
     ):
         if wrong:
             complaints.append(what)
@@ -119,15 +119,15 @@ def done_to(stack: stacks.Stack | stacks.Embedded, name: str, fault: Fault) -> O
 
 
 def audit(stack: stacks.Stack | stacks.Embedded, load: Load) -> tuple[int, int]:
-    """How many acknowledged writes are not there, and how many are there twice."""
+    """The numbers of acknowledged writes that are missing, and of those that exist twice."""
     rows = stack.tasks(load.name)
     titles = Counter(title for _, title, _, _ in rows)
     lost = sum(title not in titles for title in load.acknowledged)
     doubled = sum(times - 1 for times in titles.values())
     for task_id, _, version, description in rows:
-        if told := load.patched.get(task_id):
-            lost += (version, description) < told
-            doubled += version > told[0] + 1  # of the very last step nobody may know
+        if last := load.patched.get(task_id):
+            lost += (version, description) < last
+            doubled += version > last[0] + 1  # the response to the last step may be missing
     return lost, doubled
 
 

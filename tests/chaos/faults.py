@@ -1,4 +1,4 @@
-"""The faults. Each is done to a stack under load, makes sure that it happened, and is undone."""
+"""The faults. Each is injected into a stack under load, verified, and undone."""
 
 import os
 import re
@@ -18,34 +18,34 @@ import psycopg
 
 from app.config import Settings
 from app.core.database.engine import TIMEOUT_MARGIN
-from tests.chaos.stack import PATIENCE, Embedded, Stack, until
+from tests.chaos.stack import TIMEOUT, Embedded, Stack, until
 
 _DEFAULT = Settings()
-BUSY = 5.0  # seconds that a busy machine may add to what the timeouts allow
+BUSY = 5.0  # seconds that a busy machine may add to the timeouts
 REDIS = 3 * _DEFAULT.redis_timeout_ms / 1000  # the limiter, the cache, and once more
 LOCK = _DEFAULT.pool_timeout + _DEFAULT.lock_timeout_ms / 1000
-# The longest way: wait for a connection, for an answer on it, and for a new connection.
+# The longest path: wait for a connection, for a response on it, and for a new connection.
 DATABASE = (
     _DEFAULT.pool_timeout
     + _DEFAULT.statement_timeout_ms / 1000
     + TIMEOUT_MARGIN
     + _DEFAULT.connect_timeout
 )
-BOOT = 25.0  # when both workers boot at the same time, requests wait for it, and nginx for them
+BOOT = 25.0  # requests wait while both workers boot at the same time
 THREADS = 4  # of a worker
 
 
 @dataclass(frozen=True)
 class Fault:
-    """A fault, and what clients may notice of it.
+    """A fault, and its permitted effects on clients.
 
     Args:
         title: for the table.
-        inject: does it and undoes it; says what proves that it happened.
-        bound: seconds that the slowest answer may take.
-        refused: whether 503 is an answer to it, which is then given at least once; None: it may be.
+        inject: causes and undoes it; returns the evidence that it happened.
+        bound: seconds that the slowest response may take.
+        refused: True: at least one response is 503; False: none is; None: some may be.
         failures: how many requests may fail.
-        needs: what it is done to.
+        needs: the stack that it is injected into.
     """
 
     title: str
@@ -83,7 +83,7 @@ def no_longer(stack: Stack, old: set[int]) -> bool:
 
 @contextmanager
 def changed(stack: Stack, name: str, pattern: str, replacement: str) -> Iterator[None]:
-    """A file of the release with another text, for the length of a block."""
+    """Replace text in a file of the release during a block."""
     file = stack.root / name
     text = file.read_text()
     other, times = re.subn(pattern, replacement, text)
@@ -118,13 +118,13 @@ def max_requests(stack: Stack) -> str:
     return "six workers in turn"
 
 
-@fault("a release that does not import (HUP)")
+@fault("a release that cannot be imported (HUP)")
 def broken_release(stack: Stack) -> str:
     old = set(stack.live.workers())
-    with changed(stack, "app/__init__.py", r"\A", "import what_is_not_there\n"):
+    with changed(stack, "app/__init__.py", r"\A", "import missing_module\n"):
         stack.live.process.send_signal(signal.SIGHUP)
-        said = "Not reloaded"
-        until(lambda: said in stack.live.log.read_text(), "the release was refused")
+        message = "Not reloaded"
+        until(lambda: message in stack.live.log.read_text(), "the release was refused")
         time.sleep(1)
         assert set(stack.live.workers()) == old, "workers were replaced"
     reload(stack)
@@ -136,7 +136,7 @@ def worker_killed(stack: Stack) -> str:
     victim = stack.live.workers()[0]
     os.kill(victim, signal.SIGKILL)
     until(lambda: no_longer(stack, {victim}), "another worker")
-    return "another one took its place; only what it was at failed"
+    return "another one replaced it; only its own requests failed"
 
 
 @fault("gunicorn ended (TERM), a second one takes over")
@@ -144,7 +144,7 @@ def term(stack: Stack) -> str:
     old = stack.live.process
     stack.take_over()
     old.send_signal(signal.SIGTERM)
-    assert old.wait(PATIENCE) == 0
+    assert old.wait(TIMEOUT) == 0
     return "exit status 0"
 
 
@@ -157,7 +157,7 @@ def restart(stack: Stack, how: signal.Signals) -> str:
     time.sleep(1)
     stack.postgres.start()
     assert stack.postgres.process.pid != before
-    return "away for a second, another postmaster"
+    return "unavailable for a second, another postmaster"
 
 
 @fault("PostgreSQL restarted, fast", DATABASE, refused=True)
@@ -167,16 +167,16 @@ def postgres_fast(stack: Stack) -> str:
 
 @fault("PostgreSQL restarted, immediate (as in a crash)", DATABASE, refused=True)
 def postgres_immediate(stack: Stack) -> str:
-    said = restart(stack, signal.SIGQUIT)
+    restarted = restart(stack, signal.SIGQUIT)
     log = (stack.postgres.log).read_text()
     assert "was not properly shut down" in log, log
-    return f"{said}, recovered from its log"
+    return f"{restarted}, recovered from its log"
 
 
 @fault("all sessions of the service terminated", DATABASE, refused=None)
 def sessions_ended(stack: Stack) -> str:
     ended = stack.postgres.end_sessions()
-    assert ended, "there were none"
+    assert ended, "no session"
     return "`pg_terminate_backend` of all"
 
 
@@ -208,14 +208,14 @@ WAITING = "SELECT FROM pg_locks WHERE NOT granted AND relation = 'tasks'::regcla
 def table_locked(stack: Stack) -> str:
     with stack.postgres.connect(stack.postgres.administered) as other, other.transaction():
         other.execute("LOCK TABLE tasks")
-        until(lambda: other.execute(WAITING).rowcount, "somebody waited for the lock")
+        until(lambda: other.execute(WAITING).rowcount, "a request waited for the lock")
         time.sleep(6)
     return "requests waited for it in `pg_locks`"
 
 
 @contextmanager
 def altered(stack: Stack, to: str, back: str) -> Iterator[None]:
-    """Alter what new sessions find, end those that there are, and alter it back."""
+    """Alter a setting of new sessions during a block, and terminate the existing sessions."""
     with stack.postgres.connect() as other:
         other.execute(to)
         try:
@@ -231,7 +231,7 @@ def no_connections(stack: Stack) -> str:
     with altered(stack, f"{limit} 0", f"{limit} -1"):
         with suppress(psycopg.OperationalError):
             stack.postgres.connect(stack.postgres.url).close()
-            raise AssertionError("a connection came about")
+            raise AssertionError("a connection was accepted")
         time.sleep(5)
     return "a connection was refused"
 
@@ -249,7 +249,7 @@ def read_only(stack: Stack) -> str:
 # --- Redis -----------------------------------------------------------------------------------
 
 
-@fault("Redis killed, away for 5 s", REDIS)
+@fault("Redis killed, unavailable for 5 s", REDIS)
 def redis_killed(stack: Stack) -> str:
     with stack.ask_redis() as client:
         before = client.info("server")
@@ -278,9 +278,9 @@ def redis_stopped(stack: Stack) -> str:
 @fault("Redis flushed", REDIS)
 def redis_flushed(stack: Stack) -> str:
     with stack.ask_redis() as client:
-        assert client.dbsize(), "there was nothing in it"
+        assert client.dbsize(), "it was empty"
         client.flushall()
-        return "`FLUSHALL` of what was there"
+        return "`FLUSHALL` of its keys"
 
 
 @fault("Redis out of memory for 5 s", REDIS)
@@ -293,8 +293,8 @@ def redis_full(stack: Stack) -> str:
         refused = client.info("errorstats").get("errorstat_OOM")
         client.config_set("maxmemory", 0)
         client.config_set("maxmemory-policy", policy)
-    assert refused, "nobody was refused"
-    return "it answered with `OOM`"
+    assert refused, "no write was refused"
+    return "writes failed with `OOM`"
 
 
 # --- clients ---------------------------------------------------------------------------------
@@ -302,7 +302,7 @@ def redis_full(stack: Stack) -> str:
 
 @fault("200 slow clients (slowloris)")
 def slow_clients(stack: Stack) -> str:
-    raise_the_number_of_files()
+    raise_open_files_limit()
     with ExitStack() as own:
         head = b"GET /api/v1/products HTTP/1.1\r\nHost: localhost\r\nX-Slow: "
         post = b"POST /api/v1/tasks HTTP/1.1\r\nHost: localhost\r\nContent-Length: 500\r\n\r\n"
@@ -315,26 +315,26 @@ def slow_clients(stack: Stack) -> str:
             time.sleep(0.5)
         cut = sum(map(is_closed, heads))
     assert cut == len(heads), f"{cut} were cut off"
-    return "nginx cut off those whose head took 10 s, and kept the bodies to itself"
+    return "nginx closed those whose headers took 10 s, and buffered the bodies"
 
 
 @fault("1,000 idle connections")
 def idle_clients(stack: Stack) -> str:
-    raise_the_number_of_files()
+    raise_open_files_limit()
     with ExitStack() as own:
         idle = [own.enter_context(connected(stack, b"")) for _ in range(1000)]
         time.sleep(4)
         left = sum(not is_closed(wire) for wire in idle)
         time.sleep(8)
         cut = sum(map(is_closed, idle))
-    assert left == len(idle), f"{len(idle) - left} were turned away"
+    assert left == len(idle), f"{len(idle) - left} were rejected"
     assert cut == len(idle), f"{cut} were closed"
-    return "all were there for 4 s; nginx closed them after 10 s"
+    return "all were open for 4 s; nginx closed them after 10 s"
 
 
-def raise_the_number_of_files() -> None:
-    _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
-    resource.setrlimit(resource.RLIMIT_NOFILE, (min(most, 4096), most))
+def raise_open_files_limit() -> None:
+    _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (min(hard, 4096), hard))
 
 
 def connected(stack: Stack, sent: bytes) -> socket.socket:
@@ -355,7 +355,7 @@ def is_closed(wire: socket.socket) -> bool:
 
 # --- migrations ------------------------------------------------------------------------------
 
-MIGRATION = '''"""A column and an index, for as long as a fault lasts."""
+MIGRATION = '''"""A column and an index, during a fault."""
 
 import sqlalchemy as sa
 from alembic import op
@@ -393,17 +393,17 @@ def migration(stack: Stack) -> str:
                     until(lambda: other.execute(blocked).rowcount, "the migration waited")
                     reader.execute("SELECT pg_sleep(4)")
                 assert process.poll() is None, "it did not wait"
-            said, _ = process.communicate(timeout=PATIENCE)
-            assert process.returncode == 0, said
+            output, _ = process.communicate(timeout=TIMEOUT)
+            assert process.returncode == 0, output
             assert reader.execute(
                 "SELECT FROM pg_indexes WHERE indexname = 'ix_tasks_chaos'"
             ).rowcount
-        assert "a lock is held by others" in said, said
+        assert "a lock is held by others" in output, output
     finally:
         done = flask(stack, "db", "downgrade", head)
-        assert done.wait(PATIENCE) == 0, done.stdout.read()
+        assert done.wait(TIMEOUT) == 0, done.stdout.read()
         file.unlink()
-    return "it gave way at least once, then made its column and index"
+    return "it retried at least once, then created its column and index"
 
 
 def flask(stack: Stack, *arguments: str) -> subprocess.Popen[str]:
@@ -425,16 +425,16 @@ def flask(stack: Stack, *arguments: str) -> subprocess.Popen[str]:
 def disk_full(stack: Embedded) -> str:
     ballast = stack.disk / "ballast"
     with ballast.open("wb", buffering=0) as file:
-        until_full(file)
+        fill_up(file)
         time.sleep(5)
-        until_full(file)  # what the log of SQLite gave back
+        fill_up(file)  # SQLite may have truncated its log
         free = shutil.disk_usage(stack.disk).free
     ballast.unlink()
     assert free == 0, f"{free} bytes were free"
     return "no byte was free on its file system"
 
 
-def until_full(file: Any) -> None:
+def fill_up(file: Any) -> None:
     with suppress(OSError):
         while file.write(bytes(4096)):
             pass

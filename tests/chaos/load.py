@@ -1,4 +1,4 @@
-"""The load of a round: clients that read and write through nginx, and an account of all answers."""
+"""The load of a round: clients that read and write through nginx, and the list of all responses."""
 
 import json
 import threading
@@ -10,7 +10,7 @@ from typing import Any
 from uuid import uuid4
 
 PAUSE = 0.02  # seconds a client takes between two requests
-GIVEN_UP = 60.0  # seconds after which a client counts an answer as never given
+CLIENT_TIMEOUT = 60.0  # seconds that a client waits for a response
 CALM = 1.0  # seconds without a failure after which a client has recovered
 JSON_TYPE, PROBLEM_TYPE = "application/json", "application/problem+json"
 EXPECTED = {409: "/problems/request-in-progress", 412: "/problems/precondition-failed"}
@@ -18,7 +18,7 @@ EXPECTED = {409: "/problems/request-in-progress", 412: "/problems/precondition-f
 
 @dataclass(frozen=True)
 class Answer:
-    """What came back, or why nothing did (status 0), and when."""
+    """A response, or the error (status 0), with its times."""
 
     status: int
     headers: dict[str, str]
@@ -35,7 +35,7 @@ class Answer:
         return 200 <= self.status < 300
 
     def verdict(self) -> str:
-        """`ok`, `refused` for a proper 503, `broken` for no answer, else what is wrong with it."""
+        """`ok`, `refused` for a correct 503, `broken` without a response, else what is wrong."""
         kind = self.headers.get("content-type", "")
         if self.worked:
             return "ok" if kind.startswith(JSON_TYPE) else f"{self.status} of type {kind}"
@@ -51,14 +51,14 @@ class Answer:
 
 
 class Client:
-    """One client on a connection that it keeps."""
+    """A client with a persistent connection."""
 
     def __init__(self, load: "Load") -> None:
         self.load = load
-        self._connection = HTTPConnection("127.0.0.1", load.port, timeout=GIVEN_UP)
+        self._connection = HTTPConnection("127.0.0.1", load.port, timeout=CLIENT_TIMEOUT)
 
     def send(self, method: str, path: str, body: Any = None, **headers: str) -> Answer:
-        """Send a request once, and note what came of it."""
+        """Send a request once, and record the response."""
         fields = {name.replace("_", "-"): value for name, value in headers.items()}
         payload = None
         if body is not None:
@@ -78,18 +78,18 @@ class Client:
         return answer
 
     def wait(self, answer: Answer) -> None:
-        """Do as Retry-After says, if the load goes on for so long."""
+        """Wait as Retry-After says, or until the load ends."""
         self.load.over.wait(float(answer.headers.get("retry-after", "0.2")))
 
 
 @dataclass
 class Load:
-    """All clients of a round, who write under its name, and what they were told.
+    """All clients of a round, and the responses that they got.
 
     Args:
         name: of the round; the titles of its tasks begin with it.
         port: of nginx.
-        authorization: the header's value, of a signed-in user.
+        authorization: the value of the header Authorization.
         product_id: of a product to read.
     """
 
@@ -116,10 +116,10 @@ class Load:
             thread.start()
 
     def stop(self) -> None:
-        """Let every client finish what it is at, and end."""
+        """Let every client finish its request, and end."""
         self.over.set()
         for thread in self._threads:
-            thread.join(3 * GIVEN_UP)
+            thread.join(3 * CLIENT_TIMEOUT)
             assert not thread.is_alive(), "a client hangs"
         if self._errors:
             raise self._errors[0]
@@ -131,10 +131,10 @@ class Load:
     def count(self) -> int:
         return len(self.answers)
 
-    def settle(self, patience: float) -> None:
-        """Wait until nothing has failed for a while, or patience is at its end."""
+    def settle(self, timeout: float) -> None:
+        """Wait until no request has failed for a while, or the timeout is reached."""
         since = time.monotonic()
-        while time.monotonic() < since + patience:
+        while time.monotonic() < since + timeout:
             time.sleep(0.1)
             now = time.monotonic()
             with self._lock:
@@ -157,7 +157,7 @@ class Load:
             self._errors.append(error)
 
     def _read_catalogue(self, client: Client) -> None:
-        """Past the cache of nginx: it would answer in place of the service."""
+        """Without the cache of nginx, which would respond instead of the service."""
         while not self.over.is_set():
             client.send("GET", "products?limit=20&sort=price", Cache_Control="no-cache")
             client.send("GET", f"products/{self.product_id}", Cache_Control="no-cache")
@@ -167,7 +167,7 @@ class Load:
             client.send("GET", "tasks?limit=5", Authorization=self.authorization)
 
     def _create(self, client: Client) -> None:
-        """Each task once: repeated under its key until it is acknowledged."""
+        """Each task once: the request is repeated with its Idempotency-Key until it succeeds."""
         while not self.over.is_set():
             title, key = f"{self.name} {uuid4()}", str(uuid4())
             while not self.over.is_set():
@@ -184,10 +184,10 @@ class Load:
                 client.wait(answer)
 
     def _change(self, client: Client) -> None:
-        """One task, step by step: after a failure it is read to see whether the step was made."""
+        """Update one task in steps; after a failure read it to see whether the step happened."""
         title = f"{self.name} {uuid4()}"
         made = client.send("POST", "tasks", {"title": title}, Authorization=self.authorization)
-        assert made.worked, made  # the fault is not there yet
+        assert made.worked, made  # the fault has not begun
         self.acknowledged.append(title)
         path, tag = f"tasks/{made.json['id']}", made.headers["etag"]
         step, version = 0, 1
@@ -200,8 +200,8 @@ class Load:
                 client.wait(answer)
                 answer = client.send("GET", path, Authorization=self.authorization)
             if not answer.worked:
-                break  # the round is over, and nobody knows of the last step
-            tag, told = answer.headers["etag"], answer.json
-            if told["description"] == change["description"]:
+                break  # the round has ended, and the outcome of the last step is unknown
+            tag, task = answer.headers["etag"], answer.json
+            if task["description"] == change["description"]:
                 step, version = step + 1, version + 1
             self.patched[made.json["id"]] = version, str(step)

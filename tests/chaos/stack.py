@@ -24,21 +24,21 @@ from tests import services
 from tests.live import Live, release, serve
 from tests.nginx import Nginx, in_front_of
 
-PATIENCE = 60.0  # seconds, on a busy machine, for what a fault needs to happen
-PLENTY = "1000000 per minute"
+TIMEOUT = 60.0  # seconds for a fault to happen, on a busy machine
+UNREACHABLE_LIMIT = "1000000 per minute"
 SETTINGS = {
-    "RATE_LIMIT": PLENTY,  # a 429 would hide what is behind it
-    "LOGIN_RATE_LIMIT": PLENTY,
+    "RATE_LIMIT": UNREACHABLE_LIMIT,  # a 429 would hide the effect of a fault
+    "LOGIN_RATE_LIMIT": UNREACHABLE_LIMIT,
     "ACCESS_TOKEN_MINUTES": "60",  # no token expires during the run
     "TRUSTED_PROXIES": "1",
 }
 DISK = 16 * 1024 * 1024  # bytes
-HOME, AWAY = "127.0.0.1", "127.0.0.2"  # where the first gunicorn listens, and the second
+HOME, AWAY = "127.0.0.1", "127.0.0.2"  # addresses of the first gunicorn, and of the second
 
 
-def until(condition: Callable[[], Any], what: str, seconds: float = PATIENCE) -> Any:
-    """What the condition is, once it is something; fails when it never is."""
-    deadline = time.monotonic() + seconds
+def until(condition: Callable[[], Any], what: str) -> Any:
+    """The value of the condition, as soon as it is true; fails after the timeout."""
+    deadline = time.monotonic() + TIMEOUT
     while not (found := condition()):
         assert time.monotonic() < deadline, f"it did not happen: {what}"
         time.sleep(0.02)
@@ -74,20 +74,20 @@ class Postgres:
         until(lambda: services.READY in self.log.read_bytes(), "PostgreSQL started")
 
     def stop(self, how: signal.Signals) -> None:
-        """SIGINT is a fast shutdown, SIGQUIT an immediate one, without a checkpoint."""
+        """Shut down: SIGINT fast, SIGQUIT immediately, without a checkpoint."""
         self.process.send_signal(how)
-        self.process.wait(PATIENCE)
+        self.process.wait(TIMEOUT)
 
     def connect(self, url: str = "") -> psycopg.Connection:
         return psycopg.connect(url or self.superuser, autocommit=True)
 
     def processes(self) -> list[int]:
-        """The ids of all its processes, the first one's first."""
+        """The ids of all its processes, the postmaster first."""
         children = Path(f"/proc/{self.process.pid}/task/{self.process.pid}/children").read_text()
         return [self.process.pid, *map(int, children.split())]
 
     def end_sessions(self) -> int:
-        """Terminate what the service has connected; how many those were."""
+        """Terminate the connections of the service; return their number."""
         with self.connect() as connection:
             return connection.execute(
                 "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE usename = 'app'"
@@ -95,7 +95,7 @@ class Postgres:
 
 
 class Names(socketserver.ThreadingUDPServer):
-    """What Docker's DNS is to nginx: says at which addresses `web` is (RFC 1035, A records)."""
+    """A substitute for Docker's DNS: returns the addresses of `web` (RFC 1035, A records)."""
 
     daemon_threads = True
 
@@ -118,14 +118,14 @@ class Names(socketserver.ThreadingUDPServer):
 
 
 class Stack:
-    """The whole of it; the code is a copy, which a fault may break."""
+    """All servers; the code is a copy, which a fault may break."""
 
     def __init__(self, directory: Path, own: ExitStack) -> None:
         self._own = own
         (directory / "release").mkdir()
         self.root = release(directory / "release")
         (directory / "postgres").mkdir()
-        directory.chmod(0o711)  # PostgreSQL runs as somebody else
+        directory.chmod(0o711)  # PostgreSQL runs as another user
         self.postgres = Postgres(directory / "postgres")
         own.callback(self._end_postgres)
         self._redis = own.enter_context(ExitStack())
@@ -155,35 +155,35 @@ class Stack:
         self.postgres.stop(signal.SIGQUIT)
 
     def serve(self, address: str) -> AbstractContextManager[Live]:
-        """A gunicorn of this stack, at this address."""
+        """A gunicorn of this stack at this address."""
         bind = {"BIND": f"{address}:{self.port}", "REDIS_URL": self.redis_url}
         return serve(self.postgres.url, root=self.root, **SETTINGS, **bind)
 
     def take_over(self) -> None:
-        """Have a second gunicorn, elsewhere, serve beside the first; it is the stack's own now."""
+        """Start a second gunicorn at another address; it becomes the stack's own."""
         self.live = self._own.enter_context(self.serve(AWAY))
         assert self.live.call("GET", "products").status == 200  # as compose waits for health
         self.names.addresses.append(AWAY)
-        time.sleep(6)  # nginx asks every 5 s
+        time.sleep(6)  # nginx resolves the name every 5 s
 
     def ask_redis(self) -> redis.Redis:
         return redis.Redis.from_url(self.redis_url, socket_timeout=5, decode_responses=True)
 
     def start_redis(self) -> None:
-        """A new one, empty, where the old one was."""
+        """Start an empty Redis on the same port."""
         self._redis.close()
         self._redis.enter_context(services.redis(urlsplit(self.redis_url).port))
 
 
 class Embedded:
-    """The default without servers: gunicorn on SQLite; its database is on a small disk."""
+    """The default without servers: gunicorn with SQLite on a small disk."""
 
     def __init__(self, directory: Path, own: ExitStack) -> None:
         self.disk = directory / "disk"
         self.disk.mkdir()
         mount = ["mount", "-t", "tmpfs", "-o", f"size={DISK}", "chaos", self.disk]
         if subprocess.run(mount, capture_output=True).returncode:
-            raise services.Unavailable("a small disk: this account may not mount one")
+            raise services.Unavailable("this account may not mount a small disk")
         own.callback(subprocess.run, ["umount", "--lazy", self.disk], check=True)
         self.file = self.disk / "app.db"
         settings = {"CACHE_DIR": str(directory / "cache"), **SETTINGS}
@@ -201,9 +201,9 @@ class Embedded:
 
 @contextmanager
 def running(kind: type[Stack] | type[Embedded]) -> Iterator[Stack | Embedded]:
-    """Yield a stack; nothing of it is left afterwards."""
-    for given in ("TEST_DATABASE_URL", "TEST_REDIS_URL"):
-        os.environ.pop(given, None)  # the servers must be ours to stop
+    """Yield a stack, and remove it afterwards."""
+    for name in ("TEST_DATABASE_URL", "TEST_REDIS_URL"):
+        os.environ.pop(name, None)  # the stack needs servers that it can stop
     with (
         TemporaryDirectory(prefix="chaos-", ignore_cleanup_errors=True) as name,
         ExitStack() as own,

@@ -1,9 +1,9 @@
-"""Schemathesis against the service as it runs: gunicorn on PostgreSQL and Redis, all thrown away.
+"""Schemathesis against the running service: gunicorn with a temporary PostgreSQL and Redis.
 
     python -m tests.fuzz.run --examples 300 --seed 1
 
-It goes through the API twice: first as alice, with bob as the peer who must not see her things and
-an admin for what she may not do; then as the admin alone.
+It tests the API twice: first as alice, with bob as a peer who must not see her objects and an admin
+for what she may not do; then as the admin alone.
 """
 
 import argparse
@@ -26,34 +26,34 @@ TOOL = [
     FOLDER / "schemathesis.toml",
 ]
 RUNS = {"a user, with a peer and an admin": [], "an admin": ["--auth-wfc-user", "admin"]}
-PLENTY = "1000000 per minute"
+UNREACHABLE_LIMIT = "1000000 per minute"
 SETTINGS = {
-    "AUTH_COOKIES": "true",  # every route does something
+    "AUTH_COOKIES": "true",  # enables all routes
     "ACCESS_TOKEN_MINUTES": "1440",  # no token expires during the run
-    "RATE_LIMIT": PLENTY,  # a 429 would hide what is behind it
-    "LOGIN_RATE_LIMIT": PLENTY,
-    "REGISTER_RATE_LIMIT": PLENTY,
-    "MAIL_RATE_LIMIT": PLENTY,
-    "BULK_RATE_LIMIT": PLENTY,
+    "RATE_LIMIT": UNREACHABLE_LIMIT,  # a 429 would hide the other responses
+    "LOGIN_RATE_LIMIT": UNREACHABLE_LIMIT,
+    "REGISTER_RATE_LIMIT": UNREACHABLE_LIMIT,
+    "MAIL_RATE_LIMIT": UNREACHABLE_LIMIT,
+    "BULK_RATE_LIMIT": UNREACHABLE_LIMIT,
 }
 
 
 def main() -> int:
-    """Run Schemathesis as each of `RUNS`; 0 if nothing failed and there was nothing to warn of."""
+    """Run Schemathesis as each of `RUNS`; return 0 if there were no failures and no warnings."""
     parser = argparse.ArgumentParser(description="Further arguments go to `schemathesis run`.")
-    parser.add_argument("--examples", default="300", help="cases an operation and phase (300)")
+    parser.add_argument("--examples", default="300", help="cases per operation and phase (300)")
     parser.add_argument("--seed", default=str(int.from_bytes(os.urandom(4))), help="(random)")
     options, more = parser.parse_known_args()
-    given = ["--max-examples", options.examples, "--seed", options.seed, *more]
+    limits = ["--max-examples", options.examples, "--seed", options.seed, *more]
     statuses = []
     for who, identity in RUNS.items():
         print(f"\n== Schemathesis as {who}", flush=True)
-        statuses.append(run([*identity, *given]))
+        statuses.append(run([*identity, *limits]))
     return max(statuses)
 
 
 def run(arguments: list[str]) -> int:
-    """Run Schemathesis against a service of its own; its exit status."""
+    """Run Schemathesis against a new service; return its exit status."""
     with (
         services.postgres() as database,
         services.redis() as redis,
@@ -61,15 +61,15 @@ def run(arguments: list[str]) -> int:
     ):
         command = [*TOOL, "run", f"{live.url}/openapi.json", "--checks", "all", "--mode", "all"]
         command += ["--phases", "examples,coverage,fuzzing,stateful", *arguments]
-        told = {"FUZZ_NEEDED_USERS": prepare(live, database), "FUZZ_LOG": str(live.log)}
-        return subprocess.call(command, cwd=ROOT, env=os.environ | told)
+        hooks = {"FUZZ_NEEDED_USERS": prepare(live, database), "FUZZ_LOG": str(live.log)}
+        return subprocess.call(command, cwd=ROOT, env=os.environ | hooks)
 
 
 def prepare(live: Live, database_url: str) -> str:
-    """Register those of `users.json`, and whom the document's examples name.
+    """Register the users of `users.json`, and the one that the examples of the document name.
 
     Returns:
-        The ids and addresses of those who must remain.
+        The ids and addresses of the accounts that must remain usable.
     """
     document = json.loads((FOLDER / "users.json").read_text())
     password = document["authTemplate"]["loginEndpointAuth"]["payloadUserPwd"]["password"]
@@ -83,7 +83,7 @@ def prepare(live: Live, database_url: str) -> str:
 
 
 def register(live: Live, name: str, password: str) -> tuple[str, str]:
-    """Create an account; its id and address."""
+    """Create an account; return its id and address."""
     new = {"email": f"{name}@example.com", "name": name, "password": password}
     return live.call("POST", "users", new).json["id"], new["email"]
 

@@ -1,6 +1,6 @@
-"""A backup brings an empty stack to where it was. Called by run.sh, which has filled the stack.
+"""Test of backup and restore with an empty stack. Called by run.sh after smoke.py, which fills it.
 
-Compose finds the stack by the environment: COMPOSE_PROJECT_NAME and COMPOSE_ENV_FILES.
+The environment selects the stack: COMPOSE_PROJECT_NAME and COMPOSE_ENV_FILES.
 """
 
 import argparse
@@ -15,7 +15,7 @@ sys.path.insert(0, str(Path(__file__).parent))
 from smoke import PASSWORD, Stack
 
 ROOT = Path(__file__).parent.parent.parent
-# A line a table: its name, how many rows it has, and a checksum over all they hold.
+# The names of the tables; for each table the number of rows and a checksum of their content.
 TABLES = "SELECT tablename FROM pg_tables WHERE schemaname = 'public' ORDER BY tablename"
 SUM = "SELECT count(*), md5(string_agg(t::text, '|' ORDER BY t::text)) FROM {} AS t"
 
@@ -46,7 +46,7 @@ def main() -> None:
     stack.token = reply.expect(200).json()["access_token"]
     path = stack.call("POST", "/api/v1/tasks", {"title": "Kept"}).expect(201).header("Location")
 
-    compose("stop", "worker", "beat")  # they would change rows while we count them
+    compose("stop", "worker", "beat")  # they would change rows during the comparison
     before = contents(stack)
     made = dev("backup")
     assert made.returncode == 0, made.stderr
@@ -67,17 +67,17 @@ def main() -> None:
         print("restored into an empty stack: each table has the same rows")
 
         stack.recovers("/health/ready", within=60)
-        stack.call("GET", path).expect(200)  # the session of before
+        stack.call("GET", path).expect(200)  # with the session from before the backup
         stack.token = ""
         reply = stack.call("POST", "/api/v1/auth/login", login).expect(200)
         stack.token = reply.json()["access_token"]
         assert stack.call("GET", path).expect(200).json()["title"] == "Kept"
-        print("the login of before works, and so does its session")
+        print("the session and the password from before the backup work")
 
         file.write_bytes(file.read_bytes()[: file.stat().st_size // 2])
         assert dev("restore", str(file)).returncode != 0
         stack.call("GET", path).expect(200)
-        print("half a file is refused, and changes nothing")
+        print("an incomplete file is rejected, and changes nothing")
     finally:
         file.unlink()
 

@@ -1,7 +1,7 @@
 #!/bin/sh
-# Builds a stack of its own beside any other one, tests it through nginx and removes it again: first
-# as it is shipped, then emptied and restored from a backup, then with the attacks of the suite, which
-# need other settings (attacked.yml).
+# Builds a separate stack, tests it through nginx and removes it: first as shipped, then emptied and
+# restored from a backup, then with the security tests of the suite, which need other settings
+# (attacked.yml).
 set -eu
 cd "$(dirname "$0")/../.."
 
@@ -16,7 +16,7 @@ scratch=$(mktemp -d)
 random() { "$python" -c 'import secrets; print(secrets.token_urlsafe(48))'; }
 HTTP_PORT=$("$python" -c 'import socket; s = socket.socket(); s.bind(("127.0.0.1", 0)); print(s.getsockname()[1])')
 
-# The example as it is shipped, but for secrets and for the general limit, which the load would hit.
+# The example as shipped, except secrets, the port, and the general limit, which the load would exceed.
 while IFS= read -r line; do
     case $line in
         *=change-me) line=${line%change-me}$(random) ;;
@@ -26,7 +26,7 @@ while IFS= read -r line; do
     printf '%s\n' "$line"
 done <.env.example >"$scratch/env"
 
-# What is exported in the shell would win over the file.
+# Exported variables would override the file.
 for name in $(sed -n 's/^#*\([A-Z_]*\)=.*/\1/p' .env.example); do unset "$name"; done
 
 compose() {
@@ -80,6 +80,6 @@ STACK_DATABASE_URL=postgresql://app:$(setting POSTGRES_PASSWORD)@$database/app
 STACK_SECRET_KEY=$(setting SECRET_KEY)
 STACK_JWT_KEYS=$scratch/keys.json
 export STACK_URL STACK_DATABASE_URL STACK_SECRET_KEY STACK_JWT_KEYS
-# One after the other, because they share one database; pytest-flask would patch every test.
+# In one process, because they share a database; pytest-flask would create an application for each test.
 "$python" dev.py test -q -n 0 -p no:flask tests/contract tests/auth/test_api_keys.py tests/auth/test_auth.py \
     tests/auth/test_cookies.py tests/auth/test_sessions.py tests/auth/test_tokens.py tests/users/test_users.py

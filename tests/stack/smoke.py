@@ -1,6 +1,6 @@
-"""What the stack promises, asked of the running stack through nginx. Called by run.sh.
+"""Tests of the running stack through nginx. Called by run.sh.
 
-Only the standard library: it runs where Docker does, without the project's environment.
+Uses only the standard library, so it needs no environment of the project.
 """
 
 import argparse
@@ -29,14 +29,14 @@ NEW_PASSWORD = "another phrase that nobody guesses"
 
 
 class Reply:
-    """An answer, read to its end."""
+    """A response, read completely."""
 
     def __init__(self, response: http.client.HTTPResponse):
         self.status, self.headers, self.body = response.status, response.headers, response.read()
 
     def header(self, name: str) -> str:
         values = self.headers.get_all(name, [])
-        assert len(values) == 1, f"{name} comes {len(values)} times: {values}"
+        assert len(values) == 1, f"{name} occurs {len(values)} times: {values}"
         return values[0]
 
     def json(self) -> dict:
@@ -62,14 +62,14 @@ class Reply:
 
 
 class Stack:
-    """The stack under test, and a user that is logged in to it."""
+    """The stack under test, and a logged-in user."""
 
     def __init__(self, port: int, project: str):
         self.port, self.project = port, project
         self.email, self.token = f"{uuid.uuid4().hex}@example.com", ""
 
     def call(self, method: str, path: str, body: object = None, **headers: str) -> Reply:
-        """Send JSON as the user; a header's name is written with underscores."""
+        """Send JSON as the user; names of headers are written with underscores."""
         fields = {"Authorization": f"Bearer {self.token}"} if self.token else {}
         fields |= {name.replace("_", "-"): value for name, value in headers.items()}
         if body is not None:
@@ -81,10 +81,10 @@ class Stack:
             return Reply(connection.getresponse())
 
     def raw(self, *lines: str, body: bytes = b"") -> Reply:
-        """Send lines that no HTTP library would let through."""
+        """Send lines that an HTTP library would reject."""
         head = "".join(f"{line}\r\n" for line in (*lines, "Connection: close", ""))
         with socket.create_connection(("127.0.0.1", self.port), timeout=30) as connection:
-            # nginx may answer, and stop reading, before all is sent.
+            # nginx may respond and stop reading before everything is sent.
             with contextlib.suppress(ConnectionError):
                 connection.sendall(head.encode("latin-1") + body)
             response = http.client.HTTPResponse(connection)
@@ -92,7 +92,7 @@ class Stack:
             return Reply(response)
 
     def statuses(self, *lines: str, body: bytes = b"") -> list[int]:
-        """The statuses of all answers on one connection, until the server closes it."""
+        """The statuses of all responses on one connection, until the server closes it."""
         with socket.create_connection(("127.0.0.1", self.port), 10) as connection:
             connection.sendall("\r\n".join((*lines, "", "")).encode("latin-1") + body)
             received = b""
@@ -116,13 +116,13 @@ class Stack:
         return self.docker("exec", self.container("postgres"), *command, "-c", statement)
 
     def mailpit(self, path: str) -> dict:
-        """An answer of Mailpit, which only its neighbours can ask."""
-        ask = "import sys, urllib.request as u; print(u.urlopen(sys.argv[1]).read().decode())"
+        """A response of Mailpit, which is reachable from other containers only."""
+        script = "import sys, urllib.request as u; print(u.urlopen(sys.argv[1]).read().decode())"
         url = f"http://mailpit:8025/api/v1/{path}"
-        return json.loads(self.docker("exec", self.container("web"), "python", "-c", ask, url))
+        return json.loads(self.docker("exec", self.container("web"), "python", "-c", script, url))
 
     def mailed_token(self, subject: str) -> str:
-        """The token that was mailed to the user under this subject; mail follows the answer."""
+        """The token in the e-mail with this subject, which is sent after the response."""
         deadline = time.monotonic() + 10
         while time.monotonic() < deadline:
             for found in self.mailpit(f"search?query=to:{self.email}")["messages"]:
@@ -130,7 +130,7 @@ class Stack:
                     text = self.mailpit(f"message/{found['ID']}")["Text"]
                     return re.search(r"#token=(\S+)", text)[1]
             time.sleep(0.2)
-        raise AssertionError(f"no mail to {self.email}: {subject}")
+        raise AssertionError(f"no e-mail to {self.email}: {subject}")
 
     @contextlib.contextmanager
     def without(self, service: str):
@@ -149,10 +149,10 @@ class Stack:
             time.sleep(0.2)
 
 
-# --- the service, as a client uses it ----------------------------------------------------------
+# --- API ---------------------------------------------------------------------------------------
 
 
-def it_is_up_and_documented(stack: Stack) -> None:
+def health_and_documentation_are_served(stack: Stack) -> None:
     for path in ("/health/live", "/health/ready", "/openapi.json", "/docs"):
         stack.call("GET", path).expect(200)
 
@@ -176,8 +176,8 @@ def an_address_is_confirmed_by_mail(stack: Stack) -> None:
 
 
 def a_forgotten_password_is_reset_by_mail(stack: Stack) -> None:
-    strangers = {"email": f"{uuid.uuid4().hex}@example.com"}
-    for body in (strangers, {"email": stack.email}):
+    unknown = {"email": f"{uuid.uuid4().hex}@example.com"}
+    for body in (unknown, {"email": stack.email}):
         assert stack.call("POST", "/api/v1/auth/password/forgot", body).expect(202).body == b""
     new = {"token": stack.mailed_token("Set a new password"), "new_password": NEW_PASSWORD}
     stack.call("POST", "/api/v1/auth/password/reset", new).expect(204)
@@ -199,7 +199,7 @@ def tasks_and_products_are_listed(stack: Stack) -> None:
     assert "items" in stack.call("GET", "/api/v1/products").expect(200).json()
 
 
-def refusals_are_problems(stack: Stack) -> None:
+def errors_are_problem_details(stack: Stack) -> None:
     product = {"sku": "A-1", "name": "A", "category": "a", "price": "1.00", "currency": "EUR"}
     stack.call("POST", "/api/v1/products", product).problem(403, "forbidden")
     invalid = stack.call("POST", "/api/v1/tasks", {"title": ""}).problem(422, "validation-error")
@@ -211,7 +211,7 @@ def refusals_are_problems(stack: Stack) -> None:
     assert refused.header("WWW-Authenticate").startswith("Bearer"), refused.headers
 
 
-def a_compressed_etag_still_changes_the_item(stack: Stack) -> None:
+def a_compressed_etag_is_accepted_in_if_match(stack: Stack) -> None:
     long = {"title": "Long", "description": "word " * 400}
     path = stack.call("POST", "/api/v1/tasks", long).expect(201).header("Location")
     read = stack.call("GET", path, Accept_Encoding="gzip").expect(200)
@@ -226,10 +226,10 @@ def a_compressed_etag_still_changes_the_item(stack: Stack) -> None:
     stack.call("PATCH", path, {"done": False}, If_Match=tag).problem(412, "precondition-failed")
 
 
-# --- what nginx answers, or lets through -------------------------------------------------------
+# --- nginx -------------------------------------------------------------------------------------
 
 
-def trace_is_refused_with_the_methods_of_the_path(stack: Stack) -> None:
+def trace_is_405_with_the_methods_of_the_path(stack: Stack) -> None:
     reply = stack.call("TRACE", "/api/v1/tasks").problem(405, "method-not-allowed")
     allowed = {method.strip() for method in reply.header("Allow").split(",")}
     assert allowed == {"GET", "HEAD", "OPTIONS", "POST"}, allowed
@@ -261,8 +261,8 @@ def malformed_requests_are_400(stack: Stack) -> None:
     stack.raw(*coded).problem(501, "not-implemented")
 
 
-def nobody_smuggles_a_second_request(stack: Stack) -> None:
-    """Each of these could be read as two requests; there must be one refusal, and an end."""
+def request_smuggling_is_rejected(stack: Stack) -> None:
+    """Each of these could be read as two requests; there must be one error, and no more."""
     hidden = b"0\r\n\r\nGET /health/live HTTP/1.1\r\nHost: localhost\r\n\r\n"
     for lines in (
         ("Content-Length: 5", "Transfer-Encoding: chunked"),
@@ -280,7 +280,7 @@ def nobody_smuggles_a_second_request(stack: Stack) -> None:
         assert statuses[0] in (400, 501), (lines, statuses)
 
 
-def every_answer_has_each_security_header_once(stack: Stack) -> None:
+def every_response_has_each_security_header_once(stack: Stack) -> None:
     of_nginx = stack.call("GET", "/metrics").problem(404, "not-found")
     of_gunicorn = stack.raw("GET /\xff HTTP/1.1", "Host: localhost").expect(400)
     of_the_service = [
@@ -306,7 +306,7 @@ def a_request_id_is_kept_if_it_is_well_formed(stack: Stack) -> None:
             assert uuid.UUID(made), made
 
 
-def a_client_cannot_tell_who_it_is(stack: Stack) -> None:
+def forwarded_headers_of_a_client_are_ignored(stack: Stack) -> None:
     claims = {"X_Forwarded_Host": "evil.example", "X_Forwarded_Proto": "https",
               "X_Forwarded_Ssl": "on", "Forwarded": "for=1.2.3.4;host=evil.example"}  # fmt: skip
     made = stack.call("POST", "/api/v1/tasks", {"title": "Mine"}, **claims).expect(201)
@@ -316,18 +316,18 @@ def a_client_cannot_tell_who_it_is(stack: Stack) -> None:
     for number in range(3):
         address = f"203.0.113.{number}"
         spoofed = {"X_Forwarded_For": address, "X_Real_IP": address, "Forwarded": f"for={address}"}
-        path = f"/api/v1/products?limit={number + 1}"  # not one that is in the cache
+        path = f"/api/v1/products?limit={number + 1}"  # not cached
         reply = stranger.call("GET", path, **spoofed).expect(200)
         left.append(int(re.search(r";r=(\d+)", reply.header("RateLimit"))[1]))
     assert left[0] > left[1] > left[2], f"another address got another quota: {left}"
 
 
-def what_anybody_reads_is_answered_from_the_cache(stack: Stack) -> None:
+def anonymous_reads_are_cached(stack: Stack) -> None:
     path, stranger = "/api/v1/products?limit=100&sort=name", Stack(stack.port, stack.project)
     personal = stack.call("GET", path).expect(200)
     assert personal.header("Cache-Control") == "private, no-cache", personal.headers
     first = stranger.call("GET", path).expect(200)
-    assert first.header("Cache-Status") == "nginx; fwd=miss", "what is personal was kept"
+    assert first.header("Cache-Status") == "nginx; fwd=miss", "a private response was cached"
     again = stranger.call("GET", path).expect(200)
     assert again.header("Cache-Status") == "nginx; hit", again.headers
     assert (again.body, again.header("ETag")) == (first.body, first.header("ETag"))
@@ -352,7 +352,7 @@ def only_nginx_is_published(stack: Stack) -> None:
 # --- jobs --------------------------------------------------------------------------------------
 
 
-def a_catalogue_goes_in_and_out_while_the_worker_is_killed(stack: Stack) -> None:
+def import_and_export_survive_a_killed_worker(stack: Stack) -> None:
     editor = Stack(stack.port, stack.project)
     account = {"email": editor.email, "name": "Editor", "password": PASSWORD}
     editor.call("POST", "/api/v1/users", account).expect(201)
@@ -384,7 +384,7 @@ def a_catalogue_goes_in_and_out_while_the_worker_is_killed(stack: Stack) -> None
 
 
 def imported(editor: Stack, file: bytes, *, kill: bool) -> dict:
-    """The job that has imported a file, though its worker was killed in the middle of it."""
+    """Import a file, kill the worker in between, and return the finished job."""
     headers = {"Authorization": f"Bearer {editor.token}", "Content-Encoding": "gzip"}
     headers["Content-Type"] = "application/x-ndjson"
     connection = http.client.HTTPConnection("127.0.0.1", editor.port, timeout=30)
@@ -397,7 +397,7 @@ def imported(editor: Stack, file: bytes, *, kill: bool) -> dict:
         if kill and job["processed_count"]:
             kill, worker = False, editor.container("worker")
             editor.docker("kill", "--signal", "KILL", worker)
-            # A minute without a sign of life, or two, in no time.
+            # Do not wait until the lease expires.
             editor.psql("UPDATE jobs SET retry_at = now() WHERE finished_at IS NULL")
             editor.docker("start", worker)
         time.sleep(0.1)
@@ -438,7 +438,7 @@ def a_reload_under_load_loses_nothing(stack: Stack) -> None:
     assert min(outcomes.values()) > 20, f"that is no load: {outcomes}"
 
 
-def a_service_that_is_gone_is_503_and_comes_back(stack: Stack) -> None:
+def without_the_service_it_is_503_and_recovers(stack: Stack) -> None:
     with stack.without("web"):
         for method, body in (("GET", None), ("POST", {"title": "T"})):
             reply = stack.call(method, "/api/v1/tasks", body)
@@ -446,13 +446,13 @@ def a_service_that_is_gone_is_503_and_comes_back(stack: Stack) -> None:
     stack.recovers("/health/ready", within=30)
 
 
-def without_redis_it_goes_on(stack: Stack) -> None:
+def without_redis_requests_succeed(stack: Stack) -> None:
     with stack.without("redis"):
         stack.call("GET", "/api/v1/tasks").expect(200)
         stack.call("POST", "/api/v1/tasks", {"title": "Uncounted"}).expect(201)
 
 
-def without_the_database_it_is_503_and_comes_back(stack: Stack) -> None:
+def without_the_database_it_is_503_and_recovers(stack: Stack) -> None:
     with stack.without("postgres"):
         reply = stack.call("GET", "/api/v1/tasks").problem(503, "service-unavailable")
         assert int(reply.header("Retry-After")) > 0
@@ -462,7 +462,7 @@ def without_the_database_it_is_503_and_comes_back(stack: Stack) -> None:
     stack.call("GET", "/api/v1/tasks").expect(200)
 
 
-def guessing_passwords_ends_in_429(stack: Stack) -> None:
+def repeated_wrong_passwords_are_429(stack: Stack) -> None:
     guess = {"email": stack.email, "password": "not the right phrase"}
     for number in range(15):
         address = f"198.51.100.{number}"
@@ -474,29 +474,29 @@ def guessing_passwords_ends_in_429(stack: Stack) -> None:
 
 
 CHECKS = [
-    it_is_up_and_documented,
+    health_and_documentation_are_served,
     a_user_registers_and_logs_in,
     an_address_is_confirmed_by_mail,
     a_forgotten_password_is_reset_by_mail,
     tasks_and_products_are_listed,
-    refusals_are_problems,
-    a_compressed_etag_still_changes_the_item,
-    trace_is_refused_with_the_methods_of_the_path,
+    errors_are_problem_details,
+    a_compressed_etag_is_accepted_in_if_match,
+    trace_is_405_with_the_methods_of_the_path,
     bodies_over_a_mebibyte_are_413,
     oversized_heads_are_414_and_431,
     malformed_requests_are_400,
-    nobody_smuggles_a_second_request,
-    every_answer_has_each_security_header_once,
+    request_smuggling_is_rejected,
+    every_response_has_each_security_header_once,
     a_request_id_is_kept_if_it_is_well_formed,
-    a_client_cannot_tell_who_it_is,
-    what_anybody_reads_is_answered_from_the_cache,
+    forwarded_headers_of_a_client_are_ignored,
+    anonymous_reads_are_cached,
     only_nginx_is_published,
-    a_catalogue_goes_in_and_out_while_the_worker_is_killed,
+    import_and_export_survive_a_killed_worker,
     a_reload_under_load_loses_nothing,
-    a_service_that_is_gone_is_503_and_comes_back,
-    without_redis_it_goes_on,
-    without_the_database_it_is_503_and_comes_back,
-    guessing_passwords_ends_in_429,
+    without_the_service_it_is_503_and_recovers,
+    without_redis_requests_succeed,
+    without_the_database_it_is_503_and_recovers,
+    repeated_wrong_passwords_are_429,
 ]
 
 
