@@ -61,7 +61,7 @@ def engine_options(url: str, settings: Any) -> dict[str, Any]:
     """Return keyword arguments for `create_engine`; every wait is bounded, sessions use UTC.
 
     Connections of the pool are in autocommit, which saves a single statement its BEGIN and
-    ROLLBACK; a transaction switches it off. docs/decisions.md#autocommit-pool
+    ROLLBACK; a transaction switches it off. docs/decisions.md#15-autocommit-pool
     """
     common = {
         "hide_parameters": True,  # they would end up in the log

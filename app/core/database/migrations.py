@@ -1,7 +1,7 @@
 """Where migrations are, and whether the schema of the database suits this code.
 
 Each feature has a branch of its own in the folder `migrations/` of its package; the tables of the
-core have theirs in `migrations/versions/`. docs/decisions.md#migration-branches
+core have theirs in `migrations/versions/`. docs/decisions.md#54-migrations-by-feature
 """
 
 import os

@@ -2,7 +2,7 @@
 
 SQLAlchemy compiles the SQL, converts values in both directions and lends the connection. What it
 does around each execution (cache lookup, execution context, result, rows) takes twice the time of
-the execution, and is skipped. docs/decisions.md#compiled-statements
+the execution, and is skipped. docs/decisions.md#14-compiled-statements-on-psycopg
 """
 
 from collections import namedtuple
@@ -82,7 +82,7 @@ def execute_autocommit(engine: Engine, statement: Any, values: Values) -> Rows:
         DBAPIError: as SQLAlchemy raises it.
     """
     try:
-        pooled = engine.raw_connection()  # in autocommit: docs/decisions.md#autocommit-pool
+        pooled = engine.raw_connection()  # in autocommit: docs/decisions.md#15-autocommit-pool
     except psycopg.Error as error:
         raise translate_error(error, engine) from error
     try:

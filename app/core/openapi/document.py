@@ -47,7 +47,7 @@ def openapi_document(app: Flask) -> JSON:
     return document
 
 
-# docs/decisions.md#openapi-document: apispec without flask-smorest
+# docs/decisions.md#47-openapi-document: apispec without flask-smorest
 def _write(app: Flask) -> JSON:
     plugin = MarshmallowPlugin(schema_name_resolver=components.schema_name)
     spec = APISpec(TITLE, VERSION, "3.1.0", plugins=[plugin])

@@ -7,7 +7,7 @@ same `row_to_dict` as every response. Columns that the schema does not show are 
 no secret is.
 """
 
-# docs/decisions.md#audit-values
+# docs/decisions.md#43-audit-log
 
 from collections.abc import Callable, Collection
 from contextlib import suppress

@@ -52,7 +52,7 @@ def admission_steps(operation: Operation, access: Access) -> list[Step]:
         # First, so that an error of the request reveals nothing to those who may not send it.
         (_check_access, True),
         # Revoked sessions are refused before the view runs, unless the response kind does that in
-        # its own statement and so saves a round trip. # docs/decisions.md#session-revocation
+        # its own statement and so saves a round trip. # docs/decisions.md#20-session-revocation
         (_check_session, not access.skip_authentication),
     ]
     return [step for step, is_needed in steps if is_needed]
@@ -76,7 +76,7 @@ def service_steps(operation: Operation, *, documented: bool, writes: bool) -> li
         # After the body, which is part of the key's fingerprint; before the view's side effects.
         (_replay, repeatable),
         (_respond, True),
-        # In the transaction of the effect. # docs/decisions.md#idempotency-keys
+        # In the transaction of the effect. # docs/decisions.md#34-idempotency-keys
         (_store_response, repeatable),
         # After the response was made, so that an error in making it undoes the effect.
         (_commit, writes),

@@ -3,7 +3,7 @@
 The response is stored in the transaction of the effect, so neither exists without the other, even
 if the process is killed. While a request with a key runs, an advisory lock of PostgreSQL refuses
 others with the same key; on SQLite they wait for the write lock and then get the stored response.
-# docs/decisions.md#idempotency-keys
+# docs/decisions.md#34-idempotency-keys
 """
 
 import hmac

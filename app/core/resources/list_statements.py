@@ -1,6 +1,6 @@
 """The SELECT statements of lists. Each is built once and kept, as its compilation is.
 
-# docs/decisions.md#keyset-pagination
+# docs/decisions.md#8-keyset-pagination
 """
 
 from functools import lru_cache

@@ -2,7 +2,7 @@
 
 A page begins after a (sort key, id) pair that its cursor carries. Its cost does not grow with its
 depth, and rows added or removed meanwhile shift nothing. The cursor is signed, and bound to the
-list, the sort and the filters it was made with. # docs/decisions.md#keyset-pagination
+list, the sort and the filters it was made with. # docs/decisions.md#8-keyset-pagination
 """
 
 from collections.abc import Mapping, Sequence

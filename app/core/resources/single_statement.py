@@ -3,7 +3,7 @@
 It needs no BEGIN and no COMMIT, and there is no way to have the write without its audit rows.
 """
 
-# docs/decisions.md#single-statement-writes
+# docs/decisions.md#13-single-statement-writes
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass

@@ -35,7 +35,7 @@ class Schema(ma.Schema):
         """The result of `load` for valid data; None where `load` has to decide.
 
         It calls the fields' own `deserialize`, so the rules are those of `load`; the saving is the
-        bookkeeping of error messages: see docs/decisions.md#validation.
+        bookkeeping of error messages: see docs/decisions.md#46-one-validator.
         """
         if type(data) is not dict or not self.is_loaded_by_fields:
             return None

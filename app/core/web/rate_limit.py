@@ -2,7 +2,7 @@
 
 flask-limiter declares the limits of routes (`@limiter.limit`, `@limiter.exempt`). The general limit
 is counted here with the library `limits`, because flask-limiter would need a second round trip to
-report what remains (docs/decisions.md#rate-limits).
+report what remains (docs/decisions.md#44-rate-limits).
 
 The header fields follow draft-ietf-httpapi-ratelimit-headers: `RateLimit-Policy` has the quota `q`
 and its window in seconds `w`, `RateLimit` what remains, `r`, and for how many seconds, `t`.
