@@ -1,7 +1,7 @@
 """Records of a CSV file (RFC 4180) with a header line, in constant memory.
 
-A record that cannot be read does not affect the others: the file is split at line breaks first, so
-bad UTF-8, a quotation mark that is never closed and an endless line each spoil one record.
+The file is split at line breaks first, so bad UTF-8, a quotation mark that is never closed and an
+endless line each spoil one record only.
 """
 
 import csv

@@ -64,10 +64,10 @@ SECURITY_SCHEMES = {
 }
 
 
-def _string(most: int, pattern: str = "", **more: Any) -> JSON:
+def _string(max_length: int, pattern: str = "", **more: Any) -> JSON:
     return {
         "type": "string",
-        "maxLength": most,
+        "maxLength": max_length,
         **({"pattern": pattern} if pattern else {}),
         **more,
     }

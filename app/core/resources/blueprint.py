@@ -154,8 +154,9 @@ class Blueprint(flask.Blueprint):
     @staticmethod
     def returns(schema: type[Schema]) -> Decorator:
         """200 with one row: the view returns the scoped query, the path's id selects the row."""
-        shape = _row_schema(schema)
-        return _responds("returns", 200, responders.item(shape), shape, checks_session=True)
+        row_schema = _row_schema(schema)
+        respond = responders.item(row_schema)
+        return _responds("returns", 200, respond, row_schema, checks_session=True)
 
     @staticmethod
     def paginated(
@@ -170,8 +171,14 @@ class Blueprint(flask.Blueprint):
         if model := listed_model(parameters, row_schema):
             register_schema(model.__tablename__, row_schema)  # for the audit log
         respond = responders.page(row_schema, parameters, parent() if parent else None)
-        shape = _page_schema(schema)
-        return _responds("paginated", 200, respond, shape, query=parameters, checks_session=True)
+        return _responds(
+            "paginated",
+            200,
+            respond,
+            _page_schema(schema),
+            query=parameters,
+            checks_session=True,
+        )
 
     @staticmethod
     def exports(
@@ -183,15 +190,15 @@ class Blueprint(flask.Blueprint):
             query: that of the list.
             exclude: the members that are left out.
         """
-        shape = _row_schema(schema, exclude=exclude)
+        row_schema = _row_schema(schema, exclude=exclude)
         parameters = check_sort(query(exclude=PAGINATION_PARAMS))
-        respond = responders.stream(shape, parameters)
+        respond = responders.stream(row_schema, parameters)
         return _responds(
             "exports",
             200,
             respond,
             query=parameters,
-            stream=Stream(shape, export.example),
+            stream=Stream(row_schema, export.example),
             media_types=export.MEDIA_TYPES,
         )
 
@@ -201,30 +208,30 @@ class Blueprint(flask.Blueprint):
 
         `app.core.resources.batch` executes all of them in one transaction, or none.
         """
-        body, shape = (
-            batch_schema.batch_request_schema(schema),
-            batch_schema.batch_response_schema(schema),
-        )
+        body = batch_schema.batch_request_schema(schema)
+        response_schema = batch_schema.batch_response_schema(schema)
         respond = responders.batch_result(_row_schema(schema))
-        return _responds("batch", 200, respond, shape, body=body)
+        return _responds("batch", 200, respond, response_schema, body=body)
 
     @staticmethod
     def creates(schema: type[Schema], *, location_prefix: str | None = None) -> Decorator:
         """201 with Location and ETag: the view returns a new model instance, which is stored.
 
-        With `location_prefix`, the prefix of the resource that the new item belongs to, it is a
-        202: the item is work that has yet to be done.
+        Args:
+            location_prefix: the URL of the collection of the new item, where it is another one: the
+                item is a job, and the status 202.
         """
-        shape = _row_schema(schema)
+        row_schema = _row_schema(schema)
         status = 202 if location_prefix else 201
-        respond = responders.created(shape, location_prefix)
-        return _responds("creates", status, respond, shape, checks_session=True)
+        respond = responders.created(row_schema, location_prefix)
+        return _responds("creates", status, respond, row_schema, checks_session=True)
 
     @staticmethod
     def updates(schema: type[Schema]) -> Decorator:
         """200 with the row, under If-Match: the view returns the scoped query and new values."""
-        shape = _row_schema(schema)
-        return _responds("updates", 200, responders.updated(shape), shape, checks_session=True)
+        row_schema = _row_schema(schema)
+        respond = responders.updated(row_schema)
+        return _responds("updates", 200, respond, row_schema, checks_session=True)
 
     @staticmethod
     def deletes(schema: type[Schema]) -> Decorator:
@@ -235,8 +242,8 @@ class Blueprint(flask.Blueprint):
     @staticmethod
     def response(status: int, schema: type[Schema] | None = None) -> Decorator:
         """Any other response: the view returns what the schema dumps, or None. Never cached."""
-        shape = schema() if schema else None
-        return _responds("response", status, responders.any_value(status, shape), shape)
+        instance = schema() if schema else None
+        return _responds("response", status, responders.any_value(status, instance), instance)
 
     @staticmethod
     def error(status: int, reason: str) -> Decorator:
@@ -255,14 +262,14 @@ def _row_schema(schema: type[Schema], **options: Any) -> Schema:
 
 
 def _responds(
-    kind: str, status: int, respond: Responder, shape: Schema | None = None, **declared: Any
+    kind: str, status: int, respond: Responder, schema: Schema | None = None, **declared: Any
 ) -> Decorator:
     """A response decorator; `declared` are further attributes of the operation."""
 
     def decorate(view: View) -> View:
         operation = get_operation(view)
         operation.response_kind, operation.status = kind, status
-        operation.responder, operation.schema = respond, shape
+        operation.responder, operation.schema = respond, schema
         for name, value in declared.items():
             setattr(operation, name, value)
         return view

@@ -1,4 +1,4 @@
-"""The check at start that `Schema.row_to_dict` gives what `Schema.dump` gives."""
+"""The check at start that `Schema.row_to_dict` returns what `Schema.dump` returns."""
 
 from datetime import UTC, date, datetime
 from decimal import Decimal
@@ -79,7 +79,7 @@ def _sample(field: ma.fields.Field[Any]) -> Any:
 
 
 def _compare(schema: Schema, members: dict[str, Any]) -> None:
-    """Refuse a schema whose `dump` gives something else for the same values."""
+    """Raise an error if `dump` returns something else for the same values."""
     option = orjson.OPT_UTC_Z
     row_to_dict = orjson.loads(orjson.dumps(schema.row_to_dict(members.values()), option=option))
     dumped = orjson.loads(orjson.dumps(schema.dump(members), option=option))

@@ -16,16 +16,13 @@ SECURITY_HEADERS = {
 
 
 class Response(flask.Response):
-    """A response with the security headers, whichever code created it."""
+    """A response with the security headers, also where an extension created it."""
 
     security = SECURITY_HEADERS  # HTML pages override it
 
     def get_wsgi_response(self, environ: Any) -> tuple[Iterable[bytes], str, list[tuple[str, str]]]:
-        """Return body, status and header fields as WSGI takes them.
-
-        The security headers are added here and not by `after_request`, which Flask skips when a
-        function registered with it fails.
-        """
+        """Return body, status and header fields as WSGI takes them."""
+        # Not added by `after_request`: Flask skips the rest of its functions when one fails.
         body, status, fields = super().get_wsgi_response(environ)
         return body, status, [*fields, *self.security.items()]
 

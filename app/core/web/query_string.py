@@ -21,12 +21,13 @@ def load_query(schema: Schema) -> dict[str, Any]:
     """
     if not request.query_string:
         return load_parameters(schema, {})
-    # Werkzeug replaces bytes that are not UTF-8, so they would be found where nobody sent them.
+    # Werkzeug replaces bytes that are not UTF-8, so a search would find the replacement character.
     try:
         unquote_to_bytes(request.query_string).decode()
     except UnicodeDecodeError as error:
         raise Problem("bad-request", "The query is not UTF-8.") from error
     parameters = request.args.to_dict(flat=False)
+    # Flask uses the first value, proxies the last: docs/decisions.md#45-strict-input
     repeated = [name for name, values in parameters.items() if len(values) > 1]
     if repeated:
         messages = {name: ["Parameter must not be repeated."] for name in repeated}
