@@ -53,6 +53,8 @@ def _build_document(app: Flask) -> JSON:
     plugin = MarshmallowPlugin(schema_name_resolver=components.schema_name)
     spec = APISpec(TITLE, VERSION, "3.1.0", plugins=[plugin])
     plugin.converter.add_attribute_function(components.describe_field)  # type: ignore[union-attr]
+    # Schemas are resolved by apispec while the paths are added; what depends on the finished
+    # schemas or on other paths follows in a second pass.
     routes = list(_routes(app))
     for route in routes:
         operation = {route.method: operation_object(route)}

@@ -129,6 +129,7 @@ def _errors(route: Route, *, has_body: bool) -> set[int]:
         errors.add(404)
     if has_body:
         errors |= {413, 415}
+    # Anonymous reads are never a 403, unless a filter requires a permission.
     filters = declared.query.fields.values() if declared.query else ()
     needs_more = any(f.metadata.get("permission") for f in filters)
     may_be_forbidden = needs_more or not access.anonymous or route.method != "get"

@@ -74,6 +74,7 @@ def log_change(change: Change) -> None:
 
     The repository calls it for create, update and delete, a feature for verbs of its own.
     """
+    # In a batch the changes are collected, so that one statement inserts all audit rows.
     pending = request_state().pending_changes
     if pending is not None:
         pending.append(change)

@@ -175,7 +175,8 @@ def _result(step: _Step, schema: Schema) -> dict[str, Any]:
 
 
 def _error_details(steps: Sequence[_Step]) -> list[ErrorDetail]:
-    """The errors of all steps, in order; where they are too many, each step still has one."""
+    """The errors of all steps, in order."""
+    # A problem has a limited number of errors; the first of each step come first.
     numbered = [
         (n, i, error) for i, step in enumerate(steps) for n, error in enumerate(step.errors)
     ]

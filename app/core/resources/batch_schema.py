@@ -103,6 +103,7 @@ def batch_request_schema(schema: type[Schema]) -> Schema:
 
 def batch_response_schema(schema: type[Schema]) -> Schema:
     """The response of a batch that succeeded."""
+    # Not nullable but absent: `x-optional` is removed when the document is written.
     absent = {"description": "Absent where the item was deleted.", "x-optional": True}
     members = {
         "status": Integer(min=200, max=204, metadata={"example": 201}),

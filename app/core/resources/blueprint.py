@@ -71,7 +71,7 @@ class Blueprint(flask.Blueprint):
         super().__init__(name, import_name, **options)
         self.description, self.documented = description, documented
 
-    # A rate limit of its own is a limit ("20 per minute") or the name of a setting that holds one.
+    # `rate_limit` is a limit ("20 per minute") or the name of a setting that contains one.
 
     def get(  # type: ignore[override]
         self, rule: str, *, access: Access, rate_limit: str | None = None
@@ -114,7 +114,6 @@ class Blueprint(flask.Blueprint):
             )
             if rate_limit is not None:
                 endpoint = limiter.limit(_rate_limit(view, rate_limit))(endpoint)
-                endpoint.access = access  # type: ignore[attr-defined]
             self.add_url_rule(rule, view_func=endpoint, methods=[method])
             return view
 
@@ -169,7 +168,8 @@ class Blueprint(flask.Blueprint):
         """
         parameters, row_schema = check_sort(query()), _row_schema(schema)
         if model := listed_model(parameters, row_schema):
-            register_schema(model.__tablename__, row_schema)  # for the audit log
+            # The audit log shows the rows of this table as the list does.
+            register_schema(model.__tablename__, row_schema)
         respond = responders.page(row_schema, parameters, parent() if parent else None)
         return _responds(
             "paginated",
@@ -223,7 +223,7 @@ class Blueprint(flask.Blueprint):
         """
         row_schema = _row_schema(schema)
         status = 202 if location_prefix else 201
-        respond = responders.created(row_schema, location_prefix)
+        respond = responders.created(status, row_schema, location_prefix)
         return _responds("creates", status, respond, row_schema, checks_session=True)
 
     @staticmethod
@@ -278,12 +278,13 @@ def _responds(
 
 
 def _rate_limit(view: View, rate_limit: str) -> str | Callable[[], str]:
-    """The limit, or a function that reads the setting: a blueprint serves several applications.
+    """The limit, or a function that reads it from the settings of the current application.
 
     Raises:
         DeclarationError: it is neither a limit nor the name of a setting that holds one.
     """
     if isinstance(rate_limit, str):
+        # flask-limiter ignores a limit that it cannot parse, so a typo would remove the limit.
         if rate_limit in SETTINGS and rate_limit.endswith("RATE_LIMIT"):
             return lambda: str(current_app.config[rate_limit])
         with suppress(ValueError):

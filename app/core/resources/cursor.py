@@ -44,6 +44,7 @@ class PageCursor:
         except ValueError as error:
             raise Problem("invalid-cursor") from error
         content = decoded[_SIGNATURE_BYTES:]
+        # Compared as text, because several texts decode to the same bytes.
         if not compare_digest(sign_for_list(content), text):
             raise Problem("invalid-cursor")
         sort, filters, backwards, key, id_ = strict_json.loads(content)

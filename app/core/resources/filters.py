@@ -105,7 +105,8 @@ def check_sort(query: PageQuery) -> PageQuery:
         if getattr(key, "nullable", False):
             # A comparison with NULL is never true, so such rows would be on no page but the first.
             raise DeclarationError(type(query), f"the sort key {name} can be NULL")
-        if kind is not object and not issubclass(kind, SORTABLE):  # object: it is not known
+        # `object`: SQLAlchemy does not know the type of the expression.
+        if kind is not object and not issubclass(kind, SORTABLE):
             raise DeclarationError(type(query), f"the sort key {name} is a {kind.__name__}")
     return query
 

@@ -83,6 +83,7 @@ class ListQuery:
             same_sort = request.args.get("sort", cursor.sort) == cursor.sort
             if not same_sort or (filters or cursor.filters) != cursor.filters:
                 raise Problem("invalid-cursor")
+            # As text: the current schema parses and validates them again.
             filters = cursor.filters
             loaded = load_parameters(query, filters | {"sort": cursor.sort})
         check_filter_permissions(query, filters)
@@ -166,6 +167,7 @@ def _fetch_rows(
         digest = etag_digest(schema, rows)
         etag = f'"{digest}{ending}'
         matches = matches_if_none_match(etag)
+    # No rows may mean that the session was revoked: the condition is part of the statement.
     if digest == _DIGEST_OF_NO_ROWS:
         authorization.require_valid_session()
     return rows, etag, matches

@@ -247,6 +247,7 @@ def delete_in_batches(model: type[Any], condition: sa.ColumnElement[bool]) -> in
 
     It writes no audit rows. Rows that another transaction has locked are not deleted.
     """
+    # Short transactions, because a row lock that is kept for minutes would block callers.
     key = tuple(table_of(model).primary_key)
     old = sa.select(*key).where(condition).limit(10_000).with_for_update(skip_locked=True)
     some = sa.delete(table_of(model)).where(sa.tuple_(*key).in_(old))

@@ -60,12 +60,12 @@ def stream(schema: Schema, query: PageQuery) -> Responder:
     return respond
 
 
-def created(schema: Schema, location_prefix: str | None) -> Responder:
-    """201 with the row that was stored of a new model instance; with `location_prefix` 202."""
-    status = 202 if location_prefix else 201
+def created(status: int, schema: Schema, location_prefix: str | None) -> Responder:
+    """The status with the row that was stored of a new model instance."""
 
     def respond(instance: Any, _: UUID | None) -> Response:
         row = repository.create(instance, schema)
+        # Only a hash of a secret is stored: this response is the only one that contains it.
         shown_once = {name: getattr(instance, name) for name in schema.show_once}
         response = _json(status, schema.row_to_dict(row) | shown_once)
         response.headers["Location"] = f"{location_prefix or quote(request.path)}/{row.id}"
@@ -134,7 +134,8 @@ def _empty(status: int = 204) -> Response:
 
 
 def _set_cache_headers(response: Response) -> None:
-    """Allow shared caches where the response is for anybody (RFC 9111 section 5.2, RFC 5861)."""
+    """Allow shared caches for anonymous callers (RFC 9111 section 5.2, RFC 5861)."""
+    # nginx is such a cache, and purges nothing: docs/decisions.md#50-gateway-cache
     if current_caller_or_anonymous().id is None:
         age = current_app.config["PUBLIC_MAX_AGE"]
         response.headers["Cache-Control"] = f"public, max-age={age}, stale-while-revalidate={age}"

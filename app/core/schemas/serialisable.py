@@ -80,6 +80,7 @@ def _sample(field: ma.fields.Field[Any]) -> Any:
 
 def _compare(schema: Schema, members: dict[str, Any]) -> None:
     """Raise an error if `dump` returns something else for the same values."""
+    # Compared as JSON: `dump` returns strings for dates and UUIDs, which orjson writes itself.
     option = orjson.OPT_UTC_Z
     row_to_dict = orjson.loads(orjson.dumps(schema.row_to_dict(members.values()), option=option))
     dumped = orjson.loads(orjson.dumps(schema.dump(members), option=option))

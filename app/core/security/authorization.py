@@ -161,6 +161,7 @@ def check_access(access: Access) -> None:
         return
     if caller.id is None:
         raise unauthorized_problem()
+    # A route without a permission is for persons: docs/decisions.md#33-session-only-routes
     is_limited_key = caller.api_key_id is not None and access.permission is None
     if is_limited_key or (access.permission and not caller.can(access.permission)):
         raise forbidden_problem()

@@ -20,7 +20,9 @@ class EndpointLimits(NamedTuple):
 
 @dataclass(slots=True)
 class AppState:
-    """What the core has to know about one application. Values of higher layers are untyped here."""
+    """The state of the core for one application."""
+
+    # `Any` is a class of a higher layer, which this module must not import.
 
     load_caller: Callable[[], Any] = field(init=False)  # returns a `Caller`; may raise a `Problem`
     session_is_valid: Any = None  # the SQL condition under which a caller's session is valid

@@ -28,7 +28,7 @@ class Response(flask.Response):
 
 
 class NoSessionInterface(SessionInterface):
-    """Disables Flask's session: its cookie is neither read nor set."""
+    """Disables Flask's session, so that its cookie is neither read nor set."""
 
     def open_session(self, app: Flask, request: Request) -> None:
         """Return None, for which Flask provides a session that cannot be written."""

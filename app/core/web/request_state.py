@@ -24,7 +24,9 @@ class RateLimitStatus:
 
 @dataclass(slots=True)
 class RequestState:
-    """What is known about one request. Values of higher layers are untyped here."""
+    """The state of one request."""
+
+    # `Any` is a class of a higher layer, which this module must not import.
 
     request_id: str | None = None
     stats: Any = None  # `app.telemetry.request_log.RequestStats`
