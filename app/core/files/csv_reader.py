@@ -15,7 +15,7 @@ from app.core.files.uploads import UploadError
 from app.core.schemas.base import Schema
 from app.core.schemas.fields import String
 
-MAX_LINES_PER_RECORD = 100  # of a record whose cells contain line breaks
+MAX_LINES_PER_RECORD = 100  # of a record with line breaks in its cells
 
 # A line that ends within a quoted cell; a quotation mark opens one only where the cell begins.
 _ENDS_WITHIN_QUOTES = re.compile(rb'(?:(?:"(?:[^"]++|"")*+"|[^",]*+),)*+"(?:[^"]++|"")*+')

@@ -81,7 +81,7 @@ _LINK = r'<[^>]+>; rel="(first|prev|next)"'
 
 
 class Header(NamedTuple):
-    """A header field of responses; the description of an optional one says when it is present."""
+    """A header field of responses; of an optional one, the description has the condition."""
 
     description: str
     schema: JSON

@@ -18,7 +18,7 @@ MAX_ITEMS = 100
 
 @dataclass(frozen=True, slots=True)
 class Item:
-    """An item of the body; `errors` say what is not valid about it."""
+    """An item of the body, or the errors of one that is not valid."""
 
     op: str = ""
     id: UUID | None = None

@@ -171,13 +171,9 @@ class Blueprint(flask.Blueprint):
             # The audit log shows the rows of this table as the list does.
             register_schema(model.__tablename__, row_schema)
         respond = responders.page(row_schema, parameters, parent() if parent else None)
+        page_schema = _page_schema(schema)
         return _responds(
-            "paginated",
-            200,
-            respond,
-            _page_schema(schema),
-            query=parameters,
-            checks_session=True,
+            "paginated", 200, respond, page_schema, query=parameters, checks_session=True
         )
 
     @staticmethod
@@ -217,12 +213,9 @@ class Blueprint(flask.Blueprint):
     def creates(schema: type[Schema], *, location_prefix: str | None = None) -> Decorator:
         """201 with Location and ETag: the view returns a new model instance, which is stored.
 
-        Args:
-            location_prefix: the URL of the collection of the new item, where it is another one: the
-                item is a job, and the status 202.
+        With `location_prefix`, the URL of another collection, it is a 202: the item is a job.
         """
-        row_schema = _row_schema(schema)
-        status = 202 if location_prefix else 201
+        row_schema, status = _row_schema(schema), 202 if location_prefix else 201
         respond = responders.created(status, row_schema, location_prefix)
         return _responds("creates", status, respond, row_schema, checks_session=True)
 

@@ -16,7 +16,7 @@ from sqlalchemy import Connection, Select
 
 from app.core.database.engine import autocommit_connection
 from app.core.files.csv_injection import escape_formula
-from app.core.resources.filters import PageQuery, check_filter_permissions
+from app.core.resources.filters import PageQuery, filter_values
 from app.core.resources.list_statements import build_list_query
 from app.core.resources.repository import ScopedSelect
 from app.core.resources.statements import model_of
@@ -46,12 +46,8 @@ def stream_response(
     """
     parameters = load_query(query)
     filters = tuple(sorted(name for name in request.args if name != "sort"))
-    check_filter_permissions(query, filters)
+    binds = {**authorization.caller_params(), **filter_values(query, parameters, filters)}
     statement = build_list_query(scoped, schema, query, filters, parameters["sort"])
-    binds = {
-        **authorization.caller_params(),
-        **{f"filter_{name}": parameters[name] for name in filters},
-    }
     format_ = _FORMATS[media_type]
     response = Response(content_type=format_.content_type)
     response.response = iter(())

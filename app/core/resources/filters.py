@@ -111,8 +111,10 @@ def check_sort(query: PageQuery) -> PageQuery:
     return query
 
 
-def check_filter_permissions(query: PageQuery, names: Iterable[str]) -> None:
-    """Check that the caller may use the parameters.
+def filter_values(
+    query: PageQuery, loaded: Mapping[str, Any], names: Iterable[str]
+) -> dict[str, Any]:
+    """The values of these filters by bind parameter.
 
     Raises:
         Problem: 403, naming the first parameter that the caller may not use.
@@ -122,6 +124,7 @@ def check_filter_permissions(query: PageQuery, names: Iterable[str]) -> None:
         if permission and not current_caller.can(permission):
             detail = "The caller may not use this parameter."
             raise authorization.forbidden_problem({"detail": detail, "parameter": name})
+    return {f"filter_{name}": loaded[name] for name in names}
 
 
 def filter_conditions(query: PageQuery, names: tuple[str, ...]) -> Iterator[ColumnElement[bool]]:

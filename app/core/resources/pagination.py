@@ -17,12 +17,7 @@ from werkzeug.sansio.utils import get_current_url
 
 from app.core.database import execute
 from app.core.resources.cursor import PageCursor, sign_for_list
-from app.core.resources.filters import (
-    NOT_FILTERS,
-    PageQuery,
-    apply_filters,
-    check_filter_permissions,
-)
+from app.core.resources.filters import NOT_FILTERS, PageQuery, apply_filters, filter_values
 from app.core.resources.list_statements import (
     PageShape,
     explain,
@@ -86,8 +81,7 @@ class ListQuery:
             # As text: the current schema parses and validates them again.
             filters = cursor.filters
             loaded = load_parameters(query, filters | {"sort": cursor.sort})
-        check_filter_permissions(query, filters)
-        values = {f"filter_{name}": loaded[name] for name in filters}
+        values = filter_values(query, loaded, filters)
         return cls(sent["limit"], sent["count"], loaded["sort"], filters, values, cursor)
 
     @property

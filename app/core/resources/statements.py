@@ -91,7 +91,7 @@ def lock_many(selection: Selection) -> sa.Select[Any]:
 
 @lru_cache(maxsize=256)
 def one_row_where(condition: sa.ColumnElement[bool] | None) -> sa.Select[Any]:
-    """A source for `insert_one`: one row if the condition holds, else none."""
+    """A source for `insert_one`: one row if the condition is true, else none."""
     return sa.select() if condition is None else sa.select().where(condition)
 
 

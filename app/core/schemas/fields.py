@@ -51,7 +51,7 @@ class Enum(String):
         super().__init__(max_length=max(map(len, choices)), validate=[one_of], **kwargs)
 
     def openapi_properties(self) -> dict[str, Any]:
-        """No keywords: `enum`, which apispec derives, says everything."""
+        """No keywords: apispec derives `enum`."""
         return {}
 
 

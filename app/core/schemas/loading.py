@@ -22,21 +22,6 @@ def load(schema: Schema, data: Any) -> dict[str, Any]:
     return dict(schema.load(data)) if loaded is None else loaded
 
 
-def load_strings(schema: Schema, texts: Mapping[str, str]) -> dict[str, Any]:
-    """Query parameters as strings, validated: the values by name.
-
-    A field that is no string says with `parse_query_value` how text is read.
-
-    Raises:
-        marshmallow.ValidationError: as `load` does.
-    """
-    data: dict[str, Any] = {}
-    for name, text in texts.items():
-        parse_query_value = getattr(schema.load_fields.get(name), "parse_query_value", None)
-        data[name] = parse_query_value(text) if parse_query_value else text
-    return load(schema, data)
-
-
 def errors_as_json_pointers(messages: Mapping[Any, Any], base: str = "#") -> list[dict[str, str]]:
     """The messages of a `ValidationError`, each with the JSON Pointer (RFC 6901) of its member.
 

@@ -13,7 +13,7 @@ from app.core.schemas.fields import Boolean, Currency, DateTime, MoneyAmount
 
 S = TypeVar("S", bound=Schema)
 
-# Of each class of fields that rows can hold, a value as the database returns it.
+# A value as the database returns it, for each class of fields that rows can have.
 _SAMPLES: dict[type[ma.fields.Field[Any]], Any] = {
     MoneyAmount: Decimal("7.5"),
     Currency: "KWD",

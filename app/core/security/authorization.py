@@ -48,7 +48,7 @@ class Access:
 
 
 public = Access("public", anonymous=True)  # credentials are optional, and validated where sent
-# Credentials are ignored: a client whose old token has expired can still obtain a new one.
+# Credentials are ignored: a client that sends an expired token can still obtain a new one.
 no_auth = Access("no_auth", anonymous=True, skip_authentication=True)
 internal = Access("internal", anonymous=True, skip_authentication=True)  # probes
 authenticated = Access("authenticated")  # in a session; an API key is limited to its scopes

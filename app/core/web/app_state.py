@@ -12,7 +12,7 @@ NAME = "core"  # in `app.extensions`
 
 
 class EndpointLimits(NamedTuple):
-    """What flask-limiter knows about an endpoint."""
+    """The limits of flask-limiter for an endpoint."""
 
     is_exempt: bool  # from the general limit, by `limiter.exempt`
     needs_hook: bool  # it has limits that flask-limiter counts before the view, a blueprint's

@@ -8,7 +8,7 @@ import marshmallow as ma
 from flask import request
 
 from app.core.schemas.base import Schema
-from app.core.schemas.loading import errors_as_parameters, load_strings
+from app.core.schemas.loading import errors_as_parameters, load
 from app.core.web.problems import Problem
 
 
@@ -38,11 +38,17 @@ def load_query(schema: Schema) -> dict[str, Any]:
 def load_parameters(schema: Schema, texts: Mapping[str, str]) -> dict[str, Any]:
     """Query parameters as strings, validated: the values by name.
 
+    A field that is no string converts its text with `parse_query_value`.
+
     Raises:
         Problem: 422 naming each parameter that is unknown or malformed.
     """
+    data: dict[str, Any] = {}
+    for name, text in texts.items():
+        convert = getattr(schema.load_fields.get(name), "parse_query_value", None)
+        data[name] = convert(text) if convert else text
     try:
-        return load_strings(schema, texts)
+        return load(schema, data)
     except ma.ValidationError as error:
         errors = errors_as_parameters(error.messages_dict)
         raise Problem("validation-error", errors=errors) from error

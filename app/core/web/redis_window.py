@@ -25,8 +25,8 @@ Window = tuple[int, float, int, float]
 
 MAX_RETRY_INTERVAL = 32  # seconds between two attempts to reach Redis
 
-# Counts a request of some cost if the limit allows it, and returns whether it did and what both
-# windows hold then. A cost of 0 counts nothing.
+# Counts a request of some cost if the limit allows it, and returns whether it did and the counts of
+# both windows. A cost of 0 counts nothing.
 _SCRIPT = """
 local past, current = KEYS[1], KEYS[2]
 local limit, window, cost = tonumber(ARGV[1]), tonumber(ARGV[2]) * 1000, tonumber(ARGV[3])

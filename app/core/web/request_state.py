@@ -13,7 +13,7 @@ from limits import RateLimitItem
 
 @dataclass(slots=True)
 class RateLimitStatus:
-    """What one rate limit says about the current request."""
+    """The state of one rate limit after the current request."""
 
     name: str  # "default" for the general limit, else the name of the view
     limit: RateLimitItem
