@@ -43,7 +43,7 @@ Index("ix_sessions_owner_id_created_at", Session.owner_id, Session.created_at, S
 
 # Whether the claims of an access token are still true: the session exists, its user is active and
 # has the same role. Repository and pagination include it in the statements that read and write.
-# docs/decisions.md#session-revocation
+# docs/decisions.md#20-session-revocation
 _session, _user = aliased(Session), aliased(User)  # the statement itself may select from both
 SESSION_IS_VALID = (
     exists()

@@ -113,7 +113,7 @@ def _caller_from_token(token: str) -> Caller:
     What can change is checked at each request: the time here, the session in the statement that
     reads. The keys do not change while a process runs.
     """
-    # Verification costs 30 to 50 % of a request: docs/decisions.md#verified-tokens
+    # Verification costs 30 to 50 % of a request: docs/decisions.md#23-verified-token-cache
     verified: dict[str, tuple[int, Caller]] = current_app.extensions["verified_tokens"]
     expires_at, caller = verified.get(token, (0, ANONYMOUS))
     if time.time() < expires_at:

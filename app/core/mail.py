@@ -1,4 +1,4 @@
-"""Mail: the one way out, over SMTP; to the log where no server is set, which production refuses."""
+"""Mail over SMTP; it is written to the log where no server is configured."""
 
 import smtplib
 import ssl
@@ -16,17 +16,17 @@ log = structlog.get_logger()
 
 
 class MailError(Exception):
-    """No server took the mail. Says nothing of the address, so that it can be logged."""
+    """No server accepted the mail. The message can be logged: it does not contain the address."""
 
 
 def send_mail(to: str, subject: str, text: str, *, name: str) -> None:
-    """Send one mail. Call it outside a transaction: it may take as long as a mail server may.
+    """Send one mail. Call it outside of a transaction: a mail server may take minutes.
 
     Args:
-        name: of this mail alone; a repetition with the same name can be told to be one.
+        name: unique to this mail; its `Message-ID`, by which a repetition is recognised.
 
     Raises:
-        MailError: no server took it.
+        MailError: no server accepted it.
     """
     url, sender = current_app.config["SMTP_URL"], current_app.config["MAIL_FROM"]
     if not url:
@@ -54,7 +54,7 @@ def send_mail(to: str, subject: str, text: str, *, name: str) -> None:
 
 
 def _connect(parts: SplitResult) -> smtplib.SMTP:
-    """A connection in clear to smtp://host:port, under TLS to smtps://user:password@host."""
+    """A connection to smtp://host:port in clear, or to smtps://user:password@host with TLS."""
     host = parts.hostname or ""
     if parts.scheme == "smtps":
         context = ssl.create_default_context()

@@ -1,6 +1,7 @@
 """Backends that run jobs: Celery's workers, or threads of this process where there is no broker.
 
-Both call the same functions: `run_job` and those in `PERIODIC_TASKS`. docs/decisions.md#jobs
+Both call the same functions: `run_job` and those in `PERIODIC_TASKS`
+(docs/decisions.md#41-jobs-without-a-broker).
 """
 
 import threading

@@ -1,9 +1,9 @@
 """The life of a job: created, dispatched, run, and run again after its worker died.
 
-The row in the database decides (docs/decisions.md#jobs). A message to a worker only names the row:
-`requeue_stale_jobs` sends a lost message again, and a message that comes twice finds the job
-claimed. The worker of a job holds a lease and renews it in each transaction of the job. A worker
-whose lease has expired, or whose job was cancelled, cannot commit anything.
+The row in the database decides (docs/decisions.md#40-jobs-as-rows). A message to a worker only
+names the row: `requeue_stale_jobs` sends a lost message again, and a message that comes twice finds
+the job claimed. The worker of a job holds a lease and renews it in each transaction of the job. A
+worker whose lease has expired, or whose job was cancelled, cannot commit anything.
 """
 
 from collections.abc import Callable

@@ -1,14 +1,16 @@
 """`@jwt_required()` of flask-jwt-extended on plain Flask views: works as its documentation says."""
 
 import pytest
-from flask import Blueprint, Flask, jsonify
+from flask import Blueprint as PlainBlueprint
+from flask import Flask, jsonify
 from flask_jwt_extended import current_user, decode_token, get_jwt_identity, jwt_required
 from jwt.exceptions import InvalidTokenError
 from werkzeug.test import TestResponse
 
 from app.auth.jwt_manager import LEEWAY
 from app.auth.models import Session
-from app.core.security.authorization import public, require_access
+from app.core.resources.blueprint import Blueprint
+from app.core.security.authorization import public
 from app.users.models import User
 from tests import rows
 from tests.api import Api, Caller, bearer
@@ -21,7 +23,8 @@ INVALID = 'Bearer realm="api", error="invalid_token"'
 @pytest.fixture
 def plain(make_app: MakeApp) -> Api:
     """An application with plain views."""
-    views = Blueprint("plain", __name__)
+    views = PlainBlueprint("plain", __name__)
+    declared_views = Blueprint("declared", __name__, documented=False)
 
     @views.get("/identity")
     @jwt_required()
@@ -43,14 +46,15 @@ def plain(make_app: MakeApp) -> Api:
     def fresh() -> object:
         return jsonify(fresh=True)
 
-    @views.get("/declared")
-    @require_access(public)
+    @declared_views.get("/declared", access=public)
     @jwt_required()
     def declared() -> object:
+        """The caller, by both mechanisms."""
         return jsonify(identity=get_jwt_identity())
 
     app = make_app()
     app.register_blueprint(views)
+    app.register_blueprint(declared_views)
     return Api(app)
 
 

@@ -10,16 +10,7 @@ from uuid import UUID
 
 import psycopg
 from psycopg import sql
-from sqlalchemy import (
-    JSON,
-    ColumnElement,
-    Table,
-    Text,
-    bindparam,
-    cast,
-    func,
-    insert,
-)
+from sqlalchemy import JSON, ColumnElement, Table, Text, bindparam, cast, func, insert
 
 from app.core.database.engine import to_json
 from app.core.database.errors import driver_connection, translate_error
@@ -59,6 +50,7 @@ def insert_rows(table: Table, rows: Iterable[Row]) -> None:
         execute_in_transaction(_insert_one(table), first[0])
         return
     connection = db.session.connection()
+    # An import writes thousands of rows per transaction: docs/decisions.md#39-imports-in-batches
     if connection.dialect.name == "postgresql" and len(first) == COPY_THRESHOLD:
         try:
             _copy(driver_connection(connection), table, first, rest)
@@ -72,24 +64,26 @@ def _copy(driver: Any, table: Table, first: list[Row], rest: Iterator[Row]) -> N
     copy_in = sql.SQL("COPY {} ({}) FROM STDIN").format(
         sql.Identifier(table.name), sql.SQL(", ").join(map(sql.Identifier, first[0]))
     )
-    some = first
+    chunk = first
     with driver.cursor() as cursor, cursor.copy(copy_in) as copy:
-        while some:
-            columns = zip(*[row.values() for row in some], strict=True)
+        while chunk:
+            # By column: values of one column have one type, and are often all the same.
+            columns = zip(*[row.values() for row in chunk], strict=True)
             lines = map("\t".join, zip(*map(_copy_text, columns), strict=True))
             copy.write("\n".join(lines) + "\n")
-            some = list(islice(rest, COPY_CHUNK))
+            chunk = list(islice(rest, COPY_CHUNK))
 
 
 def _copy_text(column: Sequence[Any]) -> Sequence[str]:
-    """Return values in COPY's text format; psycopg, value by value, takes five times as long."""
+    """Return the values of a column in COPY's text format."""
+    # psycopg's `write_row` converts value by value, which takes five times as long.
     if len(set(map(id, column))) == 1 < len(column):
         return [*_copy_text(column[:1])] * len(column)
-    kinds = set(map(type, column))
-    texts = column if kinds == {str} else [_TEXT_CONVERTERS.get(type(v), str)(v) for v in column]
+    types = set(map(type, column))
+    texts = column if types == {str} else [_TEXT_CONVERTERS.get(type(v), str)(v) for v in column]
     if _SPECIAL.search("".join(texts)):
         texts = [text.translate(_ESCAPES) for text in texts]
-    if type(None) in kinds:
+    if type(None) in types:
         texts = [r"\N" if v is None else t for v, t in zip(column, texts, strict=True)]
     return texts
 

@@ -24,10 +24,10 @@ class ServerTimeoutError(psycopg.OperationalError):
 
 
 class BoundedConnection(psycopg.Connection[Any]):
-    """A connection that waits a limited time for each answer.
+    """A connection that waits a limited time for each answer."""
 
-    `statement_timeout` is kept by a server that works; TCP only notices a machine that is gone.
-    """
+    # A server that is stopped keeps no `statement_timeout`, and its kernel still acknowledges TCP:
+    # docs/decisions.md#17-timeouts-on-the-client-side
 
     response_timeout: float | None = None  # seconds for one answer; None: unlimited
 
@@ -35,8 +35,7 @@ class BoundedConnection(psycopg.Connection[Any]):
         """Wait as psycopg does, but at most `response_timeout`; then close the connection.
 
         Raises:
-            ServerTimeoutError: the server did not answer in time; whether it did the work is
-                unknown.
+            ServerTimeoutError: the server did not answer; whether it did the work is unknown.
         """
         if timeout is None:
             timeout = self.response_timeout
@@ -58,15 +57,13 @@ def to_json(value: Any) -> str:
 
 
 def engine_options(url: str, settings: Any) -> dict[str, Any]:
-    """Return keyword arguments for `create_engine`; every wait is bounded, sessions use UTC.
-
-    Connections of the pool are in autocommit, which saves a single statement its BEGIN and
-    ROLLBACK; a transaction switches it off. docs/decisions.md#autocommit-pool
-    """
+    """Return keyword arguments for `create_engine`; every wait is bounded, sessions use UTC."""
     common = {
         "hide_parameters": True,  # they would end up in the log
         "json_serializer": to_json,
         "json_deserializer": orjson.loads,
+        # Of the connections in the pool; a transaction sets its own isolation level.
+        # docs/decisions.md#15-autocommit-pool
         "isolation_level": "AUTOCOMMIT",
     }
     if url.startswith("sqlite"):
@@ -128,7 +125,8 @@ def _set_pragmas(connection: Any, _record: Any) -> None:
 
 
 def _begin_immediate(connection: Connection) -> None:
-    # A transaction that reads first and writes later could not wait for the write lock.
+    # A transaction that reads first and writes later could not wait for the write lock:
+    # docs/decisions.md#19-immediate-transactions-on-sqlite
     if connection.get_execution_options().get("isolation_level") != "AUTOCOMMIT":
         connection.exec_driver_sql("BEGIN IMMEDIATE")
 
@@ -141,20 +139,20 @@ def _connect(response_timeout: float, *call: Any) -> BoundedConnection:
 
 
 def _check_connected(connection: Any, _record: Any, _proxy: Any) -> None:
-    """Have a connection replaced that the server has closed.
-
-    An idle connection receives nothing but the server's last message. This costs no round trip, in
-    contrast to `pool_pre_ping`, and a write, which must not be sent twice, needs no retry.
-    """
-    arrived = poll()
+    """Have a connection replaced that the server has closed."""
+    # An idle connection receives nothing but the server's last message, so data means that it is
+    # closed. A write must not be sent twice, and a ping would be a round trip:
+    # docs/decisions.md#16-writes-on-closed-connections
+    poller = poll()
     if not connection.closed:
-        arrived.register(connection.fileno(), POLLIN)
-    if connection.closed or arrived.poll(0):
+        poller.register(connection.fileno(), POLLIN)
+    if connection.closed or poller.poll(0):
         raise InvalidatePoolError
 
 
 def _discard_read_only_connections(connection: Any, record: ConnectionPoolEntry) -> None:
-    # A session that was read-only at its start stays so after others have become writable.
+    # A session that began while the server was read-only stays so after a failover:
+    # docs/decisions.md#18-read-only-connections
     if connection is None or connection.closed:
         return
     reported = connection.pgconn.parameter_status  # PostgreSQL 14 and later report it
@@ -163,7 +161,8 @@ def _discard_read_only_connections(connection: Any, record: ConnectionPoolEntry)
 
 
 def _warn_about_missing_timeouts(connection: Any, _record: Any) -> None:
-    """Log which timeouts the role lacks: through a pooler a session cannot set its own."""
+    """Log which timeouts the role lacks."""
+    # Through a pooler a session cannot set its own: docs/decisions.md#59-pgbouncer
     with connection.cursor() as cursor:
         cursor.execute(
             "SELECT name FROM pg_settings WHERE setting = '0' AND name IN ('statement_timeout',"

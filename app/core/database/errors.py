@@ -15,7 +15,7 @@ from sqlalchemy.pool import PoolProxiedConnection
 
 # PostgreSQL, appendix A: connection exception, transaction rollback (deadlock), insufficient
 # resources, operator intervention (shutdown, statement timeout); lock not available, and read-only
-# transaction, which is what a failover leaves for a moment.
+# transaction, which occurs for a moment after a failover.
 _TRANSIENT_CLASSES = ("08", "40", "53", "57")
 _TRANSIENT_STATES = ("55P03", "25006")
 _TRANSIENT_SQLITE = {
@@ -29,7 +29,6 @@ _TRANSIENT_SQLITE = {
     sqlite3.SQLITE_CANTOPEN,
     sqlite3.SQLITE_PROTOCOL,
 }
-
 
 AnyConnection = Connection | PoolProxiedConnection
 
@@ -76,8 +75,8 @@ def _is_transient(error: DBAPIError) -> bool:
             code = getattr(orig, "sqlite_errorcode", sqlite3.SQLITE_ERROR)
             return code & 0xFF in _TRANSIENT_SQLITE  # the rest is the extended code
         case psycopg.Error(sqlstate=str(state)):
-            connected = state.startswith(_TRANSIENT_CLASSES) or state in _TRANSIENT_STATES
-            return connected or error.connection_invalidated
+            is_transient = state.startswith(_TRANSIENT_CLASSES) or state in _TRANSIENT_STATES
+            return is_transient or error.connection_invalidated
         case orig:  # not from the server: it is unreachable, gone or silent
             return error.connection_invalidated or isinstance(orig, psycopg.OperationalError)
 
@@ -95,10 +94,10 @@ def _constraint_name(error: IntegrityError) -> str | None:
         return error.orig.diag.constraint_name
     # SQLite names a CHECK or an index on an expression; of a plain unique one it names the columns.
     text = str(error.orig)
-    if found := re.search(r"(?:CHECK constraint failed: |index ')(\w+)", text):
-        return found[1]
-    if found := re.search(r"UNIQUE constraint failed: (\w+)\.(\w+)", text):
-        return f"uq_{found[1]}_{found[2]}"
+    if match := re.search(r"(?:CHECK constraint failed: |index ')(\w+)", text):
+        return match[1]
+    if match := re.search(r"UNIQUE constraint failed: (\w+)\.(\w+)", text):
+        return f"uq_{match[1]}_{match[2]}"
     return None
 
 
@@ -114,14 +113,12 @@ def translate_error(
     connection: AnyConnection | None = None,
     sql: str | None = None,
 ) -> BaseException:
-    """Return SQLAlchemy's error for one of psycopg; a lost connection is invalidated.
-
-    The idle connections of the pool are then closed as well, since they were most likely lost with
-    it; SQLAlchemy does the same for the statements that it executes.
-    """
+    """Return SQLAlchemy's error for one of psycopg; a lost connection is invalidated."""
     lost = connection is not None and driver_connection(connection).closed
     if connection is not None and lost:
         connection.invalidate(error)
+        # The idle connections were most likely lost with it. SQLAlchemy does the same for the
+        # statements that it executes itself.
         engine.dispose()
     return DBAPIError.instance(
         sql,

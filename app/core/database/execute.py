@@ -14,9 +14,6 @@ from app.extensions import db
 def fetch_autocommit(statement: Executable, values: Mapping[str, Any]) -> Sequence[Any]:
     """Return all rows of a constant SELECT, read outside of any transaction in one round trip.
 
-    A lost connection may show only in use: the read is then repeated once, unless the server did
-    not answer in time, which a second attempt would wait for again.
-
     Args:
         statement: a module-level constant or cached; it is compiled once.
         values: by the key of the bind parameters.
@@ -27,6 +24,8 @@ def fetch_autocommit(statement: Executable, values: Mapping[str, Any]) -> Sequen
     try:
         return _fetch(statement, values)
     except DBAPIError as error:
+        # A lost connection may show only in use, and a read can be repeated. After a timeout a
+        # second attempt would wait as long again: docs/decisions.md#15-autocommit-pool
         if not error.connection_invalidated or isinstance(error.orig, ServerTimeoutError):
             raise
     return _fetch(statement, values)
@@ -46,7 +45,7 @@ def execute_in_transaction(
     """Execute a constant statement in a transaction; return its rows, or none.
 
     Args:
-        connection: whose transaction it is; by default that of `db.session`.
+        connection: the one that has begun the transaction; by default that of `db.session`.
     """
     connection = connection or db.session.connection()
     if connection.dialect.name == "postgresql":
@@ -63,4 +62,5 @@ def execute_autocommit(statement: Executable, values: Mapping[str, Any]) -> None
 
 def can_autocommit() -> bool:
     """Return whether a write can be a transaction by itself: the request has begun none."""
+    # SQLite has no INSERT in a CTE: docs/decisions.md#13-single-statement-writes
     return db.engine.dialect.name == "postgresql" and not db.session.registry.has()

@@ -18,10 +18,10 @@ class matches(FunctionElement[bool]):  # noqa: N801 - reads as a condition
 def search_index(name: str, *columns: str) -> Index:
     """Return the GIN index that `matches` over these columns uses; it exists on PostgreSQL only.
 
-    Its `info` tells `migrations/env.py` that the other database has no such index.
+    Its `info` is for `migrations/env.py`, which otherwise would miss the index on SQLite.
     """
-    only = {"dialect": "postgresql"}
-    index = Index(name, text(_vector(columns)), postgresql_using="gin", info=only)
+    info = {"dialect": "postgresql"}
+    index = Index(name, text(_vector(columns)), postgresql_using="gin", info=info)
     return index.ddl_if(dialect="postgresql")
 
 

@@ -1,7 +1,7 @@
 """Where migrations are, and whether the schema of the database suits this code.
 
 Each feature has a branch of its own in the folder `migrations/` of its package; the tables of the
-core have theirs in `migrations/versions/`. docs/decisions.md#migration-branches
+core have theirs in `migrations/versions/`. docs/decisions.md#54-migrations-by-feature
 """
 
 import os
@@ -53,13 +53,11 @@ class Revisions:
     outdated: frozenset[str]
 
     def is_current(self, applied: set[str]) -> bool:
-        """Whether the schema has everything that this code needs.
-
-        Unknown revisions are those of a newer release, whose schema suits this code as well
-        (docs/migrations.md).
-        """
+        """Whether the schema has everything that this code needs."""
         if not applied or applied & self.outdated:
             return False
+        # Unknown revisions are those of a newer release, after a roll-back of the code:
+        # docs/decisions.md#53-readiness-and-the-schema
         return bool(applied - self.known) or applied >= self.heads
 
 
@@ -71,9 +69,9 @@ def known_revisions() -> Revisions:
 @cache
 def _read_revisions(folders: tuple[Path, ...]) -> Revisions:
     scripts = ScriptDirectory(str(MIGRATIONS), version_locations=list(map(str, folders)))
-    found = list(scripts.walk_revisions())
-    known = frozenset(script.revision for script in found)
+    revisions = list(scripts.walk_revisions())
+    known = frozenset(script.revision for script in revisions)
     heads = frozenset(scripts.get_heads())
     # Alembic does not store a head on which another applied revision depends.
-    implied = {name for script in found for name in to_tuple(script.dependencies, ())}
+    implied = {name for script in revisions for name in to_tuple(script.dependencies, ())}
     return Revisions(heads - implied, known, known - heads)

@@ -5,13 +5,7 @@ from functools import cache
 from typing import Any, Self
 from uuid import UUID
 
-from sqlalchemy import (
-    ForeignKey,
-    Select,
-    Uuid,
-    bindparam,
-    select,
-)
+from sqlalchemy import ForeignKey, Select, Uuid, bindparam, select
 from sqlalchemy.engine.default import DefaultExecutionContext
 from sqlalchemy.orm import Mapped, declared_attr, mapped_column
 
@@ -41,7 +35,7 @@ class ResourceMixin:
 
 
 class OwnedMixin(ResourceMixin):
-    """Mixin of rows that belong to one user and are visible to nobody else."""
+    """Mixin of rows that belong to one user; no other user can read or change them."""
 
     owner_id: Mapped[UUID] = mapped_column(ForeignKey("users.id", ondelete="CASCADE"))
 
@@ -51,6 +45,7 @@ class OwnedMixin(ResourceMixin):
         return _owned_by_caller(cls)  # type: ignore[arg-type]
 
 
+# A statement is compiled once per select object: docs/decisions.md#1-scoped-queries
 @cache
 def _owned_by_caller(model: Any) -> "Select[Any]":
     return select(model).where(model.owner_id == CALLER_ID_PARAM)

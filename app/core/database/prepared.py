@@ -1,9 +1,10 @@
 """Constant statements that are compiled once and executed by psycopg (PostgreSQL only).
 
-SQLAlchemy compiles the SQL, converts values in both directions and lends the connection. What it
-does around each execution (cache lookup, execution context, result, rows) takes twice the time of
-the execution, and is skipped. docs/decisions.md#compiled-statements
+SQLAlchemy compiles the SQL, converts values in both directions and provides the connection.
 """
+
+# SQLAlchemy's cache lookup, execution context and result take twice the time of the execution
+# itself, so they are skipped: docs/decisions.md#14-compiled-statements-on-psycopg
 
 from collections import namedtuple
 from collections.abc import Callable, Iterator, Mapping
@@ -82,7 +83,7 @@ def execute_autocommit(engine: Engine, statement: Any, values: Values) -> Rows:
         DBAPIError: as SQLAlchemy raises it.
     """
     try:
-        pooled = engine.raw_connection()  # in autocommit: docs/decisions.md#autocommit-pool
+        pooled = engine.raw_connection()  # in autocommit: docs/decisions.md#15-autocommit-pool
     except psycopg.Error as error:
         raise translate_error(error, engine) from error
     try:
@@ -100,7 +101,8 @@ def execute(engine: Engine, connection: AnyConnection, statement: Any, values: V
     prepared = prepare(statement, engine.dialect)
     cursors = connection.info.setdefault("cursors", {})
     cursor = cursors.get(prepared)
-    if cursor is None:  # each keeps how its parameters and columns are converted
+    if cursor is None:
+        # A cursor per statement: psycopg keeps in it how parameters and columns are converted.
         if len(cursors) >= MAX_CURSORS:
             cursors.clear()
         driver = driver_connection(connection)

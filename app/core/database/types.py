@@ -4,16 +4,7 @@ from datetime import UTC, datetime
 from decimal import Decimal
 from typing import Any
 
-from sqlalchemy import (
-    ColumnElement,
-    DateTime,
-    Dialect,
-    Float,
-    Numeric,
-    Text,
-    TypeDecorator,
-    func,
-)
+from sqlalchemy import ColumnElement, DateTime, Dialect, Float, Numeric, Text, TypeDecorator, func
 from sqlalchemy.ext.compiler import compiles
 from sqlalchemy.sql.compiler import SQLCompiler
 from sqlalchemy.sql.functions import FunctionElement
@@ -51,10 +42,11 @@ class _SqliteMoney(TypeDecorator[Decimal]):
 
 
 Timestamp = DateTime(timezone=True).with_variant(_SqliteTimestamp(), "sqlite")
+# A CHECK constraint limits the decimals: docs/decisions.md#5-money-as-numeric-with-a-scale-check
 Money = Numeric(15, 4).with_variant(_SqliteMoney(), "sqlite")
 
-
-# Ordered by code point on every machine: the default collation changes with the libc.
+# The default collation changes with the libc, which corrupts indexes silently:
+# docs/decisions.md#7-sorting-by-code-point
 CodepointText = Text().with_variant(Text(collation="C"), "postgresql")
 
 
@@ -77,4 +69,5 @@ def _latest_sqlite(element: _Latest, compiler: SQLCompiler, **kwargs: Any) -> st
 
 def nulls_last_key(column: Any) -> ColumnElement[datetime]:
     """Return the column as a sort key that is never NULL: no instant sorts after every instant."""
+    # A comparison with NULL would lose rows of a page: docs/decisions.md#6-sort-keys-without-null
     return func.coalesce(column, _Latest(), type_=Timestamp)

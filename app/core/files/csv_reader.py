@@ -1,7 +1,7 @@
 """Records of a CSV file (RFC 4180) with a header line, in constant memory.
 
-A record that cannot be read does not affect the others: the file is split at line breaks first, so
-bad UTF-8, a quotation mark that is never closed and an endless line each spoil one record.
+The file is split at line breaks first, so bad UTF-8, a quotation mark that is never closed and an
+endless line each spoil one record only.
 """
 
 import csv
@@ -15,7 +15,7 @@ from app.core.files.uploads import UploadError
 from app.core.schemas.base import Schema
 from app.core.schemas.fields import String
 
-MAX_LINES_PER_RECORD = 100  # of a record whose cells contain line breaks
+MAX_LINES_PER_RECORD = 100  # of a record with line breaks in its cells
 
 # A line that ends within a quoted cell; a quotation mark opens one only where the cell begins.
 _ENDS_WITHIN_QUOTES = re.compile(rb'(?:(?:"(?:[^"]++|"")*+"|[^",]*+),)*+"(?:[^"]++|"")*+')

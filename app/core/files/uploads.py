@@ -1,8 +1,6 @@
 """Uploads: streamed to the database in chunks, and read from there as a stream.
 
-The database is the one place that every web process and every worker reaches, and that is backed
-up. Each chunk is a transaction of its own, so a slow client blocks nobody. Chunks without a job,
-because the client disconnected or the request was refused, are deleted later.
+Chunks without a job, because the client disconnected or the request was refused, are deleted later.
 """
 
 import gzip
@@ -12,7 +10,7 @@ from collections.abc import Iterable, Mapping
 from datetime import datetime
 from functools import partial
 from hashlib import sha256
-from typing import IO, Any
+from typing import IO, Any, NamedTuple
 from uuid import UUID
 
 from flask import current_app, request
@@ -26,7 +24,7 @@ from app.core.web import request_body
 from app.core.web.problems import Problem
 from app.extensions import Base
 
-CHUNK_BYTES = 256 * 1024  # bytes
+CHUNK_BYTES = 256 * 1024
 MAX_DECOMPRESSION_RATIO = 20  # decompressed bytes per byte of MAX_UPLOAD_LENGTH; a bomb has 1,000
 
 
@@ -51,12 +49,14 @@ class UploadError(Exception):
     """The file cannot be read completely; the message is a sentence for its owner."""
 
 
-class Upload:
+class Upload(NamedTuple):
     """A file that is stored completely."""
 
-    def __init__(self, id: UUID, media_type: str, coding: str, digest: str, size: int) -> None:
-        self.id, self.media_type, self.coding, self.size = id, media_type, coding, size
-        self.digest = digest
+    id: UUID
+    media_type: str
+    coding: str  # "gzip" or "identity"
+    digest: str  # SHA-256 in hexadecimal digits
+    size: int  # bytes as sent
 
     def __str__(self) -> str:
         """Equal for equal files: the fingerprint of an idempotent request contains it."""
@@ -81,9 +81,11 @@ def receive_upload(media_types: Mapping[str, Any], max_bytes: int) -> Upload:
 
 
 def store_chunks(chunks: Iterable[bytes], media_type: str, coding: str) -> Upload:
-    """Store a file that is given as chunks of any size."""
+    """Store a file from chunks of any size."""
     upload_id, digest, size = uuid7(), sha256(), 0
     for number, chunk in enumerate(chunks):
+        # A transaction for each chunk: a slow client holds none open.
+        # docs/decisions.md#38-uploads-in-the-database
         values = {"upload_id": upload_id, "number": number, "data": chunk}
         execute.execute_autocommit(_INSERT_CHUNK, values)
         digest.update(chunk)

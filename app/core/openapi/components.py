@@ -58,31 +58,32 @@ def _describe_filter(field: ma.fields.Field[Any], description: str | None) -> st
 def complete_schemas(schemas: JSON, operations: list[JSON]) -> None:
     """Finish the components in place, once every operation refers to those that it uses."""
     for schema in schemas.values():
-        _lift_rules(schema)
-    # Clients must accept new members of responses; requests with unknown members are refused.
-    used = {part: _used(operations, part, schemas) for part in ("responses", "requestBody")}
-    for name in used["responses"] - used["requestBody"]:
-        _open(schemas[name])
+        _move_rules_to_object(schema)
+    # Clients must accept new members of responses; requests with unknown members are refused:
+    # docs/decisions.md#47-openapi-document
+    in_requests = _referenced_schemas(operations, "requestBody", schemas)
+    for name in _referenced_schemas(operations, "responses", schemas) - in_requests:
+        _allow_unknown_members(schemas[name])
 
 
-def _used(operations: list[JSON], part: str, schemas: JSON) -> set[str]:
+def _referenced_schemas(operations: list[JSON], part: str, schemas: JSON) -> set[str]:
     """The names of the schemas that the requests, or the responses, refer to."""
-    found: set[str] = set()
+    names: set[str] = set()
     text = repr([operation.get(part) for operation in operations])
-    while names := set(re.findall(r"#/components/schemas/(\w+)", text)) - found:
-        found |= names
-        text = repr([schemas[name] for name in names])
-    return found
+    while new := set(re.findall(r"#/components/schemas/(\w+)", text)) - names:
+        names |= new
+        text = repr([schemas[name] for name in new])
+    return names
 
 
-def _lift_rules(schema: JSON) -> None:
+def _move_rules_to_object(schema: JSON) -> None:
     """Move what a member requires of its siblings to the object that they are members of."""
     members = schema["properties"].values()
     if rules := [rule for member in members for rule in member.pop("x-rules", ())]:
         schema["allOf"] = rules
 
 
-def _open(schema: JSON) -> None:
+def _allow_unknown_members(schema: JSON) -> None:
     schema.pop("additionalProperties", None)
     optional = {n for n, p in schema["properties"].items() if p.pop("x-optional", False)}
     schema["required"] = [name for name in schema["properties"] if name not in optional]
@@ -110,9 +111,9 @@ def example_of(schema: JSON, schemas: JSON) -> Any:
         return example_of(schema["oneOf"][0], schemas)
     if "$ref" in schema:
         return example_of(schemas[schema["$ref"].rpartition("/")[2]], schemas)
-    for known in ("example", "const", "default"):
-        if known in schema:
-            return schema[known]
+    for keyword in ("example", "const", "default"):
+        if keyword in schema:
+            return schema[keyword]
     match schema["type"]:
         case "object":
             return _example_of_object(schema, schemas)

@@ -64,10 +64,10 @@ SECURITY_SCHEMES = {
 }
 
 
-def _string(most: int, pattern: str = "", **more: Any) -> JSON:
+def _string(max_length: int, pattern: str = "", **more: Any) -> JSON:
     return {
         "type": "string",
-        "maxLength": most,
+        "maxLength": max_length,
         **({"pattern": pattern} if pattern else {}),
         **more,
     }
@@ -81,7 +81,7 @@ _LINK = r'<[^>]+>; rel="(first|prev|next)"'
 
 
 class Header(NamedTuple):
-    """A header field of responses; the description of an optional one says when it is present."""
+    """A header field of responses; of an optional one, the description has the condition."""
 
     description: str
     schema: JSON

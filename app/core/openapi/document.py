@@ -22,6 +22,7 @@ from app.core.openapi.operation_object import (
     problem_response,
     response_name,
 )
+from app.core.web.app_state import init_app_state
 
 TITLE, VERSION = "Flask REST reference", "1.0.0"
 
@@ -40,18 +41,20 @@ def print_document() -> None:
 
 def openapi_document(app: Flask) -> JSON:
     """The document of the application, which callers must not change."""
-    document: JSON | None = app.extensions.get("openapi_document")
-    if document is None:
+    state = init_app_state(app)
+    if state.openapi_document is None:
         with app.app_context():  # some fields describe themselves by settings
-            document = app.extensions["openapi_document"] = _write(app)
-    return document
+            state.openapi_document = _build_document(app)
+    return state.openapi_document
 
 
-# docs/decisions.md#openapi-document: apispec without flask-smorest
-def _write(app: Flask) -> JSON:
+# apispec without flask-smorest: docs/decisions.md#47-openapi-document
+def _build_document(app: Flask) -> JSON:
     plugin = MarshmallowPlugin(schema_name_resolver=components.schema_name)
     spec = APISpec(TITLE, VERSION, "3.1.0", plugins=[plugin])
     plugin.converter.add_attribute_function(components.describe_field)  # type: ignore[union-attr]
+    # Schemas are resolved by apispec while the paths are added; what depends on the finished
+    # schemas or on other paths follows in a second pass.
     routes = list(_routes(app))
     for route in routes:
         operation = {route.method: operation_object(route)}
@@ -61,7 +64,7 @@ def _write(app: Flask) -> JSON:
     operations = [paths[route.path][route.method] for route in routes]
     components.complete_schemas(schemas, operations)
     for route, operation in zip(routes, operations, strict=True):
-        _complete(route, operation, paths, schemas)
+        _add_examples_and_links(route, operation, paths, schemas)
     return {
         "openapi": written["openapi"],
         "info": written["info"] | conventions.INFO,
@@ -84,7 +87,7 @@ def _routes(app: Flask) -> Iterator[Route]:
             yield Route(rule.rule, method.lower(), rule.endpoint, *declared)
 
 
-def _complete(route: Route, operation: JSON, paths: JSON, schemas: JSON) -> None:
+def _add_examples_and_links(route: Route, operation: JSON, paths: JSON, schemas: JSON) -> None:
     """Add what follows from the schemas and from other paths."""
     ((status, success),) = (r for r in operation["responses"].items() if r[0].startswith("2"))
     if stream := route.operation.stream:
@@ -101,11 +104,11 @@ def _links(address: str, paths: JSON) -> JSON:
     """From a 201 to each operation on the new item (OpenAPI's Link Object)."""
     links = {}
     for item, path in paths.items():
-        found = re.fullmatch(re.escape(address) + r"/\{(\w+)\}", item)
-        for method, operation in path.items() if found else ():
-            if found and method != "parameters":
+        match = re.fullmatch(re.escape(address) + r"/\{(\w+)\}", item)
+        for method, operation in path.items() if match else ():
+            if match and method != "parameters":
                 name = operation["operationId"]
-                parameters = {found[1]: "$response.body#/id"}
+                parameters = {match[1]: "$response.body#/id"}
                 if method != "get":
                     parameters["If-Match"] = "$response.header.ETag"
                 links[name] = {"operationId": name, "parameters": parameters}

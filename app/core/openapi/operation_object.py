@@ -78,7 +78,8 @@ def _request_body(declared: Operation) -> JSON:
         return {}
     if not declared.body.partial:
         return {"required": True, "content": {"application/json": {"schema": declared.body}}}
-    # Both types are accepted; one is listed, since generated clients fail at two.
+    # Both types are accepted; one is listed, because code generators fail at two:
+    # docs/decisions.md#47-openapi-document
     return {
         "required": True,
         "content": {"application/merge-patch+json": {"schema": declared.body}},
@@ -111,8 +112,8 @@ def _responses(route: Route, kind: conventions.OperationKind, *, has_body: bool)
     reasons = [*declared.error_docs.items(), *kind.error_docs]
     for status in sorted({*_errors(route, has_body=has_body), *kind.errors, *dict(reasons)}):
         responses[str(status)] = {"$ref": f"#/components/responses/{response_name(status)}"}
-        if found := " ".join(reason for code, reason in reasons if code == status):
-            responses[str(status)]["description"] = found
+        if description := " ".join(reason for code, reason in reasons if code == status):
+            responses[str(status)]["description"] = description
     return responses
 
 
@@ -128,6 +129,7 @@ def _errors(route: Route, *, has_body: bool) -> set[int]:
         errors.add(404)
     if has_body:
         errors |= {413, 415}
+    # Anonymous reads are never a 403, unless a filter requires a permission.
     filters = declared.query.fields.values() if declared.query else ()
     needs_more = any(f.metadata.get("permission") for f in filters)
     may_be_forbidden = needs_more or not access.anonymous or route.method != "get"

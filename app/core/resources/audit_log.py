@@ -38,11 +38,14 @@ class AuditContext:
 
 
 # Outside of requests: the context of the request that created the job.
-job_audit_context: ContextVar[AuditContext] = ContextVar("job_origin", default=AuditContext())  # noqa: B039 - frozen
+job_audit_context: ContextVar[AuditContext] = ContextVar(
+    "job_audit_context",
+    default=AuditContext(),  # noqa: B039 - frozen
+)
 
 
 def current_audit_context() -> AuditContext:
-    """The context of the changes that are being made."""
+    """The context of changes in the current request or job."""
     if not has_request_context():
         return job_audit_context.get()
     return AuditContext(
@@ -69,9 +72,9 @@ class Change:
 def log_change(change: Change) -> None:
     """Record a change; call it in the transaction that makes it.
 
-    The repository does it for create, update and delete. A feature calls it for its own verbs,
-    such as `change_password`.
+    The repository calls it for create, update and delete, a feature for verbs of its own.
     """
+    # In a batch the changes are collected, so that one statement inserts all audit rows.
     pending = request_state().pending_changes
     if pending is not None:
         pending.append(change)
@@ -80,7 +83,7 @@ def log_change(change: Change) -> None:
 
 
 def change_rows(changes: Sequence[Change]) -> list[TableRows]:
-    """The rows that the receivers want to be committed with the changes."""
+    """The rows that the receivers return, to be committed with the changes."""
     results = changes_committing.send(tuple(changes))
     return [rows for _, rows in results if rows is not None]
 
@@ -92,7 +95,7 @@ def _insert_change_rows(changes: Sequence[Change]) -> None:
 
 @contextmanager
 def batch_changes() -> Iterator[None]:
-    """Record all changes made within at its end, so that one statement inserts their rows."""
+    """Record the changes of the `with` block at its end; one statement inserts their rows."""
     state = request_state()
     changes: list[Change] = []
     state.pending_changes = changes

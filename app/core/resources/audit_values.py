@@ -1,13 +1,12 @@
 """Rows in the audit log: stored as the database has them, shown as the resource shows them.
 
-Stored are the columns that a write sets: PostgreSQL builds the JSON object in the statement that
-writes (`sql_object`); elsewhere `stored_values` makes the same object of values in Python. Only
-when events are read, `shown_change` makes the members of the resource's schema of it, with the
-same `row_to_dict` as every response. Columns that the schema does not show are never stored, so
-no secret is.
+PostgreSQL builds the JSON object of the columns in the statement that writes (`sql_object`).
+Elsewhere `stored_values` builds the same object in Python. `shown_change` converts it when events
+are read, with the same `row_to_dict` as every response.
 """
 
-# docs/decisions.md#audit-values
+# Only columns that the schema of the resource shows are stored, so no secret is:
+# docs/decisions.md#43-audit-log
 
 from collections.abc import Callable, Collection
 from contextlib import suppress
@@ -44,9 +43,9 @@ def recorded_columns(schema: Schema, changed: Collection[str]) -> tuple[str, ...
     """The columns to record of an update, in the order of the schema.
 
     Args:
-        changed: the columns that are set; hashable. An amount comes with its currency and the
-            other way round, because the one cannot be shown without the other.
+        changed: the columns that are set; hashable.
     """
+    # An amount cannot be shown without its currency, so each is recorded with the other.
     amounts = schema.dump_fields.items()
     pairs = [{n, f.currency} for n, f in amounts if isinstance(f, MoneyAmount) and f.currency]
     wanted = set(changed).union(*(pair for pair in pairs if pair & set(changed)))
@@ -62,17 +61,17 @@ def sql_object(row: Any, names: Collection[str]) -> sa.ColumnElement[Any]:
     # The names are literals: as parameters they would be sent with each execution.
     pairs: list[Any] = []
     for name in names:
-        pairs += [sa.literal_column(f"'{name}'"), _exact(row[name])]
+        pairs += [sa.literal_column(f"'{name}'"), _decimal_as_text(row[name])]
     return sa.func.json_build_object(*pairs, type_=sa.JSON)
 
 
-def _exact(column: Any) -> Any:
-    """A decimal as text: as a JSON number, most readers would make it a float."""
+def _decimal_as_text(column: Any) -> Any:
+    # As a JSON number, most readers would make a decimal a float.
     return sa.cast(column, sa.Text) if _python_type(column.type) is Decimal else column
 
 
 def stored_values(table: sa.Table, values: Values) -> Values:
-    """The same object made in Python; `values` is changed in place and returned."""
+    """The object of `sql_object`, built in Python; `values` is changed in place and returned."""
     for name, convert in _stored_converters(table):
         if values.get(name) is not None:
             values[name] = convert(values[name])
@@ -86,14 +85,14 @@ def _stored_converters(table: sa.Table) -> list[tuple[str, Callable[[Any], Any]]
     for column in table.c:
         type_: Any = column.type
         if isinstance(type_, sa.TypeDecorator):
-            converters.append((column.name, partial(_bound, type_)))
+            converters.append((column.name, partial(_bind_value, type_)))
         elif _python_type(type_) is Decimal:
             text = "{}" if type_.scale is None else f"{{:.{type_.scale}f}}"
             converters.append((column.name, text.format))
     return converters
 
 
-def _bound(type_: sa.TypeDecorator[Any], value: Any) -> Any:
+def _bind_value(type_: sa.TypeDecorator[Any], value: Any) -> Any:
     with suppress(NotImplementedError):  # the type converts results only
         return type_.process_bind_param(value, _POSTGRESQL)
     return value
@@ -103,8 +102,8 @@ def shown_change(
     resource: str, before: Values | None, after: Values | None
 ) -> tuple[Values | None, Values | None]:
     """`before` and `after` of an event as the resource shows them; of both, what differs."""
-    shown_before = _shown(resource, before)
-    shown_after = _shown(resource, after)
+    shown_before = _members(resource, before)
+    shown_after = _members(resource, after)
     if shown_before is None or shown_after is None:
         return shown_before, shown_after
     same = {
@@ -112,18 +111,18 @@ def shown_change(
         for name in shown_before.keys() & shown_after.keys()
         if shown_before[name] == shown_after[name]
     }
-    return _without(shown_before, same), _without(shown_after, same)
+    return _omit(shown_before, same), _omit(shown_after, same)
 
 
-def _without(values: Values, names: Collection[str]) -> Values:
+def _omit(values: Values, names: Collection[str]) -> Values:
     return {name: value for name, value in values.items() if name not in names}
 
 
-def _shown(resource: str, stored: Values | None) -> Values | None:
+def _members(resource: str, stored: Values | None) -> Values | None:
     schema, table = _schemas.get(resource), db.metadata.tables.get(resource)
     if not stored or schema is None or table is None:
         return stored
-    row = [_loaded(table, name, stored.get(name)) for name in schema.column_names]
+    row = [_python_value(table, name, stored.get(name)) for name in schema.column_names]
     members = schema.row_to_dict(row)
     # An event may be older than its schema: what cannot be shown by it is shown as it was stored.
     return {
@@ -134,7 +133,7 @@ def _shown(resource: str, stored: Values | None) -> Values | None:
     }
 
 
-def _loaded(table: sa.Table, name: str, value: Any) -> Any:
+def _python_value(table: sa.Table, name: str, value: Any) -> Any:
     """The Python value of a stored one."""
     type_: Any = table.c[name].type if name in table.c else sa.JSON()
     if value is None:
@@ -154,7 +153,7 @@ def _loaded(table: sa.Table, name: str, value: Any) -> Any:
 
 def _python_type(type_: Any) -> type[Any]:
     try:
-        found: type[Any] = type_.python_type
+        python_type: type[Any] = type_.python_type
     except NotImplementedError:
         return object
-    return found
+    return python_type

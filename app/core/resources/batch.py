@@ -1,9 +1,8 @@
 """Batches: items of one resource created, updated and deleted in one transaction, all or none.
 
-One statement locks the rows to update or delete, in the order of their ids, so that two batches
-cannot wait for each other. Then one statement deletes, one for each item updates, and one inserts:
-in this order, whichever the items have, so that an item can take over a unique value of another.
-Only if the database refuses, the items are tried one by one to find out which it was.
+One statement locks the rows to update or delete. Then one statement deletes, one for each item
+updates, and one inserts. If the database rejects them, the items are executed one by one to find
+out which of them fail.
 """
 
 from collections.abc import Callable, Iterator, Sequence
@@ -30,23 +29,23 @@ STATUS_BY_OP = {"delete": 204, "update": 200, "create": 201}  # in the order of 
 
 
 class Batch(NamedTuple):
-    """The items of a body, and the views of a single item, whose rules hold here as well."""
+    """The items of a body, and the views of a single item, which apply their rules to each."""
 
     items: list[Item]
     create: Callable[[dict[str, Any]], ResourceMixin]
-    change: Callable[[dict[str, Any], UUID], tuple[ScopedSelect, dict[str, Any]]]
+    update: Callable[[dict[str, Any], UUID], tuple[ScopedSelect, dict[str, Any]]]
     delete: Callable[[UUID], ScopedSelect]
 
 
 @dataclass(slots=True)
 class _Step:
-    """An item, and what is known of it so far."""
+    """An item, and the results of the steps so far."""
 
     pointer: str
     item: Item
     errors: list[ErrorDetail]
     instance: ResourceMixin | None = None  # to create
-    visible: ScopedSelect | None = None  # the scoped query of the row to update or delete
+    scoped: ScopedSelect | None = None  # of the row to update or delete
     values: dict[str, Any] = field(default_factory=dict)
     before: sa.Row[Any] | None = None
     row: sa.Row[Any] | None = None
@@ -77,7 +76,7 @@ def execute_batch(batch: Batch, schema: Schema) -> list[dict[str, Any]]:
         if error := _try_write([step], schema):
             step.errors = problem_details(constraint_problem(error), step.pointer)
     if database_error is not None and len(list(_valid(steps))) == len(steps):
-        raise database_error  # each item by itself would succeed
+        raise database_error  # each item by itself succeeds
     raise Problem("batch-failed", errors=_error_details(steps))
 
 
@@ -87,7 +86,7 @@ def _valid(steps: Sequence[_Step]) -> Iterator[_Step]:
 
 
 def _reject_repeated_ids(steps: Sequence[_Step]) -> None:
-    """The second of two changes of one item could not know the version that the first makes."""
+    # The second of two changes of one item could not know the version after the first.
     seen: set[UUID] = set()
     for step in steps:
         if step.item.id in seen:
@@ -101,21 +100,23 @@ def _call_view(step: _Step, batch: Batch) -> None:
     if item.id is None:
         step.instance = batch.create(item.value)
     elif item.op == "update":
-        step.visible, step.values = batch.change(item.value, item.id)
+        step.scoped, step.values = batch.update(item.value, item.id)
     else:
-        step.visible = batch.delete(item.id)
+        step.scoped = batch.delete(item.id)
 
 
 def _lock_rows(steps: Iterator[_Step], schema: Schema) -> None:
     """Lock the rows to update or delete, with one statement for each scoped query."""
+    # In the order of their ids, so that two batches cannot wait for each other:
+    # docs/decisions.md#35-batches
     by_query: dict[ScopedSelect, dict[UUID, _Step]] = {}
     for step in steps:
-        if step.visible is not None and step.item.id is not None:
-            by_query.setdefault(step.visible, {})[step.item.id] = step
-    for visible, by_id in by_query.items():
-        found = repository.lock_many(visible, by_id.keys(), schema)
+        if step.scoped is not None and step.item.id is not None:
+            by_query.setdefault(step.scoped, {})[step.item.id] = step
+    for scoped, by_id in by_query.items():
+        rows = repository.lock_many(scoped, by_id.keys(), schema)
         for item_id, step in by_id.items():
-            step.before = found.get(item_id)
+            step.before = rows.get(item_id)
             if problem := _precondition_problem(step):
                 step.errors = problem_details(problem, step.pointer)
 
@@ -141,6 +142,7 @@ def _try_write(steps: Sequence[_Step], schema: Schema) -> IntegrityError | DataE
 
 
 def _write(steps: Sequence[_Step], schema: Schema) -> None:
+    # Deletions first: an item can take over a unique value of a deleted or updated one.
     deleted = [step for step in steps if step.item.op == "delete"]
     if deleted:
         model = _model(deleted[0])
@@ -156,8 +158,8 @@ def _write(steps: Sequence[_Step], schema: Schema) -> None:
 
 
 def _model(step: _Step) -> type[Any]:
-    assert step.visible is not None  # noqa: S101 - of an item to update or delete
-    return model_of(step.visible)
+    assert step.scoped is not None  # noqa: S101 - of an item to update or delete
+    return model_of(step.scoped)
 
 
 def _execution_order(step: _Step) -> int:
@@ -173,7 +175,8 @@ def _result(step: _Step, schema: Schema) -> dict[str, Any]:
 
 
 def _error_details(steps: Sequence[_Step]) -> list[ErrorDetail]:
-    """The errors of all steps, in order; where they are too many, each step still has one."""
+    """The errors of all steps, in order."""
+    # A problem has a limited number of errors; the first of each step come first.
     numbered = [
         (n, i, error) for i, step in enumerate(steps) for n, error in enumerate(step.errors)
     ]

@@ -18,7 +18,7 @@ MAX_ITEMS = 100
 
 @dataclass(frozen=True, slots=True)
 class Item:
-    """An item of the body; `errors` say what is not valid about it."""
+    """An item of the body, or the errors of one that is not valid."""
 
     op: str = ""
     id: UUID | None = None
@@ -28,10 +28,10 @@ class Item:
 
 
 class BatchItemsField(ma.fields.Field[list[Item]]):
-    """A list of items, each of the shape that its `op` names.
+    """A list of items, each with the schema that its `op` names.
 
-    An item that is not valid raises nothing here: its errors are returned together with those of
-    the items that fail later.
+    An item that is not valid raises nothing: its errors are returned together with those of the
+    items that fail later.
     """
 
     default_error_messages = {
@@ -39,12 +39,12 @@ class BatchItemsField(ma.fields.Field[list[Item]]):
         "length": f"Length must be between 1 and {MAX_ITEMS}.",
     }
 
-    def __init__(self, shapes: dict[str, Schema]) -> None:
+    def __init__(self, variants: dict[str, Schema]) -> None:
         super().__init__(required=True)
-        self.variants = shapes  # by `op`
+        self.variants = variants  # by `op`
 
     def openapi_properties(self) -> dict[str, Any]:
-        """JSON Schema keywords for the document, which adds the shapes."""
+        """JSON Schema keywords for the document, which adds the variants."""
         return {"type": "array", "minItems": 1, "maxItems": MAX_ITEMS}
 
     def _deserialize(self, value: Any, *args: Any, **kwargs: Any) -> list[Item]:
@@ -55,22 +55,22 @@ class BatchItemsField(ma.fields.Field[list[Item]]):
         return [_parse_item(item, f"#/items/{n}", self.variants) for n, item in enumerate(value)]
 
 
-def _parse_item(given: Any, pointer: str, shapes: dict[str, Schema]) -> Item:
-    if not isinstance(given, dict):
+def _parse_item(data: Any, pointer: str, variants: dict[str, Schema]) -> Item:
+    if not isinstance(data, dict):
         messages = {"_schema": [Schema.error_messages["type"]]}
         return Item(errors=validation_details(messages, pointer))
-    op = given.get("op")
-    shape = shapes.get(op) if isinstance(op, str) else None
-    if shape is None:
-        messages = {"op": [f"Must be one of: {', '.join(shapes)}."]}
+    op = data.get("op")
+    schema = variants.get(op) if isinstance(op, str) else None
+    if schema is None:
+        messages = {"op": [f"Must be one of: {', '.join(variants)}."]}
         return Item(errors=validation_details(messages, pointer))
     errors: list[ErrorDetail] = []
-    if "if_match" in shape.fields and "if_match" not in given:
+    if "if_match" in schema.fields and "if_match" not in data:
         detail = "A change needs if_match with the ETag of the version it was made from, or *."
         errors = problem_details(Problem("precondition-required", detail), pointer)
-        given = given | {"if_match": "*"}
+        data = data | {"if_match": "*"}  # to find the other errors of the item
     try:
-        return Item(errors=errors, **shape.load(given))
+        return Item(errors=errors, **schema.load(data))
     except ma.ValidationError as error:
         return Item(errors=errors + validation_details(error.messages_dict, pointer))
 
@@ -87,22 +87,23 @@ def batch_request_schema(schema: type[Schema]) -> Schema:
         "id": ma.fields.UUID(required=True),
         "if_match": String(max_length=MAX_HEADER_LENGTH, required=True, metadata=documented),
     }
-    shapes: dict[str, dict[str, Any]] = {
+    members_by_op: dict[str, dict[str, Any]] = {
         "create": {"value": ma.fields.Nested(new, required=True)},
         "update": existing | {"value": ma.fields.Nested(changed, required=True)},
         "delete": existing,
     }
-    by_op = {
+    variants = {
         op: _named_schema(
             schema, f"Batch{op.title()}", {"op": Enum([op], required=True), **members}
         )
-        for op, members in shapes.items()
+        for op, members in members_by_op.items()
     }
-    return _named_schema(schema, "Batch", {"items": BatchItemsField(by_op)})
+    return _named_schema(schema, "Batch", {"items": BatchItemsField(variants)})
 
 
 def batch_response_schema(schema: type[Schema]) -> Schema:
     """The response of a batch that succeeded."""
+    # Not nullable but absent: `x-optional` is removed when the document is written.
     absent = {"description": "Absent where the item was deleted.", "x-optional": True}
     members = {
         "status": Integer(min=200, max=204, metadata={"example": 201}),

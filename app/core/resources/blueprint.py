@@ -71,7 +71,7 @@ class Blueprint(flask.Blueprint):
         super().__init__(name, import_name, **options)
         self.description, self.documented = description, documented
 
-    # A rate limit of its own is a limit ("20 per minute") or the name of a setting that holds one.
+    # `rate_limit` is a limit ("20 per minute") or the name of a setting that contains one.
 
     def get(  # type: ignore[override]
         self, rule: str, *, access: Access, rate_limit: str | None = None
@@ -114,7 +114,6 @@ class Blueprint(flask.Blueprint):
             )
             if rate_limit is not None:
                 endpoint = limiter.limit(_rate_limit(view, rate_limit))(endpoint)
-                endpoint.access = access  # type: ignore[attr-defined]
             self.add_url_rule(rule, view_func=endpoint, methods=[method])
             return view
 
@@ -154,8 +153,9 @@ class Blueprint(flask.Blueprint):
     @staticmethod
     def returns(schema: type[Schema]) -> Decorator:
         """200 with one row: the view returns the scoped query, the path's id selects the row."""
-        shape = _row_schema(schema)
-        return _responds("returns", 200, responders.item(shape), shape, checks_session=True)
+        row_schema = _row_schema(schema)
+        respond = responders.item(row_schema)
+        return _responds("returns", 200, respond, row_schema, checks_session=True)
 
     @staticmethod
     def paginated(
@@ -168,10 +168,13 @@ class Blueprint(flask.Blueprint):
         """
         parameters, row_schema = check_sort(query()), _row_schema(schema)
         if model := listed_model(parameters, row_schema):
-            register_schema(model.__tablename__, row_schema)  # for the audit log
+            # The audit log shows the rows of this table as the list does.
+            register_schema(model.__tablename__, row_schema)
         respond = responders.page(row_schema, parameters, parent() if parent else None)
-        shape = _page_schema(schema)
-        return _responds("paginated", 200, respond, shape, query=parameters, checks_session=True)
+        page_schema = _page_schema(schema)
+        return _responds(
+            "paginated", 200, respond, page_schema, query=parameters, checks_session=True
+        )
 
     @staticmethod
     def exports(
@@ -183,15 +186,15 @@ class Blueprint(flask.Blueprint):
             query: that of the list.
             exclude: the members that are left out.
         """
-        shape = _row_schema(schema, exclude=exclude)
+        row_schema = _row_schema(schema, exclude=exclude)
         parameters = check_sort(query(exclude=PAGINATION_PARAMS))
-        respond = responders.stream(shape, parameters)
+        respond = responders.stream(row_schema, parameters)
         return _responds(
             "exports",
             200,
             respond,
             query=parameters,
-            stream=Stream(shape, export.example),
+            stream=Stream(row_schema, export.example),
             media_types=export.MEDIA_TYPES,
         )
 
@@ -201,30 +204,27 @@ class Blueprint(flask.Blueprint):
 
         `app.core.resources.batch` executes all of them in one transaction, or none.
         """
-        body, shape = (
-            batch_schema.batch_request_schema(schema),
-            batch_schema.batch_response_schema(schema),
-        )
+        body = batch_schema.batch_request_schema(schema)
+        response_schema = batch_schema.batch_response_schema(schema)
         respond = responders.batch_result(_row_schema(schema))
-        return _responds("batch", 200, respond, shape, body=body)
+        return _responds("batch", 200, respond, response_schema, body=body)
 
     @staticmethod
     def creates(schema: type[Schema], *, location_prefix: str | None = None) -> Decorator:
         """201 with Location and ETag: the view returns a new model instance, which is stored.
 
-        With `location_prefix`, the prefix of the resource that the new item belongs to, it is a
-        202: the item is work that has yet to be done.
+        With `location_prefix`, the URL of another collection, it is a 202: the item is a job.
         """
-        shape = _row_schema(schema)
-        status = 202 if location_prefix else 201
-        respond = responders.created(shape, location_prefix)
-        return _responds("creates", status, respond, shape, checks_session=True)
+        row_schema, status = _row_schema(schema), 202 if location_prefix else 201
+        respond = responders.created(status, row_schema, location_prefix)
+        return _responds("creates", status, respond, row_schema, checks_session=True)
 
     @staticmethod
     def updates(schema: type[Schema]) -> Decorator:
         """200 with the row, under If-Match: the view returns the scoped query and new values."""
-        shape = _row_schema(schema)
-        return _responds("updates", 200, responders.updated(shape), shape, checks_session=True)
+        row_schema = _row_schema(schema)
+        respond = responders.updated(row_schema)
+        return _responds("updates", 200, respond, row_schema, checks_session=True)
 
     @staticmethod
     def deletes(schema: type[Schema]) -> Decorator:
@@ -235,8 +235,8 @@ class Blueprint(flask.Blueprint):
     @staticmethod
     def response(status: int, schema: type[Schema] | None = None) -> Decorator:
         """Any other response: the view returns what the schema dumps, or None. Never cached."""
-        shape = schema() if schema else None
-        return _responds("response", status, responders.any_value(status, shape), shape)
+        instance = schema() if schema else None
+        return _responds("response", status, responders.any_value(status, instance), instance)
 
     @staticmethod
     def error(status: int, reason: str) -> Decorator:
@@ -255,14 +255,14 @@ def _row_schema(schema: type[Schema], **options: Any) -> Schema:
 
 
 def _responds(
-    kind: str, status: int, respond: Responder, shape: Schema | None = None, **declared: Any
+    kind: str, status: int, respond: Responder, schema: Schema | None = None, **declared: Any
 ) -> Decorator:
     """A response decorator; `declared` are further attributes of the operation."""
 
     def decorate(view: View) -> View:
         operation = get_operation(view)
         operation.response_kind, operation.status = kind, status
-        operation.responder, operation.schema = respond, shape
+        operation.responder, operation.schema = respond, schema
         for name, value in declared.items():
             setattr(operation, name, value)
         return view
@@ -271,12 +271,13 @@ def _responds(
 
 
 def _rate_limit(view: View, rate_limit: str) -> str | Callable[[], str]:
-    """The limit, or a function that reads the setting: a blueprint serves several applications.
+    """The limit, or a function that reads it from the settings of the current application.
 
     Raises:
         DeclarationError: it is neither a limit nor the name of a setting that holds one.
     """
     if isinstance(rate_limit, str):
+        # flask-limiter ignores a limit that it cannot parse, so a typo would remove the limit.
         if rate_limit in SETTINGS and rate_limit.endswith("RATE_LIMIT"):
             return lambda: str(current_app.config[rate_limit])
         with suppress(ValueError):

@@ -28,7 +28,7 @@ def bulk_create(model: type[Any], rows: Iterable[Values], schema: Schema) -> Non
     changes: list[Change] = []
 
     def complete() -> Iterator[Values]:
-        # Made between two parts of a COPY, the changes cost no time of their own.
+        # Between two chunks of a COPY, while PostgreSQL stores the first: this costs no time.
         for values in rows:
             row = {**defaults, "id": uuid7(), **values}
             after = stored_values(table, {name: row[name] for name in schema.column_names})

@@ -37,39 +37,39 @@ class PageCursor:
         """The cursor of this text.
 
         Raises:
-            Problem: 400, it is none of this list.
+            Problem: 400, it was not issued by this list.
         """
         try:
             decoded = urlsafe_b64decode(f"{text}{'=' * (-len(text) % 4)}".encode("ascii"))
         except ValueError as error:
             raise Problem("invalid-cursor") from error
         content = decoded[_SIGNATURE_BYTES:]
+        # Compared as text, because several texts decode to the same bytes.
         if not compare_digest(sign_for_list(content), text):
             raise Problem("invalid-cursor")
         sort, filters, backwards, key, id_ = strict_json.loads(content)
         return cls(sort, filters, backwards, _unpack(*key), UUID(id_))
 
 
-_SIGNATURE_BYTES = 16  # bytes
+_SIGNATURE_BYTES = 16
 
 
 def sign_for_list(content: bytes) -> str:
-    """The content with a signature that holds for the list at this path only, as text."""
+    """The content with a signature that is valid for the list at this path only, as text."""
+    # The content becomes part of a query: docs/decisions.md#9-signed-cursors
     signature = sign("cursors", request.path.encode() + b" " + content, size=_SIGNATURE_BYTES)
     return urlsafe_b64encode(signature + content).rstrip(b"=").decode()
 
 
 _PACKERS: dict[str, tuple[type, Callable[[str], Any]]] = {
-    "t": (datetime, datetime.fromisoformat),  # before date, whose subclass it is
+    "t": (datetime, datetime.fromisoformat),  # before its base class date
     "D": (date, date.fromisoformat),
     "d": (Decimal, Decimal),
-    "b": (bool, "True".__eq__),  # before int, whose subclass it is
+    "b": (bool, "True".__eq__),  # before its base class int
     "i": (int, int),
     "u": (UUID, UUID),
     "s": (str, str),
 }
-
-
 SORTABLE = tuple(kind for kind, _ in _PACKERS.values())  # what a sort key may be
 
 

@@ -26,7 +26,7 @@ from app.extensions import db
 
 @dataclass(slots=True)
 class Call:
-    """A request on its way through the steps."""
+    """The state of a request between the steps."""
 
     request: Request  # Flask's proxy costs at each look
     operation: Operation
@@ -47,19 +47,19 @@ Step = Callable[[Call], Response | None]  # a response ends the request
 
 
 def admission_steps(operation: Operation, access: Access) -> list[Step]:
-    """Who the caller is. Nothing else of the request is looked at before."""
+    """The steps that identify the caller, before anything else of the request is read."""
     steps = [
         # First, so that an error of the request reveals nothing to those who may not send it.
         (_check_access, True),
-        # Revoked sessions are refused before the view runs, unless the response kind does that in
-        # its own statement and so saves a round trip. # docs/decisions.md#session-revocation
+        # Before the view runs, unless the response kind checks the session in its own statement,
+        # which saves a round trip: docs/decisions.md#20-session-revocation
         (_check_session, not access.skip_authentication),
     ]
     return [step for step, is_needed in steps if is_needed]
 
 
 def service_steps(operation: Operation, *, documented: bool, writes: bool) -> list[Step]:
-    """What is done for an admitted caller, in this order."""
+    """The steps for an admitted caller, in this order."""
     kind = operation.response_kind
     repeatable = kind in ("creates", "batch")
     steps = [
@@ -71,14 +71,15 @@ def service_steps(operation: Operation, *, documented: bool, writes: bool) -> li
         (_load_body, operation.body is not None),
         # After the parameters: a file is large, and one with wrong parameters is not stored.
         (_receive_upload, operation.upload is not None),
-        # 428 before any SQL; the version itself is compared by the statement that writes.
+        # 428 before any SQL, so it does not reveal what exists; the statement that writes compares
+        # the version: docs/decisions.md#3-order-of-preconditions
         (_require_if_match, kind in ("updates", "deletes")),
         # After the body, which is part of the key's fingerprint; before the view's side effects.
         (_replay, repeatable),
         (_respond, True),
-        # In the transaction of the effect. # docs/decisions.md#idempotency-keys
+        # In the transaction of the effect: docs/decisions.md#34-idempotency-keys
         (_store_response, repeatable),
-        # After the response was made, so that an error in making it undoes the effect.
+        # After the response was built, so that an error in building it rolls back.
         (_commit, writes),
     ]
     return [step for step, is_needed in steps if is_needed]
@@ -110,7 +111,7 @@ def build_endpoint(
                 if (early := step(call)) is not None:
                     return early
         except Problem:
-            # A caller whose session was revoked gets 401, whatever else is wrong.
+            # A revoked session is a 401, also where the request has other errors.
             if not access.skip_authentication:
                 require_valid_session()
             raise

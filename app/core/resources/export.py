@@ -1,16 +1,14 @@
 """Exports: all rows of a list, as one stream of CSV (RFC 4180) or NDJSON.
 
-One statement reads them through a server-side cursor, a hundred at a time, so a million rows take
-no more memory than a page. The stream waits for its client, and is closed when the client reads
-nothing for as long as a transaction may be idle. A stream that is closed early ends without the
-final chunk (RFC 9112 section 8), so that clients notice.
+One statement reads them through a server-side cursor, so a million rows take no more memory than a
+page. A stream that fails ends without the final chunk (RFC 9112 section 8), so that clients notice.
 """
 
 import csv
 import io
 from collections.abc import Callable, Generator, Iterable, Mapping
 from itertools import chain
-from typing import Any
+from typing import Any, NamedTuple
 
 import structlog
 from flask import current_app, request
@@ -18,7 +16,7 @@ from sqlalchemy import Connection, Select
 
 from app.core.database.engine import autocommit_connection
 from app.core.files.csv_injection import escape_formula
-from app.core.resources.filters import PageQuery, check_filter_permissions
+from app.core.resources.filters import PageQuery, filter_values
 from app.core.resources.list_statements import build_list_query
 from app.core.resources.repository import ScopedSelect
 from app.core.resources.statements import model_of
@@ -34,8 +32,6 @@ log = structlog.get_logger()
 CHUNK_ROWS = 100
 NDJSON, CSV = "application/x-ndjson", "text/csv"
 MEDIA_TYPES = (NDJSON, CSV)  # the first where a client accepts both equally
-_CONTENT_TYPES = {NDJSON: NDJSON, CSV: "text/csv; charset=utf-8; header=present"}
-_SUFFIXES = {NDJSON: "ndjson", CSV: "csv"}
 
 Members = Mapping[str, Any]
 
@@ -48,21 +44,21 @@ def stream_response(
     Raises:
         Problem: 422 for the parameters, 403 for a filter that the caller may not use.
     """
-    given = load_query(query)
+    parameters = load_query(query)
     filters = tuple(sorted(name for name in request.args if name != "sort"))
-    check_filter_permissions(query, filters)
-    statement = build_list_query(scoped, schema, query, filters, given["sort"])
-    binds = {**authorization.caller_params(), **{f"filter_{name}": given[name] for name in filters}}
-    response = Response(content_type=_CONTENT_TYPES[media_type])
+    binds = {**authorization.caller_params(), **filter_values(query, parameters, filters)}
+    statement = build_list_query(scoped, schema, query, filters, parameters["sort"])
+    format_ = _FORMATS[media_type]
+    response = Response(content_type=format_.content_type)
     response.response = iter(())
     if request.method != "HEAD":
         _set_client_timeout()
         stream = iter_chunks(statement, binds, schema, media_type)
-        # The first chunk is read before the response starts, so that an error of the database still
-        # becomes a 5xx.
+        # The first chunk is read before the status is sent, so that an error of the database is a
+        # 5xx: docs/decisions.md#36-exports
         response.response = chain([next(stream, b"")], stream)
         response.call_on_close(stream.close)
-    name = f"{model_of(scoped).__tablename__}.{_SUFFIXES[media_type]}"
+    name = f"{model_of(scoped).__tablename__}.{format_.suffix}"
     response.headers["Content-Disposition"] = f'attachment; filename="{name}"'
     response.headers["Cache-Control"] = "private, no-store"
     response.headers["Vary"] = "Accept, Authorization"
@@ -70,7 +66,7 @@ def stream_response(
 
 
 def _set_client_timeout() -> None:
-    """Limit the wait for the client; one that disappeared would occupy the thread for ever."""
+    """Limit the wait for the client, which otherwise could occupy the thread for ever."""
     if wire := request.environ.get("gunicorn.socket"):
         wire.settimeout(current_app.config["STATEMENT_TIMEOUT_MS"] * 2 / 1000)
 
@@ -83,7 +79,7 @@ def iter_chunks(
     The first step needs an application context, no step needs a request. The connection is in use
     until the generator ends or is closed.
     """
-    begin, encode = _ENCODERS[media_type]
+    format_ = _FORMATS[media_type]
     options = {"yield_per": CHUNK_ROWS}  # on PostgreSQL a cursor on the server's side
     written, complete = 0, False
     try:
@@ -91,9 +87,9 @@ def iter_chunks(
             _connect() as connection,
             connection.execute(statement, binds, execution_options=options) as result,
         ):
-            head = begin(schema.column_names)
+            head = format_.header(schema.column_names)
             for rows in result.partitions():
-                yield head + encode([schema.row_to_dict(row) for row in rows])
+                yield head + format_.lines([schema.row_to_dict(row) for row in rows])
                 head = b""
                 written += len(rows)
             if head:
@@ -104,30 +100,21 @@ def iter_chunks(
 
 
 def _connect() -> Connection:
-    """A connection on which a long read blocks no writer.
-
-    On PostgreSQL a cursor needs a transaction, which is read-only here. On SQLite a transaction of
-    ours is a write transaction, and a single statement reads a snapshot without one.
-    """
+    """A connection on which a long read blocks no writer."""
+    # On PostgreSQL a cursor needs a transaction. On SQLite a transaction takes the write lock, and
+    # a single statement reads a snapshot without one.
     if db.engine.dialect.name == "postgresql":
         return db.engine.connect().execution_options(postgresql_readonly=True)
     return autocommit_connection()
 
 
-def _no_header(_: Iterable[str]) -> bytes:
-    return b""
+class _Format(NamedTuple):
+    """How rows are written in a media type."""
 
-
-def _json_lines(items: Iterable[Members]) -> bytes:
-    return b"".join(strict_json.dumps(item) + b"\n" for item in items)
-
-
-def _csv_header(names: Iterable[str]) -> bytes:
-    return _csv([names])
-
-
-def _csv_lines(items: Iterable[Members]) -> bytes:
-    return _csv([_cell(value) for value in item.values()] for item in items)
+    content_type: str
+    suffix: str  # of the file name
+    header: Callable[[Iterable[str]], bytes]  # of the member names
+    lines: Callable[[Iterable[Members]], bytes]  # of rows
 
 
 def _csv(records: Iterable[Iterable[str]]) -> bytes:
@@ -140,22 +127,28 @@ def _cell(value: Any) -> str:
     """A value as text: as in JSON, but without quotes, and empty for null."""
     if value is None:
         return ""
-    return (
-        escape_formula(value)
-        if isinstance(value, str)
-        else strict_json.dumps(value).decode().strip('"')
-    )
+    if isinstance(value, str):
+        return escape_formula(value)
+    return strict_json.dumps(value).decode().strip('"')
 
 
-_Begin = Callable[[Iterable[str]], bytes]
-_Encode = Callable[[Iterable[Members]], bytes]
-_ENCODERS: dict[str, tuple[_Begin, _Encode]] = {
-    NDJSON: (_no_header, _json_lines),
-    CSV: (_csv_header, _csv_lines),
+_FORMATS = {
+    NDJSON: _Format(
+        NDJSON,
+        "ndjson",
+        header=lambda _: b"",
+        lines=lambda items: b"".join(strict_json.dumps(item) + b"\n" for item in items),
+    ),
+    CSV: _Format(
+        "text/csv; charset=utf-8; header=present",
+        "csv",
+        header=lambda names: _csv([names]),
+        lines=lambda items: _csv(map(_cell, item.values()) for item in items),
+    ),
 }
 
 
 def example(media_type: str, item: Members) -> str:
     """The export of one item, for the OpenAPI document."""
-    begin, encode = _ENCODERS[media_type]
-    return (begin(item) + encode([item])).decode()
+    format_ = _FORMATS[media_type]
+    return (format_.header(item) + format_.lines([item])).decode()

@@ -5,11 +5,7 @@ from functools import lru_cache
 from typing import Any
 
 import marshmallow as ma
-from sqlalchemy import (
-    ColumnElement,
-    Select,
-    bindparam,
-)
+from sqlalchemy import ColumnElement, Select, bindparam
 from sqlalchemy.orm import InstrumentedAttribute
 
 from app.core.openapi.operation import DeclarationError
@@ -50,7 +46,7 @@ class Sort(Enum):
 
 
 class CursorField(String):
-    """An opaque cursor: letters, digits and `-_.`, whose meaning is private."""
+    """An opaque cursor of letters, digits and `-_.`."""
 
     def __init__(self, **kwargs: Any) -> None:
         super().__init__(min_length=1, max_length=4096, **kwargs)
@@ -81,10 +77,7 @@ class PageQuery(Schema):
 
 
 def listed_model(query: PageQuery, schema: Schema) -> Any:
-    """The model whose rows a list shows: the one of a sort key that has all members of the schema.
-
-    None where every key is an expression.
-    """
+    """The model of a list: that of a sort key, if it has all members of the schema; else None."""
     sort: Any = query.fields["sort"]
     for key in sort.keys.values():
         if isinstance(key, InstrumentedAttribute):
@@ -112,22 +105,26 @@ def check_sort(query: PageQuery) -> PageQuery:
         if getattr(key, "nullable", False):
             # A comparison with NULL is never true, so such rows would be on no page but the first.
             raise DeclarationError(type(query), f"the sort key {name} can be NULL")
-        if kind is not object and not issubclass(kind, SORTABLE):  # object: it is not known
+        # `object`: SQLAlchemy does not know the type of the expression.
+        if kind is not object and not issubclass(kind, SORTABLE):
             raise DeclarationError(type(query), f"the sort key {name} is a {kind.__name__}")
     return query
 
 
-def check_filter_permissions(query: PageQuery, given: Iterable[str]) -> None:
-    """Check that the caller may use the parameters.
+def filter_values(
+    query: PageQuery, loaded: Mapping[str, Any], names: Iterable[str]
+) -> dict[str, Any]:
+    """The values of these filters by bind parameter.
 
     Raises:
-        Problem: 403, naming the one whose permission the caller does not have.
+        Problem: 403, naming the first parameter that the caller may not use.
     """
-    for name in given:
+    for name in names:
         permission = query.fields[name].metadata["permission"]
         if permission and not current_caller.can(permission):
             detail = "The caller may not use this parameter."
             raise authorization.forbidden_problem({"detail": detail, "parameter": name})
+    return {f"filter_{name}": loaded[name] for name in names}
 
 
 def filter_conditions(query: PageQuery, names: tuple[str, ...]) -> Iterator[ColumnElement[bool]]:

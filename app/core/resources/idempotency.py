@@ -1,9 +1,7 @@
 """Idempotency-Key: a retried POST has one effect (draft-ietf-httpapi-idempotency-key-header).
 
-The response is stored in the transaction of the effect, so neither exists without the other, even
-if the process is killed. While a request with a key runs, an advisory lock of PostgreSQL refuses
-others with the same key; on SQLite they wait for the write lock and then get the stored response.
-# docs/decisions.md#idempotency-keys
+While a request with a key runs, an advisory lock of PostgreSQL refuses others with the same key; on
+SQLite they wait for the write lock and then get the stored response.
 """
 
 import hmac
@@ -58,6 +56,8 @@ class Attempt:
 
     def store_response(self, response: Response) -> None:
         """Store the response, in the transaction of the effect."""
+        # So neither exists without the other, even if the process is killed:
+        # docs/decisions.md#34-idempotency-keys
         self.key.status = response.status_code
         self.key.headers = {k: v for k, v in response.headers if k in STORED_HEADERS}
         self.key.body = _cipher().encrypt(response.get_data())
@@ -70,7 +70,7 @@ def lookup(data: Any) -> Attempt | None:
     """Look up the request's key, in its transaction; None where the request has none.
 
     Args:
-        data: the validated body, or an object whose `str` is equal for equal bodies.
+        data: the validated body, or an object with equal `str` for equal bodies.
 
     Raises:
         Problem: 400 for a malformed key, 409 while the first request with it still runs, 422 where
@@ -79,25 +79,25 @@ def lookup(data: Any) -> Attempt | None:
     text = request.headers.get("Idempotency-Key")
     if text is None:
         return None
-    wanted = IdempotencyKey(scope=_scope(), key=_parse(text), fingerprint=_fingerprint(data))
-    if not _lock(wanted):
+    requested = IdempotencyKey(scope=_scope(), key=_parse(text), fingerprint=_fingerprint(data))
+    if not _lock(requested):
         raise Problem("request-in-progress", headers={"Retry-After": "1"})
-    found = db.session.get(IdempotencyKey, (wanted.scope, wanted.key))
-    if found is not None and found.expires_at <= now():
-        db.session.delete(found)
+    stored = db.session.get(IdempotencyKey, (requested.scope, requested.key))
+    if stored is not None and stored.expires_at <= now():
+        db.session.delete(stored)
         db.session.flush()
-        found = None
-    if found is None:
-        return Attempt(wanted, None)
-    if not hmac.compare_digest(found.fingerprint, wanted.fingerprint):
+        stored = None
+    if stored is None:
+        return Attempt(requested, None)
+    if not hmac.compare_digest(stored.fingerprint, requested.fingerprint):
         raise Problem("idempotency-key-reused")
-    replay = Response(_cipher().decrypt(found.body), found.status, headers=found.headers)
+    replay = Response(_cipher().decrypt(stored.body), stored.status, headers=stored.headers)
     replay.headers["Idempotent-Replayed"] = "true"
-    return Attempt(found, replay)
+    return Attempt(stored, replay)
 
 
 def _cipher() -> Fernet:
-    """Responses are encrypted: some contain a secret that is shown only once."""
+    # Responses are encrypted, because some contain a secret that is shown only once.
     return Fernet(urlsafe_b64encode(derive_key("idempotency responses")))
 
 
@@ -117,7 +117,8 @@ def _scope() -> str:
 
 
 def _fingerprint(data: Any) -> bytes:
-    """A digest of the request; keyed, because a body may contain a password."""
+    """A digest of the request."""
+    # With a key, because a body may contain a password.
     body = orjson.dumps(data, default=str, option=orjson.OPT_SORT_KEYS)
     query = request.query_string
     target = request.path.encode() + (b"?" + query if query else b"")

@@ -1,26 +1,9 @@
-"""The SELECT statements of lists. Each is built once and kept, as its compilation is.
-
-# docs/decisions.md#keyset-pagination
-"""
+"""The SELECT statements of lists. Each is built once and kept, as its compilation is."""
 
 from functools import lru_cache
 from typing import Any, NamedTuple
 
-from sqlalchemy import (
-    ARRAY,
-    ClauseElement,
-    ColumnElement,
-    Executable,
-    Select,
-    Text,
-    Uuid,
-    bindparam,
-    func,
-    literal_column,
-    select,
-    tuple_,
-)
-from sqlalchemy import Integer as SQLInteger
+import sqlalchemy as sa
 from sqlalchemy.dialects.postgresql import aggregate_order_by
 from sqlalchemy.ext.compiler import compiles
 from sqlalchemy.sql.compiler import SQLCompiler
@@ -33,7 +16,7 @@ from app.core.schemas.base import Schema
 
 
 class PageShape(NamedTuple):
-    """What makes the statement of a page another one; its values are bind parameters."""
+    """What the statement of a page depends on; the values are bind parameters."""
 
     filters: tuple[str, ...]  # the names of those that are set, sorted
     sort: str
@@ -53,48 +36,51 @@ def select_page(
     schema: Schema,
     query: PageQuery,
     shape: PageShape,
-    session_is_valid: ColumnElement[bool] | None,
-) -> Select[Any]:
+    session_is_valid: sa.ColumnElement[bool] | None,
+) -> sa.Select[Any]:
     """The rows of a page with their `sort_key`, in the order of `shape.is_descending`."""
     model = model_of(scoped)
     key = _sort_key(query, shape.sort)
     columns = [*schema.columns(model), key.label("sort_key")]
     statement = apply_filters(scoped, query, shape.filters).with_only_columns(*columns)
-    # Stated twice, a search is estimated as rare as most are. PostgreSQL expects a word that is not
-    # among the most common in one of 200 rows, and would search row by row in the sort's order.
+    # PostgreSQL expects an uncommon word in one of 200 rows, and would search row by row in the
+    # order of the sort. Stated twice, the condition is estimated as selective as it mostly is:
+    # docs/decisions.md#11-search-condition-repeated
     conditions = filter_conditions(query, shape.filters)
     statement = statement.where(*(c for c in conditions if isinstance(c, matches)))
     if session_is_valid is not None:
         statement = statement.where(session_is_valid)
     if shape.has_cursor:
-        here = tuple_(key, model.id)
-        there = tuple_(bindparam("after_key", type_=key.type), bindparam("after_id", type_=Uuid()))
+        # The cost does not grow with the depth: docs/decisions.md#8-keyset-pagination
+        here = sa.tuple_(key, model.id)
+        there = sa.tuple_(
+            sa.bindparam("after_key", type_=key.type), sa.bindparam("after_id", type_=sa.Uuid())
+        )
         statement = statement.where(here < there if shape.is_descending else here > there)
     statement = statement.order_by(*_order(key, model.id, shape.is_descending))
-    # As a parameter it would be planned each time: PostgreSQL's plan for any number of rows differs
-    # from that for a few, and planning costs more than reading them.
-    return statement.limit(literal_column(str(shape.rows), SQLInteger()))
+    # With a parameter PostgreSQL plans each execution, which costs more than reading the rows:
+    # docs/decisions.md#10-number-of-rows-as-a-literal
+    return statement.limit(sa.literal_column(str(shape.rows), sa.Integer()))
 
 
 @lru_cache(maxsize=1024)
-def select_page_unless_held(page: Select[Any], is_descending: bool) -> Select[Any]:
-    """The rows of a page, or none where the caller has them; for PostgreSQL.
+def select_page_unless_etag_matches(page: sa.Select[Any], is_descending: bool) -> sa.Select[Any]:
+    """The rows of a page, or none where one of the given digests matches; for PostgreSQL.
 
-    Binds `held`, an array of digests. The columns `digest`, the one of the page, and `is_held` are
-    in every row. There is always a row: one whose `id` is NULL where there are no others.
-
-    The digest is that of `Schema.etag_digest`, whose rows are in the order of the statement.
+    Binds `digests`, an array. Every row has the columns `digest`, that of the page, and `matches`.
+    There is always a row; its `id` is NULL where there are no others. The digest is the one that
+    `etag_digest` computes of the rows in the same order.
     """
     rows = page.cte("page")
     order = _order(rows.c.sort_key, rows.c.id, is_descending)
-    state = func.concat('["', rows.c.id, '",', rows.c.version, "]")
+    state = sa.func.concat('["', rows.c.id, '",', rows.c.version, "]")
     # Without its own order an aggregate may read the rows in any.
-    states = func.string_agg(state, aggregate_order_by(literal_column("','"), *order))
-    digest = select(func.md5(func.concat("[", states, "]")).label("digest")).cte("digest")
-    is_held = digest.c.digest == func.any(bindparam("held", type_=ARRAY(Text())))
+    states = sa.func.string_agg(state, aggregate_order_by(sa.literal_column("','"), *order))
+    digest = sa.select(sa.func.md5(sa.func.concat("[", states, "]")).label("digest")).cte("digest")
+    matching = digest.c.digest == sa.func.any(sa.bindparam("digests", type_=sa.ARRAY(sa.Text())))
     return (
-        select(*rows.c, digest.c.digest, is_held.label("is_held"))
-        .select_from(digest.outerjoin(rows, ~is_held))
+        sa.select(*rows.c, digest.c.digest, matching.label("matches"))
+        .select_from(digest.outerjoin(rows, ~matching))
         .order_by(*order)
     )
 
@@ -102,7 +88,7 @@ def select_page_unless_held(page: Select[Any], is_descending: bool) -> Select[An
 @lru_cache(maxsize=1024)
 def build_list_query(
     scoped: ScopedSelect, schema: Schema, query: PageQuery, filters: tuple[str, ...], sort: str
-) -> Select[Any]:
+) -> sa.Select[Any]:
     """All rows of a list in its order; each filter is the bind parameter `filter_{name}`.
 
     Args:
@@ -122,17 +108,17 @@ def _order(key: Any, id_: Any, is_descending: bool) -> tuple[Any, Any]:
 
 
 @lru_cache(maxsize=256)
-def select_count(matching: Select[Any]) -> Select[Any]:
-    """The number of rows."""
-    return matching.with_only_columns(func.count(), maintain_column_froms=True)
+def select_count(statement: sa.Select[Any]) -> sa.Select[Any]:
+    """The number of rows of a statement."""
+    return statement.with_only_columns(sa.func.count(), maintain_column_froms=True)
 
 
-class explain(Executable, ClauseElement):  # noqa: N801 - reads as a statement
+class explain(sa.Executable, sa.ClauseElement):  # noqa: N801 - reads as a statement
     """PostgreSQL's plan of a statement, as JSON."""
 
     inherit_cache = False
 
-    def __init__(self, statement: Select[Any]) -> None:
+    def __init__(self, statement: sa.Select[Any]) -> None:
         self.statement = statement
 
 

@@ -1,8 +1,6 @@
-"""Keyset pages over any allowed sort, and the filters of a list.
+"""Keyset pagination: a page begins after the (sort key, id) pair in its cursor.
 
-A page begins after a (sort key, id) pair that its cursor carries. Its cost does not grow with its
-depth, and rows added or removed meanwhile shift nothing. The cursor is signed, and bound to the
-list, the sort and the filters it was made with. # docs/decisions.md#keyset-pagination
+The cursor is signed, and valid for one list with one sort and one set of filters.
 """
 
 from collections.abc import Mapping, Sequence
@@ -19,18 +17,13 @@ from werkzeug.sansio.utils import get_current_url
 
 from app.core.database import execute
 from app.core.resources.cursor import PageCursor, sign_for_list
-from app.core.resources.filters import (
-    NOT_FILTERS,
-    PageQuery,
-    apply_filters,
-    check_filter_permissions,
-)
+from app.core.resources.filters import NOT_FILTERS, PageQuery, apply_filters, filter_values
 from app.core.resources.list_statements import (
     PageShape,
     explain,
     select_count,
     select_page,
-    select_page_unless_held,
+    select_page_unless_etag_matches,
 )
 from app.core.resources.repository import ScopedSelect
 from app.core.schemas.base import Schema
@@ -51,7 +44,7 @@ class Page:
     extra: dict[str, Any]  # the members of the body other than the items
     link: str | None  # the Link header's value (RFC 8288); None where all rows fit in one page
     etag: str  # strong
-    is_held: bool  # whether the caller has the page, by If-None-Match; there may be no rows then
+    etag_matches: bool  # one of If-None-Match; there may be no rows then
 
     def body(self) -> dict[str, Any]:
         """The response body."""
@@ -60,7 +53,7 @@ class Page:
 
 @dataclass(frozen=True, slots=True)
 class ListQuery:
-    """The parameters of a list; those that a cursor carries need not be repeated."""
+    """The parameters of a list; sort and filters may come from the cursor."""
 
     limit: int
     count: str
@@ -77,19 +70,19 @@ class ListQuery:
             Problem: 422 for the parameters, 400 for a cursor of another list, sort or filter, 403
                 for a filter that the caller may not use.
         """
-        given = load_query(query)
+        sent = load_query(query)
         filters = {k: v for k, v in request.args.items() if k not in NOT_FILTERS}
-        loaded, cursor = given, None
-        if "cursor" in given:
-            cursor = PageCursor.loads(given["cursor"])
+        loaded, cursor = sent, None
+        if "cursor" in sent:
+            cursor = PageCursor.loads(sent["cursor"])
             same_sort = request.args.get("sort", cursor.sort) == cursor.sort
             if not same_sort or (filters or cursor.filters) != cursor.filters:
                 raise Problem("invalid-cursor")
+            # As text: the current schema parses and validates them again.
             filters = cursor.filters
             loaded = load_parameters(query, filters | {"sort": cursor.sort})
-        check_filter_permissions(query, filters)
-        values = {f"filter_{name}": loaded[name] for name in filters}
-        return cls(given["limit"], given["count"], loaded["sort"], filters, values, cursor)
+        values = filter_values(query, loaded, filters)
+        return cls(sent["limit"], sent["count"], loaded["sort"], filters, values, cursor)
 
     @property
     def backwards(self) -> bool:
@@ -98,7 +91,7 @@ class ListQuery:
 
     @property
     def shape(self) -> PageShape:
-        """What makes the statement; one row more tells whether another page follows."""
+        """What the statement depends on; it reads one row more, to know if a page follows."""
         names, has_cursor = tuple(sorted(self.filters)), self.cursor is not None
         return PageShape(names, self.sort, self.limit + 1, has_cursor, self.backwards)
 
@@ -120,7 +113,7 @@ def fetch_page(
 
     Raises:
         Problem: 422 for the parameters, 400 for a cursor that does not match them, 403 for a filter
-            that the caller may not use, 401 where the caller's session has ended.
+            that the caller may not use, 401 where the caller's session was revoked.
     """
     parameters = ListQuery.of_request(query)
     binds, shape = parameters.binds(item_id), parameters.shape
@@ -130,18 +123,18 @@ def fetch_page(
         count["count"] = _count(matching, binds, parameters.count)
     valid = authorization.session_is_valid_clause()
     statement = select_page(scoped, schema, query, shape, valid)
-    # The ETag covers all of the body: the rows by their digest, the rest by this.
+    # The ETag covers the whole body: a digest covers the rows, this suffix the rest.
     suffix = sign_for_list(strict_json.dumps([schema.column_names, count]))[:8]
-    rows, etag, is_held = _fetch_rows(statement, binds, schema, shape, suffix)
+    rows, etag, matches = _fetch_rows(statement, binds, schema, shape, suffix)
     more = len(rows) > parameters.limit
     del rows[parameters.limit :]
     if shape.backwards:
         rows.reverse()
     link, next_cursor = _neighbours(parameters, rows, more=more)
-    return Page(rows, schema, {"next_cursor": next_cursor, **count}, link, etag, is_held)
+    return Page(rows, schema, {"next_cursor": next_cursor, **count}, link, etag, matches)
 
 
-_EMPTY = md5(b"[]", usedforsecurity=False).hexdigest()  # the digest of no rows
+_DIGEST_OF_NO_ROWS = md5(b"[]", usedforsecurity=False).hexdigest()
 
 
 def _fetch_rows(
@@ -151,37 +144,35 @@ def _fetch_rows(
     shape: PageShape,
     suffix: str,
 ) -> tuple[list[Any], str, bool]:
-    """The rows, their ETag, and whether the caller has them.
-
-    Where id and version determine a row and the caller has some page of this list, PostgreSQL makes
-    the digest, compares it and sends the rows only if it differs: a 304 costs a tenth of a page.
-    Its comparison is the result, so there is none with another opinion.
-    """
+    """The rows, their ETag, and whether it matches one of If-None-Match."""
     ending = f'-{suffix}"'
-    held = [tag[1:33] for tag in if_none_match_tags() if tag[33:] == ending]
+    digests = [tag[1:33] for tag in if_none_match_tags() if tag[33:] == ending]
     by_version = schema.etag_columns == ("id", "version")
-    if held and by_version and db.engine.dialect.name == "postgresql":
-        conditional = select_page_unless_held(statement, shape.is_descending)
-        found = execute.fetch_autocommit(conditional, {**binds, "held": held})
-        digest, is_held = found[0].digest, found[0].is_held
-        rows = [row for row in found if row.id]
+    # PostgreSQL compares the digests and returns rows only if none matches, a tenth of the cost of
+    # a page. Its verdict is the answer: docs/decisions.md#12-conditional-lists
+    if digests and by_version and db.engine.dialect.name == "postgresql":
+        conditional = select_page_unless_etag_matches(statement, shape.is_descending)
+        result = execute.fetch_autocommit(conditional, {**binds, "digests": digests})
+        digest, matches = result[0].digest, result[0].matches
+        rows = [row for row in result if row.id]
         etag = f'"{digest}{ending}'
     else:
         rows = list(execute.fetch_autocommit(statement, binds))
         digest = etag_digest(schema, rows)
         etag = f'"{digest}{ending}'
-        is_held = matches_if_none_match(etag)
-    if digest == _EMPTY:
+        matches = matches_if_none_match(etag)
+    # No rows may mean that the session was revoked: the condition is part of the statement.
+    if digest == _DIGEST_OF_NO_ROWS:
         authorization.require_valid_session()
-    return rows, etag, is_held
+    return rows, etag, matches
 
 
-def _count(matching: Select[Any], binds: Mapping[str, Any], how: str) -> int:
-    """How many rows match; estimated, it is the number that PostgreSQL's planner expects."""
-    if how == "estimated" and db.engine.dialect.name == "postgresql":
-        plan = execute.fetch_autocommit(explain(matching), binds)[0][0]
+def _count(statement: Select[Any], binds: Mapping[str, Any], method: str) -> int:
+    """How many rows the statement has, or how many PostgreSQL's planner estimates."""
+    if method == "estimated" and db.engine.dialect.name == "postgresql":
+        plan = execute.fetch_autocommit(explain(statement), binds)[0][0]
         return int(plan[0]["Plan"]["Plan Rows"])
-    return int(execute.fetch_autocommit(select_count(matching), binds)[0][0])
+    return int(execute.fetch_autocommit(select_count(statement), binds)[0][0])
 
 
 def _neighbours(
@@ -190,7 +181,7 @@ def _neighbours(
     """The Link header's value, and the cursor of the next page.
 
     Args:
-        more: whether there are further rows in the direction that was read.
+        more: whether there are further rows in the direction of the page.
     """
 
     def cursor_at(row: Any, *, backwards: bool) -> str:

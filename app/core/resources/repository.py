@@ -1,11 +1,13 @@
 """Reading and writing the rows of resources, and recording each write in the audit log.
 
-A *scoped query* (`Task.visible_to(caller)`) selects the rows that a caller may see or change. It is
-one constant object per kind of caller, so it serves as the key of the statements made from it.
+A *scoped query* (`Task.visible_to(caller)`) selects the rows that a caller may see or change.
 
 On PostgreSQL a write that is a transaction by itself is one statement with its audit row. Within a
 transaction, and on SQLite, the row is locked, written and recorded with a statement each.
 """
+
+# A scoped query is one constant object per kind of caller, so that it is the key of the statements
+# built from it: docs/decisions.md#1-scoped-queries
 
 from collections.abc import Collection, Mapping, Sequence
 from functools import cache
@@ -31,27 +33,27 @@ from app.extensions import db
 ScopedSelect = sa.Select[Any]
 
 
-def get(visible: ScopedSelect, item_id: UUID | None, schema: Schema) -> sa.Row[Any]:
+def get(scoped: ScopedSelect, item_id: UUID | None, schema: Schema) -> sa.Row[Any]:
     """The row with that id, or the only one: the columns of the schema, id and version.
 
     Raises:
-        Problem: 404, it does not exist or the caller may not see it; 401, the caller's session has
-            ended.
+        Problem: 404, it does not exist or is not in the scoped query; 401, the caller's session was
+            revoked.
     """
-    statement = statements.select_one(_selection(visible, item_id, schema))
+    statement = statements.select_one(_selection(scoped, item_id, schema))
     rows = execute.fetch_autocommit(statement, _params(item_id))
     if not rows:
         authorization.require_valid_session()
         raise Problem("not-found")
-    found: sa.Row[Any] = rows[0]
-    return found
+    row: sa.Row[Any] = rows[0]
+    return row
 
 
 def create(instance: ResourceMixin, schema: Schema) -> sa.Row[Any]:
     """Insert a new model instance; the stored row.
 
     Raises:
-        Problem: 401, the caller's session has ended.
+        Problem: 401, the caller's session was revoked.
     """
     condition = None
     if execute.can_autocommit():
@@ -85,20 +87,20 @@ def create_if(
     binds = {f"new_{name}": value for name, value in values.items()} | dict(params)
     write = statements.insert_one(model, tuple(values), schema, source)
     if execute.can_autocommit():
-        found = execute_audited(write, binds, further)
+        rows = execute_audited(write, binds, further)
     else:
-        found = execute.execute_in_transaction(write.statement, binds)
-        for row in found:
+        rows = execute.execute_in_transaction(write.statement, binds)
+        for row in rows:
             for make in further:
                 execute.execute_in_transaction(make(None), binds)
             _log("create", model, row.id, after=_stored(model, row, schema.column_names))
-    return found[0] if found else None
+    return rows[0] if rows else None
 
 
 def create_many(instances: Sequence[ResourceMixin], schema: Schema) -> list[sa.Row[Any]]:
     """Insert new instances of one model; the stored rows, in order.
 
-    That is one statement for each set of columns that some of the instances fill.
+    One statement is executed for each set of columns that instances have values for.
     """
     model: Any = type(instances[0])
     all_values: list[Values] = [{"id": uuid7()} | _values(each) for each in instances]
@@ -114,7 +116,7 @@ def create_many(instances: Sequence[ResourceMixin], schema: Schema) -> list[sa.R
 
 
 def column_defaults(model: type[Any]) -> Values:
-    """The values that SQLAlchemy would fill in for columns without one."""
+    """The values that SQLAlchemy would insert into columns without one."""
     moment = now()
     defaults = {
         name: default(None) if callable(default) else default
@@ -136,7 +138,7 @@ def _values(instance: ResourceMixin) -> Values:
 
 
 def update(
-    visible: ScopedSelect,
+    scoped: ScopedSelect,
     item_id: UUID | None,
     values: Mapping[str, Any],
     versions: frozenset[int] | None,
@@ -145,23 +147,24 @@ def update(
     """Update one row if it still has one of the versions; the stored row.
 
     Args:
-        values: new values by column, plain or SQL expressions. None given: nothing changes.
-        versions: None where any version will do.
+        values: new values by column, plain or SQL expressions; if empty, nothing changes.
+        versions: None for any version.
 
     Raises:
-        Problem: 404, or 412 where the row has another version; 401, the caller's session has ended.
+        Problem: 404, or 412 where the row has another version; 401, the session was revoked.
     """
     plain = not any(isinstance(value, sa.ColumnElement) for value in values.values())
     if values and plain and execute.can_autocommit():
-        selection = _selection(visible, item_id, schema)
+        selection = _selection(scoped, item_id, schema)
         write = statements.update_one(selection, versions is not None, tuple(values))
         binds = _new_values(values) | _params(item_id) | {"versions": list(versions or ())}
         row: sa.Row[Any]
         for row in execute_audited(write, binds):
             return row
-    # There was no such row, or another request was faster; under a lock it is found out which.
-    before = _lock(visible, item_id, versions, schema)
-    return update_locked(model_of(visible), before, values, schema)
+    # There is no such row, or another request was faster; with a lock it is known which, at a cost
+    # that successful requests do not have: docs/decisions.md#2-optimistic-locking
+    before = _lock(scoped, item_id, versions, schema)
+    return update_locked(model_of(scoped), before, values, schema)
 
 
 def update_locked(
@@ -180,12 +183,12 @@ def update_locked(
     statement = statements.update_locked(model, tuple(plain), schema)
     binds = _new_values(plain) | {"item_id": before.id, "expected_version": before.version}
     if computed := {k: v for k, v in values.items() if k not in plain}:
-        found = db.session.connection().execute(statement.values(computed), binds).all()
+        rows = db.session.connection().execute(statement.values(computed), binds).all()
     else:
-        found = execute.execute_in_transaction(statement, binds)
-    if not found:
+        rows = execute.execute_in_transaction(statement, binds)
+    if not rows:
         raise Problem("precondition-failed")
-    after, names = found[0], recorded_columns(schema, tuple(values))
+    after, names = rows[0], recorded_columns(schema, tuple(values))
     _log("update", model, after.id, _stored(model, before, names), _stored(model, after, names))
     return after
 
@@ -195,7 +198,7 @@ def update_unrecorded(
 ) -> Sequence[sa.Row[Any]]:
     """Update all rows that meet the condition; all columns of each, as stored.
 
-    It leaves no audit rows: it is for what the service itself notes, such as the progress of a job.
+    It writes no audit rows: it is for the state of the service, such as the progress of a job.
     """
     statement = versioned_update(model).where(condition).values(values)
     return db.session.connection().execute(statement.returning(table_of(model))).all()
@@ -206,24 +209,24 @@ def _new_values(values: Mapping[str, Any]) -> Values:
 
 
 def delete(
-    visible: ScopedSelect, item_id: UUID | None, versions: frozenset[int] | None, schema: Schema
+    scoped: ScopedSelect, item_id: UUID | None, versions: frozenset[int] | None, schema: Schema
 ) -> None:
     """Delete one row if it still has one of the versions.
 
     Raises:
-        Problem: 404, or 412 where the row has another version; 401, the caller's session has ended.
+        Problem: 404, or 412 where the row has another version; 401, the session was revoked.
     """
     if execute.can_autocommit():
-        selection = _selection(visible, item_id, schema)
+        selection = _selection(scoped, item_id, schema)
         write = statements.delete_one(selection, versions is not None)
         if execute_audited(write, _params(item_id) | {"versions": list(versions or ())}):
             return
-    before, model = _lock(visible, item_id, versions, schema), model_of(visible)
+    before, model = _lock(scoped, item_id, versions, schema), model_of(scoped)
     delete_where(model, table_of(model).c.id == before.id, schema)
 
 
 def delete_where(model: type[Any], condition: sa.ColumnElement[bool], schema: Schema) -> None:
-    """Delete all rows that meet the condition, in one statement; a few, which are all returned."""
+    """Delete all rows that meet the condition, in one statement that returns all of them."""
     statement = sa.delete(table_of(model)).where(condition)
     returned = statements.returned_columns(model, schema)
     for row in db.session.connection().execute(statement.returning(*returned)).all():
@@ -231,14 +234,10 @@ def delete_where(model: type[Any], condition: sa.ColumnElement[bool], schema: Sc
 
 
 def lock_many(
-    visible: ScopedSelect, item_ids: Collection[UUID], schema: Schema
+    scoped: ScopedSelect, item_ids: Collection[UUID], schema: Schema
 ) -> dict[UUID, sa.Row[Any]]:
-    """Those of the rows that exist and the caller may change, locked until the commit, by id.
-
-    They are locked in the order of their ids: two requests for the same rows cannot wait for each
-    other.
-    """
-    statement = statements.lock_many(Selection(visible, False, schema))
+    """The rows of a scoped query with these ids, by id; locked until the commit, in their order."""
+    statement = statements.lock_many(Selection(scoped, False, schema))
     binds = {"item_ids": list(item_ids), **authorization.caller_params()}
     return {row.id: row for row in db.session.connection().execute(statement, binds)}
 
@@ -246,8 +245,9 @@ def lock_many(
 def delete_in_batches(model: type[Any], condition: sa.ColumnElement[bool]) -> int:
     """Delete all rows that meet the condition, in short transactions; their number.
 
-    It leaves no audit rows. Rows that another transaction has locked stay for the next time.
+    It writes no audit rows. Rows that another transaction has locked are not deleted.
     """
+    # Short transactions, because a row lock that is kept for minutes would block callers.
     key = tuple(table_of(model).primary_key)
     old = sa.select(*key).where(condition).limit(10_000).with_for_update(skip_locked=True)
     some = sa.delete(table_of(model)).where(sa.tuple_(*key).in_(old))
@@ -258,8 +258,8 @@ def delete_in_batches(model: type[Any], condition: sa.ColumnElement[bool]) -> in
     return deleted
 
 
-def _selection(visible: ScopedSelect, item_id: UUID | None, schema: Schema) -> Selection:
-    return Selection(visible, item_id is not None, schema, authorization.session_is_valid_clause())
+def _selection(scoped: ScopedSelect, item_id: UUID | None, schema: Schema) -> Selection:
+    return Selection(scoped, item_id is not None, schema, authorization.session_is_valid_clause())
 
 
 def _params(item_id: UUID | None) -> Values:
@@ -267,17 +267,17 @@ def _params(item_id: UUID | None) -> Values:
 
 
 def _lock(
-    visible: ScopedSelect, item_id: UUID | None, versions: frozenset[int] | None, schema: Schema
+    scoped: ScopedSelect, item_id: UUID | None, versions: frozenset[int] | None, schema: Schema
 ) -> sa.Row[Any]:
     """The row as it is stored, locked until the commit."""
     authorization.require_valid_session()
-    statement = statements.lock_one(Selection(visible, item_id is not None, schema))
-    found = execute.execute_in_transaction(statement, _params(item_id))
-    if not found:
+    statement = statements.lock_one(Selection(scoped, item_id is not None, schema))
+    rows = execute.execute_in_transaction(statement, _params(item_id))
+    if not rows:
         raise Problem("not-found")
-    if versions is not None and found[0].version not in versions:
+    if versions is not None and rows[0].version not in versions:
         raise Problem("precondition-failed")
-    row: sa.Row[Any] = found[0]
+    row: sa.Row[Any] = rows[0]
     return row
 
 

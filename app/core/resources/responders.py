@@ -1,4 +1,4 @@
-"""What makes the response of each kind of operation from what its view returned."""
+"""The responders: for each kind of operation, the response from what its view returned."""
 
 from typing import Any
 from urllib.parse import quote
@@ -38,14 +38,14 @@ def page(schema: Schema, query: PageQuery, parent: Schema | None) -> Responder:
     """
 
     def respond(result: Any, item_id: UUID | None) -> Response:
-        found = fetch_page(result[0] if parent else result, schema, query, item_id)
-        if parent and not found.rows:
+        fetched = fetch_page(result[0] if parent else result, schema, query, item_id)
+        if parent and not fetched.rows:
             repository.get(result[1], item_id, parent)
-        response = _json(200, None if found.is_held else found.body())
-        if found.link:
-            response.headers["Link"] = found.link
+        response = _json(200, None if fetched.etag_matches else fetched.body())
+        if fetched.link:
+            response.headers["Link"] = fetched.link
         _set_cache_headers(response)
-        return make_conditional(response, found.etag, is_held=found.is_held)
+        return make_conditional(response, fetched.etag, matches=fetched.etag_matches)
 
     return respond
 
@@ -60,12 +60,12 @@ def stream(schema: Schema, query: PageQuery) -> Responder:
     return respond
 
 
-def created(schema: Schema, location_prefix: str | None) -> Responder:
-    """201 with the row that a new model instance was stored as; with `location_prefix` 202."""
-    status = 202 if location_prefix else 201
+def created(status: int, schema: Schema, location_prefix: str | None) -> Responder:
+    """The status with the row that was stored of a new model instance."""
 
     def respond(instance: Any, _: UUID | None) -> Response:
         row = repository.create(instance, schema)
+        # Only a hash of a secret is stored: this response is the only one that contains it.
         shown_once = {name: getattr(instance, name) for name in schema.show_once}
         response = _json(status, schema.row_to_dict(row) | shown_once)
         response.headers["Location"] = f"{location_prefix or quote(request.path)}/{row.id}"
@@ -110,7 +110,7 @@ def batch_result(schema: Schema) -> Responder:
 
 
 def any_value(status: int, schema: Schema | None) -> Responder:
-    """The status with what the schema makes of the view's value, or without a body; not cached."""
+    """The status with the view's value as the schema dumps it, or without a body; not cached."""
 
     def respond(result: Any, _: UUID | None) -> Response:
         response = _json(status, schema.dump(result)) if schema else _empty(status)
@@ -134,7 +134,8 @@ def _empty(status: int = 204) -> Response:
 
 
 def _set_cache_headers(response: Response) -> None:
-    """Allow shared caches where the response is for anybody (RFC 9111 section 5.2, RFC 5861)."""
+    """Allow shared caches for anonymous callers (RFC 9111 section 5.2, RFC 5861)."""
+    # nginx is such a cache, and purges nothing: docs/decisions.md#50-gateway-cache
     if current_caller_or_anonymous().id is None:
         age = current_app.config["PUBLIC_MAX_AGE"]
         response.headers["Cache-Control"] = f"public, max-age={age}, stale-while-revalidate={age}"

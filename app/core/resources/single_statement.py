@@ -1,9 +1,7 @@
-"""A write together with its audit rows and further writes, as one SQL statement on PostgreSQL.
+"""A write together with its audit rows and further writes, as one SQL statement on PostgreSQL."""
 
-It needs no BEGIN and no COMMIT, and there is no way to have the write without its audit rows.
-"""
-
-# docs/decisions.md#single-statement-writes
+# A transaction costs four round trips, this costs one, and the write cannot be executed without
+# its audit rows: docs/decisions.md#13-single-statement-writes
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -45,8 +43,8 @@ def execute_audited(
 
     Args:
         values: of the parameters of all statements.
-        further: each makes another statement from the CTE of the rows written; constants, because
-            the whole is compiled once.
+        further: each builds another statement from the CTE of the rows written; constant functions,
+            because the combined statement is compiled once.
     """
     change = Change(write.action, write.resource, write.written.c.id, write.before, write.after)
     rows = [(table, row) for table, rows in change_rows([change]) for row in rows]
@@ -76,13 +74,13 @@ def _combined_statement(
         # A parameter in the select list of an INSERT's CTE has no type that could be inferred.
         return computed.get(name, sa.cast(sa.bindparam(name, type_=type_), type_))
 
-    whole = sa.select(*write.written.c)
+    combined = sa.select(*write.written.c)
     for n, make in enumerate(further):
-        whole = whole.add_cte(make(write.written).cte(f"further_{n}"))
+        combined = combined.add_cte(make(write.written).cte(f"further_{n}"))
     for n, table in enumerate(tables):
         row = sa.select(*(value(f"audit_{n}_{c.name}", c.type) for c in table.c))
         insert = sa.insert(table).from_select(
             list(table.c), row.select_from(write.written), include_defaults=False
         )
-        whole = whole.add_cte(insert.cte(f"audit_{n}"))
-    return whole
+        combined = combined.add_cte(insert.cte(f"audit_{n}"))
+    return combined

@@ -14,7 +14,7 @@ from app.core.resources.audit_values import recorded_columns, sql_object
 from app.core.resources.single_statement import AuditedWrite
 from app.core.schemas.base import Schema
 
-# In a select that is kept as a constant, this stands for the id at the end of the path.
+# In a constant select, the id at the end of the path.
 ITEM_ID_PARAM = sa.bindparam("item_id", type_=sa.Uuid())
 ITEM_IDS_PARAM = sa.bindparam("item_ids", type_=sa.Uuid(), expanding=True)
 _EXPECTED_VERSION_PARAM = sa.bindparam("expected_version", type_=sa.Integer())
@@ -25,7 +25,7 @@ _VERSIONS_PARAM = sa.bindparam("versions", type_=sa.ARRAY(sa.BigInteger))
 class Selection(NamedTuple):
     """Which row of a scoped query: the one with the id, or its only one; and its columns."""
 
-    visible: sa.Select[Any]
+    scoped: sa.Select[Any]
     by_id: bool
     schema: Schema
     session_is_valid: sa.ColumnElement[bool] | None = None  # a further condition
@@ -33,13 +33,13 @@ class Selection(NamedTuple):
     @property
     def model(self) -> type[Any]:
         """The model of the rows."""
-        return model_of(self.visible)
+        return model_of(self.scoped)
 
 
 @lru_cache(maxsize=256)
-def model_of(visible: sa.Select[Any]) -> type[Any]:
-    """The model whose rows a scoped query selects."""
-    model: type[Any] = visible.column_descriptions[0]["entity"]
+def model_of(scoped: sa.Select[Any]) -> type[Any]:
+    """The model of the rows of a scoped query."""
+    model: type[Any] = scoped.column_descriptions[0]["entity"]
     return model
 
 
@@ -61,7 +61,7 @@ def versioned_update(model: type[Any], updated_at: Any = None) -> sa.Update:
 
 
 def returned_columns(model: type[Any], schema: Schema) -> list[Any]:
-    """The columns of the schema, then id and version where it lacks them."""
+    """The columns of the schema, then id and version if it does not have them."""
     more = [name for name in ("id", "version") if name not in schema.column_names]
     return schema.columns(model) + [getattr(model, name) for name in more]
 
@@ -69,8 +69,8 @@ def returned_columns(model: type[Any], schema: Schema) -> list[Any]:
 @lru_cache(maxsize=256)
 def select_one(selection: Selection) -> sa.Select[Any]:
     """One row."""
-    visible, by_id, schema, session_is_valid = selection
-    statement = visible.with_only_columns(*returned_columns(selection.model, schema))
+    scoped, by_id, schema, session_is_valid = selection
+    statement = scoped.with_only_columns(*returned_columns(selection.model, schema))
     if by_id:
         statement = statement.where(selection.model.id == ITEM_ID_PARAM)
     return statement if session_is_valid is None else statement.where(session_is_valid)
@@ -91,7 +91,7 @@ def lock_many(selection: Selection) -> sa.Select[Any]:
 
 @lru_cache(maxsize=256)
 def one_row_where(condition: sa.ColumnElement[bool] | None) -> sa.Select[Any]:
-    """A source for `insert_one`: one row if the condition holds, else none."""
+    """A source for `insert_one`: one row if the condition is true, else none."""
     return sa.select() if condition is None else sa.select().where(condition)
 
 
@@ -119,12 +119,12 @@ def insert_many(model: type[Any], schema: Schema) -> Any:
 
 @lru_cache(maxsize=256)
 def _current_row(selection: Selection, check_version: bool) -> sa.CTE:
-    """The row as it is before the write. The write is made to this version, or not at all."""
+    """The row before the write, which changes this version or nothing."""
     statement = select_one(selection)
     if check_version:
         condition = selection.model.version == sa.func.any(_VERSIONS_PARAM)
         statement = statement.where(condition)
-    return statement.cte("seen")
+    return statement.cte("current_row")
 
 
 def _update(model: type[Any], names: tuple[str, ...]) -> sa.Update:
@@ -138,15 +138,15 @@ def _update(model: type[Any], names: tuple[str, ...]) -> sa.Update:
 def update_one(selection: Selection, check_version: bool, names: tuple[str, ...]) -> AuditedWrite:
     """Set columns of one row from `new_` parameters."""
     model, schema = selection.model, selection.schema
-    seen, columns = _current_row(selection, check_version), table_of(model).c
-    # No FOR UPDATE: where the version was raised meanwhile, nothing is written, and the caller
-    # locks the row to find out.
+    current, columns = _current_row(selection, check_version), table_of(model).c
+    # Without FOR UPDATE: if the version was raised meanwhile, nothing is written, and the caller
+    # locks the row to find out why: docs/decisions.md#2-optimistic-locking
     statement = _update(model, names).where(
-        columns.id == seen.c.id, columns.version == seen.c.version
+        columns.id == current.c.id, columns.version == current.c.version
     )
     statement = statement.returning(*returned_columns(model, schema))
     written, recorded = statement.cte("written"), recorded_columns(schema, names)
-    before, after = sql_object(seen.c, recorded), sql_object(written.c, recorded)
+    before, after = sql_object(current.c, recorded), sql_object(written.c, recorded)
     return AuditedWrite("update", table_of(model).name, statement, written, before, after)
 
 
@@ -169,9 +169,9 @@ def update_many(model: type[Any], names: tuple[str, ...]) -> sa.Update:
 @lru_cache(maxsize=256)
 def delete_one(selection: Selection, check_version: bool) -> AuditedWrite:
     """Delete one row."""
-    table, seen = table_of(selection.model), _current_row(selection, check_version)
-    unchanged = (table.c.id == seen.c.id, table.c.version == seen.c.version)
+    table, current = table_of(selection.model), _current_row(selection, check_version)
+    unchanged = (table.c.id == current.c.id, table.c.version == current.c.version)
     statement = sa.delete(table).where(*unchanged).returning(table.c.id)
     written = statement.cte("written")
-    before = sql_object(seen.c, selection.schema.column_names)
+    before = sql_object(current.c, selection.schema.column_names)
     return AuditedWrite("delete", table.name, statement, written, before=before)

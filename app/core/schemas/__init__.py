@@ -1,4 +1,4 @@
 """Marshmallow schemas and fields, and how data is loaded and serialised with them.
 
-Nothing here knows of HTTP or of a database: what is not valid is a `marshmallow.ValidationError`.
+Neither HTTP nor a database is known here; invalid data raise `marshmallow.ValidationError`.
 """

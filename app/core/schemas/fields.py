@@ -51,7 +51,7 @@ class Enum(String):
         super().__init__(max_length=max(map(len, choices)), validate=[one_of], **kwargs)
 
     def openapi_properties(self) -> dict[str, Any]:
-        """No keywords: `enum`, which apispec derives, says everything."""
+        """No keywords: apispec derives `enum`."""
         return {}
 
 
@@ -113,10 +113,10 @@ class DateTime(ma.fields.AwareDateTime):
 
     def _deserialize(self, value: Any, *args: Any, **kwargs: Any) -> datetime:
         plausible = isinstance(value, str) and len(value) <= self.MAX_LENGTH
-        found = self.PATTERN.fullmatch(value) if plausible else None
-        if found is None:
+        match = self.PATTERN.fullmatch(value) if plausible else None
+        if match is None:
             raise self.make_error("invalid")
-        date, time, fraction, offset = found.groups(default="")
+        date, time, fraction, offset = match.groups(default="")
         text = f"{date}T{time}{fraction}{offset.upper()}"
         try:
             return datetime.fromisoformat(text).astimezone(UTC)
@@ -130,7 +130,7 @@ class DateTime(ma.fields.AwareDateTime):
 
 
 class Email(String):
-    """An e-mail address, loaded in lower case. Only a mail shows whether it exists.
+    """An e-mail address, loaded in lower case.
 
     Its local part is a dot-string (RFC 5321 section 4.1.2) of any script (RFC 6531); quoted strings
     and address literals are refused.
@@ -198,9 +198,10 @@ class MoneyAmount(ma.fields.String):
         """JSON Schema for: with a currency of that many decimals, the amount has no more."""
         codes = sorted(code for code, n in CURRENCY_SCALES.items() if n == decimals)
         others = sorted(code for code, n in CURRENCY_SCALES.items() if n != self.DEFAULT_SCALE)
-        which = {"not": {"enum": others}} if decimals == self.DEFAULT_SCALE else {"enum": codes}
+        # Most currencies have the default scale: the document names the exceptions instead.
+        match = {"not": {"enum": others}} if decimals == self.DEFAULT_SCALE else {"enum": codes}
         return {
-            "if": {"properties": {self.currency: which}, "required": [self.currency]},
+            "if": {"properties": {self.currency: match}, "required": [self.currency]},
             "then": {"properties": {self.name: {"pattern": self.regex_for_scale(decimals)}}},
         }
 

@@ -22,40 +22,26 @@ def load(schema: Schema, data: Any) -> dict[str, Any]:
     return dict(schema.load(data)) if loaded is None else loaded
 
 
-def load_strings(schema: Schema, texts: Mapping[str, str]) -> dict[str, Any]:
-    """Query parameters as strings, validated: the values by name.
-
-    A field that is no string says with `parse_query_value` how text is read.
-
-    Raises:
-        marshmallow.ValidationError: as `load` does.
-    """
-    data: dict[str, Any] = {}
-    for name, text in texts.items():
-        parse_query_value = getattr(schema.load_fields.get(name), "parse_query_value", None)
-        data[name] = parse_query_value(text) if parse_query_value else text
-    return load(schema, data)
-
-
-def errors_as_json_pointers(messages: Mapping[Any, Any], at: str = "#") -> list[dict[str, str]]:
+def errors_as_json_pointers(messages: Mapping[Any, Any], base: str = "#") -> list[dict[str, str]]:
     """The messages of a `ValidationError`, each with the JSON Pointer (RFC 6901) of its member.
 
     Args:
         messages: `messages_dict` of the error.
-        at: the pointer of the object that was loaded, as a URI fragment (section 6).
+        base: the pointer of the object that was loaded, as a URI fragment (section 6).
 
     Returns:
         `[{"detail": "Not a valid string.", "pointer": "#/name"}, …]`.
     """
     errors: list[dict[str, str]] = []
-    for key, found in messages.items():
+    for key, reasons in messages.items():
         step = quote(str(key).replace("~", "~0").replace("/", "~1"), safe=_FRAGMENT_CHARS)
         # A name of a megabyte would be returned in full: the pointer ends at its object.
-        pointer = at if key == "_schema" or len(step) > MAX_NAME_LENGTH else f"{at}/{step}"
-        if isinstance(found, Mapping):
-            errors += errors_as_json_pointers(found, pointer)
+        is_object = key == "_schema" or len(step) > MAX_NAME_LENGTH
+        pointer = base if is_object else f"{base}/{step}"
+        if isinstance(reasons, Mapping):
+            errors += errors_as_json_pointers(reasons, pointer)
         else:
-            errors += [{"detail": text, "pointer": pointer} for text in found]
+            errors += [{"detail": text, "pointer": pointer} for text in reasons]
     return errors
 
 
@@ -71,6 +57,6 @@ def errors_as_parameters(messages: Mapping[str, Any]) -> list[dict[str, str]]:
 
     return [
         {"detail": reworded(text), "parameter": name}
-        for name, found in messages.items()
-        for text in found
+        for name, reasons in messages.items()
+        for text in reasons
     ]

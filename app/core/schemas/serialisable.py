@@ -1,4 +1,4 @@
-"""The check at start that `Schema.row_to_dict` gives what `Schema.dump` gives."""
+"""The check at start that `Schema.row_to_dict` returns what `Schema.dump` returns."""
 
 from datetime import UTC, date, datetime
 from decimal import Decimal
@@ -13,7 +13,7 @@ from app.core.schemas.fields import Boolean, Currency, DateTime, MoneyAmount
 
 S = TypeVar("S", bound=Schema)
 
-# Of each class of fields that rows can hold, a value as the database returns it.
+# A value as the database returns it, for each class of fields that rows can have.
 _SAMPLES: dict[type[ma.fields.Field[Any]], Any] = {
     MoneyAmount: Decimal("7.5"),
     Currency: "KWD",
@@ -79,7 +79,8 @@ def _sample(field: ma.fields.Field[Any]) -> Any:
 
 
 def _compare(schema: Schema, members: dict[str, Any]) -> None:
-    """Refuse a schema whose `dump` gives something else for the same values."""
+    """Raise an error if `dump` returns something else for the same values."""
+    # Compared as JSON: `dump` returns strings for dates and UUIDs, which orjson writes itself.
     option = orjson.OPT_UTC_Z
     row_to_dict = orjson.loads(orjson.dumps(schema.row_to_dict(members.values()), option=option))
     dumped = orjson.loads(orjson.dumps(schema.dump(members), option=option))

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Set
 from dataclasses import dataclass
-from functools import cache, wraps
+from functools import cache
 from typing import Any
 from uuid import UUID
 
@@ -16,7 +16,6 @@ from app.core.web.client_address import client_network
 from app.core.web.problems import ErrorDetail, Problem
 from app.core.web.request_state import request_state
 
-View = Callable[..., Any]
 CHALLENGE = 'Bearer realm="api"'  # RFC 6750 section 3
 
 
@@ -49,7 +48,7 @@ class Access:
 
 
 public = Access("public", anonymous=True)  # credentials are optional, and validated where sent
-# Credentials are ignored: a client whose old token has expired can still obtain a new one.
+# Credentials are ignored: a client that sends an expired token can still obtain a new one.
 no_auth = Access("no_auth", anonymous=True, skip_authentication=True)
 internal = Access("internal", anonymous=True, skip_authentication=True)  # probes
 authenticated = Access("authenticated")  # in a session; an API key is limited to its scopes
@@ -63,7 +62,7 @@ def permission(permission: str) -> Access:
     return Access(permission, permission=permission)
 
 
-def _current() -> Caller:
+def _load_current_caller() -> Caller:
     """The caller of this request, loaded once; `ANONYMOUS` where authentication is skipped.
 
     Raises:
@@ -81,49 +80,53 @@ def _current() -> Caller:
         except Exception as error:
             state.caller_error = error
             raise
-    found: Caller = state.caller
-    return found
+    caller: Caller = state.caller
+    return caller
 
 
 def _skips_authentication(endpoint: str | None) -> bool:
-    """Decided here, not in `check_access`: rate limit and log ask for the caller before it runs."""
+    # Not decided in `check_access`: rate limit and log need the caller before it runs.
     access = getattr(current_app.view_functions.get(endpoint or ""), "access", None)
     return isinstance(access, Access) and access.skip_authentication
 
 
-current_caller: Caller = LocalProxy(_current)  # type: ignore[assignment]
+current_caller: Caller = LocalProxy(_load_current_caller)  # type: ignore[assignment]
 
 
 def current_caller_or_anonymous() -> Caller:
     """The caller, or `ANONYMOUS` where the credentials are invalid or not checkable now."""
     try:
-        return _current()
+        return _load_current_caller()
     except Exception:
         return ANONYMOUS
 
 
 def rate_limit_key() -> str:
-    """Who is counted: an API key, a user at any address, else the address (bad credentials too)."""
-    who = current_caller_or_anonymous()
-    if who.api_key_id:
-        return f"key:{who.api_key_id}"
-    return f"user:{who.id}" if who.id else f"address:{client_network(request)}"
+    """The key by which a request is counted: of the API key, the user or else the address.
+
+    Requests with invalid credentials are counted by address.
+    """
+    caller = current_caller_or_anonymous()
+    if caller.api_key_id:
+        return f"key:{caller.api_key_id}"
+    return f"user:{caller.id}" if caller.id else f"address:{client_network(request)}"
 
 
 def caller_params() -> dict[str, Any]:
     """Bind values for `CALLER_ID_PARAM` and for the condition of `session_is_valid_clause`."""
-    caller = _current()
+    caller = _load_current_caller()
     return {"caller_id": caller.id, "session_id": caller.session_id, "caller_role": caller.role}
 
 
 def session_is_valid_clause() -> ColumnElement[bool] | None:
     """The SQL condition that the caller's session is valid; None for callers without a session.
 
-    A statement that includes it saves a round trip: if it returns rows, the session is valid. If it
-    returns none, `require_valid_session` has to tell the two reasons apart.
+    If a statement with this condition returns rows, the session is valid. If it returns none,
+    `require_valid_session` finds out whether that is the reason.
     """
+    # In the statement itself it costs no round trip: docs/decisions.md#20-session-revocation
     condition: ColumnElement[bool] = app_state().session_is_valid
-    return None if _current().session_id is None else condition
+    return None if _load_current_caller().session_id is None else condition
 
 
 def require_valid_session() -> None:
@@ -153,11 +156,12 @@ def check_access(access: Access) -> None:
     """
     if access.skip_authentication:
         return
-    caller = _current()
+    caller = _load_current_caller()
     if access.anonymous:
         return
     if caller.id is None:
         raise unauthorized_problem()
+    # A route without a permission is for persons: docs/decisions.md#33-session-only-routes
     is_limited_key = caller.api_key_id is not None and access.permission is None
     if is_limited_key or (access.permission and not caller.can(access.permission)):
         raise forbidden_problem()
@@ -186,26 +190,6 @@ def init_app(
     """Set how the caller of a request is loaded, and the SQL condition of a valid session."""
     state = init_app_state(app)
     state.load_caller, state.session_is_valid = load_caller, session_is_valid
-
-
-def require_access(access: Access) -> Callable[[View], View]:
-    """Declare the access rule of a plain Flask view; routes of our `Blueprint` have `access=`.
-
-    Put it below the decorator of the route. The session is checked before the view runs.
-    """
-
-    def decorate(view: View) -> View:
-        @wraps(view)
-        def checked(*args: Any, **kwargs: Any) -> Any:
-            check_access(access)
-            if not access.skip_authentication:
-                require_valid_session()
-            return view(*args, **kwargs)
-
-        checked.access = access  # type: ignore[attr-defined]
-        return checked
-
-    return decorate
 
 
 def assert_all_views_protected(app: Flask, permissions: Set[str]) -> None:

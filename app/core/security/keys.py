@@ -1,8 +1,10 @@
-"""Keys derived from SECRET_KEY: each purpose has its own, so none can stand in for another."""
+"""Keys derived from SECRET_KEY, one for each purpose."""
 
 from cryptography.hazmat.primitives.hashes import SHA256
 from cryptography.hazmat.primitives.kdf.hkdf import HKDF
 from flask import current_app
+
+from app.core.web.app_state import app_state
 
 KEY_BYTES = 32
 
@@ -13,7 +15,8 @@ def derive_key(purpose: str) -> bytes:
     Args:
         purpose: what the key is used for; the same text gives the same key in every process.
     """
-    keys: dict[str, bytes] = current_app.extensions.setdefault("derived_keys", {})
+    # One key must not serve two purposes: docs/decisions.md#26-derived-keys
+    keys = app_state().derived_keys
     if purpose not in keys:
         keys[purpose] = hkdf_sha256(current_app.config["SECRET_KEY"], purpose)
     return keys[purpose]

@@ -1,7 +1,6 @@
 """Callbacks that run after a request's transaction is committed and its response is sent.
 
-The client does not wait for them, so their duration reveals nothing (whether an account exists, for
-example), and their failure is only logged. After a rollback they do not run.
+Their failure is only logged. After a rollback they do not run.
 """
 
 from collections.abc import Callable
@@ -29,6 +28,8 @@ def schedule_on_close(response: Response) -> None:
     if state.callbacks:
         app = current_app._get_current_object()  # type: ignore[attr-defined]
         callbacks, state.callbacks = state.callbacks, []
+        # The client does not wait for them, so their duration does not reveal, for example, whether
+        # an account exists: docs/decisions.md#32-mail-after-the-response
         response.call_on_close(partial(_run_callbacks, app, callbacks))
 
 

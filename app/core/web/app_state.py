@@ -8,11 +8,11 @@ from flask import Flask, current_app
 from limits import RateLimitItem
 from limits.strategies import RateLimiter
 
-NAME = "core"
+NAME = "core"  # in `app.extensions`
 
 
 class EndpointLimits(NamedTuple):
-    """What flask-limiter knows about an endpoint."""
+    """The limits of flask-limiter for an endpoint."""
 
     is_exempt: bool  # from the general limit, by `limiter.exempt`
     needs_hook: bool  # it has limits that flask-limiter counts before the view, a blueprint's
@@ -20,14 +20,18 @@ class EndpointLimits(NamedTuple):
 
 @dataclass(slots=True)
 class AppState:
-    """What the core has to know about one application. Values of higher layers are untyped here."""
+    """The state of the core for one application."""
+
+    # `Any` is a class of a higher layer, which this module must not import.
 
     load_caller: Callable[[], Any] = field(init=False)  # returns a `Caller`; may raise a `Problem`
     session_is_valid: Any = None  # the SQL condition under which a caller's session is valid
-    rate_limit_key: Callable[[], str] = field(init=False)  # who is counted in the current request
+    rate_limit_key: Callable[[], str] = field(init=False)  # of the client of the current request
     rate_limiter: RateLimiter | None = None  # None where limits are switched off
     general_limits: list[RateLimitItem] = field(default_factory=list)  # of every request
     limited_endpoints: dict[str | None, EndpointLimits] = field(default_factory=dict)
+    derived_keys: dict[str, bytes] = field(default_factory=dict)  # by purpose
+    openapi_document: dict[str, Any] | None = None  # once it has been requested
 
 
 def init_app_state(app: Flask) -> AppState:

@@ -33,7 +33,8 @@ def get_or_compute(key: str, seconds: int, compute: Callable[[], Any]) -> Any:
     """Return the cached value of a key; if there is none, compute and cache it for `seconds`."""
     try:
         value = cache.get(key)
-    except Exception:  # do not wait for a hanging cache again, to store the value
+    except Exception:
+        # Without an attempt to store the value, which could wait for the same timeout again.
         log.warning("cache_unavailable", exc_info=True)
         return compute()
     if value is None:

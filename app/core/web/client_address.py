@@ -19,18 +19,16 @@ def client_address(request: Request) -> str:
 
 
 def client_network(request: Request) -> str:
-    """Return what is counted for the client: its IPv4 address, or the /64 of its IPv6 address.
-
-    A subscriber usually has a /64 (RFC 6177), so single IPv6 addresses would be unlimited.
-    """
+    """Return what is counted for the client: its IPv4 address, or the /64 of its IPv6 address."""
+    # A subscriber usually has a /64 (RFC 6177), so it could use a new address for each request.
     return _parse(request.remote_addr or "")[1]
 
 
 @lru_cache(maxsize=4096)
 def _parse(text: str) -> tuple[str, str]:
     """Return the address and the network of a remote address."""
-    found = _WITH_PORT.fullmatch(text)
-    host = (found["ipv6"] or found["ipv4"] if found else text).partition("%")[0]
+    match = _WITH_PORT.fullmatch(text)
+    host = (match["ipv6"] or match["ipv4"] if match else text).partition("%")[0]
     try:
         address: IPv4Address | IPv6Address = ip_address(host)
     except ValueError:

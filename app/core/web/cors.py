@@ -25,10 +25,8 @@ def init_cors(app: Flask, origins: tuple[str, ...]) -> None:
 
 
 def _vary_by_origin(response: flask.Response) -> flask.Response:
-    """Add `Vary: Origin`, also for requests without an origin.
-
-    Flask-CORS adds it only to responses with CORS headers, so a shared cache could serve a response
-    without them to a page of an allowed origin.
-    """
+    """Add `Vary: Origin`, also for requests without an origin."""
+    # Flask-CORS adds it only to responses with CORS headers, so a shared cache could serve a
+    # response without them to a page of an allowed origin.
     response.vary.add("Origin")
     return response

@@ -20,17 +20,18 @@ def init_app(app: Flask) -> None:
 
 
 def handle_database_error(error: SQLAlchemyError) -> Response:
-    """Return the problem response for an error; never its text, which may quote stored data."""
+    """Return the problem response for an error."""
+    # Never the text of the error: it may quote stored data.
     db.session.rollback()
-    found = classify(error, db.metadata)
-    if found.kind is ErrorKind.UNAVAILABLE:
+    classified = classify(error, db.metadata)
+    if classified.kind is ErrorKind.UNAVAILABLE:
         log.exception("database_unavailable")
         headers = {"Retry-After": RETRY_AFTER}
         return Problem("service-unavailable", headers=headers).get_response()
-    if found.kind is ErrorKind.DEFECT:
+    if classified.kind is ErrorKind.DEFECT:
         log.exception("database_error")
         return Problem("internal-error").get_response()
-    return _values_problem(found).get_response()
+    return _values_problem(classified).get_response()
 
 
 def constraint_problem(error: IntegrityError | DataError) -> Problem:

@@ -19,7 +19,7 @@ _TAG_LIST = re.compile(rf"{_TAG}(?:[ \t]*,[ \t]*{_TAG})*")
 
 
 def etag_of_version(version: int) -> str:
-    """Return the strong ETag of an item: its version, so that no body needs to be hashed."""
+    """Return the strong ETag of an item: its version."""
     return f'"{version}"'
 
 
@@ -55,9 +55,10 @@ def if_match_versions() -> frozenset[int] | None:
 def parse_if_match(condition: str) -> frozenset[int] | None:
     """Return the versions that a condition such as `"3"` accepts; None for `*`, any version.
 
-    A weak tag is compared like a strong one, unlike in RFC 9110 section 13.1.1: nginx weakens the
-    tag when it compresses the response, and the version that it names is still exact.
+    Weak tags match as well, which RFC 9110 section 13.1.1 does not allow.
     """
+    # nginx weakens the tag of a response that it compresses; the version in it is still exact:
+    # docs/decisions.md#4-weak-entity-tags-in-if-match
     condition = condition.strip()
     if condition == "*":
         return None
@@ -85,15 +86,14 @@ def matches_if_none_match(etag: str) -> bool:
     return not if_none_match_tags().isdisjoint((etag, "*"))
 
 
-def make_conditional(response: Response, etag: str, *, is_held: bool | None = None) -> Response:
-    """Set the entity tag of a 200, or turn it into a 304 where the caller has it already.
+def make_conditional(response: Response, etag: str, *, matches: bool | None = None) -> Response:
+    """Set the entity tag of a 200, or turn it into a 304 where it matches If-None-Match.
 
     Args:
-        is_held: whether the caller has it, where that is known: the result of a database's
-            comparison. By default it is found out here (RFC 9110 section 13.1.2).
+        matches: the result of the comparison, where the database has made it.
     """
     response.headers["ETag"] = etag
-    if matches_if_none_match(etag) if is_held is None else is_held:
+    if matches_if_none_match(etag) if matches is None else matches:
         response.status_code = 304
         response.set_data(b"")
         del response.headers["Content-Type"]

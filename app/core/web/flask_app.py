@@ -16,22 +16,19 @@ SECURITY_HEADERS = {
 
 
 class Response(flask.Response):
-    """A response with the security headers, whichever code created it."""
+    """A response with the security headers, also where an extension created it."""
 
     security = SECURITY_HEADERS  # HTML pages override it
 
     def get_wsgi_response(self, environ: Any) -> tuple[Iterable[bytes], str, list[tuple[str, str]]]:
-        """Return body, status and header fields as WSGI takes them.
-
-        The security headers are added here and not by `after_request`, which Flask skips when a
-        function registered with it fails.
-        """
+        """Return body, status and header fields as WSGI takes them."""
+        # Not added by `after_request`: Flask skips the rest of its functions when one fails.
         body, status, fields = super().get_wsgi_response(environ)
         return body, status, [*fields, *self.security.items()]
 
 
 class NoSessionInterface(SessionInterface):
-    """Disables Flask's session: its cookie is neither read nor set."""
+    """Disables Flask's session, so that its cookie is neither read nor set."""
 
     def open_session(self, app: Flask, request: Request) -> None:
         """Return None, for which Flask provides a session that cannot be written."""

@@ -18,5 +18,6 @@ def accepted_media_type(request: Request, media_types: Sequence[str]) -> str:
         return media_types[0]
     best = max(media_types, key=request.accept_mimetypes.quality)
     if not request.accept_mimetypes.quality(best):
-        raise Problem("not-acceptable", f"The answer is given as {' or '.join(media_types)}.")
+        detail = f"The response is available as {' or '.join(media_types)}."
+        raise Problem("not-acceptable", detail)
     return best

@@ -153,7 +153,8 @@ def handle_http_exception(error: HTTPException) -> Response:
     if isinstance(error, Problem):
         return error.get_response()
     code = error.code or 500
-    kind = BY_STATUS.get(code, BY_STATUS[400 if 400 <= code < 500 else 500])  # RFC 9110 section 15
+    # An unknown status is treated as x00 of its class (RFC 9110 section 15).
+    kind = BY_STATUS.get(code, BY_STATUS[400 if 400 <= code < 500 else 500])
     headers = {}
     if isinstance(error, MethodNotAllowed) and error.valid_methods:
         headers["Allow"] = ", ".join(sorted(error.valid_methods))

@@ -8,7 +8,7 @@ import marshmallow as ma
 from flask import request
 
 from app.core.schemas.base import Schema
-from app.core.schemas.loading import errors_as_parameters, load_strings
+from app.core.schemas.loading import errors_as_parameters, load
 from app.core.web.problems import Problem
 
 
@@ -21,12 +21,13 @@ def load_query(schema: Schema) -> dict[str, Any]:
     """
     if not request.query_string:
         return load_parameters(schema, {})
-    # Werkzeug replaces bytes that are not UTF-8, so they would be found where nobody sent them.
+    # Werkzeug replaces bytes that are not UTF-8, so a search would find the replacement character.
     try:
         unquote_to_bytes(request.query_string).decode()
     except UnicodeDecodeError as error:
         raise Problem("bad-request", "The query is not UTF-8.") from error
     parameters = request.args.to_dict(flat=False)
+    # Flask uses the first value, proxies the last: docs/decisions.md#45-strict-input
     repeated = [name for name, values in parameters.items() if len(values) > 1]
     if repeated:
         messages = {name: ["Parameter must not be repeated."] for name in repeated}
@@ -37,11 +38,17 @@ def load_query(schema: Schema) -> dict[str, Any]:
 def load_parameters(schema: Schema, texts: Mapping[str, str]) -> dict[str, Any]:
     """Query parameters as strings, validated: the values by name.
 
+    A field that is no string converts its text with `parse_query_value`.
+
     Raises:
         Problem: 422 naming each parameter that is unknown or malformed.
     """
+    data: dict[str, Any] = {}
+    for name, text in texts.items():
+        convert = getattr(schema.load_fields.get(name), "parse_query_value", None)
+        data[name] = convert(text) if convert else text
     try:
-        return load_strings(schema, texts)
+        return load(schema, data)
     except ma.ValidationError as error:
         errors = errors_as_parameters(error.messages_dict)
         raise Problem("validation-error", errors=errors) from error

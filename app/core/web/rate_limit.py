@@ -1,8 +1,7 @@
 """Rate limits: one general limit on every request, and limits of single routes.
 
 flask-limiter declares the limits of routes (`@limiter.limit`, `@limiter.exempt`). The general limit
-is counted here with the library `limits`, because flask-limiter would need a second round trip to
-report what remains (docs/decisions.md#rate-limits).
+is counted here with the library `limits`.
 
 The header fields follow draft-ietf-httpapi-ratelimit-headers: `RateLimit-Policy` has the quota `q`
 and its window in seconds `w`, `RateLimit` what remains, `r`, and for how many seconds, `t`.
@@ -43,7 +42,7 @@ def init_app(app: Flask, settings: Any, *, key_func: Callable[[], str]) -> None:
     Args:
         app: the application.
         settings: its settings.
-        key_func: returns who is counted in the current request.
+        key_func: returns the key by which the current request is counted.
     """
     uri = f"counted+{settings.redis_url}" if settings.redis_url else "memory://"
     app.config["RATELIMIT_STORAGE_URI"] = uri
@@ -86,9 +85,10 @@ def current_limits() -> list[RateLimitStatus]:
 class _HooksWhereNeeded:
     """The part of an application that flask-limiter uses to register its hooks.
 
-    It registers them so that they run only on requests with limits of flask-limiter. On all others
-    they would find nothing, which costs 8 % of a read.
+    The hooks run only on requests with limits of flask-limiter.
     """
+
+    # On all other requests they would do nothing, at 8 % of the cost of a read.
 
     def __init__(self, app: Flask) -> None:
         self.app, self.config, self.extensions = app, app.config, app.extensions
@@ -120,6 +120,8 @@ def _count_request() -> None:
     if not strategy or not limiter.enabled or _endpoint_limits(app).is_exempt:
         return
     key = app.rate_limit_key()
+    # flask-limiter would need a second round trip to report what remains:
+    # docs/decisions.md#44-rate-limits
     for limit in app.general_limits:
         allowed = strategy.hit(limit, key, "general")
         reset_time, remaining = strategy.get_window_stats(limit, key, "general")
@@ -133,14 +135,14 @@ def _count_request() -> None:
 
 def _endpoint_limits(app: AppState) -> EndpointLimits:
     endpoint = request.endpoint
-    found = app.limited_endpoints.get(endpoint)
-    if found is None:
+    limits = app.limited_endpoints.get(endpoint)
+    if limits is None:
         manager, where = limiter.limit_manager, (endpoint, request.blueprint)
         scope = manager.exemption_scope(current_app, *where)
         in_hook = manager.resolve_limits(current_app, *where, in_middleware=True)
-        found = EndpointLimits(bool(scope & ExemptionScope.APPLICATION), needs_hook=any(in_hook))
-        app.limited_endpoints[endpoint] = found
-    return found
+        limits = EndpointLimits(bool(scope & ExemptionScope.APPLICATION), needs_hook=any(in_hook))
+        app.limited_endpoints[endpoint] = limits
+    return limits
 
 
 def _seconds_left(limit: RateLimitItem, reset_at: int) -> int:
@@ -148,16 +150,16 @@ def _seconds_left(limit: RateLimitItem, reset_at: int) -> int:
 
 
 def _set_headers(response: Response) -> Response:
-    found = current_limits()
-    if not found:
+    limits = current_limits()
+    if not limits:
         return response
     response.headers["RateLimit-Policy"] = ", ".join(
-        f'"{one.name}";q={one.limit.amount};w={one.limit.get_expiry()}' for one in found
+        f'"{one.name}";q={one.limit.amount};w={one.limit.get_expiry()}' for one in limits
     )
     response.headers["RateLimit"] = ", ".join(
-        f'"{one.name}";r={one.remaining};t={one.seconds_left}' for one in found
+        f'"{one.name}";r={one.remaining};t={one.seconds_left}' for one in limits
     )
     if response.status_code == 429:
-        wait = max((one.seconds_left for one in found if one.exceeded), default=1)
+        wait = max((one.seconds_left for one in limits if one.exceeded), default=1)
         response.headers.setdefault("Retry-After", str(max(1, wait)))
     return response

@@ -25,8 +25,8 @@ Window = tuple[int, float, int, float]
 
 MAX_RETRY_INTERVAL = 32  # seconds between two attempts to reach Redis
 
-# Counts a request of some cost if the limit allows it, and returns whether it did and what both
-# windows hold then. A cost of 0 counts nothing.
+# Counts a request of some cost if the limit allows it, and returns whether it did and the counts of
+# both windows. A cost of 0 counts nothing.
 _SCRIPT = """
 local past, current = KEYS[1], KEYS[2]
 local limit, window, cost = tonumber(ARGV[1]), tonumber(ARGV[2]) * 1000, tonumber(ARGV[3])
@@ -51,10 +51,9 @@ _SCRIPT_HASH = sha1(_SCRIPT.encode(), usedforsecurity=False).hexdigest()
 
 
 class ThreadLocalRedis:
-    """Sends commands to Redis over one connection per thread.
+    """Sends commands to Redis over one connection per thread."""
 
-    redis-py's pool and command layer cost as much CPU as the round trip itself.
-    """
+    # redis-py's pool and command layer cost as much CPU as the round trip itself.
 
     def __init__(self, pool: ConnectionPool) -> None:
         self._pool, self._local = pool, threading.local()
@@ -103,12 +102,12 @@ class SlidingWindowStorage(RedisStorage):
         return allowed
 
     def get_sliding_window(self, key: str, expiry: int) -> Window:
-        """Return the windows of a key: what this request has seen when it was counted, or read."""
+        """Return the windows of a key, as they were when this request was counted, or read now."""
         window: Window | None = request_state().rate_limit_windows.get(key)
         return window or self._count(key, 0, expiry, 0)[1]
 
     def clear_sliding_window(self, key: str, expiry: int) -> None:
-        """Forget the counts of a key."""
+        """Delete the counts of a key."""
         request_state().rate_limit_windows.pop(key, None)
         self._memory.clear_sliding_window(key, expiry)
         for stored in self._keys(key):
@@ -147,7 +146,7 @@ class SlidingWindowStorage(RedisStorage):
         return f"{tagged}:past", f"{tagged}:now"
 
     def _is_retry_due(self) -> bool:
-        """Return whether this request is the one that looks whether Redis has come back."""
+        """Return whether this request is the one that tries to reach Redis again."""
         with self._lock:
             if time.monotonic() < self._retry_at:
                 return False

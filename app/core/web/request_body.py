@@ -43,7 +43,7 @@ def check_content_type(media_types: Sequence[str], codings: Sequence[str] = ("id
     """
     environ = request.environ
     if environ.get("CONTENT_TYPE") == media_types[0] and "HTTP_CONTENT_ENCODING" not in environ:
-        return "identity"  # most requests: nothing has to be parsed
+        return "identity"  # without parsing the header, as for most requests
     charset = request.mimetype_params.get("charset", "utf-8").lower()
     if request.mimetype not in media_types or charset not in ("utf-8", "utf8"):
         headers = {"Accept": ", ".join(media_types)}

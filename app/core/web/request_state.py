@@ -13,7 +13,7 @@ from limits import RateLimitItem
 
 @dataclass(slots=True)
 class RateLimitStatus:
-    """What one rate limit says about the current request."""
+    """The state of one rate limit after the current request."""
 
     name: str  # "default" for the general limit, else the name of the view
     limit: RateLimitItem
@@ -24,7 +24,9 @@ class RateLimitStatus:
 
 @dataclass(slots=True)
 class RequestState:
-    """What is known about one request. Values of higher layers are untyped here."""
+    """The state of one request."""
+
+    # `Any` is a class of a higher layer, which this module must not import.
 
     request_id: str | None = None
     stats: Any = None  # `app.telemetry.request_log.RequestStats`

@@ -14,13 +14,12 @@ class StrictJSONError(ValueError):
 def loads(body: bytes) -> Any:
     """Return the value of a request body.
 
-    The body is parsed twice: orjson rejects what the standard library accepts (NaN, 1e999, lone
-    surrogates, a byte order mark, other encodings, depth beyond 1024), and the standard library
-    detects repeated member names, which orjson accepts.
-
     Raises:
         StrictJSONError: its message may be shown to the client.
     """
+    # Parsed twice: orjson rejects what the standard library accepts (NaN, 1e999, lone surrogates,
+    # a byte order mark, other encodings, depth beyond 1024), and the standard library detects
+    # repeated member names, which orjson accepts. docs/decisions.md#45-strict-input
     try:
         orjson.loads(body)
     except orjson.JSONDecodeError as error:
@@ -32,7 +31,7 @@ def loads(body: bytes) -> Any:
     except StrictJSONError:
         raise
     except ValueError as error:  # integers of thousands of digits
-        raise StrictJSONError("The body holds a number that is too large.") from error
+        raise StrictJSONError("The body contains a number that is too large.") from error
 
 
 def _unique_members(pairs: list[tuple[str, Any]]) -> dict[str, Any]:

@@ -3,7 +3,6 @@
 from typing import Any
 
 import pytest
-from flask import Blueprint as PlainBlueprint
 from flask import Flask
 
 from app import create_app
@@ -19,7 +18,6 @@ from app.core.security.authorization import (
     no_auth,
     permission,
     public,
-    require_access,
 )
 from app.features import FEATURES
 from tests import rows
@@ -66,27 +64,34 @@ def test_access_of_another_type_stops_the_start(access: Any) -> None:
 def test_all_views_without_a_valid_rule_are_listed() -> None:
     app = create_app(SETTINGS)
     app.add_url_rule("/first", "first", lambda: "")
-    app.add_url_rule("/second", "second", require_access(permission("nobody:has"))(lambda: ""))
+    app.register_blueprint(plain_views(permission("nobody:has")))
 
     with pytest.raises(RuntimeError) as error:
         assert_all_views_protected(app, frozenset({"tasks:own"}))
     assert "(first): no access rule is declared" in str(error.value)
-    assert "(second): no role has the permission 'nobody:has'" in str(error.value)
+    assert "(plain.nobody:has): no role has the permission 'nobody:has'" in str(error.value)
+
+
+def plain_views(*rules: Access) -> Blueprint:
+    """A blueprint with a plain view for each access rule."""
+    views = Blueprint("plain", __name__, documented=False)
+    for access in rules:
+
+        def view() -> dict[str, str]:
+            """The caller."""
+            return {"caller": str(current_caller.id)}
+
+        view.__name__ = access.name  # the endpoint
+        views.get(f"/{access.name}", access=access)(view)
+    return views
 
 
 @pytest.fixture
 def plain(make_app: MakeApp) -> Api:
     """An application with a plain view for each access rule."""
-    views = PlainBlueprint("plain", __name__)
-    rules = (public, no_auth, internal, authenticated, permission("products:write"))
-    for access in rules:
-
-        def view() -> dict[str, str]:
-            return {"caller": str(current_caller.id)}
-
-        views.add_url_rule(f"/{access.name}", access.name, require_access(access)(view))
     app = make_app()
-    app.register_blueprint(views)
+    rules = (public, no_auth, internal, authenticated, permission("products:write"))
+    app.register_blueprint(plain_views(*rules))
     return Api(app)
 
 
