@@ -1,6 +1,7 @@
 """Backends that run jobs: Celery's workers, or threads of this process where there is no broker.
 
-Both call the same functions: `run_job` and those in `PERIODIC_TASKS`. docs/decisions.md#jobs
+Both call the same functions: `run_job` and those in `PERIODIC_TASKS`.
+docs/decisions.md#41-jobs-without-a-broker
 """
 
 import threading
@@ -25,7 +26,7 @@ def init_app(app: Flask) -> None:
     broker_url = app.config["BROKER_URL"]
     backend: Backend
     if broker_url:
-        # Imported here, since it takes long and is not needed without a broker.
+        # Imported here: the import is slow, and unnecessary without a broker.
         from app.jobs.celery_app import CeleryBackend, make_celery
 
         app.extensions["celery"] = celery = make_celery(app, broker_url)
@@ -71,7 +72,7 @@ class ThreadBackend:
 
     def _run_periodic_tasks(self) -> None:
         stopping = jobs_state(self._app).stopping
-        due = dict.fromkeys(PERIODIC_TASKS, time.monotonic())  # all at once, then each by itself
+        due = dict.fromkeys(PERIODIC_TASKS, time.monotonic())  # all run at the start
         while not stopping.wait(max(0, min(due.values()) - time.monotonic())):
             name = min(due, key=lambda each: due[each])
             due[name] = time.monotonic() + PERIODIC_TASKS[name].interval

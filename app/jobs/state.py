@@ -10,44 +10,44 @@ from flask import Flask
 
 
 class Backend(Protocol):
-    """Who runs the jobs: threads of this process, or Celery's workers."""
+    """Runs jobs: in threads of this process, or in Celery's workers."""
 
     def send(self, job_id: UUID) -> None:
         """Send a job to a worker."""
 
     def start(self) -> None:
-        """Begin to run periodic tasks, where this process does so."""
+        """Start periodic tasks, if they run in this process."""
 
     def drain(self) -> None:
-        """Wait for the jobs that this process runs."""
+        """Wait for the jobs of this process."""
 
     def stop(self) -> None:
-        """Stop running jobs in this process; they are resumed elsewhere."""
+        """Stop the jobs of this process; another process resumes them."""
 
 
 @dataclass
 class JobsState:
-    """The backend, and whether this process is about to end."""
+    """The backend, and whether this process is shutting down."""
 
     backend: Backend
-    send: Callable[[UUID], None]
+    send: Callable[[UUID], None]  # the backend's
     stopping: threading.Event = field(default_factory=threading.Event)
 
     def start(self) -> None:
-        """Begin to run periodic tasks; called once a web worker has started."""
+        """Start periodic tasks; called when a web worker has started."""
         self.backend.start()
 
     def drain(self) -> None:
-        """Wait for the jobs that this process runs."""
+        """Wait for the jobs of this process."""
         self.backend.drain()
 
     def stop(self) -> None:
-        """Interrupt jobs between two transactions; called when a worker ends."""
+        """Interrupt jobs between two transactions; called when a worker exits."""
         self.stopping.set()
         self.backend.stop()
 
 
 def jobs_state(app: Flask) -> JobsState:
-    """The state of this application's jobs."""
+    """Return the state of this application's jobs."""
     state: JobsState = app.extensions["jobs"]
     return state

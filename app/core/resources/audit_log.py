@@ -33,12 +33,15 @@ class AuditContext:
     """Who makes changes, from where, and in which request."""
 
     actor_id: UUID | None = None
-    address: str | None = None
+    ip_address: str | None = None
     request_id: str | None = None
 
 
 # Outside of requests: the context of the request that created the job.
-job_audit_context: ContextVar[AuditContext] = ContextVar("job_origin", default=AuditContext())  # noqa: B039 - frozen
+job_audit_context: ContextVar[AuditContext] = ContextVar(
+    "job_audit_context",
+    default=AuditContext(),  # noqa: B039 - frozen
+)
 
 
 def current_audit_context() -> AuditContext:
