@@ -64,7 +64,10 @@ def refresh(data: dict[str, Any]) -> dict[str, Any]:
 @auth.post("/logout", access=authenticated)
 @auth.response(204)
 def log_out() -> None:
-    """Log out: revoke the session of the access token."""
+    """Log out.
+
+    Revokes the session of the access token.
+    """
     sessions.revoke_session(current_caller.session_id)
     cookies.clear_auth_cookies()
 
@@ -138,9 +141,10 @@ def list_api_keys() -> ScopedSelect:
 @auth.body(ApiKeySchema)
 @auth.creates(NewApiKeySchema)
 def create_api_key(data: dict[str, Any]) -> ApiKey:
-    """Create an API key for a machine; its secret is only in this response.
+    """Create an API key.
 
-    The key is sent as a bearer token. It has the permissions of its owner that its scopes name.
+    Only this response contains its secret. The key is sent as a bearer token, and has the
+    permissions of its owner that its scopes name.
     """
     return api_keys.create_api_key(data)
 
@@ -155,7 +159,10 @@ def read_api_key(key_id: UUID) -> ScopedSelect:
 @auth.delete("/api-keys/<uuid:key_id>", access=authenticated)
 @auth.deletes(ApiKeySchema)
 def revoke_api_key(key_id: UUID) -> ScopedSelect:
-    """Revoke an API key; its next request is a 401."""
+    """Revoke an API key.
+
+    The next request with it is a 401.
+    """
     return ApiKey.visible_to(current_caller)
 
 

@@ -33,7 +33,10 @@ class HealthSchema(Schema):
 @health.get("/live", access=internal)
 @health.response(200, HealthSchema)
 def read_liveness() -> dict[str, Any]:
-    """Check liveness: the process responds; nothing else is checked."""
+    """Check liveness.
+
+    The process responds; nothing else is checked.
+    """
     return {"status": "ok"}
 
 
@@ -41,9 +44,10 @@ def read_liveness() -> dict[str, Any]:
 @health.response(200, HealthSchema)
 @health.error(503, "Not ready; `detail` has the reason.")
 def read_readiness() -> dict[str, Any]:
-    """Check readiness: the database responds, and its schema is not behind the code.
+    """Check readiness.
 
-    During a shutdown the status is 503 while the service still handles requests.
+    The database responds, and its schema is not behind the code. During a shutdown the status is
+    503 while the service still handles requests.
     """
     if os.path.exists(os.environ.get("DRAINING_FILE", "")):  # created by app/server
         raise _unavailable("The service is shutting down.")

@@ -50,7 +50,10 @@ def delete_me() -> ScopedSelect:
 @users.get("/<uuid:user_id>", access=authenticated)
 @users.returns(UserSchema)
 def read_user(user_id: UUID) -> ScopedSelect:
-    """Read a user. Callers without `users:manage` can only read themselves."""
+    """Read a user.
+
+    Callers without `users:manage` can only read themselves.
+    """
     return User.visible_to(current_caller)
 
 
