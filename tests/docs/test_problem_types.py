@@ -2,9 +2,8 @@
 
 from html import unescape
 
-from tests.api import Api
-
 from app.core.web.problems import TYPES
+from tests.api import Api
 
 HTML = {"Accept": "text/html"}
 
