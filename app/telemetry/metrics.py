@@ -102,7 +102,7 @@ _scrape_time_gauges: dict[str, tuple[str, str, ReadGauge]] = {}
 
 
 def scrape_time_gauge(name: str, description: str, label: str, read: ReadGauge) -> None:
-    """Register a gauge whose values are read at each scrape, one series per value of the label.
+    """Register a gauge that is read at each scrape, with one series per value of the label.
 
     It is for values from the database, such as jobs by state. `read` is called in an application
     context; while the database is unavailable the gauge is absent.
