@@ -10,9 +10,9 @@ from celery import Celery
 from celery.signals import setup_logging, worker_ready, worker_shutting_down
 from flask import Flask
 
+from app.jobs.base import Backend, job_backend
 from app.jobs.periodic import PERIODIC_TASKS
 from app.jobs.runner import requeue_stale_jobs, run_job
-from app.jobs.state import jobs_state
 
 
 def make_celery(app: Flask, broker_url: str) -> Celery:
@@ -64,24 +64,16 @@ def _connect_signals(app: Flask) -> None:
 
     @worker_shutting_down.connect(weak=False)  # type: ignore[untyped-decorator]
     def stop(**_: object) -> None:
-        jobs_state(app).stop()
+        job_backend(app).stop()
 
 
-class CeleryBackend:
+class CeleryBackend(Backend):
     """Celery's workers and beat, which are separate processes."""
 
     def __init__(self, celery: Celery) -> None:
+        super().__init__()
         self._celery = celery
 
     def send(self, job_id: UUID) -> None:
         """Send a job to the broker."""
         self._celery.tasks["jobs.run"].delay(str(job_id))
-
-    def start(self) -> None:
-        """Do nothing: beat runs periodic tasks."""
-
-    def drain(self) -> None:
-        """Do nothing: no job runs in this process."""
-
-    def stop(self) -> None:
-        """Do nothing: no job runs in this process."""

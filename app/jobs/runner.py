@@ -26,8 +26,8 @@ from app.core.resources import repository
 from app.core.resources.audit_log import AuditContext, current_audit_context, job_audit_context
 from app.core.web.after_commit import run_after_commit
 from app.extensions import db
+from app.jobs.base import job_backend
 from app.jobs.models import STATES, Job
-from app.jobs.state import jobs_state
 from app.telemetry import tracing
 from app.telemetry.metrics import scrape_time_gauge
 
@@ -101,7 +101,7 @@ def create_job(
 def dispatch(job_id: UUID) -> None:
     """Send a job to a worker. A failure is logged, and `requeue_stale_jobs` tries again."""
     try:
-        jobs_state(current_app).send(job_id)
+        job_backend(current_app).send(job_id)
     except Exception as error:
         log.warning("job_dispatch_failed", job_id=str(job_id), error=type(error).__name__)
 
@@ -156,7 +156,7 @@ class JobRun:
             self.attempts = 1
         self._update(retry_at=now() + LEASE, attempts=self.attempts, **values)
         db.session.commit()
-        if jobs_state(current_app).stopping.is_set():
+        if job_backend(current_app).stopping.is_set():
             raise ShutdownRequested
 
     def release(self, retry_at: datetime) -> None:
