@@ -1,14 +1,15 @@
 """Configuration of gunicorn; .env.example describes the environment variables.
 
-The code that this names (worker class, log format, hooks) is in app/server.
+The worker class, the log format and the hooks are in app/server.
 """
 
 import os
 import sys
 from pathlib import Path
 
-# The master must not import `app`: after HUP its workers would inherit the old modules. So it
-# imports app/server without app/__init__.py, as the package `server`, and again at each HUP.
+# The master must not import `app`: after HUP its workers would inherit the old modules. It imports
+# app/server without app/__init__.py, as the package `server`, and again at each HUP.
+# docs/decisions.md#55-graceful-restarts
 for _name in [name for name in sys.modules if name.partition(".")[0] == "server"]:
     del sys.modules[_name]
 sys.path.append(str(Path(__file__).parent / "app"))
@@ -18,7 +19,7 @@ sys.path.pop()
 
 wsgi_app = "wsgi:app"
 bind = [os.environ.get("BIND") or "127.0.0.1:8000"]
-# The application serves metrics, and nothing else, on this address; it knows it by its port.
+# On this address the application serves only metrics; it recognises the address by its port.
 if metrics_bind := os.environ.get("METRICS_BIND"):
     bind.append(metrics_bind)
     if bind[0].rpartition(":")[2] == metrics_bind.rpartition(":")[2]:
@@ -27,17 +28,17 @@ if metrics_bind := os.environ.get("METRICS_BIND"):
 # --- processes -------------------------------------------------------------------------------
 
 worker_class = worker.Worker
-# One per core; more only cost memory and database connections (each has its own pool), so a large
-# machine starts with 4 until WEB_CONCURRENCY says that the database has room for more.
+# One per core, at most 4 by default: each worker needs memory and its own pool of database
+# connections.
 workers = int(os.environ.get("WEB_CONCURRENCY") or min(os.cpu_count() or 1, 4))
-# Threads wait for the database; keep them at or below POOL_SIZE.
+# At most POOL_SIZE: a thread needs a database connection.
 threads = int(os.environ.get("WEB_THREADS") or 4)
-max_requests = 20_000  # bounds the cost of a slow memory leak
-max_requests_jitter = 2_000  # workers must not all end at the same moment
+max_requests = 20_000  # bounds memory leaks
+max_requests_jitter = 2_000  # so that workers do not exit at the same time
 # The heartbeat file must not wait for a disk.
 worker_tmp_dir = "/dev/shm" if Path("/dev/shm").is_dir() else None  # noqa: S108
-control_socket_disable = True  # signals suffice; a writer of that file could stop the service
-# Not set, on purpose: preload_app (HUP would not load new code) and reuse_port (HUP would reset
+control_socket_disable = True  # signals suffice; the socket could stop the service
+# Deliberately not set: preload_app (HUP would not load new code) and reuse_port (HUP would reset
 # connections).
 
 # --- timeouts --------------------------------------------------------------------------------

@@ -2,12 +2,14 @@
 
 import gc
 
-gc.disable()  # the imports leave almost no garbage; looking for it takes a fifth of the start
+# Imports leave almost no garbage, and collections take a fifth of the start:
+# docs/decisions.md#65-garbage-collection-at-the-start
+gc.disable()
 
 from app import create_app  # noqa: E402
 
 app = create_app()
 celery = app.extensions.get("celery")
 
-gc.freeze()  # collections skip the objects that exist by now: a full one took 90 ms
+gc.freeze()  # collections skip the existing objects; a full one took 90 ms
 gc.enable()

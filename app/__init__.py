@@ -1,4 +1,4 @@
-"""The service. `create_app` is the one place where everything is wired."""
+"""The application factory."""
 
 from collections.abc import Sequence
 from dataclasses import asdict
@@ -25,21 +25,21 @@ from app.users import roles
 def create_app(
     settings: Settings | None = None, *, features: Sequence[ModuleType] = FEATURES
 ) -> Flask:
-    """A service, ready to be called.
+    """Create and configure the application.
 
     Args:
-        settings: by default read from the environment.
-        features: what the service offers beyond the core, in the order of the OpenAPI document.
+        settings: by default those of the environment.
+        features: packages with `init_app`, in the order of the OpenAPI document.
 
     Raises:
-        ConfigError: the settings would make the service unsafe.
+        ConfigError: the settings are invalid or unsafe.
         RuntimeError: a view has no valid access rule.
     """
     settings = settings or Settings.from_env()
     app = FlaskApp(__name__, static_folder=None, instance_path=str(INSTANCE))
     _configure(app, settings)
 
-    # In the order in which a request meets them.
+    # Flask calls hooks in this order: telemetry is first, so that it covers every request.
     telemetry.init_app(app, settings)
     init_cors(app, settings.cors_origins)
     problems.init_app(app)
@@ -65,6 +65,6 @@ def _configure(app: Flask, settings: Settings) -> None:
     app.config["SQLALCHEMY_ENGINE_OPTIONS"] = engine.engine_options(settings.database_url, settings)
     app.config["TRUSTED_HOSTS"] = list(settings.trusted_hosts) or None
     app.json = ORJSONProvider(app)
-    app.url_map.merge_slashes = False  # no redirects: their Location would trust the Host header
+    app.url_map.merge_slashes = False  # a redirect would trust the Host header
     if n := settings.trusted_proxies:
         app.wsgi_app = ProxyFix(app.wsgi_app, x_for=n, x_proto=n, x_host=n)  # type: ignore[method-assign]

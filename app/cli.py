@@ -1,4 +1,4 @@
-"""`flask seed`: sample rows, which features contribute for their own tables."""
+"""`flask seed`: sample rows, to which features contribute."""
 
 from collections.abc import Callable
 from typing import Any, NamedTuple
@@ -28,8 +28,8 @@ def init_app(app: Flask) -> None:
 def seeder(*options: click.Option) -> Callable[[SeedFunction], SeedFunction]:
     """Register a function that `flask seed` calls, in the order in which features are initialised.
 
-    It is called with `demo`, whether `--demo` was given, and with the values of its `options` by
-    name. It leaves rows alone that exist.
+    It is called with `demo`, which is True with `--demo`, and with the values of its `options` by
+    name. It does not change existing rows.
     """
 
     def register(func: SeedFunction) -> SeedFunction:
@@ -41,11 +41,11 @@ def seeder(*options: click.Option) -> Callable[[SeedFunction], SeedFunction]:
 
 
 @click.command("seed")
-@click.option("--demo", is_flag=True, help="Add a demo login and sample rows.")
+@click.option("--demo", is_flag=True, help="Add a demo account and sample rows.")
 @with_appcontext
 def seed(demo: bool, **values: Any) -> None:
-    """Fill the database; the same rows every time, existing rows are left alone."""
+    """Add sample rows. They are reproducible; existing rows are unchanged."""
     if demo and current_app.config["APP_ENV"] == "production":
-        raise click.ClickException("There is no demo login in production.")
+        raise click.ClickException("--demo is not available in production.")
     for func, options in _seeders:
         func(demo=demo, **{name: values[name] for name in options})

@@ -23,9 +23,9 @@ Environment = Literal["development", "testing", "production"]
 
 
 class ConfigError(Exception):
-    """Settings with which the service must not start; the message lists every reason.
+    """Invalid or unsafe settings; the message lists every reason.
 
-    A reason begins with the name of the setting. It never contains a secret or a URL.
+    A reason starts with the name of the setting. It never contains a secret or a URL.
     """
 
     def __init__(self, reasons: list[str]) -> None:
@@ -34,16 +34,16 @@ class ConfigError(Exception):
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Settings:
-    """One value for each setting; its name in the environment is the field's in capitals."""
+    """The settings. The name of a setting in the environment is that of the field in capitals."""
 
     app_env: Environment = "development"
     secret_key: str = ""  # signs access tokens and cursors; at least 32 characters
     database_url: str = f"sqlite:///{INSTANCE / 'app.db'}"
-    database_pooler: bool = False  # database_url leads to PgBouncer, which pools by transaction
-    single_node: bool = False  # in production: one machine with SQLite, or without Redis, is meant
-    redis_url: str = ""  # empty: limits are counted in this process, the cache lies on disk
-    broker_url: str = ""  # redis://…, of the messages to Celery; empty: jobs are done in-process
-    cache_dir: str = str(INSTANCE / "cache")  # used where there is no Redis
+    database_pooler: bool = False  # database_url is that of PgBouncer, in transaction mode
+    single_node: bool = False  # allows production with SQLite or without Redis
+    redis_url: str = ""  # empty: limits are counted in memory, the cache is on disk
+    broker_url: str = ""  # redis://… for Celery; empty: jobs run in this process
+    cache_dir: str = str(INSTANCE / "cache")  # used without Redis
 
     access_token_minutes: int = 10
     refresh_token_days: int = 30
@@ -53,7 +53,7 @@ class Settings:
     verify_token_minutes: int = 24 * 60
     token_issuer: str = "flask-rest-reference"  # noqa: S105 - a name, not a secret
     token_audience: str = "flask-rest-reference"  # noqa: S105
-    jwt_keys: str = ""  # a file of `flask signing-keys`; empty: one key, derived from secret_key
+    jwt_keys: str = ""  # file of `flask signing-keys`; empty: a key derived from secret_key
     auth_cookies: bool = False  # whether browsers may log in with cookies
 
     rate_limit: str = "600 per minute"
@@ -64,15 +64,15 @@ class Settings:
 
     smtp_url: str = ""  # smtp://host:port, smtps://user:password@host; empty: mail goes to the log
     mail_from: str = "service@localhost"
-    public_url: str = "http://127.0.0.1:8000"  # where links in mails lead
+    public_url: str = "http://127.0.0.1:8000"  # base of the links in mails
 
     max_content_length: int = 1024 * 1024  # bytes
-    max_upload_length: int = 256 * 1024 * 1024  # bytes, of a file to import as it is sent
+    max_upload_length: int = 256 * 1024 * 1024  # bytes of an uploaded file
     job_retention_days: int = 7
-    public_max_age: int = 30  # seconds an anonymous read of the catalogue may be cached
+    public_max_age: int = 30  # seconds for which anonymous responses may be cached
     cors_origins: tuple[str, ...] = ()
-    trusted_hosts: tuple[str, ...] = ()  # empty: any Host header is taken
-    trusted_proxies: int = 0  # proxies in front whose X-Forwarded-* headers are believed
+    trusted_hosts: tuple[str, ...] = ()  # empty: any Host header is accepted
+    trusted_proxies: int = 0  # number of proxies that set X-Forwarded-*
 
     statement_timeout_ms: int = 5000
     lock_timeout_ms: int = 2000
@@ -81,15 +81,15 @@ class Settings:
     pool_timeout: int = 3  # seconds
     redis_timeout_ms: int = 200
     log_level: str = "INFO"
-    metrics_bind: str = ""  # host:port of a listener for /metrics alone; empty: there is none
+    metrics_bind: str = ""  # host:port of the listener for /metrics; empty: none
     otel_exporter_otlp_endpoint: str = ""  # http://host:4318; empty: no spans are recorded
 
     @classmethod
     def from_env(cls, environ: Mapping[str, str] | None = None) -> Self:
-        """Settings from the environment (of the process by default), parsed and checked.
+        """Parse and check the settings from the environment (by default, of the process).
 
-        Empty values count as absent. Without SECRET_KEY, outside of production, the secret of this
-        machine is used.
+        Empty values count as absent. Outside production, SECRET_KEY is by default a secret of this
+        machine: docs/decisions.md#52-environments
 
         Raises:
             ConfigError: a value cannot be parsed, or would make the service unsafe.
@@ -104,11 +104,11 @@ class Settings:
 
     @property
     def is_production(self) -> bool:
-        """Whether the stricter checks hold: also for an APP_ENV that is misspelt."""
+        """Whether the strict checks apply; also with an invalid APP_ENV."""
         return self.app_env not in ("development", "testing")
 
     def validation_errors(self) -> list[str]:
-        """The reasons why a service must not start with these settings; empty if it may."""
+        """Return the reasons why the service must not start with these settings."""
         return [
             *self._secret_errors(),
             *self._server_errors(),
@@ -131,7 +131,7 @@ class Settings:
         if not _is_database_url(self.database_url):
             yield "DATABASE_URL is sqlite:///path or postgresql://user:password@host:port/name"
         for name in ("redis_url", "broker_url"):
-            # Only these schemes: the log hides the password of a URL that has a host.
+            # Only these schemes: the log removes the password of a URL with a host.
             if (url := getattr(self, name)) and not _is_url(url, "redis", "rediss"):
                 yield f"{name.upper()} is redis://host:port/0 or rediss://user:password@host:port/0"
         if self.is_production and not self.single_node:
@@ -187,17 +187,17 @@ class Settings:
 
 
 MINIMUMS = {"public_max_age": 0, "trusted_proxies": 0, "password_min_length": 8}
-"""The smallest value of a setting that is a number, where it is not 1."""
+"""Minimums of numeric settings, where they are not 1."""
 
 
 class _CommaSeparated(ma.fields.Field[tuple[str, ...]]):
-    """Texts with commas between them; spaces around them and empty ones are dropped."""
+    """Strings separated by commas; surrounding spaces and empty strings are removed."""
 
     def _deserialize(self, value: str, *args: Any, **kwargs: Any) -> tuple[str, ...]:
         return tuple(part.strip() for part in value.split(",") if part.strip())
 
 
-# By the type of a setting's default. Strings have no message: it could contain a secret.
+# By the type of the default. Strings have no message, which could contain a secret.
 _FIELDS: dict[type, Callable[[], ma.fields.Field[Any]]] = {
     str: ma.fields.String,
     tuple: _CommaSeparated,
@@ -215,7 +215,7 @@ _FIELDS: dict[type, Callable[[], ma.fields.Field[Any]]] = {
 def _parse(
     settings: type[Settings], environ: Mapping[str, str]
 ) -> tuple[dict[str, Any], list[str]]:
-    """The values by field name, and the reasons why others could not be parsed.
+    """Return the parsed values by field name, and the reasons why others are invalid.
 
     marshmallow parses a mapping; environs, which builds on it, reads only the process's own
     environment and makes the Flask CLI load `.env` files by its dependency on python-dotenv.
@@ -233,16 +233,16 @@ def _parse(
 
 
 def _is_url(text: str, *schemes: str) -> bool:
-    """Whether the text is a URL of one of the schemes, with a host and, if any, a valid port."""
+    """Whether the text is a URL with one of the schemes, a host and no invalid port."""
     try:
         url = urlsplit(text)
         return url.scheme in schemes and bool(url.hostname) and url.port != 0
-    except ValueError:  # a port that is no number, or brackets without an IPv6 address
+    except ValueError:  # the port is not a number, or an IPv6 address is invalid
         return False
 
 
 def _is_origin(text: str) -> bool:
-    """Whether browsers send this as `Origin` (RFC 6454 section 7): no path, nothing in capitals."""
+    """Whether the text is a serialised origin (RFC 6454 section 7): no path, no capitals."""
     return bool(re.fullmatch(r"https?://[^/?#@\sA-Z]+", text)) and _is_url(text, "http", "https")
 
 
@@ -260,14 +260,14 @@ def _looks_like_an_example(secret: str) -> bool:
 
 
 def _local_secret() -> str:
-    """The secret of a development machine: generated once, kept in instance/, never committed."""
+    """Return the secret of this machine, which is generated once and stored in instance/."""
     INSTANCE.mkdir(exist_ok=True)
     path = INSTANCE / "secret_key"
     if not path.exists():
         draft = INSTANCE / f"secret_key.{os.getpid()}"
         draft.touch(0o600)
         draft.write_text(secrets.token_urlsafe(48))
-        with contextlib.suppress(FileExistsError):  # another process was first: its secret stays
+        with contextlib.suppress(FileExistsError):  # another process was first
             os.link(draft, path)
         draft.unlink()
     return path.read_text()

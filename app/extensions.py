@@ -13,7 +13,7 @@ from sqlalchemy.orm import DeclarativeBase
 
 
 class Base(DeclarativeBase):
-    """The base of every model. Each constraint has a name, so that errors can be told apart."""
+    """The base of every model. Each constraint has a name, which identifies it in errors."""
 
     metadata = MetaData(
         naming_convention={
@@ -32,7 +32,7 @@ db = SQLAlchemy(
     session_options={"expire_on_commit": False},
 )
 MIGRATIONS = Path(__file__).resolve().parent.parent / "migrations"
-# Flask-Migrate writes the path into a configparser, where % begins an interpolation.
+# Flask-Migrate passes the path to a configparser, in which % starts an interpolation.
 migrate = Migrate(directory=str(MIGRATIONS).replace("%", "%%"))
 limiter = Limiter(
     key_func=lambda: current_app.extensions["core"].rate_limit_key(),

@@ -3,11 +3,14 @@
 A feature is a package with `init_app(app)`, which registers its routes, commands, job types and
 periodic tasks. Importing the package grants its permissions to roles (`app.users.roles`). Its
 migrations are in its folder `migrations/`, its tests in `tests/<feature>/`.
+
+`init_app` imports the other modules of its package: schemas enumerate the permissions when they are
+imported, and only then have all features granted theirs.
 """
 
 from types import ModuleType
 
 from app import audit, auth, docs, jobs, products, tasks, users
 
-# In this order they are initialised and appear in the OpenAPI document.
+# The order of initialisation, and of the OpenAPI document.
 FEATURES: tuple[ModuleType, ...] = (auth, users, products, tasks, jobs, audit, docs)

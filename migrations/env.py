@@ -1,8 +1,9 @@
-"""How migrations run: one process at a time on a database, never waiting long for a lock.
+"""The Alembic environment: one process at a time migrates a database, with short lock timeouts.
 
-On PostgreSQL an advisory lock lets concurrent upgrades queue up. A statement that cannot have its
-table lock within a second gives way to the queries behind it and is tried again; one that runs for
-longer than a minute is cancelled. docs/migrations.md says what follows for migrations.
+On PostgreSQL an advisory lock serialises concurrent upgrades. A statement that does not get its
+table lock within a second is cancelled and retried, so that it does not block other queries; one
+that runs for longer than a minute is cancelled. docs/migrations.md has the rules for migrations.
+docs/decisions.md#54-migrations-by-feature
 """
 
 import logging
@@ -24,7 +25,7 @@ from sqlalchemy.schema import SchemaItem
 from app.core.database.migrations import known_revisions
 from app.extensions import db
 
-ADVISORY_LOCK = 7_318_349_394_477_056  # any number, the same for every process that migrates
+ADVISORY_LOCK = 7_318_349_394_477_056  # arbitrary, the same for every process
 POLL_SECONDS = 0.2
 ATTEMPTS = 30
 LIMITS = ("SET lock_timeout = '1s'", "SET statement_timeout = '1min'")
@@ -32,14 +33,14 @@ LIMITS = ("SET lock_timeout = '1s'", "SET statement_timeout = '1min'")
 T = TypeVar("T")
 
 log = logging.getLogger("alembic.env")
-if not context.is_offline_mode():  # the service's own log is on standard output, like that SQL
+if not context.is_offline_mode():  # the log is on standard output, like that SQL
     logging.getLogger("alembic").setLevel(logging.INFO)
 
 
 def is_compared(
     item: SchemaItem, name: str | None, kind: str, reflected: bool, compare_to: SchemaItem | None
 ) -> bool:
-    """Leave indexes for one database only (`Index.info["dialect"]`) out of comparisons."""
+    """Exclude indexes of one dialect (`Index.info["dialect"]`) from comparisons."""
     return not any(each is not None and each.info.get("dialect") for each in (item, compare_to))
 
 
@@ -53,9 +54,9 @@ def configure(**options: Any) -> None:
 
 
 def upgrade_all_branches(applied: tuple[str, ...], _: MigrationContext) -> list[MigrationStep]:
-    """The steps from the applied revisions to the heads; none if a newer release has migrated."""
+    """Return the steps from the applied revisions to the heads; none if the schema is newer."""
     if newer := set(applied) - known_revisions().known:
-        # An older image that starts after a rollback: its code suits the newer schema.
+        # After a rollback: older code works with the newer schema.
         log.warning("the schema is newer than this code, nothing to do: %s", ", ".join(newer))
         return []
     script = context.script
@@ -65,11 +66,10 @@ def upgrade_all_branches(applied: tuple[str, ...], _: MigrationContext) -> list[
 
 
 def prepare(connection: Connection) -> None:
-    """Take the advisory lock, then bound the wait for every other lock."""
+    """Acquire the advisory lock, then set the timeouts for every other lock."""
     if connection.dialect.name == "postgresql":
-        connection.connection.driver_connection.response_timeout = (
-            None  # see app/core/database/engine.py
-        )
+        # Waits for locks and slow statements: docs/decisions.md#17-timeouts-on-the-client-side
+        connection.connection.driver_connection.response_timeout = None
         take_advisory_lock(connection)
         for limit in LIMITS:
             connection.execute(text(limit))
@@ -79,8 +79,8 @@ def prepare(connection: Connection) -> None:
 def take_advisory_lock(connection: Connection) -> None:
     """Wait until no other process migrates this database.
 
-    Not with pg_advisory_lock: its statement holds a snapshot while it waits, and CREATE INDEX
-    CONCURRENTLY in the process that has the lock waits for all older snapshots.
+    pg_advisory_lock would hold a snapshot while it waits, and CREATE INDEX CONCURRENTLY in the
+    process that has the lock waits for all older snapshots.
     """
     lock = text("SELECT pg_try_advisory_lock(:key)")
     for attempt in count():
@@ -93,8 +93,8 @@ def take_advisory_lock(connection: Connection) -> None:
 
 
 def migrate(connection: Connection) -> None:
-    """Run the migrations that are missing; each is one transaction."""
-    connection.rollback()  # what the attempt before may have left
+    """Run the missing migrations, each in one transaction."""
+    connection.rollback()  # of a failed attempt
     postgresql = connection.dialect.name == "postgresql"
     configure(
         connection=connection,
@@ -108,24 +108,24 @@ def migrate(connection: Connection) -> None:
 
 
 def is_lock_timeout(error: OperationalError) -> bool:
-    """Whether another session held a lock for longer than we wait."""
+    """Whether the wait for the lock of another session timed out."""
     return getattr(error.orig, "sqlstate", None) == "55P03" or "is locked" in str(error.orig)
 
 
 def run() -> None:
-    """Migrate the database that the application is configured for."""
+    """Migrate the database of the application."""
     if current_app.config["DATABASE_POOLER"]:
-        sys.exit("A pooler shares sessions, and with them our locks: migrate PostgreSQL itself")
+        sys.exit("A pooler shares sessions and their locks: run migrations on PostgreSQL directly")
     with retry(db.engine.connect) as connection:  # a new SQLite file may be locked
         try:
             prepare(connection)
             retry(partial(migrate, connection))
         finally:
-            connection.invalidate()  # its settings and its lock must not live on in the pool
+            connection.invalidate()  # removes its settings and its lock from the pool
 
 
 def retry(step: Callable[[], T]) -> T:
-    """The result of the step, which is repeated whenever another session holds a lock too long."""
+    """Return the result of the step, which is retried when the wait for a lock times out."""
     for attempt in range(1, ATTEMPTS):
         try:
             return step()

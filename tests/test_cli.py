@@ -145,7 +145,7 @@ class TestSeedDemo:
             there.setitem(app.config, "APP_ENV", "production")
             refused = flask(app, "seed", "--demo", fails=True)
 
-        assert "no demo login in production" in refused.output
+        assert "--demo is not available in production" in refused.output
         assert rows.count(app, User) == rows.count(app, Product) == 0
 
 
@@ -205,7 +205,7 @@ class TestCreateAdmin:
         arguments = ("users", "create-admin", user.email.upper(), "--password", PASSWORD)
         refused = flask(app, *arguments, fails=True)
 
-        assert f"{user.email} is registered already" in refused.output
+        assert f"{user.email} is already registered" in refused.output
         assert rows.read(app, User.role, id=user.id) == ["user"]
 
 

@@ -1,7 +1,7 @@
-"""Audit: who changed what, when, from which address.
+"""Audit: who changed what, when, and from which IP address.
 
-Here belong the table of audit events and its routes. How a change is collected and written in the
-transaction that makes it belongs to `app.core.resources.audit_log`.
+Here belong the table of audit events and its routes. The code that collects changes and writes
+them in the transaction that makes them belongs to `app.core.resources.audit_log`.
 """
 
 from flask import Flask

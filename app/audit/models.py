@@ -1,4 +1,4 @@
-"""Audit events: what was changed, written in the transaction that changed it."""
+"""Audit events: one row for each change, written in the transaction of the change."""
 
 from typing import Any
 from uuid import UUID
@@ -19,13 +19,11 @@ from app.extensions import Base
 
 
 class AuditEvent(ResourceMixin, Base):
-    """One change. It outlives the row and the account that it names, so it has no foreign keys.
-
-    `before` and `after` are stored and shown as `app.core.resources.audit_values` says.
-    """
+    """One change. `app.core.resources.audit_values` defines the format of `before` and `after`."""
 
     __tablename__ = "audit_events"
 
+    # No foreign keys: an event outlives the account and the row (docs/decisions.md#43-audit-log).
     actor_id: Mapped[UUID | None] = mapped_column(Uuid())
     action: Mapped[str] = mapped_column(Text)
     resource: Mapped[str] = mapped_column(Text)
@@ -44,7 +42,7 @@ Index("ix_audit_events_actor_id", AuditEvent.actor_id, AuditEvent.created_at, Au
 
 @changes_committing.connect
 def build_audit_rows(changes: tuple[Change, ...]) -> TableRows:
-    """An event for each change."""
+    """Return the table of events, and one row of it for each change."""
     context, moment = current_audit_context(), now()
     events = (
         {
@@ -57,7 +55,7 @@ def build_audit_rows(changes: tuple[Change, ...]) -> TableRows:
             "before": change.before,
             "after": change.after,
             "actor_id": context.actor_id,
-            "ip_address": context.address,
+            "ip_address": context.ip_address,
             "request_id": context.request_id,
             "version": 1,
         }

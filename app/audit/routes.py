@@ -1,4 +1,4 @@
-"""Audit events: those who may, read what was changed; nobody changes that."""
+"""Routes of audit events, which are read-only."""
 
 from uuid import UUID
 
@@ -9,19 +9,19 @@ from app.core.resources.repository import ScopedSelect
 from app.core.security.authorization import permission
 
 audit_events = Blueprint(
-    "audit-events", __name__, url_prefix="/api/v1/audit-events", description="Who changed what."
+    "audit-events", __name__, url_prefix="/api/v1/audit-events", description="The audit log."
 )
 
 
 @audit_events.get("", access=permission("audit:read"))
 @audit_events.paginated(AuditEventSchema, AuditEventQuery)
 def list_audit_events() -> ScopedSelect:
-    """List changes."""
+    """List audit events."""
     return ALL_EVENTS
 
 
 @audit_events.get("/<uuid:event_id>", access=permission("audit:read"))
 @audit_events.returns(AuditEventSchema)
 def read_audit_event(event_id: UUID) -> ScopedSelect:
-    """Read a change."""
+    """Read an audit event."""
     return ALL_EVENTS

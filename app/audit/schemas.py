@@ -1,4 +1,4 @@
-"""What the audit routes give."""
+"""Schemas of the audit routes."""
 
 from typing import Any
 
@@ -12,7 +12,7 @@ from app.core.schemas.fields import DateTime, String
 
 
 class AuditEventSchema(ResourceSchema):
-    """A change, and who made it."""
+    """A change and its author."""
 
     actor_id = ma.fields.UUID(dump_only=True, allow_none=True)
     action = String(max_length=50, dump_only=True, metadata={"example": "update"})
@@ -28,14 +28,14 @@ class AuditEventSchema(ResourceSchema):
     request_id = String(max_length=128, dump_only=True, allow_none=True)
 
     def row_to_dict(self, row: Any) -> dict[str, Any]:
-        """The event, `before` and `after` with the members that its resource shows."""
+        """Return the event; `before` and `after` have the members of the resource's schema."""
         event = super().row_to_dict(row)
         before, after = shown_change(event["resource"], event["before"], event["after"])
         return event | {"before": before, "after": after}
 
 
 class AuditEventQuery(PageQuery):
-    """Which events, in which order."""
+    """Filters and order of audit events."""
 
     actor_id = filter_by(ma.fields.UUID(), lambda value: AuditEvent.actor_id == value)
     action = filter_by(

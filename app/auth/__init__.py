@@ -1,4 +1,4 @@
-"""Authentication: who sends a request.
+"""Authentication: the caller of a request.
 
 Here belong sessions, access and refresh tokens, cookies, API keys, signing keys, throttling of
 logins and tokens sent by e-mail. Accounts and roles belong to `app.users`; access rules of routes
@@ -7,15 +7,16 @@ to `app.core.security`.
 
 from flask import Flask
 
+from app.core.security import authorization
+
 
 def init_app(app: Flask) -> None:
-    """Register how a caller is recognised, the routes and `flask signing-keys`."""
+    """Register the authentication of callers, the routes and `flask signing-keys`."""
     from app.auth import jwt_manager, tokens
     from app.auth.commands import signing_keys
     from app.auth.jwks import jwks
     from app.auth.models import SESSION_IS_VALID
     from app.auth.routes import auth
-    from app.core.security import authorization
 
     jwt_manager.init_app(app, app.extensions["settings"])
     authorization.init_app(app, tokens.load_caller, SESSION_IS_VALID)

@@ -1,4 +1,4 @@
-"""Changes of an account that need its credentials: new passwords, confirmed addresses."""
+"""Password changes, password resets and the confirmation of e-mail addresses."""
 
 from typing import Any
 
@@ -9,7 +9,7 @@ from app.auth.email_tokens import (
     RESET,
     VERIFY,
     consume_token,
-    find_token_owner,
+    find_recipient,
     revoke_reset_tokens,
 )
 from app.auth.sessions import revoke_sessions
@@ -26,16 +26,18 @@ from app.users.passwords import hash_password, verify_password
 from app.users.schemas import UserSchema
 from app.users.service import update_password_hash
 
-_USER = UserSchema()
-_OWN_ACCOUNT = CURRENT_USER.with_only_columns(User.id, User.email, User.name, User.password_hash)
+_USER_SCHEMA = UserSchema()
+_SELECT_OWN_ACCOUNT = CURRENT_USER.with_only_columns(
+    User.id, User.email, User.name, User.password_hash
+)
 
 
 def change_password(current_password: str, new_password: str) -> None:
-    """Set a new password for the caller and end all their other sessions.
+    """Set a new password for the caller and revoke their other sessions.
 
     Raises:
-        Problem: 422, the current password is incorrect, or the new one not allowed; 429, too many
-            attempts failed, here and at logins together.
+        Problem: 422, the current password is incorrect, or the new one is not allowed; 429, too
+            many attempts failed, here and at logins together.
     """
     user = _read_own_account()
     login_throttle.register_attempt(user.email)
@@ -46,7 +48,7 @@ def change_password(current_password: str, new_password: str) -> None:
         if update_password_hash(user, _hash_new_password(user, new_password)):
             break
         db.session.rollback()
-        user = _read_own_account()  # the hash was replaced meanwhile
+        user = _read_own_account()  # another request has replaced the hash
     login_throttle.reset_attempts(user.email)
     revoke_reset_tokens(user.id)
     log_change(Change("change_password", "users", user.id))
@@ -54,7 +56,7 @@ def change_password(current_password: str, new_password: str) -> None:
 
 
 def _read_own_account() -> Row[Any]:
-    rows = execute.fetch_autocommit(_OWN_ACCOUNT, {"caller_id": current_caller.id})
+    rows = execute.fetch_autocommit(_SELECT_OWN_ACCOUNT, {"caller_id": current_caller.id})
     if not rows:
         raise Problem("not-found")
     account: Row[Any] = rows[0]
@@ -62,9 +64,9 @@ def _read_own_account() -> Row[Any]:
 
 
 def _hash_new_password(user: User | Row[Any], password: str) -> str:
-    """The hash of a password that a user has chosen.
+    """Check a new password against the policy and return its hash.
 
-    Call it outside of transactions: it takes long, and must not block others meanwhile.
+    Call it outside of transactions: hashing is slow, and a transaction would hold its locks.
 
     Raises:
         Problem: 422, the password is not allowed for this user.
@@ -76,33 +78,33 @@ def _hash_new_password(user: User | Row[Any], password: str) -> str:
 
 
 def reset_password(token: str, new_password: str) -> None:
-    """Set a new password for the user to whom the token was mailed, and end all their sessions.
+    """Set a new password for the recipient of the token and revoke all their sessions.
 
     Raises:
-        Problem: 401, the token is not valid, or not any more; 422, the password is not allowed, and
-            the token can be used again.
+        Problem: 401, the token is invalid, used or expired; 422, the password is not allowed, and
+            the token remains valid.
     """
-    new_hash = _hash_new_password(find_token_owner(RESET, token), new_password)
+    new_hash = _hash_new_password(find_recipient(RESET, token), new_password)
     user = consume_token(RESET, token)
     update_password_hash(user, new_hash)
     revoke_reset_tokens(user.id)
-    _confirm_address(user)
+    _mark_email_verified(user)
     revoke_sessions(user.id)
     login_throttle.reset_attempts(user.email)
     log_change(Change("reset_password", "users", user.id))
 
 
 def verify_email(token: str) -> None:
-    """Record that the user to whom the token was mailed has the address.
+    """Mark the e-mail address of the recipient of the token as verified.
 
     Raises:
-        Problem: 401, the token is not valid, or not any more.
+        Problem: 401, the token is invalid, used or expired.
     """
-    _confirm_address(consume_token(VERIFY, token))
+    _mark_email_verified(consume_token(VERIFY, token))
 
 
-def _confirm_address(user: User) -> None:
+def _mark_email_verified(user: User) -> None:
     if user.email_verified_at is None:
         moment = now()
         values = {"email_verified_at": moment, "updated_at": moment}
-        repository.update_locked(User, user, values, _USER)
+        repository.update_locked(User, user, values, _USER_SCHEMA)

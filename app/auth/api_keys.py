@@ -1,4 +1,4 @@
-"""API keys: creation, and the caller of a request that is sent with one."""
+"""API keys: their creation, and the authentication of requests with one."""
 
 import secrets
 from base64 import urlsafe_b64decode, urlsafe_b64encode
@@ -18,10 +18,11 @@ from app.users.models import User
 from app.users.passwords import sha256_digest
 from app.users.roles import ROLES
 
-PREFIX = "key_"  # secret scanners find keys that were committed by mistake
-LAST_USED_PRECISION = timedelta(minutes=1)  # saves a write per request
+PREFIX = "key_"  # with it, secret scanners find keys in repositories
+# A write for each request would double its cost: docs/decisions.md#28-api-keys
+LAST_USED_PRECISION = timedelta(minutes=1)
 
-_FIND = (
+_SELECT_KEY = (
     select(ApiKey.id, ApiKey.secret_hash, ApiKey.scopes, ApiKey.expires_at, ApiKey.last_used_at)
     .add_columns(User.id.label("user_id"), User.role)
     .join(User, User.id == ApiKey.owner_id)
@@ -31,7 +32,7 @@ _SET_LAST_USED = update(ApiKey.__table__).where(ApiKey.id == bindparam("key_id")
 
 
 def create_api_key(data: dict[str, Any]) -> ApiKey:
-    """A new key of the caller, with its secret in `secret`; it is not stored yet.
+    """Return a new key of the caller, not yet stored; its attribute `secret` has the secret.
 
     Raises:
         Problem: 422, a scope that the caller does not have.
@@ -48,7 +49,7 @@ def create_api_key(data: dict[str, Any]) -> ApiKey:
 
 
 def load_caller(secret: str) -> Caller:
-    """The caller of a request that is sent with this key.
+    """Return the caller that an API key authenticates.
 
     Raises:
         Problem: 401, the key does not exist or has expired, or its owner is disabled.
@@ -58,7 +59,7 @@ def load_caller(secret: str) -> Caller:
         key_id = UUID(bytes=raw[:16])
     except ValueError as error:
         raise invalid_token_problem() from error
-    key = next(iter(execute.fetch_autocommit(_FIND, {"key_id": key_id})), None)
+    key = next(iter(execute.fetch_autocommit(_SELECT_KEY, {"key_id": key_id})), None)
     if key is None or not secrets.compare_digest(key.secret_hash, sha256_digest(raw[16:])):
         raise invalid_token_problem()
     if key.expires_at is not None and key.expires_at <= now():

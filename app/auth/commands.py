@@ -9,72 +9,72 @@ from flask.cli import AppGroup
 from app.auth.signing_keys import JWK, KEY_TYPES, derive, generate, parse, read_file, write_file
 from app.config import ConfigError
 
-HELP = """Rotate the keys that sign access tokens, in three steps without downtime.
+HELP = """Rotate the keys that sign access tokens, without downtime.
 
-generate, and reload the service; after five minutes, when copies of /.well-known/jwks.json have
-expired: rotate, and reload; after ACCESS_TOKEN_MINUTES, when the last token of the old key has
-expired: retire, and reload.
+Run generate and reload the service. After five minutes, when cached copies of
+/.well-known/jwks.json have expired, run rotate and reload. After ACCESS_TOKEN_MINUTES, when the
+last token of the old key has expired, run retire and reload.
 """
 signing_keys = AppGroup("signing-keys", help=HELP)
-_file = click.option(
-    "--file", metavar="PATH", help="The key file; by default the one that JWT_KEYS names."
+_file_option = click.option(
+    "--file", metavar="PATH", help="Path of the key file.  [default: the setting JWT_KEYS]"
 )
 
 
 @signing_keys.command("list")
-@_file
+@_file_option
 def list_keys(file: str | None) -> None:
-    """Show the keys; the first one signs."""
-    _show(_read(_path(file)))
+    """List the keys; the first one signs."""
+    _print_keys(_read_keys(_key_file(file)))
 
 
 @signing_keys.command("generate")
 @click.option("--algorithm", type=click.Choice(list(KEY_TYPES)), default="EdDSA", show_default=True)
-@_file
+@_file_option
 def generate_key(algorithm: str, file: str | None) -> None:
-    """Add a key, which does not sign yet.
+    """Add a key, which verifies but does not sign yet.
 
-    A new file begins with the key that is used without a file.
+    The first key of a new file is the one that is in use without a file.
     """
-    path = _path(file)
+    path = _key_file(file)
     is_new = not Path(path).exists()
-    before = [derive(current_app.config["SECRET_KEY"])] if is_new else _read(path)
-    _write(path, [*before, generate(algorithm)])
+    before = [derive(current_app.config["SECRET_KEY"])] if is_new else _read_keys(path)
+    _write_and_print(path, [*before, generate(algorithm)])
 
 
 @signing_keys.command("rotate")
 @click.argument("kid")
-@_file
+@_file_option
 def rotate_keys(kid: str, file: str | None) -> None:
-    """Sign with this key from now on; the others continue to verify."""
-    path = _path(file)
-    chosen, others = _split(_read(path), kid)
-    _write(path, [chosen, *others])
+    """Sign with this key; the others continue to verify."""
+    path = _key_file(file)
+    chosen, others = _select_key(_read_keys(path), kid)
+    _write_and_print(path, [chosen, *others])
 
 
 @signing_keys.command("retire")
 @click.argument("kid")
-@_file
+@_file_option
 def retire_key(kid: str, file: str | None) -> None:
     """Remove a key: its tokens are rejected."""
-    path = _path(file)
-    before = _read(path)
-    chosen, others = _split(before, kid)
+    path = _key_file(file)
+    before = _read_keys(path)
+    chosen, others = _select_key(before, kid)
     if chosen is before[0]:
         raise click.ClickException(
-            f"{kid} signs; have another key do so first: flask signing-keys rotate."
+            f"{kid} is the signing key; first select another: flask signing-keys rotate KID"
         )
-    _write(path, others)
+    _write_and_print(path, others)
 
 
-def _path(file: str | None) -> str:
+def _key_file(file: str | None) -> str:
     path: str = file or current_app.config["JWT_KEYS"]
     if not path:
-        raise click.ClickException("Name the file, with --file or JWT_KEYS.")
+        raise click.ClickException("No key file: use --file, or set JWT_KEYS.")
     return path
 
 
-def _read(path: str) -> list[JWK]:
+def _read_keys(path: str) -> list[JWK]:
     try:
         jwks = read_file(path)
         parse(jwks)
@@ -83,20 +83,20 @@ def _read(path: str) -> list[JWK]:
     return jwks
 
 
-def _split(jwks: list[JWK], kid: str) -> tuple[JWK, list[JWK]]:
+def _select_key(jwks: list[JWK], kid: str) -> tuple[JWK, list[JWK]]:
     for jwk in jwks:
         if jwk["kid"] == kid:
             return jwk, [other for other in jwks if other is not jwk]
     raise click.ClickException(f"There is no key {kid}.")
 
 
-def _write(path: str, jwks: list[JWK]) -> None:
+def _write_and_print(path: str, jwks: list[JWK]) -> None:
     write_file(path, jwks)
-    _show(jwks)
-    click.echo("Reload the service to have it use them.")
+    _print_keys(jwks)
+    click.echo("Reload the service to apply the change.")
 
 
-def _show(jwks: list[JWK]) -> None:
+def _print_keys(jwks: list[JWK]) -> None:
     for jwk in jwks:
-        does = "signs and verifies" if jwk is jwks[0] else "verifies"
-        click.echo(f"{jwk['kid']}  {jwk['alg']}  {does}")
+        usage = "signs and verifies" if jwk is jwks[0] else "verifies"
+        click.echo(f"{jwk['kid']}  {jwk['alg']}  {usage}")

@@ -1,9 +1,9 @@
-"""Tokens in cookies, for pages of the service's own origin (AUTH_COOKIES).
+"""Tokens in cookies, for pages of the service's own origin (setting AUTH_COOKIES).
 
-Scripts cannot read the cookies of the tokens, and pages of other sites cannot send them. A browser
-attaches cookies to every request, though, also to forged ones: so an unsafe request repeats in
-X-CSRF-Token the value of the cookie with the CSRF token, which only pages of our origin can read.
-It is derived from the session: OWASP's "signed double-submit cookie".
+The cookies with tokens are HttpOnly and SameSite=Strict. A browser also attaches cookies to forged
+requests, so an unsafe request must repeat the value of the CSRF cookie in X-CSRF-Token: only pages
+of this origin can read that cookie. The CSRF token is derived from the session (OWASP: signed
+double-submit cookie). docs/decisions.md#27-cookie-transport
 """
 
 from hmac import compare_digest
@@ -30,7 +30,7 @@ _SAFE_METHODS = ("GET", "HEAD", "OPTIONS")  # RFC 9110 section 9.2.1
 
 
 def init_app(app: Flask, *, enabled: bool) -> None:
-    """Configure the cookies. All of them are session cookies: they end with the browser."""
+    """Configure the cookies. They have no Max-Age: the browser deletes them when it is closed."""
     app.config |= {
         "JWT_TOKEN_LOCATION": ["headers", "cookies"] if enabled else ["headers"],
         "JWT_ACCESS_COOKIE_NAME": ACCESS_COOKIE,
@@ -38,19 +38,19 @@ def init_app(app: Flask, *, enabled: bool) -> None:
         "JWT_REFRESH_COOKIE_PATH": "/api/v1/auth",
         "JWT_COOKIE_SECURE": True,  # for browsers http://127.0.0.1 and localhost are secure
         "JWT_COOKIE_SAMESITE": "Strict",
-        "JWT_COOKIE_CSRF_PROTECT": False,  # the library needs a claim; refresh tokens have none
+        "JWT_COOKIE_CSRF_PROTECT": False,  # it requires a claim; refresh tokens are no JWTs
     }
     if enabled:
-        app.after_request(_vary)
+        app.after_request(_add_cookie_to_vary)
 
 
 def access_token_from_cookie() -> str | None:
-    """The access token in the request's cookie; None without one, or if cookies are disabled."""
-    return request.cookies.get(ACCESS_COOKIE) if _enabled() else None
+    """Return the access token in the cookie; None without one, or if cookies are disabled."""
+    return request.cookies.get(ACCESS_COOKIE) if _is_enabled() else None
 
 
 def refresh_token_from_cookie() -> str:
-    """The refresh token in the request's cookie. If it is rejected, the cookies are deleted.
+    """Return the refresh token in the cookie. A response with 401 deletes the cookies.
 
     Raises:
         Problem: 401, there is none; 403, the CSRF token is missing or wrong; 404, cookies are
@@ -60,7 +60,7 @@ def refresh_token_from_cookie() -> str:
     after_this_request(_unset_cookies_on_401)
     token = request.cookies.get(REFRESH_COOKIE)
     if not token:
-        raise unauthorized_problem("There is no cookie with a refresh token.")
+        raise unauthorized_problem("The cookie with the refresh token is missing.")
     check_csrf(split_refresh_token(token)[0])
     return token
 
@@ -71,12 +71,12 @@ def require_enabled() -> None:
     Raises:
         Problem: 404, they are not.
     """
-    if not _enabled():
+    if not _is_enabled():
         raise Problem("not-found")
 
 
 def set_auth_cookies(tokens: dict[str, Any]) -> dict[str, Any]:
-    """Set the tokens as cookies of the response; the rest of them, for its body."""
+    """Set the tokens as cookies of the response and return the response body."""
     access, refresh = tokens["access_token"], tokens["refresh_token"]
     csrf = _csrf_token(split_refresh_token(refresh)[0])
 
@@ -98,7 +98,7 @@ def clear_auth_cookies() -> None:
 
 
 def check_csrf(session_id: UUID | None) -> None:
-    """Check that a page of our origin sent the request, unless its method is safe.
+    """Check the CSRF token of a request with cookies, unless its method is safe.
 
     Raises:
         Problem: 403, the CSRF token is missing, or not the one of the session.
@@ -113,7 +113,7 @@ def check_csrf(session_id: UUID | None) -> None:
     raise Problem("forbidden", detail, headers={"WWW-Authenticate": CHALLENGE})
 
 
-def _enabled() -> bool:
+def _is_enabled() -> bool:
     return "cookies" in current_app.config["JWT_TOKEN_LOCATION"]
 
 
@@ -131,8 +131,8 @@ def _unset_cookies_on_401(response: Response) -> Response:
     return _unset_cookies(response) if response.status_code == 401 else response
 
 
-def _vary(response: Response) -> Response:
-    """A response that varies with the caller varies with the cookies (RFC 9110 section 12.5.5)."""
+def _add_cookie_to_vary(response: Response) -> Response:
+    """Add Cookie to Vary where the response depends on the caller (RFC 9110 section 12.5.5)."""
     if "Authorization" in response.vary:
         response.vary.add("Cookie")
     return response

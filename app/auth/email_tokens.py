@@ -1,7 +1,8 @@
-"""Tokens sent by mail: a client that sends one back can read the mail of the account.
+"""Tokens sent by mail: they prove that a client can read the mail of the account.
 
-A token has 256 unguessable bits, is stored as a hash, and works once, for a short time. The link in
-the mail carries it in the fragment, which browsers do not send, so it is in no log.
+A token has 256 random bits, is stored as a hash, can be used once, and expires. It is in the
+fragment of the link in the mail, which browsers do not send, so it is in no log.
+docs/decisions.md#32-mail-after-the-response
 """
 
 from base64 import urlsafe_b64encode
@@ -38,13 +39,13 @@ from app.jobs.runner import JobRun, create_job, job
 from app.users.models import User
 from app.users.passwords import sha256_digest
 
-MAX_PENDING_TOKENS = 5  # of one purpose and account, so that nobody can flood a mailbox
+MAX_PENDING_TOKENS = 5  # of one purpose and account; bounds the mails to a mailbox
 
 log = structlog.get_logger()
 
 
 class EmailToken(Base):
-    """A token that was mailed and not used yet."""
+    """A token that was mailed and has not been used."""
 
     __tablename__ = "email_tokens"
     __table_args__ = (CheckConstraint("purpose IN ('reset', 'verify')", name="purpose"),)
@@ -56,12 +57,12 @@ class EmailToken(Base):
 
 
 class Purpose(NamedTuple):
-    """What a token is for, and the mail that brings it."""
+    """A purpose of tokens, and the mail in which they are sent."""
 
     name: str
-    lifetime: str  # the setting, in minutes
-    page: str  # of the client application
-    route: str
+    lifetime: str  # name of the setting, in minutes
+    page: str  # path of the page in the client application
+    route: str  # that accepts the token
     subject: str
     text: str
 
@@ -69,33 +70,33 @@ class Purpose(NamedTuple):
 RESET = Purpose(
     "reset", "RESET_TOKEN_MINUTES", "/reset-password", "/api/v1/auth/password/reset",
     "Set a new password",
-    "Somebody, hopefully you, asked to set a new password for your account. If it was not you, "
-    "there is nothing to do: your password stays as it is.",
+    "A new password was requested for your account. If you did not request it, ignore this mail: "
+    "your password is unchanged.",
 )  # fmt: skip
 VERIFY = Purpose(
     "verify", "VERIFY_TOKEN_MINUTES", "/verify-email", "/api/v1/auth/email/verify",
     "Confirm your e-mail address",
-    "Somebody, hopefully you, registered an account with this e-mail address. If it was not you, "
-    "there is nothing to do.",
+    "An account was registered with this e-mail address. If you did not register, ignore this "
+    "mail.",
 )  # fmt: skip
 PURPOSES = {purpose.name: purpose for purpose in (RESET, VERIFY)}
 _EMAIL_TEXT = """\
 {text}
 
-Otherwise open this link before {expires_at:%Y-%m-%d %H:%M} UTC:
+Otherwise, open this link before {expires_at:%Y-%m-%d %H:%M} UTC:
 
 {link}
 
-The part after "token=" is what {route} takes. It works once.
+The part after "token=" is the token for {route}. It can be used once.
 """
 
 
 def request_token_email(
     purpose: Purpose, *, owner_id: UUID | None = None, **recipient: Any
 ) -> None:
-    """Queue a job that mails a new token to a user, found by `email=` or `id=`.
+    """Create a job that mails a new token to the user with this `email` or `id`.
 
-    The job looks the user up, so neither the response nor its timing shows whether there is one.
+    The job looks the user up, so neither the response nor its timing reveals whether one exists.
     """
     arguments = {"purpose": purpose.name, **{k: str(value) for k, value in recipient.items()}}
     db.session.add(create_job("mail", arguments, owner_id=owner_id))
@@ -103,7 +104,7 @@ def request_token_email(
 
 @job("mail", attempts=6)
 def send_token_email(run: JobRun) -> None:
-    """Mail a token. It is derived from the job's id, so that a retry mails the same one."""
+    """Mail a token. It is derived from the id of the job, so a retry mails the same token."""
     recipient = dict(run.arguments)
     purpose = PURPOSES[recipient.pop("purpose")]
     [(column, value)] = recipient.items()
@@ -111,10 +112,10 @@ def send_token_email(run: JobRun) -> None:
     user = db.session.scalar(select(User).where(condition).with_for_update())
     if user is None or not user.is_active or (purpose is VERIFY and user.email_verified_at):
         return
-    token = _token(run.id)
+    token = _token_of_job(run.id)
     mailed = db.session.get(EmailToken, sha256_digest(token.encode()))
     if mailed is None:
-        if _count(user.id, purpose) >= MAX_PENDING_TOKENS:
+        if _count_pending_tokens(user.id, purpose) >= MAX_PENDING_TOKENS:
             log.warning("mail_token_limit_reached", purpose=purpose.name, user_id=str(user.id))
             return
         expires_at = now() + timedelta(minutes=current_app.config[purpose.lifetime])
@@ -128,12 +129,12 @@ def send_token_email(run: JobRun) -> None:
     send_mail(user.email, purpose.subject, text, name=str(run.id))
 
 
-def _token(job_id: UUID) -> str:
+def _token_of_job(job_id: UUID) -> str:
     return urlsafe_b64encode(sign("email tokens", job_id.bytes)).rstrip(b"=").decode()
 
 
-def _count(user_id: UUID, purpose: Purpose) -> int:
-    """How many tokens of one purpose a user has that have not expired."""
+def _count_pending_tokens(user_id: UUID, purpose: Purpose) -> int:
+    """Return how many tokens of one purpose a user has that have not expired."""
     pending = select(func.count()).where(
         EmailToken.user_id == user_id,
         EmailToken.purpose == purpose.name,
@@ -144,11 +145,11 @@ def _count(user_id: UUID, purpose: Purpose) -> int:
 
 @periodic_task("email-tokens", interval=HOUR)
 def purge_email_tokens() -> int:
-    """Delete the tokens that have expired; how many."""
+    """Delete expired tokens; return their number."""
     return repository.delete_in_batches(EmailToken, EmailToken.expires_at <= now())
 
 
-_FIND_OWNER = (
+_SELECT_RECIPIENT = (
     select(User.id, User.email, User.name)
     .join(EmailToken, EmailToken.user_id == User.id)
     .where(EmailToken.hash == bindparam("hash"), EmailToken.purpose == bindparam("purpose"))
@@ -156,32 +157,32 @@ _FIND_OWNER = (
 )
 
 
-def find_token_owner(purpose: Purpose, token: str) -> Row[Any]:
-    """Id, address and name of the user to whom the token was sent; the token stays valid.
+def find_recipient(purpose: Purpose, token: str) -> Row[Any]:
+    """Return id, e-mail address and name of the recipient of a token, which remains valid.
 
     Raises:
-        Problem: 401, the token is not valid, or not any more.
+        Problem: 401, the token is invalid, used or expired.
     """
     values = {"hash": sha256_digest(token.encode()), "purpose": purpose.name, "moment": now()}
-    rows = execute.fetch_autocommit(_FIND_OWNER, values)
+    rows = execute.fetch_autocommit(_SELECT_RECIPIENT, values)
     if not rows:
         raise _invalid_token_problem()
-    owner: Row[Any] = rows[0]
-    return owner
+    recipient: Row[Any] = rows[0]
+    return recipient
 
 
 def consume_token(purpose: Purpose, token: str) -> User:
-    """The user to whom the token was sent, locked; deletes the token, within the transaction.
+    """Delete a token in the transaction and return its recipient, locked.
 
     Raises:
-        Problem: 401, the token is not valid, or not any more.
+        Problem: 401, the token is invalid, used or expired.
     """
-    sent = delete(EmailToken).where(
+    statement = delete(EmailToken).where(
         EmailToken.hash == sha256_digest(token.encode()),
         EmailToken.purpose == purpose.name,
         EmailToken.expires_at > now(),
     )
-    user_id = db.session.scalar(sent.returning(EmailToken.user_id))
+    user_id = db.session.scalar(statement.returning(EmailToken.user_id))
     user = db.session.get(User, user_id, with_for_update=True) if user_id else None
     if user is None or not user.is_active:
         raise _invalid_token_problem()
@@ -189,11 +190,11 @@ def consume_token(purpose: Purpose, token: str) -> User:
 
 
 def _invalid_token_problem() -> Problem:
-    return unauthorized_problem("The token is not, or no longer, valid.")
+    return unauthorized_problem("The token is invalid, used or expired.")
 
 
 def revoke_reset_tokens(user_id: UUID) -> None:
-    """Delete the tokens with which a user could reset the password."""
+    """Delete the tokens with which a user can reset the password."""
     db.session.execute(
         delete(EmailToken).where(EmailToken.user_id == user_id, EmailToken.purpose == RESET.name)
     )

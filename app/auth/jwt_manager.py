@@ -1,20 +1,22 @@
-"""flask-jwt-extended, configured through its loaders.
+"""Configuration of flask-jwt-extended.
 
 `@jwt_required()`, `get_jwt_identity()` and `current_user` work on plain views as documented. They
-accept what `app.auth.tokens` accepts, see revoked sessions, and answer problem+json.
+accept the tokens that `app.auth.tokens` accepts, reject revoked sessions, and respond with
+problem+json.
 """
 
 from datetime import timedelta
 from typing import Any
 from uuid import UUID
 
-from flask import Flask, current_app
+from flask import Flask
 from flask_jwt_extended import JWTManager
 from jwt.exceptions import InvalidTokenError
 from jwt.utils import base64url_encode
 
 from app.auth import cookies
 from app.auth.signing_keys import Key, load_keys
+from app.auth.state import AuthState, auth_state
 from app.auth.tokens import has_valid_claims
 from app.config import Settings
 from app.core.security.authorization import (
@@ -37,7 +39,7 @@ jwt = JWTManager()
 
 
 def init_app(app: Flask, settings: Settings) -> None:
-    """Configure flask-jwt-extended: the first key signs, all of them verify.
+    """Configure the extension: the first key signs, all keys verify.
 
     Raises:
         ConfigError: a key is not safe to use.
@@ -54,39 +56,35 @@ def init_app(app: Flask, settings: Settings) -> None:
         "JWT_SECRET_KEY" if keys[0].is_symmetric else "JWT_PRIVATE_KEY": keys[0].private,
         "JWT_DECODE_ALGORITHMS": sorted({key.algorithm for key in keys}),
     }
-    app.extensions["token_keys"] = {key.kid: key for key in keys}
-    app.extensions["token_headers"] = {
-        base64url_encode(strict_json.dumps(_header(key))).decode() for key in keys
-    }
-    app.extensions["verified_tokens"] = {}
+    headers = (base64url_encode(strict_json.dumps(_header(key))).decode() for key in keys)
+    app.extensions["auth"] = AuthState({key.kid: key for key in keys}, frozenset(headers))
     cookies.init_app(app, enabled=settings.auth_cookies)
     jwt.init_app(app)
 
 
 def _header(key: Key) -> JSON:
-    """The header of all tokens that the key signs, in the order in which PyJWT writes it."""
+    """Return the header of tokens that the key signs, in PyJWT's order of members."""
     return {"alg": key.algorithm, "kid": key.kid, "typ": TOKEN_TYPE}
 
 
 @jwt.additional_headers_loader
 def _headers_of_new_token(_identity: str) -> JSON:
-    keys: dict[str, Key] = current_app.extensions["token_keys"]
-    return _header(next(iter(keys.values())))
+    return _header(next(iter(auth_state().keys.values())))
 
 
 @jwt.decode_key_loader
 def _decode_key(header: JSON, _claims: JSON) -> Any:
-    """The key that the header names, if it is a header of ours: the key decides the algorithm."""
-    key: Key | None = current_app.extensions["token_keys"].get(str(header.get("kid")))
+    """Return the key of the header. The key, not the header, determines the algorithm."""
+    key = auth_state().keys.get(str(header.get("kid")))
     if key is None or header != _header(key):
-        raise InvalidTokenError("The header is not one that this service writes.")
+        raise InvalidTokenError("The header is not one that this service issues.")
     return key.public
 
 
 @jwt.token_in_blocklist_loader
 def _is_revoked(_header: JSON, claims: JSON) -> bool:
-    """Whether the session of the token has ended, checked as on every other route."""
-    # The library found a token in the request by its own rules; ours must find the same one.
+    """Whether the session of the token was revoked, checked as on every other route."""
+    # The library looks for the token by its own rules; it must be the one of `current_caller`.
     require_valid_session()
     return claims.get("sid") != str(current_caller.session_id)
 
@@ -109,7 +107,7 @@ def _answer_missing_token(_reason: str) -> Response:
 @jwt.needs_fresh_token_loader
 def _answer_stale_login(_header: JSON, _claims: JSON) -> Response:
     error = "insufficient_user_authentication"  # RFC 9470 section 3
-    return unauthorized_problem("This needs a recent login.", error=error).get_response()
+    return unauthorized_problem("A recent login is required.", error=error).get_response()
 
 
 @jwt.expired_token_loader

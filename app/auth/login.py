@@ -1,4 +1,4 @@
-"""Login with e-mail and password: it creates a session."""
+"""Login with e-mail address and password."""
 
 import secrets
 from datetime import timedelta
@@ -28,7 +28,7 @@ log = structlog.get_logger()
 
 
 def log_in(email: str, password: str) -> dict[str, Any]:
-    """Create a session; the response body with its tokens.
+    """Create a session and return the response body with its tokens.
 
     Raises:
         Problem: 401, the same for an unknown address, a wrong password and a disabled account; 429,
@@ -36,7 +36,9 @@ def log_in(email: str, password: str) -> dict[str, Any]:
     """
     login_throttle.register_attempt(email)
     secret, session = secrets.token_bytes(SECRET_BYTES), None
-    while session is None:  # the user was changed while the password was verified
+    # Repeated if the user was changed while the password was verified:
+    # docs/decisions.md#30-login-in-six-round-trips
+    while session is None:
         user = _authenticate(email, password)
         outdated = needs_rehash(user.password_hash)
         new_hash = hash_password(password) if outdated else None
@@ -48,15 +50,15 @@ def log_in(email: str, password: str) -> dict[str, Any]:
     return make_token_pair(session, user.role, secret)
 
 
-_CREDENTIALS = select(User.id, User.role, User.is_active, User.password_hash).where(
+_SELECT_CREDENTIALS = select(User.id, User.role, User.is_active, User.password_hash).where(
     User.email == bindparam("email")
 )
 
 
 def _authenticate(email: str, password: str) -> Row[Any]:
-    """The active user with that address and password; 401, after the same work, without one."""
+    """Return the active user with these credentials; 401, after the same work, without one."""
     # No transaction is open during the hash: on SQLite it would block all writers.
-    rows = execute.fetch_autocommit(_CREDENTIALS, {"email": email})
+    rows = execute.fetch_autocommit(_SELECT_CREDENTIALS, {"email": email})
     user: Row[Any] | None = next(iter(rows), None)
     stored = user.password_hash if user and user.is_active else None
     is_right = verify_password(stored, password)
@@ -68,7 +70,7 @@ def _authenticate(email: str, password: str) -> Row[Any]:
 
 
 def _create_session(email: str, user: Row[Any], secret: bytes) -> Row[Any] | None:
-    """Create a session and reset the failed attempts; None if the user was changed meanwhile."""
+    """Create a session and reset the failed attempts; None if the user has been changed."""
     session = Session(
         owner_id=user.id,
         refresh_token_hash=sha256_digest(secret),
@@ -86,8 +88,8 @@ def _create_session(email: str, user: Row[Any], secret: bytes) -> Row[Any] | Non
     return row
 
 
-# Locks the user until the commit: a new password ends all sessions, and this one must not be
-# created after that with the old password.
+# Locks the user until the commit: a new password revokes all sessions, and the old password must
+# not create a session after that.
 _UNCHANGED_USER = (
     select(User.id)
     .where(User.id == bindparam("user_id"), User.is_active)

@@ -1,11 +1,11 @@
-"""Throttling of logins: attempts are counted per account, before the password is verified.
+"""Throttling of logins: failed attempts are counted before the password is verified.
 
-They are counted twice: per client address, which waits longer after each failure, and in total,
-with a much higher limit. So many addresses together are slowed down as well, and still nobody can
-lock somebody else out: a trusted address, from which the account was logged in to before, waits
-only for its own failures. Accounts that do not exist are counted like those that do.
+An account has a counter for each IP address and one for all addresses together, with a higher
+limit. An address with a successful login is trusted: only its own counter applies, so an attacker
+cannot lock the owner of an account out. Unknown accounts are counted as well.
 
-The counters are rows, locked while they are updated: exact over all workers and restarts.
+The counters are rows, which are locked while they are updated: they are exact over all workers and
+restarts. docs/decisions.md#29-login-throttling
 """
 
 import math
@@ -30,25 +30,25 @@ from app.extensions import Base, db
 from app.jobs.periodic import HOUR, periodic_task
 from app.telemetry.metrics import LOGINS
 
-MAX_FAILURES_PER_ADDRESS = 10  # failures from one address before it has to wait
-MAX_FAILURES_PER_ACCOUNT = 100  # from all addresses together; NIST SP 800-63B allows no more
+MAX_FAILURES_PER_ADDRESS = 10  # failures from one address without a wait
+MAX_FAILURES_PER_ACCOUNT = 100  # from all addresses; the maximum of NIST SP 800-63B
 MAX_BACKOFF = timedelta(minutes=15)  # between two attempts
 FAILURE_TTL = timedelta(days=1)  # from the end of the last wait until the failures are deleted
 
-ANY_ADDRESS = ""  # the ip_address of the row that counts an account in total
+ANY_ADDRESS = ""  # `ip_address` of the counter for all addresses
 
 log = structlog.get_logger()
 
 
 class LoginAttempts(Base):
-    """How often logins to an account failed recently, from one address or in total."""
+    """The failed logins to an account, from one IP address or from all."""
 
     __tablename__ = "login_attempts"
 
     account_hash: Mapped[bytes] = mapped_column(LargeBinary, primary_key=True)
     ip_address: Mapped[str] = mapped_column(Text, primary_key=True)
     failures: Mapped[int]
-    retry_at: Mapped[datetime] = mapped_column(Timestamp)  # earlier attempts are refused
+    retry_at: Mapped[datetime] = mapped_column(Timestamp)  # earlier attempts are rejected
     trusted_until: Mapped[datetime] = mapped_column(Timestamp)  # set by a successful login
     expires_at: Mapped[datetime] = mapped_column(Timestamp, index=True)
 
@@ -57,13 +57,13 @@ def register_attempt(email: str) -> None:
     """Count an attempt to log in as failed; `reset_attempts` undoes it after a success.
 
     Raises:
-        Problem: 429, too many failed; this one is refused and not counted.
+        Problem: 429, too many attempts failed; this one is not counted.
     """
-    with db.engine.begin() as connection:  # its own transaction: it stays when the login fails
+    with db.engine.begin() as connection:  # committed even if the login fails
         counters = execute.execute_in_transaction(
             _LOCK_COUNTERS, _numbered(*_initial_rows(email, now())), connection
         )
-        moment = now()  # others may have counted while this waited for them
+        moment = now()  # after the locks, for which it may have waited
         here = next(row for row in counters if row.ip_address != ANY_ADDRESS)
         trusted = here.trusted_until > moment
         seconds = max(_seconds_left(row, moment) for row in ([here] if trusted else counters))
@@ -76,15 +76,12 @@ def register_attempt(email: str) -> None:
 
 
 def reset_attempts(email: str) -> None:
-    """Set the failures of an account to zero and trust the client's address.
-
-    Part of the transaction of the request.
-    """
+    """Reset the failures of an account and trust the client's address, in the transaction."""
     execute.execute_in_transaction(_SET_COUNTERS, reset_values(email))
 
 
 def reset_values(email: str) -> dict[str, Any]:
-    """The bind values for a statement of `upsert_counters` that resets the failures."""
+    """Return the values with which a statement of `upsert_counters` resets the failures."""
     moment = now()
     trusted_until = moment + timedelta(days=current_app.config["REFRESH_TOKEN_DAYS"])
     total, here = _initial_rows(email, moment)
@@ -93,12 +90,12 @@ def reset_values(email: str) -> dict[str, Any]:
 
 @periodic_task("login-attempts", interval=HOUR)
 def purge_login_attempts() -> int:
-    """Delete the counters that have expired; how many."""
+    """Delete expired counters; return their number."""
     return repository.delete_in_batches(LoginAttempts, LoginAttempts.expires_at <= now())
 
 
 def _seconds_left(row: Row[Any], moment: datetime) -> int:
-    """For how many seconds attempts are refused; 0 while there were only a few failures."""
+    """Return the seconds until the next attempt is allowed; 0 below the limit of failures."""
     if row.failures < _max_failures(row):
         return 0
     left: timedelta = row.retry_at - moment
@@ -110,19 +107,21 @@ def _max_failures(row: Row[Any]) -> int:
 
 
 def _after_failure(row: Row[Any], moment: datetime) -> dict[str, Any]:
-    """The values of a counter after one more failure."""
+    """Return the values of a counter after one more failure."""
     failures = 1 if moment - row.retry_at > FAILURE_TTL else row.failures + 1
     excess = failures - _max_failures(row)
     wait = timedelta(0)
     if excess >= 0:
-        wait = min(MAX_BACKOFF, timedelta(seconds=2 ** min(excess, 20)))  # the power stays small
+        wait = min(
+            MAX_BACKOFF, timedelta(seconds=2 ** min(excess, 20))
+        )  # bounded: 2 ** excess overflows
     retry_at = moment + wait
     expires_at = max(row.trusted_until, retry_at + FAILURE_TTL)
     return {"failures": failures, "retry_at": retry_at, "expires_at": expires_at}
 
 
 def _initial_rows(email: str, moment: datetime) -> list[dict[str, Any]]:
-    """The two counters of an account without failed logins: in total, and of this address."""
+    """Return the initial counters of an account: for all addresses, and for the client's."""
     new = {
         "account_hash": _account_hash(email),
         "failures": 0,
@@ -134,16 +133,16 @@ def _initial_rows(email: str, moment: datetime) -> list[dict[str, Any]]:
 
 
 def _numbered(*rows: Mapping[str, Any]) -> dict[str, Any]:
-    """Bind values of several rows: `failures_0`, `failures_1`."""
+    """Return the bind values of several rows: `failures_0`, `failures_1` and so on."""
     return {f"{name}_{n}": row[name] for n, row in enumerate(rows) for name in row}
 
 
 def _upsert_statement(names: tuple[str, ...], written: CTE | None = None) -> Any:
-    """The statement that inserts two rows, or sets columns of them; locked in their order.
+    """Return the statement that inserts two counters or updates them, locked in their order.
 
     Args:
-        names: the columns to set where the row exists.
-        written: a CTE; without any row in it, nothing is inserted or set.
+        names: the columns to update where the row exists.
+        written: a CTE; if it has no row, nothing is inserted or updated.
     """
     table: Any = LoginAttempts.__table__
     rows = [select(*(bindparam(f"{c.name}_{n}", type_=c.type) for c in table.c)) for n in (0, 1)]
@@ -154,7 +153,7 @@ def _upsert_statement(names: tuple[str, ...], written: CTE | None = None) -> Any
     return new.on_conflict_do_update(index_elements=table.primary_key, set_=set_).returning(table)
 
 
-_LOCK_COUNTERS = _upsert_statement(("ip_address",))  # part of the key: no value changes
+_LOCK_COUNTERS = _upsert_statement(("ip_address",))  # locks only: the key is set to itself
 upsert_counters = partial(
     _upsert_statement, ("failures", "retry_at", "trusted_until", "expires_at")
 )
@@ -162,5 +161,5 @@ _SET_COUNTERS = upsert_counters()
 
 
 def _account_hash(email: str) -> bytes:
-    """The key of an account. Not its address: people type passwords into that field, too."""
+    """Return the key of an account: an HMAC, since users also type passwords into that field."""
     return sign("login attempts", email.encode())

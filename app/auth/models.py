@@ -12,7 +12,7 @@ from app.users.models import User
 
 
 class Session(OwnedMixin, Base):
-    """One login of one user. Of its refresh tokens only hashes are stored."""
+    """A session of a user, created by a login. Of its refresh tokens only hashes are stored."""
 
     __tablename__ = "sessions"
 
@@ -25,24 +25,26 @@ class Session(OwnedMixin, Base):
 
 
 class ApiKey(OwnedMixin, Base):
-    """A credential of a machine: it has the permissions that are in its scopes and its owner's."""
+    """A credential of a machine. Its permissions are those of its owner that its scopes name."""
 
     __tablename__ = "api_keys"
 
     name: Mapped[str] = mapped_column(Text)
-    prefix: Mapped[str] = mapped_column(Text)  # the beginning of the secret, to recognise it
+    prefix: Mapped[str] = mapped_column(
+        Text
+    )  # the first characters of the secret, shown to its owner
     secret_hash: Mapped[bytes] = mapped_column(LargeBinary)
     scopes: Mapped[list[str]] = mapped_column(JSON)
     expires_at: Mapped[datetime | None] = mapped_column(Timestamp)
     last_used_at: Mapped[datetime | None] = mapped_column(Timestamp)
-    secret = ""  # not stored; set only on a new key
+    secret = ""  # not a column; set only on a new key
 
 
 Index("ix_api_keys_owner_id_created_at", ApiKey.owner_id, ApiKey.created_at, ApiKey.id)
 Index("ix_sessions_owner_id_created_at", Session.owner_id, Session.created_at, Session.id)
 
-# Whether the claims of an access token are still true: the session exists, its user is active and
-# has the same role. Repository and pagination include it in the statements that read and write.
+# The session of the access token exists, and its user is active and has the role of the token.
+# Repository and pagination include this condition in the statements that read and write:
 # docs/decisions.md#20-session-revocation
 _session, _user = aliased(Session), aliased(User)  # the statement itself may select from both
 SESSION_IS_VALID = (

@@ -13,15 +13,15 @@ _SIGNATURE_BYTES = 16
 
 
 def make_refresh_token(session_id: UUID, secret: bytes) -> str:
-    """A refresh token, in URL-safe base64."""
-    # The id identifies the session of a token that was used before, which ends it. The signature
-    # keeps somebody who has read an id in a log from doing so with a made-up token.
+    """Return a refresh token, in URL-safe base64."""
+    # A token that was used before revokes its session, which the id identifies. The signature
+    # prevents that with a forged token: docs/decisions.md#21-refresh-token-rotation
     data = session_id.bytes + secret
     return urlsafe_b64encode(data + sign(_PURPOSE, data, size=_SIGNATURE_BYTES)).decode()
 
 
 def split_refresh_token(token: str) -> tuple[UUID, bytes]:
-    """The id of the session and the secret.
+    """Return the id of the session and the secret.
 
     Raises:
         Problem: 401, this service did not issue the token.
@@ -37,5 +37,5 @@ def split_refresh_token(token: str) -> tuple[UUID, bytes]:
 
 
 def refresh_token_problem() -> Problem:
-    """The 401 for every kind of invalid refresh token."""
+    """Return the 401 for every kind of invalid refresh token."""
     return unauthorized_problem("The refresh token is not valid.")

@@ -1,6 +1,6 @@
-"""Routes of /auth: login, tokens, sessions, API keys, recovery by mail; two routes of /users.
+"""Routes of /auth: login, tokens, sessions, API keys, tokens sent by mail; two routes of /users.
 
-Registration and change of the password are on the blueprint of `app.users`, but defined here: they
+Registration and the change of a password are on the blueprint of `app.users` but defined here: they
 need mailed tokens, sessions and throttling, and `app.users` does not import `app.auth`.
 """
 
@@ -33,17 +33,17 @@ from app.users.passwords import hash_password
 from app.users.routes import users
 from app.users.schemas import RegistrationSchema, UserSchema
 
-auth = Blueprint("auth", __name__, url_prefix="/api/v1/auth", description="Log in and out.")
+auth = Blueprint("auth", __name__, url_prefix="/api/v1/auth", description="Login and credentials.")
 
 
 @auth.post("/login", access=no_auth, rate_limit="LOGIN_RATE_LIMIT")
 @auth.body(LoginSchema)
 @auth.response(200, TokensSchema)
-@auth.error(401, "The address or the password is wrong, or the account is disabled.")
+@auth.error(401, "The e-mail address or the password is wrong, or the account is disabled.")
 def log_in(data: dict[str, Any]) -> dict[str, Any]:
     """Log in with e-mail and password.
 
-    Returns a short-lived access token, and a refresh token to exchange for the next pair.
+    Returns a short-lived access token, and a refresh token that is exchanged for the next pair.
     """
     return login.log_in(**data)
 
@@ -51,12 +51,12 @@ def log_in(data: dict[str, Any]) -> dict[str, Any]:
 @auth.post("/refresh", access=no_auth, rate_limit="LOGIN_RATE_LIMIT")
 @auth.body(RefreshSchema)
 @auth.response(200, TokensSchema)
-@auth.error(401, "The refresh token is not, or no longer, valid.")
-@auth.error(409, "It was exchanged just now, by another request.")
+@auth.error(401, "The refresh token is invalid, used or expired.")
+@auth.error(409, "Another request has just exchanged the refresh token.")
 def refresh(data: dict[str, Any]) -> dict[str, Any]:
     """Exchange a refresh token for new tokens.
 
-    A refresh token works once; one that is used again ends its session.
+    A refresh token can be used once; its reuse revokes the session.
     """
     return token_pairs.refresh(data["refresh_token"])
 
@@ -64,7 +64,10 @@ def refresh(data: dict[str, Any]) -> dict[str, Any]:
 @auth.post("/logout", access=authenticated)
 @auth.response(204)
 def log_out() -> None:
-    """End the session that the access token belongs to."""
+    """Log out.
+
+    Revokes the session of the access token.
+    """
     sessions.revoke_session(current_caller.session_id)
     cookies.clear_auth_cookies()
 
@@ -72,12 +75,12 @@ def log_out() -> None:
 @auth.post("/cookies", access=no_auth, rate_limit="LOGIN_RATE_LIMIT")
 @auth.body(LoginSchema)
 @auth.response(200, CookiesSchema)
-@auth.error(401, "The address or the password is wrong, or the account is disabled.")
+@auth.error(401, "The e-mail address or the password is wrong, or the account is disabled.")
 @auth.error(404, "Cookies are disabled.")
 def log_in_with_cookies(data: dict[str, Any]) -> dict[str, Any]:
-    """Log in with e-mail and password, from a browser's page of the same origin.
+    """Log in with e-mail and password, from a page of the same origin.
 
-    The tokens are set as cookies, which scripts cannot read. Only where AUTH_COOKIES is set.
+    The tokens are set as HttpOnly cookies. Available if the setting AUTH_COOKIES is true.
     """
     cookies.require_enabled()
     return cookies.set_auth_cookies(login.log_in(**data))
@@ -85,10 +88,12 @@ def log_in_with_cookies(data: dict[str, Any]) -> dict[str, Any]:
 
 @auth.post("/cookies/refresh", access=no_auth, rate_limit="LOGIN_RATE_LIMIT")
 @auth.response(200, CookiesSchema)
-@auth.error(401, "There is no cookie with a refresh token, or it is not, or no longer, valid.")
+@auth.error(
+    401, "The cookie with the refresh token is missing, or the token is invalid, used or expired."
+)
 @auth.error(403, "The CSRF token is missing or wrong.")
 @auth.error(404, "Cookies are disabled.")
-@auth.error(409, "It was exchanged just now, by another request.")
+@auth.error(409, "Another request has just exchanged the refresh token.")
 def refresh_cookies() -> dict[str, Any]:
     """Exchange the cookie with the refresh token for new cookies.
 
@@ -100,35 +105,35 @@ def refresh_cookies() -> dict[str, Any]:
 @auth.get("/sessions", access=authenticated)
 @auth.paginated(SessionSchema, SessionQuery)
 def list_sessions() -> ScopedSelect:
-    """List one's own sessions."""
+    """List the caller's sessions."""
     return Session.visible_to(current_caller)
 
 
 @auth.delete("/sessions", access=authenticated)
 @auth.response(204)
 def revoke_other_sessions() -> None:
-    """End all of one's other sessions."""
+    """Revoke all sessions of the caller except the current one."""
     sessions.revoke_sessions(current_caller.id, except_id=current_caller.session_id)
 
 
 @auth.get("/sessions/<uuid:session_id>", access=authenticated)
 @auth.returns(SessionSchema)
 def read_session(session_id: UUID) -> ScopedSelect:
-    """Read one of one's sessions."""
+    """Read a session of the caller."""
     return Session.visible_to(current_caller)
 
 
 @auth.delete("/sessions/<uuid:session_id>", access=authenticated)
 @auth.deletes(SessionSchema)
 def revoke_session(session_id: UUID) -> ScopedSelect:
-    """End one of one's sessions."""
+    """Revoke a session of the caller."""
     return Session.visible_to(current_caller)
 
 
 @auth.get("/api-keys", access=authenticated)
 @auth.paginated(ApiKeySchema, ApiKeyQuery)
 def list_api_keys() -> ScopedSelect:
-    """List one's API keys."""
+    """List the caller's API keys."""
     return ApiKey.visible_to(current_caller)
 
 
@@ -136,9 +141,10 @@ def list_api_keys() -> ScopedSelect:
 @auth.body(ApiKeySchema)
 @auth.creates(NewApiKeySchema)
 def create_api_key(data: dict[str, Any]) -> ApiKey:
-    """Create an API key for a machine; its secret is shown this once.
+    """Create an API key.
 
-    Sent as a bearer token, it may do what its scopes name, as long as its owner may.
+    Only this response contains its secret. The key is sent as a bearer token, and has the
+    permissions of its owner that its scopes name.
     """
     return api_keys.create_api_key(data)
 
@@ -146,14 +152,17 @@ def create_api_key(data: dict[str, Any]) -> ApiKey:
 @auth.get("/api-keys/<uuid:key_id>", access=authenticated)
 @auth.returns(ApiKeySchema)
 def read_api_key(key_id: UUID) -> ScopedSelect:
-    """Read one of one's API keys."""
+    """Read an API key of the caller."""
     return ApiKey.visible_to(current_caller)
 
 
 @auth.delete("/api-keys/<uuid:key_id>", access=authenticated)
 @auth.deletes(ApiKeySchema)
 def revoke_api_key(key_id: UUID) -> ScopedSelect:
-    """Revoke an API key; its next request is refused."""
+    """Revoke an API key.
+
+    The next request with it is a 401.
+    """
     return ApiKey.visible_to(current_caller)
 
 
@@ -163,7 +172,7 @@ def revoke_api_key(key_id: UUID) -> ScopedSelect:
 def request_password_reset(data: dict[str, Any]) -> None:
     """Request a mail with a link to set a new password.
 
-    The response is the same whether or not the address is registered.
+    The response does not reveal whether the e-mail address is registered.
     """
     request_token_email(RESET, email=data["email"])
 
@@ -171,11 +180,11 @@ def request_password_reset(data: dict[str, Any]) -> None:
 @auth.post("/password/reset", access=no_auth, rate_limit="LOGIN_RATE_LIMIT")
 @auth.body(PasswordResetSchema)
 @auth.response(204)
-@auth.error(401, "The token is not, or no longer, valid.")
+@auth.error(401, "The token is invalid, used or expired.")
 def reset_password(data: dict[str, Any]) -> None:
     """Set a new password with a token from a mail.
 
-    The token works once. All sessions end, and the address is confirmed.
+    The token can be used once. All sessions are revoked, and the e-mail address is verified.
     """
     accounts.reset_password(**data)
 
@@ -183,18 +192,18 @@ def reset_password(data: dict[str, Any]) -> None:
 @auth.post("/email/verify", access=no_auth, rate_limit="LOGIN_RATE_LIMIT")
 @auth.body(EmailTokenSchema)
 @auth.response(204)
-@auth.error(401, "The token is not, or no longer, valid.")
+@auth.error(401, "The token is invalid, used or expired.")
 def verify_email(data: dict[str, Any]) -> None:
-    """Confirm an e-mail address with a token from a mail."""
+    """Verify an e-mail address with a token from a mail."""
     accounts.verify_email(**data)
 
 
 @auth.post("/email/resend", access=authenticated, rate_limit="MAIL_RATE_LIMIT")
 @auth.response(202)
 def resend_verification() -> None:
-    """Request another mail to confirm one's address.
+    """Request another mail to verify the caller's e-mail address.
 
-    None is sent if it is confirmed already.
+    No mail is sent if the address has been verified.
     """
     request_token_email(VERIFY, id=current_caller.id, owner_id=current_caller.id)
 
@@ -202,11 +211,12 @@ def resend_verification() -> None:
 @users.post("", access=no_auth, rate_limit="REGISTER_RATE_LIMIT")
 @users.body(RegistrationSchema)
 @users.creates(UserSchema)
-@users.error(409, "The e-mail address is registered already.")
+@users.error(409, "The e-mail address is already registered.")
 def register(data: dict[str, Any]) -> User:
-    """Register.
+    """Register an account.
 
-    The new account has the role `user` and can log in at once. A mail asks to confirm the address.
+    It has the role `user` and can log in immediately. A mail with a link to verify the e-mail
+    address is sent.
     """
     request_token_email(VERIFY, email=data["email"])
     return User(password_hash=hash_password(data.pop("password")), **data)
@@ -216,5 +226,5 @@ def register(data: dict[str, Any]) -> User:
 @users.body(PasswordChangeSchema)
 @users.response(204)
 def change_password(data: dict[str, Any]) -> None:
-    """Change one's own password; requires the current one."""
+    """Change the caller's password; requires the current one."""
     accounts.change_password(**data)

@@ -1,4 +1,4 @@
-"""Schemas of /auth, and of the change of a password."""
+"""Schemas of the authentication routes."""
 
 import marshmallow as ma
 
@@ -25,7 +25,7 @@ class LoginSchema(Schema):
 
 
 class EmailAddressSchema(Schema):
-    """The recipient of a mail."""
+    """The e-mail address of an account."""
 
     email = Email(required=True, metadata={"example": "ada1@example.com"})
 
@@ -37,13 +37,13 @@ class EmailTokenSchema(Schema):
 
 
 class PasswordResetSchema(EmailTokenSchema):
-    """A new password, and a token from a mail as proof."""
+    """A new password, and a token from a mail."""
 
     new_password = Password(required=True)
 
 
 class PasswordChangeSchema(Schema):
-    """A new password, and the current one as proof."""
+    """A new password, and the current one."""
 
     current_password = String(
         max_length=1024, required=True, load_only=True, metadata={"format": "password"}
@@ -52,7 +52,7 @@ class PasswordChangeSchema(Schema):
 
 
 class RefreshSchema(Schema):
-    """The refresh token of the last response."""
+    """The current refresh token."""
 
     refresh_token = String(
         min_length=1, max_length=200, required=True, metadata={"example": _REFRESH_TOKEN}
@@ -76,13 +76,13 @@ class TokensSchema(Schema):
 
 
 class CookiesSchema(Schema):
-    """What a page needs to know about the cookies."""
+    """The lifetime of the cookies, and the CSRF token."""
 
     expires_in = Integer(
         min=1,
         max=86400,
         required=True,
-        metadata={"description": "Seconds until they have to be refreshed.", "example": 600},
+        metadata={"description": "Seconds until the cookies must be refreshed.", "example": 600},
     )
     csrf_token = String(
         max_length=64,
@@ -92,7 +92,7 @@ class CookiesSchema(Schema):
 
 
 class SessionSchema(ResourceSchema):
-    """A login."""
+    """A session, created by a login."""
 
     user_agent = String(max_length=500, allow_none=True, dump_only=True)
     ip_address = String(max_length=100, allow_none=True, dump_only=True)
@@ -101,7 +101,7 @@ class SessionSchema(ResourceSchema):
 
 
 class SessionOwnerSchema(Schema):
-    """What the audit log records of a login and its end."""
+    """The members of a session that the audit log records."""
 
     owner_id = ma.fields.UUID(dump_only=True)
 
@@ -113,7 +113,7 @@ class SessionQuery(PageQuery):
 
 
 class ApiKeySchema(ResourceSchema):
-    """A machine's credential, without its secret."""
+    """An API key, without its secret."""
 
     name = String(
         min_length=1, max_length=100, required=True, metadata={"example": "Nightly import"}
@@ -124,7 +124,7 @@ class ApiKeySchema(ResourceSchema):
         validate=ma.validate.Length(min=1, max=20),
         metadata={
             "example": ["tasks:own"],
-            "description": "What it may do, as far as its owner may.",
+            "description": "The permissions of the key, if its owner has them.",
         },
     )
     expires_at = DateTime(allow_none=True, metadata={"example": "2099-01-31T18:00:00Z"})
@@ -133,7 +133,7 @@ class ApiKeySchema(ResourceSchema):
 
 
 class NewApiKeySchema(ApiKeySchema):
-    """A machine's credential, with its secret, which is shown only once."""
+    """A new API key, with its secret, which is not returned again."""
 
     secret = String(
         max_length=100,

@@ -1,4 +1,4 @@
-"""The end of sessions: the next request with one of their tokens is answered with 401."""
+"""Revocation of sessions: the next request with one of their tokens is a 401."""
 
 from datetime import timedelta
 from uuid import UUID
@@ -17,12 +17,12 @@ SESSION_OWNER = SessionOwnerSchema()
 
 
 def revoke_session(session_id: UUID | None) -> None:
-    """End one session."""
+    """Revoke one session."""
     repository.delete_where(Session, Session.id == session_id, SESSION_OWNER)
 
 
 def revoke_sessions(user_id: UUID | None, *, except_id: UUID | None = None) -> None:
-    """End all sessions of a user, except one where that is given."""
+    """Revoke all sessions of a user, except the one with `except_id`."""
     condition = Session.owner_id == user_id
     if except_id is not None:
         condition = sa.and_(condition, Session.id != except_id)
@@ -31,14 +31,14 @@ def revoke_sessions(user_id: UUID | None, *, except_id: UUID | None = None) -> N
 
 @user_deactivated.connect
 def revoke_sessions_of_deactivated_user(user_id: UUID) -> None:
-    """End all sessions, in the transaction that disables the account."""
+    """Revoke all sessions, in the transaction that disables the account."""
     revoke_sessions(user_id)
 
 
 @periodic_task("sessions", interval=HOUR)
 def purge_sessions() -> int:
-    """Delete the sessions that have expired, or were not used for too long; how many."""
+    """Delete sessions that have expired or were idle for too long; return their number."""
     moment = now()
     idle_since = moment - timedelta(days=current_app.config["SESSION_IDLE_DAYS"])
-    has_ended = sa.or_(Session.expires_at <= moment, Session.last_used_at <= idle_since)
-    return repository.delete_in_batches(Session, has_ended)
+    has_expired = sa.or_(Session.expires_at <= moment, Session.last_used_at <= idle_since)
+    return repository.delete_in_batches(Session, has_expired)

@@ -1,8 +1,9 @@
-"""The keys that sign and verify access tokens: a set, so that they can be rotated without downtime.
+"""The keys that sign and verify access tokens.
 
-The set is a private JWK Set (RFC 7517 section 5) in the file that JWT_KEYS names: the first key
-signs, all of them verify, and `flask signing-keys` changes them. Without a file it is one HMAC key,
+They are a private JWK Set (RFC 7517 section 5) in the file of the setting JWT_KEYS: the first key
+signs, all keys verify, and `flask signing-keys` rotates them. Without a file there is one HMAC key,
 derived from SECRET_KEY. Each key has its own `kid` and one algorithm (RFC 8725 section 3.1).
+docs/decisions.md#25-key-rotation
 """
 
 import json
@@ -28,7 +29,7 @@ JWK = dict[str, Any]
 KEY_TYPES = {"HS256": ("oct", None), "EdDSA": ("OKP", "Ed25519"), "ES256": ("EC", "P-256")}
 _HMAC_BYTES = 32  # at least as many as the digest has (RFC 7518 section 3.2)
 _FORBIDDEN_MODE = stat.S_IRWXO | stat.S_IWGRP
-# Published in RFC 7515 (A.1, A.3), RFC 7517 (A.2) and RFC 8037 (A.1): anybody can sign with them.
+# Published in RFC 7515 (A.1, A.3), RFC 7517 (A.2) and RFC 8037 (A.1), so they are not secret.
 _EXAMPLES = {
     "AyM1SysPpbyDfgZld3umj1qzKObwVMkoqQ-EstJQLr_T-1qS0gZH75aKtMN3Yj0iPS4hcgUuTwjAzZr1Z9CAow",
     "jpsQnnGQmL-YBIffH1136cspYG6-0iY7X1fCE9-E9LI",
@@ -39,7 +40,7 @@ _EXAMPLES = {
 
 @dataclass(frozen=True, slots=True)
 class Key:
-    """One key, parsed. `public` equals `private` where the algorithm is symmetric."""
+    """A parsed key. `public` equals `private` if the algorithm is symmetric."""
 
     kid: str
     algorithm: str
@@ -48,17 +49,17 @@ class Key:
 
     @property
     def is_symmetric(self) -> bool:
-        """Whether those who can verify can sign as well: such a key is not published."""
+        """Whether the key that verifies can also sign; such a key is not published."""
         return isinstance(self.public, bytes)
 
     def public_jwk(self) -> JWK:
-        """The public half, for those who verify (RFC 7517 section 4)."""
+        """Return the public key (RFC 7517 section 4)."""
         jwk: JWK = get_algorithm_by_name(self.algorithm).to_jwk(self.public, as_dict=True)
         return {**jwk, "kid": self.kid, "alg": self.algorithm, "use": "sig"}
 
 
 def load_keys(settings: Settings) -> list[Key]:
-    """The keys in use; the first one signs.
+    """Return the keys in use; the first one signs.
 
     Raises:
         ConfigError: a key, or the file with the keys, is not safe to use.
@@ -67,13 +68,13 @@ def load_keys(settings: Settings) -> list[Key]:
 
 
 def derive(secret: str) -> JWK:
-    """The key that is used without a file. Its `kid` changes with the secret, but hides it."""
+    """Return the key that is used without a file. Its `kid` identifies the secret and hides it."""
     kid = hkdf_sha256(secret, "kid of access tokens")[:4].hex()
     return _jwk("HS256", hkdf_sha256(secret, "access tokens"), f"secret-{kid}")
 
 
 def generate(algorithm: str) -> JWK:
-    """A new random key, named by the day and a few random digits."""
+    """Return a new random key; its `kid` is the date and random digits."""
     key: Any = secrets.token_bytes(_HMAC_BYTES)
     if algorithm == "EdDSA":
         key = Ed25519PrivateKey.generate()
@@ -83,7 +84,7 @@ def generate(algorithm: str) -> JWK:
 
 
 def parse(jwks: list[JWK]) -> list[Key]:
-    """The keys of a set.
+    """Return the parsed keys of a JWK Set.
 
     Raises:
         ConfigError: one has no `kid` or no private half, is weak, a published example, or damaged.
@@ -99,7 +100,7 @@ def parse(jwks: list[JWK]) -> list[Key]:
 
 
 def read_file(path: str) -> list[JWK]:
-    """The keys in the file, unparsed; none where no file is named.
+    """Return the keys in the file, unparsed; none if `path` is empty.
 
     Raises:
         ConfigError: it cannot be read, is no JWK Set, or other users can access it.
@@ -120,11 +121,11 @@ def read_file(path: str) -> list[JWK]:
 
 
 def write_file(path: str, jwks: list[JWK]) -> None:
-    """Replace the file atomically: a process that starts meanwhile reads the old or the new one."""
+    """Replace the file atomically: another process reads the old file or the new one."""
     draft = f"{path}.{os.getpid()}"
     with open(os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w") as file:
         json.dump({"keys": jwks}, file, indent=2)
-    if Path(path).exists():  # keep owner and mode: the service may run as another user
+    if Path(path).exists():  # owner and mode are kept: the service may run as another user
         replaced = Path(path).stat()
         os.chown(draft, replaced.st_uid, replaced.st_gid)
         Path(draft).chmod(stat.S_IMODE(replaced.st_mode))
@@ -143,7 +144,7 @@ def _parse(jwk: JWK) -> Key:
 
 
 def _key_error(jwk: JWK) -> str | None:
-    """Why the key must not be used. Not the message of the library, which quotes the key."""
+    """Return why the key must not be used. The library's own messages quote the key."""
     secret = jwk.get("k") or jwk.get("d")
     if not isinstance(jwk.get("kid"), str) or not jwk["kid"]:
         return "has no kid"

@@ -30,22 +30,23 @@ log = structlog.get_logger()
 
 
 def refresh(token: str) -> dict[str, Any]:
-    """Exchange a refresh token for new tokens; their response body (RFC 6749 section 5.1).
+    """Exchange a refresh token and return the response body (RFC 6749 section 5.1).
 
-    A token that was exchanged before means that two parties have it: the session ends, which is
-    committed although the answer is 401 (RFC 9700 section 4.14.2). A client that sends one token
-    twice at the same time is an exception: for `REUSE_GRACE` the later request is a conflict.
+    The reuse of an exchanged token means that two parties have it: the session is revoked, which is
+    committed although the response is 401 (RFC 9700 section 4.14.2).
 
     Raises:
-        Problem: 401, the token is not valid, or not any more; 409, it was exchanged just now.
+        Problem: 401, the token is invalid, used or expired; 409, another request has exchanged it
+            within `REUSE_GRACE`.
     """
     session_id, secret = split_refresh_token(token)
     session = db.session.scalar(select(Session).where(Session.id == session_id).with_for_update())
     if session is None or _has_expired(session):
         raise refresh_token_problem()
     digest = sha256_digest(secret)
+    # Two requests of one client at the same time: docs/decisions.md#22-parallel-refreshes
     if session.previous_token_hash == digest and now() - session.last_used_at < REUSE_GRACE:
-        raise Problem("conflict", "This refresh token was exchanged just now, by another request.")
+        raise Problem("conflict", "Another request has just exchanged this refresh token.")
     user = db.session.get(User, session.owner_id)
     reused = not secrets.compare_digest(session.refresh_token_hash, digest)
     if reused or user is None or not user.is_active:
@@ -64,7 +65,7 @@ def refresh(token: str) -> dict[str, Any]:
 
 
 def make_token_pair(session: Session | Row[Any], role: str, secret: bytes) -> dict[str, Any]:
-    """The response body with the tokens of a session; `secret` is that of its refresh token."""
+    """Return the response body with new tokens; `secret` is that of the refresh token."""
     return {
         "access_token": issue_access_token(session, role),
         "token_type": "Bearer",
@@ -74,6 +75,6 @@ def make_token_pair(session: Session | Row[Any], role: str, secret: bytes) -> di
 
 
 def _has_expired(session: Session) -> bool:
-    """Whether the session is too old, or was idle for too long (RFC 9700 section 4.14.2)."""
+    """Whether the session has expired or was idle for too long (RFC 9700 section 4.14.2)."""
     idle = timedelta(days=current_app.config["SESSION_IDLE_DAYS"])
     return now() >= min(session.expires_at, session.last_used_at + idle)

@@ -1,7 +1,7 @@
-"""Access tokens: what they contain, and how the caller of a request is read from one.
+"""Access tokens: their claims, and the authentication of requests with one.
 
 flask-jwt-extended issues them (`app.auth.jwt_manager`) and verifies signature, times, issuer and
-audience. Before that, a token must have the form in which this service writes it (RFC 9068, 8725).
+audience. Before that, a token must have the exact form that this service issues (RFC 9068, 8725).
 """
 
 import re
@@ -19,12 +19,13 @@ from sqlalchemy import Row
 
 from app.auth import api_keys, cookies
 from app.auth.models import Session
+from app.auth.state import auth_state
 from app.core.security.authorization import ANONYMOUS, CHALLENGE, Caller, invalid_token_problem
 from app.core.web import strict_json
 from app.core.web.problems import Problem
 from app.users.roles import ROLES
 
-TOKEN_CACHE_SIZE = 10_000  # tokens, of half a kilobyte each
+TOKEN_CACHE_SIZE = 10_000  # tokens of about half a kilobyte
 REQUIRED_CLAIMS = ("iss", "aud", "sub", "sid", "role", "iat", "nbf", "exp", "jti", "type")
 _TIMES = ("iat", "nbf", "exp")
 _COMPACT = re.compile(r"[\w-]+\.[\w-]+\.[\w-]+", re.ASCII)  # RFC 7515 section 7.1
@@ -41,7 +42,7 @@ log = structlog.get_logger()
 
 
 def issue_access_token(session: Session | Row[Any], role: str) -> str:
-    """A signed token for one session; it carries the role, which saves a query per request."""
+    """Return a signed token of a session. Its claim `role` saves a query for each request."""
     token: str = create_access_token(
         identity=str(session.owner_id),
         additional_claims={"sid": str(session.id), "role": role},
@@ -50,19 +51,19 @@ def issue_access_token(session: Session | Row[Any], role: str) -> str:
 
 
 def decode_strictly(token: str) -> dict[str, Any]:
-    """The claims of a valid access token.
+    """Return the claims of a valid access token.
 
     Raises:
-        PyJWTError, JWTExtendedException, KeyError, TypeError, ValueError: it is not valid.
+        PyJWTError, JWTExtendedException, KeyError, TypeError, ValueError: it is invalid.
     """
     if not _COMPACT.fullmatch(token):
-        raise InvalidTokenError("This is no JWT.")
+        raise InvalidTokenError("Not a JWT.")
     header, payload, _ = token.split(".")
-    # The header is compared, not interpreted: no alg, kid, jku or crit that somebody else wrote is
-    # ever looked at (RFC 8725 sections 3.1, 3.10 and 3.11).
-    if header not in current_app.extensions["token_headers"]:
-        raise InvalidTokenError("The header is not one that this service writes.")
-    # PyJWT accepts repeated names, of which another parser may take the other (RFC 7519 section 4).
+    # The header is compared, not interpreted: a foreign alg, kid, jku or crit has no effect
+    # (RFC 8725 sections 3.1, 3.10 and 3.11). docs/decisions.md#24-exact-token-headers
+    if header not in auth_state().headers:
+        raise InvalidTokenError("The header is not one that this service issues.")
+    # PyJWT accepts duplicate names, which parsers resolve differently (RFC 7519 section 4).
     claims = strict_json.loads(base64url_decode(payload))
     if not isinstance(claims, dict) or not has_valid_claims(claims):
         raise InvalidTokenError("The claims are not those of an access token.")
@@ -71,7 +72,7 @@ def decode_strictly(token: str) -> dict[str, Any]:
 
 
 def has_valid_claims(claims: dict[str, Any]) -> bool:
-    """Whether all claims of an access token are there, in the JSON types that are issued."""
+    """Whether all claims of an access token are present, in the JSON types that are issued."""
     # RFC 7519 allows fractions in times and lists of audiences; this service issues neither.
     return (
         all(claims.get(name) is not None for name in REQUIRED_CLAIMS)
@@ -82,11 +83,12 @@ def has_valid_claims(claims: dict[str, Any]) -> bool:
 
 
 def load_caller() -> Caller:
-    """The caller that the request's access token or API key names, or `ANONYMOUS` without one.
+    """Return the caller of the request's access token or API key; `ANONYMOUS` without one.
 
     Raises:
-        Problem: 401 `invalid_token`, the same for every defect of the token; 400, the request
-            carries two; 403, it is in a cookie and the CSRF token is missing or wrong.
+        Problem: 401 `invalid_token`, the same for every invalid token; 400, the request has a
+            bearer token and cookies; 403, the token is in a cookie and the CSRF token is missing or
+            wrong.
     """
     scheme, _, bearer = request.headers.get("Authorization", "").partition(" ")
     cookie = cookies.access_token_from_cookie()
@@ -108,13 +110,13 @@ def _caller_from_cookie(token: str) -> Caller:
 
 
 def _caller_from_token(token: str) -> Caller:
-    """The caller that a token names. Verified tokens are cached by all their characters.
+    """Return the caller of an access token. Verified tokens are cached.
 
-    What can change is checked at each request: the time here, the session in the statement that
-    reads. The keys do not change while a process runs.
+    The expiry is checked here at each request, the session by the statement that reads or writes.
     """
-    # Verification costs 30 to 50 % of a request: docs/decisions.md#23-verified-token-cache
-    verified: dict[str, tuple[int, Caller]] = current_app.extensions["verified_tokens"]
+    # Verification costs 30 to 50 % of a request. The whole token is the key of the cache, since
+    # others can copy a part of it: docs/decisions.md#23-verified-token-cache
+    verified = auth_state().verified_tokens
     expires_at, caller = verified.get(token, (0, ANONYMOUS))
     if time.time() < expires_at:
         return caller
@@ -130,6 +132,6 @@ def _caller_from_token(token: str) -> Caller:
         log.info("access_token_rejected", reason=type(error).__name__)
         raise invalid_token_problem() from error
     if len(verified) >= TOKEN_CACHE_SIZE:
-        verified.clear()  # happens rarely, and costs less than to track the least recently used
+        verified.clear()  # rare, and cheaper than an LRU list
     verified[token] = claims["exp"], caller
     return caller

@@ -1,7 +1,7 @@
-"""Documentation for people: `/docs`, and a page for each problem type.
+"""Documentation pages: `/docs`, and a page for each problem type.
 
-Here belong pages. What the OpenAPI document says belongs to `app.core.openapi`, what the problem
-types are to `app.core.web.problems`.
+Here belong pages. The content of the OpenAPI document belongs to `app.core.openapi`, problem types
+to `app.core.web.problems`.
 """
 
 from flask import Flask

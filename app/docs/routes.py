@@ -1,4 +1,4 @@
-"""`/docs` is Swagger UI from a Python package, without a CDN; `/problems` explains each `type`."""
+"""`/docs` (Swagger UI from a Python package, without a CDN), `/problems`, `/openapi.json`."""
 
 from pathlib import Path
 
@@ -16,7 +16,7 @@ from app.core.web.problems import TYPES, Problem, ProblemType
 
 ASSETS = Path(__file__).parent / "assets"
 SWAGGER_UI = Path(flask_swagger_ui.__file__).parent / "dist"
-POLICY = (
+CONTENT_SECURITY_POLICY = (
     "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; "
     "connect-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
 )
@@ -26,48 +26,50 @@ docs = Blueprint("docs", __name__, documented=False, template_folder="assets")
 
 @docs.get("/openapi.json", access=public)
 def send_openapi() -> Response:
-    """The OpenAPI document."""
-    return _cacheable(_json(openapi_document(current_app)))
+    """Send the OpenAPI document."""
+    return _set_cache_headers(_json_response(openapi_document(current_app)))
 
 
 @docs.get("/docs", access=public)
 def show_docs() -> Response:
-    """The OpenAPI document, readable and with "try it out"."""
-    return _page(render_template("docs.html"))
+    """Show the OpenAPI document in Swagger UI."""
+    return _html_response(render_template("docs.html"))
 
 
 @docs.get("/docs/<path:name>", access=public)
 def send_asset(name: str) -> flask.Response:
-    """A file of Swagger UI, or one of the page's own."""
+    """Send a file of Swagger UI or of this package."""
     folder = ASSETS if name in ("start.js", "pages.css") else SWAGGER_UI
     return send_from_directory(folder, name, max_age=3600)
 
 
 @docs.get("/problems", access=public)
 def list_problems() -> Response:
-    """All problem types."""
+    """List the problem types, as HTML or JSON."""
     if _wants_json():
-        return _json({"items": [_problem_as_json(kind) for kind in TYPES.values()]})
-    return _page(render_template("problems.html", kinds=list(TYPES.values())))
+        return _json_response({"items": [_problem_type_as_json(each) for each in TYPES.values()]})
+    return _html_response(render_template("problems.html", problem_types=list(TYPES.values())))
 
 
 @docs.get("/problems/<slug>", access=public)
 def show_problem(slug: str) -> Response:
-    """What one problem type means; errors link here with `type`."""
+    """Show a problem type, as HTML or JSON; `type` of a problem links here."""
     if slug not in TYPES:
         raise Problem("not-found")
     if _wants_json():
-        return _json(_problem_as_json(TYPES[slug]))
+        return _json_response(_problem_type_as_json(TYPES[slug]))
     example = current_app.json.dumps(TYPES[slug].example(), indent=2)
-    return _page(render_template("problems.html", kinds=[TYPES[slug]], example=example))
+    return _html_response(
+        render_template("problems.html", problem_types=[TYPES[slug]], example=example)
+    )
 
 
-def _problem_as_json(kind: ProblemType) -> dict[str, object]:
+def _problem_type_as_json(problem_type: ProblemType) -> dict[str, object]:
     return {
-        "type": f"/problems/{kind.slug}",
-        "title": kind.title,
-        "status": kind.status,
-        "detail": kind.default_detail,
+        "type": f"/problems/{problem_type.slug}",
+        "title": problem_type.title,
+        "status": problem_type.status,
+        "detail": problem_type.default_detail,
     }
 
 
@@ -76,17 +78,17 @@ def _wants_json() -> bool:
     return best == "application/json"
 
 
-def _cacheable(response: Response) -> Response:
-    """Allow any cache to keep it and to revalidate it by its ETag."""
+def _set_cache_headers(response: Response) -> Response:
+    """Let caches store the response, and revalidate it by its ETag."""
     response.headers["Cache-Control"] = "public, max-age=300"
     return make_conditional(response, etag_of(response.get_data()))
 
 
-def _page(html: str) -> Response:
+def _html_response(html: str) -> Response:
     response = Response(html, mimetype="text/html")
-    response.security = SECURITY_HEADERS | {"Content-Security-Policy": POLICY}
+    response.security = SECURITY_HEADERS | {"Content-Security-Policy": CONTENT_SECURITY_POLICY}
     return response
 
 
-def _json(value: object) -> Response:
+def _json_response(value: object) -> Response:
     return Response(strict_json.dumps(value), mimetype="application/json")

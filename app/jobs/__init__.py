@@ -1,8 +1,8 @@
-"""Jobs: work that continues after the response, and work that recurs.
+"""Jobs: background work that a request starts, and periodic tasks.
 
-Here belong how a job is stored, dispatched, retried and cancelled, and who runs it. What a type of
-job does belongs to the feature that registers it with `app.jobs.runner.job`; the same holds for
-`app.jobs.periodic.periodic_task`.
+Here belong storage, dispatch, retries and cancellation of jobs, and the backends that run them. The
+handler of a job type belongs to the feature that registers it with `app.jobs.runner.job`; a
+periodic task belongs to the feature that registers it with `app.jobs.periodic.periodic_task`.
 """
 
 from flask import Flask
@@ -14,7 +14,7 @@ roles.grant("admin", "jobs:manage")
 
 
 def init_app(app: Flask) -> None:
-    """Choose who runs jobs, and register the routes and `flask maintenance`."""
+    """Choose the backend, and register the routes and `flask maintenance`."""
     from app.jobs import backends
     from app.jobs.commands import maintenance
     from app.jobs.routes import jobs

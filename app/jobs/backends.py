@@ -1,7 +1,7 @@
 """Backends that run jobs: Celery's workers, or threads of this process where there is no broker.
 
-Both call the same functions: `run_job` and those in `PERIODIC_TASKS`
-(docs/decisions.md#41-jobs-without-a-broker).
+Both call the same functions: `run_job` and those in `PERIODIC_TASKS`.
+docs/decisions.md#41-jobs-without-a-broker
 """
 
 import threading
@@ -12,9 +12,9 @@ from uuid import UUID
 import structlog
 from flask import Flask
 
+from app.jobs.base import Backend
 from app.jobs.periodic import PERIODIC_TASKS
 from app.jobs.runner import run_job
-from app.jobs.state import Backend, JobsState, jobs_state
 
 THREADS = 2  # so that a long job does not delay all others
 
@@ -26,20 +26,21 @@ def init_app(app: Flask) -> None:
     broker_url = app.config["BROKER_URL"]
     backend: Backend
     if broker_url:
-        # Imported here, since it takes long and is not needed without a broker.
+        # Imported here: the import is slow, and unnecessary without a broker.
         from app.jobs.celery_app import CeleryBackend, make_celery
 
         app.extensions["celery"] = celery = make_celery(app, broker_url)
         backend = CeleryBackend(celery)
     else:
         backend = ThreadBackend(app)
-    app.extensions["jobs"] = JobsState(backend, backend.send)
+    app.extensions["jobs"] = backend
 
 
-class ThreadBackend:
+class ThreadBackend(Backend):
     """Threads of this process that run its jobs."""
 
     def __init__(self, app: Flask) -> None:
+        super().__init__()
         self._app = app
         self._pool = ThreadPoolExecutor(THREADS, "jobs")
         self._sent: set[Future[None]] = set()
@@ -61,6 +62,7 @@ class ThreadBackend:
 
     def stop(self) -> None:
         """Wait until running jobs have stopped; `requeue_stale_jobs` dispatches them again."""
+        super().stop()
         self._pool.shutdown(cancel_futures=True)
 
     def _run(self, job_id: UUID) -> None:
@@ -71,9 +73,8 @@ class ThreadBackend:
             log.exception("job_crashed", job_id=str(job_id))
 
     def _run_periodic_tasks(self) -> None:
-        stopping = jobs_state(self._app).stopping
-        due = dict.fromkeys(PERIODIC_TASKS, time.monotonic())  # all at once, then each by itself
-        while not stopping.wait(max(0, min(due.values()) - time.monotonic())):
+        due = dict.fromkeys(PERIODIC_TASKS, time.monotonic())  # all run at the start
+        while not self.stopping.wait(max(0, min(due.values()) - time.monotonic())):
             name = min(due, key=lambda each: due[each])
             due[name] = time.monotonic() + PERIODIC_TASKS[name].interval
             try:

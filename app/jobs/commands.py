@@ -1,19 +1,19 @@
-"""`flask maintenance`: periodic tasks from a terminal or from a scheduler."""
+"""`flask maintenance`: periodic tasks, run once."""
 
 import click
 from flask.cli import AppGroup
 
 from app.jobs.periodic import PERIODIC_TASKS
 
-maintenance = AppGroup("maintenance", help="Run periodic tasks by hand.")
+maintenance = AppGroup("maintenance", help="Run periodic tasks.")
 
 
 @maintenance.command("run")
 @click.argument("tasks", nargs=-1)
 def run_tasks(tasks: tuple[str, ...]) -> None:
-    """Run all periodic tasks, or TASKS: delete expired rows, dispatch stale jobs."""
+    """Run TASKS, by default all: delete expired rows, dispatch stale jobs."""
     names = sorted(PERIODIC_TASKS)
     if unknown := [name for name in tasks if name not in names]:
-        raise click.BadParameter(f"{unknown[0]} is none of {', '.join(names)}.")
+        raise click.BadParameter(f"{unknown[0]} is not one of {', '.join(names)}.")
     for name in tasks or names:
         click.echo(f"{name}: {PERIODIC_TASKS[name].func()}")

@@ -1,4 +1,4 @@
-"""The job, and the lines of its file that were rejected."""
+"""Models of jobs, and of the rejected lines of their files."""
 
 from datetime import datetime
 from typing import Any
@@ -18,7 +18,7 @@ STATES = ("queued", "running", "succeeded", "failed")
 
 
 class Job(ResourceMixin, Base):
-    """A piece of work. Its row decides; a message to a worker only names the row."""
+    """A job. Its row is the source of truth: docs/decisions.md#40-jobs-as-rows."""
 
     __tablename__ = "jobs"
     __table_args__ = (
@@ -29,7 +29,7 @@ class Job(ResourceMixin, Base):
     )
 
     type: Mapped[str] = mapped_column(Text)
-    # None: the service created it for itself.
+    # None for a job of the service itself.
     owner_id: Mapped[UUID | None] = mapped_column(ForeignKey("users.id", ondelete="CASCADE"))
     state: Mapped[str] = mapped_column(Text, default="queued")
     processed_count: Mapped[int] = mapped_column(default=0)
@@ -38,24 +38,24 @@ class Job(ResourceMixin, Base):
     result: Mapped[dict[str, Any] | None] = mapped_column(JSON(none_as_null=True))
     error: Mapped[str | None] = mapped_column(Text)
     finished_at: Mapped[datetime | None] = mapped_column(Timestamp)
-    # Not shown to callers:
+    # Not in responses:
     arguments: Mapped[dict[str, Any]] = mapped_column(JSON, default=dict)
     checkpoint: Mapped[dict[str, Any]] = mapped_column(JSON, default=dict)  # where to resume
     request_context: Mapped[dict[str, Any]] = mapped_column(JSON, default=dict)  # for audit and log
-    attempts: Mapped[int] = mapped_column(default=0)  # since it last made progress
-    lease_token: Mapped[UUID | None] = mapped_column(Uuid())  # of the worker that runs it
-    # From then on, any worker may claim it: the message of a queued job, or the worker of a running
-    # one, is considered lost.
+    attempts: Mapped[int] = mapped_column(default=0)  # since the last progress
+    lease_token: Mapped[UUID | None] = mapped_column(Uuid())  # of the worker that runs the job
+    # From this time on any worker may claim the job: the message of a queued job or the worker of a
+    # running one is considered lost.
     retry_at: Mapped[datetime] = mapped_column(Timestamp)
 
     @staticmethod
     def visible_to(caller: Caller) -> "Select[Job]":
-        """The caller's own jobs; all jobs for those who may manage them."""
-        return ALL if caller.can("jobs:manage") else OWN
+        """Return the query of all jobs with `jobs:manage`, else that of the caller's jobs."""
+        return ALL_JOBS if caller.can("jobs:manage") else OWN_JOBS
 
 
-ALL = select(Job)
-OWN = ALL.where(Job.owner_id == CALLER_ID_PARAM)
+ALL_JOBS = select(Job)
+OWN_JOBS = ALL_JOBS.where(Job.owner_id == CALLER_ID_PARAM)
 
 Index("ix_jobs_owner_id_created_at", Job.owner_id, Job.created_at, Job.id)
 Index("ix_jobs_created_at_id", Job.created_at, Job.id)
@@ -64,7 +64,7 @@ Index("ix_jobs_finished_at", Job.finished_at)
 
 
 class JobProblem(Base):
-    """A line of a job's file that was rejected, and why."""
+    """A rejected line of a job's file, and its errors."""
 
     __tablename__ = "job_problems"
 
@@ -75,7 +75,7 @@ class JobProblem(Base):
 
     @staticmethod
     def visible_to(caller: Caller) -> "Select[JobProblem]":
-        """The rejected lines of the job in the path, if the caller may see it."""
+        """Return the query of the rejected lines of the job in the path."""
         return ALL_PROBLEMS if caller.can("jobs:manage") else OWN_PROBLEMS
 
 

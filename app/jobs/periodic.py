@@ -15,7 +15,7 @@ from app.jobs import runner
 from app.jobs.models import Job
 
 HOUR = 3600  # seconds
-ABANDONED = timedelta(days=1)  # age at which an upload without a job is deleted
+ORPHAN_AGE = timedelta(days=1)  # after which an upload without a job is deleted
 
 TaskFunction = Callable[[], int]
 
@@ -45,15 +45,15 @@ periodic_task("unsent-jobs", interval=15)(runner.requeue_stale_jobs)
 
 @periodic_task("jobs", interval=HOUR)
 def purge_jobs() -> int:
-    """Delete jobs that ended JOB_RETENTION_DAYS ago, with the lines that they rejected."""
-    kept_since = now() - timedelta(days=current_app.config["JOB_RETENTION_DAYS"])
-    return repository.delete_in_batches(Job, Job.finished_at <= kept_since)
+    """Delete jobs that ended JOB_RETENTION_DAYS ago, and their rejected lines."""
+    ended_before = now() - timedelta(days=current_app.config["JOB_RETENTION_DAYS"])
+    return repository.delete_in_batches(Job, Job.finished_at <= ended_before)
 
 
 @periodic_task("uploads", interval=HOUR)
 def purge_uploads() -> int:
-    """Delete the files without a job: their request failed, or the job was cancelled."""
-    old = UploadChunk.created_at <= now() - ABANDONED
+    """Delete files without a job: the request failed, or the job was cancelled."""
+    old = UploadChunk.created_at <= now() - ORPHAN_AGE
     return repository.delete_in_batches(
         UploadChunk, old & ~exists().where(Job.id == UploadChunk.upload_id)
     )

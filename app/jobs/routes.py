@@ -1,4 +1,4 @@
-"""Job routes: the owner of a job follows its progress, or cancels it."""
+"""Routes of jobs: their progress, results and cancellation."""
 
 from uuid import UUID
 
@@ -8,9 +8,7 @@ from app.core.security.authorization import current_caller, permission
 from app.jobs.models import Job, JobProblem
 from app.jobs.schemas import JobProblemQuery, JobProblemSchema, JobQuery, JobSchema
 
-jobs = Blueprint(
-    "jobs", __name__, url_prefix="/api/v1/jobs", description="Work that takes a while."
-)
+jobs = Blueprint("jobs", __name__, url_prefix="/api/v1/jobs", description="Background work.")
 
 
 @jobs.get("", access=permission("jobs:own"))
@@ -23,16 +21,16 @@ def list_jobs() -> ScopedSelect:
 @jobs.get("/<uuid:job_id>", access=permission("jobs:own"))
 @jobs.returns(JobSchema)
 def read_job(job_id: UUID) -> ScopedSelect:
-    """Read a job: its state, its progress and its result."""
+    """Read the state, progress and result of a job."""
     return Job.visible_to(current_caller)
 
 
 @jobs.delete("/<uuid:job_id>", access=permission("jobs:own"))
 @jobs.deletes(JobSchema)
 def cancel_job(job_id: UUID) -> ScopedSelect:
-    """Cancel a job and delete it; its effects so far are kept.
+    """Cancel a job and delete it.
 
-    A running job stops at its next transaction.
+    A running job stops at its next transaction. Changes that it has committed remain.
     """
     return Job.visible_to(current_caller)
 
@@ -40,5 +38,5 @@ def cancel_job(job_id: UUID) -> ScopedSelect:
 @jobs.get("/<uuid:job_id>/problems", access=permission("jobs:own"))
 @jobs.paginated(JobProblemSchema, JobProblemQuery, parent=JobSchema)
 def list_job_problems(job_id: UUID) -> tuple[ScopedSelect, ScopedSelect]:
-    """List the lines of a job's file that were skipped, and why."""
+    """List the rejected lines of a job's file, with their errors."""
     return JobProblem.visible_to(current_caller), Job.visible_to(current_caller)

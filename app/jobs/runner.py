@@ -1,9 +1,9 @@
-"""The life of a job: created, dispatched, run, and run again after its worker died.
+"""Creation, dispatch, execution and retries of jobs.
 
-The row in the database decides (docs/decisions.md#40-jobs-as-rows). A message to a worker only
-names the row: `requeue_stale_jobs` sends a lost message again, and a message that comes twice finds
-the job claimed. The worker of a job holds a lease and renews it in each transaction of the job. A
-worker whose lease has expired, or whose job was cancelled, cannot commit anything.
+The row in the database is the source of truth (docs/decisions.md#40-jobs-as-rows). A message to a
+worker contains only the id: `requeue_stale_jobs` dispatches a job again if its message was lost,
+and a duplicate message finds the job claimed. The worker of a job holds a lease, which each
+transaction of the job renews. A worker that has lost the lease cannot commit.
 """
 
 from collections.abc import Callable
@@ -26,15 +26,15 @@ from app.core.resources import repository
 from app.core.resources.audit_log import AuditContext, current_audit_context, job_audit_context
 from app.core.web.after_commit import run_after_commit
 from app.extensions import db
+from app.jobs.base import job_backend
 from app.jobs.models import STATES, Job
-from app.jobs.state import jobs_state
 from app.telemetry import tracing
 from app.telemetry.metrics import scrape_time_gauge
 
-LEASE = timedelta(seconds=60)  # within which a job must commit, or its worker counts as dead
+LEASE = timedelta(seconds=60)  # within which a job must commit, else its worker is considered dead
 DISPATCH_TIMEOUT = timedelta(seconds=60)  # after which a queued job is dispatched again
 MAX_BACKOFF = timedelta(minutes=15)  # between two attempts
-ATTEMPTS = 5  # without progress
+ATTEMPTS = 5  # without progress; more are configured per job type
 
 Arguments = dict[str, Any]
 Handler = Callable[["JobRun"], Arguments | None]
@@ -43,20 +43,20 @@ log = structlog.get_logger()
 
 
 class JobError(Exception):
-    """The job cannot succeed, now or later; the message is a sentence for its owner."""
+    """A permanent failure; the message is a sentence for the owner of the job."""
 
 
 class LeaseLost(Exception):
-    """The job was cancelled, or another worker has the lease."""
+    """The job was cancelled, or another worker has claimed it."""
 
 
 class ShutdownRequested(Exception):
-    """This process is about to end; another one resumes the job."""
+    """This process is shutting down; another one resumes the job."""
 
 
 @dataclass(frozen=True, slots=True)
 class JobType:
-    """The handler of a type of job, and how many attempts without progress it has."""
+    """The handler of a job type, and its maximum number of attempts without progress."""
 
     handler: Handler
     attempts: int
@@ -68,8 +68,8 @@ _job_types: dict[str, JobType] = {}
 def job(name: str, *, attempts: int = ATTEMPTS) -> Callable[[Handler], Handler]:
     """Register the function that runs jobs of this type.
 
-    It receives a `JobRun` and returns the job's result. It may be run again after a failure: what
-    it commits with `JobRun.checkpoint` happens once, everything else must be idempotent.
+    It receives a `JobRun` and returns the job's result. It is called again after a failure: only
+    what it commits with `JobRun.checkpoint` happens once, all other effects must be idempotent.
     """
 
     def register(handler: Handler) -> Handler:
@@ -82,7 +82,7 @@ def job(name: str, *, attempts: int = ATTEMPTS) -> Callable[[Handler], Handler]:
 def create_job(
     type: str, arguments: Arguments, *, owner_id: UUID | None = None, job_id: UUID | None = None
 ) -> Job:
-    """A new job, to be added to the request's transaction; it is dispatched after the commit."""
+    """Return a new job for the transaction of the request; it is dispatched after the commit."""
     context = {
         name: value and str(value) for name, value in asdict(current_audit_context()).items()
     }
@@ -99,15 +99,15 @@ def create_job(
 
 
 def dispatch(job_id: UUID) -> None:
-    """Send the job to a worker. A failure is only logged: `requeue_stale_jobs` sends it again."""
+    """Send a job to a worker. A failure is logged, and `requeue_stale_jobs` tries again."""
     try:
-        jobs_state(current_app).send(job_id)
+        job_backend(current_app).send(job_id)
     except Exception as error:
         log.warning("job_dispatch_failed", job_id=str(job_id), error=type(error).__name__)
 
 
 def requeue_stale_jobs() -> int:
-    """Dispatch again the jobs whose message or worker was lost; returns their number."""
+    """Dispatch jobs again after the loss of their message or worker; return their number."""
     moment = now()
     stale = repository.update_unrecorded(
         Job,
@@ -121,7 +121,7 @@ def requeue_stale_jobs() -> int:
 
 
 class JobRun:
-    """One attempt at a job, by the worker that holds its lease."""
+    """One attempt to run a job, by the worker that holds the lease."""
 
     def __init__(self, row: Row[Any], lease_token: UUID) -> None:
         self.id: UUID = row.id
@@ -136,35 +136,36 @@ class JobRun:
         self._lease_token = lease_token
 
     def checkpoint(self, **values: Any) -> None:
-        """Commit the transaction, and with it the progress of the job; renews the lease.
+        """Commit the transaction together with the progress of the job, and renew the lease.
 
-        The number of attempts starts again when `processed_count` or `checkpoint` has changed.
+        The number of attempts is reset if `processed_count` or `checkpoint` has changed.
 
         Args:
             values: new values of the job: processed_count, failed_count, total, checkpoint.
 
         Raises:
-            LeaseLost: the job belongs to another worker; nothing was committed.
-            ShutdownRequested: it is committed, and this process is about to end.
+            LeaseLost: the job was cancelled or claimed by another worker; nothing was committed.
+            ShutdownRequested: this process is shutting down; the transaction was committed.
         """
         count, checkpoint = self._progress
         progress = values.get("processed_count", count), values.get("checkpoint", checkpoint)
-        # A job that repeats its first step for ever makes no progress.
+        # Otherwise a job that repeats its first step would never use up its attempts:
+        # docs/decisions.md#42-job-retries
         if progress != self._progress:
             self._progress = deepcopy(progress)
             self.attempts = 1
         self._update(retry_at=now() + LEASE, attempts=self.attempts, **values)
         db.session.commit()
-        if jobs_state(current_app).stopping.is_set():
+        if job_backend(current_app).stopping.is_set():
             raise ShutdownRequested
 
     def release(self, retry_at: datetime) -> None:
-        """Give up the lease; the job is queued and becomes due at that time."""
+        """Release the lease; the job is queued and can be claimed from `retry_at` on."""
         self._update(state="queued", lease_token=None, retry_at=retry_at)
         db.session.commit()
 
     def finish(self, state: str, *, result: Any = None, error: str | None = None) -> None:
-        """Store the outcome; the arguments and the upload, which may be personal, are deleted."""
+        """Store the outcome; delete the arguments and the upload, which may be personal data."""
         values = {"state": state, "result": result, "error": error, "finished_at": now()}
         db.session.execute(delete(UploadChunk).where(UploadChunk.upload_id == self.id))
         self._update(arguments={}, lease_token=None, **values)
@@ -178,7 +179,7 @@ class JobRun:
             raise LeaseLost
 
 
-_RECENT = (
+_SELECT_COUNTS = (
     select(Job.state, func.count().label("number"))
     .where(or_(Job.finished_at.is_(None), Job.finished_at > bindparam("since", type_=Timestamp)))
     .group_by(Job.state)
@@ -186,21 +187,23 @@ _RECENT = (
 
 
 def count_by_state() -> dict[str, int]:
-    """The number of jobs that are queued or running, or ended within the hour."""
-    found = execute.fetch_autocommit(_RECENT, {"since": now() - timedelta(hours=1)})
-    return dict.fromkeys(STATES, 0) | {row.state: row.number for row in found}
+    """Return the number of jobs that are queued, running or ended within the hour, by state."""
+    rows = execute.fetch_autocommit(_SELECT_COUNTS, {"since": now() - timedelta(hours=1)})
+    return dict.fromkeys(STATES, 0) | {row.state: row.number for row in rows}
 
 
-scrape_time_gauge("jobs", "Jobs that wait, run, or ended within the hour.", "state", count_by_state)
+scrape_time_gauge(
+    "jobs", "Jobs that are queued, running, or ended within the hour.", "state", count_by_state
+)
 
 
 def run_job(job_id: UUID) -> None:
-    """Run a job, unless it has ended or another worker runs it. Needs an application context.
+    """Run a job, unless it has ended or another worker runs it. Requires an application context.
 
-    Raises only if the database is unavailable: the lease then expires, and `requeue_stale_jobs`
-    dispatches the job again.
+    Raises an exception only if the database is unavailable: the lease then expires, and
+    `requeue_stale_jobs` dispatches the job again.
     """
-    # In a copy of the context, so that what is bound for log and audit ends with the job.
+    # In a copy of the context, so that the values for log and audit do not outlive the job.
     copy_context().run(_claim_and_run, job_id)
 
 
@@ -226,23 +229,23 @@ def _claim_and_run(job_id: UUID) -> None:
     )
     try:
         with tracing.continue_trace(f"job {row.type}", traceparent):
-            _attempt(JobRun(row, lease_token), _job_types.get(row.type, _UNKNOWN))
+            _run_attempt(JobRun(row, lease_token), _job_types.get(row.type, _UNKNOWN_TYPE))
     except LeaseLost:
         log.info("job_lease_lost")
 
 
 def _reject_unknown_type(run: JobRun) -> None:
-    raise LookupError("No handler is registered for this type of job.")
+    raise LookupError("No handler is registered for this job type.")
 
 
-# Tried again as well: during a deployment, a worker of the newer release knows the type.
-_UNKNOWN = JobType(_reject_unknown_type, ATTEMPTS)
+# Retried: during a deployment, a worker of the newer release may have the handler.
+_UNKNOWN_TYPE = JobType(_reject_unknown_type, ATTEMPTS)
 
 
-def _attempt(run: JobRun, job_type: JobType) -> None:
+def _run_attempt(run: JobRun, job_type: JobType) -> None:
     try:
-        if run.attempts > job_type.attempts:  # its worker died each time, without a trace
-            raise JobError(f"Given up after {job_type.attempts} attempts.")
+        if run.attempts > job_type.attempts:  # each time, the worker died
+            raise JobError(f"Aborted after {job_type.attempts} attempts.")
         run.finish("succeeded", result=job_type.handler(run))
     except LeaseLost:
         raise
@@ -259,7 +262,7 @@ def _attempt(run: JobRun, job_type: JobType) -> None:
 
 def _retry_later(run: JobRun, job_type: JobType) -> None:
     if run.attempts >= job_type.attempts:
-        run.finish("failed", error=f"Given up after {job_type.attempts} attempts.")
+        run.finish("failed", error=f"Aborted after {job_type.attempts} attempts.")
         return
     wait = min(MAX_BACKOFF, timedelta(seconds=15 * 2 ** (run.attempts - 1)))
     run.release(now() + wait)

@@ -34,14 +34,14 @@ class JobQuery(PageQuery):
 
 
 class LineErrorSchema(Schema):
-    """One error of a line."""
+    """An error in a line."""
 
     detail = String(max_length=500, required=True, metadata={"example": "Not an ISO 4217 code."})
     pointer = String(max_length=8192, required=True, metadata={"example": "#/currency"})
 
 
 class JobProblemSchema(Schema):
-    """A line that was skipped, and why."""
+    """A rejected line and its errors."""
 
     id = ma.fields.UUID(dump_only=True)
     line = Integer(min=1, max=2**31 - 1, dump_only=True, metadata={"example": 17})
@@ -56,7 +56,9 @@ class JobProblemQuery(PageQuery):
     """Filters and order of the list of rejected lines."""
 
     line_from = filter_by(
-        Integer(min=1, max=2**31 - 1, metadata={"description": "Only later lines, and this."}),
+        Integer(
+            min=1, max=2**31 - 1, metadata={"description": "Number of the first line to return."}
+        ),
         lambda value: JobProblem.line >= value,
     )
     sort = Sort({"line": JobProblem.line}, default="line")

@@ -1,6 +1,6 @@
-"""Products: the shared catalogue, a sample feature.
+"""Products: a sample feature with a shared catalogue.
 
-Here belongs everything about products: routes, the cached summary, imports, commands and demo data.
+Here belong the model, the routes, the cached summary, imports, commands and demo data of products.
 Nothing else in the repository refers to this package, except its line in `app/features.py`.
 """
 

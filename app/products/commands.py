@@ -1,6 +1,6 @@
-"""`flask products import FILE` and `flask products export FILE`, like the routes of these names.
+"""`flask products import FILE` and `flask products export FILE`.
 
-The suffix of FILE determines its format.
+They correspond to the routes of the same names. The suffix of FILE determines its format.
 """
 
 import gzip
@@ -25,23 +25,27 @@ from app.products.schemas import ProductSchema
 
 MEDIA_TYPES = {".csv": export.CSV, ".ndjson": export.NDJSON}
 
-products = AppGroup("products", help="The catalogue as a file: .csv or .ndjson, also with .gz.")
+products = AppGroup(
+    "products", help="Import and export products: .csv, .ndjson, .csv.gz or .ndjson.gz."
+)
 
 
 def _media_type(path: Path) -> str:
     suffix = path.with_suffix("").suffix if path.suffix == ".gz" else path.suffix
     if suffix not in MEDIA_TYPES:
-        raise click.BadParameter("The name ends in .csv, .ndjson, .csv.gz or .ndjson.gz.")
+        raise click.BadParameter("The name must end in .csv, .ndjson, .csv.gz or .ndjson.gz.")
     return MEDIA_TYPES[suffix]
 
 
 @products.command("import")
 @click.argument("file", type=click.Path(exists=True, dir_okay=False, path_type=Path))
-@click.option("--dry-run", is_flag=True, help="Only check the lines and count what they would do.")
+@click.option(
+    "--dry-run", is_flag=True, help="Validate the lines and count the changes, without writing."
+)
 @click.option("--on-error", type=click.Choice(["skip", "abort"]), default="skip", show_default=True)
 @with_appcontext
 def import_file(file: Path, dry_run: bool, on_error: str) -> None:
-    """Import FILE. If it is interrupted, the service resumes it."""
+    """Import FILE. If the command is interrupted, the service resumes the import."""
     media_type, coding = _media_type(file), "gzip" if file.suffix == ".gz" else "identity"
     with file.open("rb") as stream:
         parts = iter(partial(stream.read, uploads.CHUNK_BYTES), b"")
@@ -50,29 +54,33 @@ def import_file(file: Path, dry_run: bool, on_error: str) -> None:
     options |= {"media_type": media_type, "coding": coding}
     db.session.add(create_job("products.import", options, job_id=upload.id))
     db.session.commit()
-    job = _watch(upload.id)
-    for found in db.session.scalars(
-        select(JobProblem).where(JobProblem.job_id == job.id).order_by(JobProblem.line).limit(20)
-    ):
-        said = "; ".join(f"{error['pointer']} {error['detail']}" for error in found.errors)
-        click.echo(f"line {found.line}: {said}", err=True)
-    if job.failed_count:
-        click.echo(f"{job.failed_count} lines are not valid.", err=True)
+    job = _run_with_progress(upload.id)
+    _print_problems(job)
     if job.state != "succeeded":
         raise click.ClickException(job.error or f"The job is {job.state}.")
     counts = ", ".join(f"{count} {name}" for name, count in (job.result or {}).items())
     click.echo(("Would be: " if dry_run else "") + counts)
 
 
-def _watch(job_id: Any) -> Job:
-    """Run a job in a thread and show its progress; returns the ended job."""
+def _print_problems(job: Job) -> None:
+    """Print the first rejected lines and the number of all."""
+    problems = select(JobProblem).where(JobProblem.job_id == job.id)
+    for problem in db.session.scalars(problems.order_by(JobProblem.line).limit(20)):
+        errors = "; ".join(f"{error['pointer']} {error['detail']}" for error in problem.errors)
+        click.echo(f"line {problem.line}: {errors}", err=True)
+    if job.failed_count:
+        click.echo(f"{job.failed_count} lines are not valid.", err=True)
+
+
+def _run_with_progress(job_id: Any) -> Job:
+    """Run a job in a thread and show its progress; return the ended job."""
     app = current_app._get_current_object()  # type: ignore[attr-defined]
 
-    def do() -> None:
+    def run() -> None:
         with app.app_context():
             run_job(job_id)
 
-    thread = threading.Thread(target=do, daemon=True)
+    thread = threading.Thread(target=run, daemon=True)
     thread.start()
     with click.progressbar(length=1, label="Lines") as bar:
         while thread.is_alive():
@@ -88,7 +96,7 @@ def _watch(job_id: Any) -> Job:
 @click.argument("file", type=click.Path(dir_okay=False, path_type=Path))
 @with_appcontext
 def export_file(file: Path) -> None:
-    """Export all products, inactive ones too, to FILE, which is complete or absent."""
+    """Export all products, including inactive ones, to FILE, which is replaced atomically."""
     media_type = _media_type(file)
     schema = ProductSchema(exclude=("id", "version"))
     statement = select(*schema.columns(Product)).order_by(Product.created_at, Product.id)
@@ -106,4 +114,4 @@ def export_file(file: Path) -> None:
         draft.replace(file)
     finally:
         draft.unlink(missing_ok=True)
-    click.echo(f"{total} products are in {file}.")
+    click.echo(f"Exported {total} products to {file}.")

@@ -1,8 +1,9 @@
 """Imports: a file of products, each line validated as the body of `POST /products`.
 
-The file is processed in batches. Each batch is one transaction, with its products, its rejected
-lines, its audit events and the job's checkpoint, so that a job is resumed after a crash. A product
+The file is processed in batches. Each batch is one transaction with its products, rejected lines,
+audit events and the checkpoint of the job, from which the job is resumed after a crash. A product
 with the same SKU is updated; members that a line does not have are unchanged.
+docs/decisions.md#39-imports-in-batches
 """
 
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
@@ -47,7 +48,7 @@ from app.products.schemas import ProductSchema
 from app.products.service import invalidate_summary
 
 BATCH_LINES = 5_000
-MAX_PROBLEMS = 10_000  # stored for one job; all are counted
+MAX_PROBLEMS = 10_000  # stored per job; the others are only counted
 
 SCHEMA = ProductSchema()
 COLUMNS = SCHEMA.columns(Product)
@@ -64,26 +65,24 @@ class ImportQuery(Schema):
 
     dry_run = Boolean(
         load_default=False,
-        metadata={"description": "Only check the lines and count what they would do."},
+        metadata={"description": "Validate the lines and count the changes, without writing."},
     )
     on_error = Enum(
         ["skip", "abort"],
         load_default="skip",
         metadata={
-            "description": "A line that is not valid is skipped, or aborts the import; the file is "
-            "then validated before anything is written."
+            "description": "Whether an invalid line is skipped or aborts the import. With `abort` "
+            "the whole file is validated before anything is written."
         },
     )
 
 
 class ImportSeenSku(Base):
-    """An SKU of an earlier line of a file, so that a repeated one is rejected.
-
-    Without a foreign key to the job: PostgreSQL would check it for each row.
-    """
+    """An SKU of an earlier line of a file; a later line with the same SKU is rejected."""
 
     __tablename__ = "import_seen_skus"
 
+    # No foreign key to the job: PostgreSQL would check it for each row.
     job_id: Mapped[UUID] = mapped_column(primary_key=True)
     key: Mapped[str] = mapped_column(Text, primary_key=True)
 
@@ -96,7 +95,7 @@ def purge_seen_skus() -> int:
 
 
 class Batch(NamedTuple):
-    """Lines by number: the members of valid lines, the errors of the others."""
+    """Lines by number: the members of valid lines, and the errors of invalid ones."""
 
     valid: dict[int, dict[str, Any]]
     problems: dict[int, Sequence[ErrorDetail]]
@@ -104,7 +103,7 @@ class Batch(NamedTuple):
 
 @job("products.import")
 def import_products(run: JobRun) -> dict[str, Any]:
-    """Import the file that was uploaded under the job's id; the result counts the products."""
+    """Import the file with the id of the job; return the numbers of products."""
     dry_run, check_first = run.arguments["dry_run"], run.arguments["on_error"] == "abort"
     if run.total is None:
         run.checkpoint(total=_count_lines(run))
@@ -123,12 +122,12 @@ def import_products(run: JobRun) -> dict[str, Any]:
 
 
 def initial_position(*, writing: bool) -> dict[str, Any]:
-    """The checkpoint of an import that has processed no line."""
+    """Return the checkpoint of an import that has processed no line."""
     return {"writing": writing, "line": 0, "created": 0, "updated": 0, "unchanged": 0}
 
 
 def _count_lines(run: JobRun) -> int:
-    """The number of lines, for the progress bar; that of records is lower if cells have breaks."""
+    """Return the number of lines: an upper bound of the records, since cells can have breaks."""
     lines = 0
     with uploads.open_upload(run.id, run.arguments["coding"]) as stream:
         while part := stream.read(uploads.CHUNK_BYTES):
@@ -139,14 +138,14 @@ def _count_lines(run: JobRun) -> int:
 
 def process_file(run: JobRun, *, first: bool) -> None:
     """Validate the lines after the checkpoint, and write them unless this is a dry run."""
-    begin = run.position["line"]
+    start = run.position["line"]
     with uploads.open_upload(run.id, run.arguments["coding"]) as stream:
-        found = read_records(stream, run.arguments["media_type"], SCHEMA)
-        rest = (record for record in found if record.line > begin)
-        for batch in prefetch_batches(lambda: _validate(islice(rest, BATCH_LINES))):
+        records = read_records(stream, run.arguments["media_type"], SCHEMA)
+        remaining = (record for record in records if record.line > start)
+        for batch in prefetch_batches(lambda: _validate_lines(islice(remaining, BATCH_LINES))):
             run.processed_count += len(batch.valid) + len(batch.problems)
             run.position["line"] = max([*batch.valid, *batch.problems])
-            _do_batch(run, batch, first=first)
+            _process_batch(run, batch, first=first)
             run.checkpoint(
                 processed_count=run.processed_count,
                 failed_count=run.failed_count,
@@ -155,7 +154,7 @@ def process_file(run: JobRun, *, first: bool) -> None:
             invalidate_summary()
 
 
-def _validate(lines: Iterable[Record]) -> Batch:
+def _validate_lines(lines: Iterable[Record]) -> Batch:
     batch = Batch({}, {})
     for line, members, error in lines:
         if members is None:
@@ -169,7 +168,7 @@ def _validate(lines: Iterable[Record]) -> Batch:
 
 
 def prefetch_batches(read: Callable[[], Batch]) -> Iterator[Batch]:
-    """All batches; a thread reads the next one while the database works on this one."""
+    """Iterate over all batches; a thread reads the next one while this one is written."""
     app = current_app._get_current_object()  # type: ignore[attr-defined]
 
     def read_in_context() -> Batch:
@@ -177,29 +176,29 @@ def prefetch_batches(read: Callable[[], Batch]) -> Iterator[Batch]:
             return read()
 
     with ThreadPoolExecutor(1) as thread:
-        coming = thread.submit(read_in_context)
-        while any(batch := coming.result()):
-            coming = thread.submit(read_in_context)
+        next_batch = thread.submit(read_in_context)
+        while any(batch := next_batch.result()):
+            next_batch = thread.submit(read_in_context)
             yield batch
 
 
-def _do_batch(run: JobRun, batch: Batch, *, first: bool) -> None:
+def _process_batch(run: JobRun, batch: Batch, *, first: bool) -> None:
     writing = run.position["writing"]
-    keys = _keys([members["sku"] for members in batch.valid.values()])
+    keys = _lower_case([members["sku"] for members in batch.valid.values()])
     lines = {line: keys[members["sku"]] for line, members in batch.valid.items()}
     if first:
-        for line in _repeated(run, lines):
+        for line in _repeated_lines(run, lines):
             del batch.valid[line]
-            place = {"detail": "An earlier line has this SKU.", "pointer": "#/sku"}
-            batch.problems[line] = [place]
+            error = {"detail": "An earlier line has this SKU.", "pointer": "#/sku"}
+            batch.problems[line] = [error]
         _store_problems(run, batch.problems)
-    existing = _existing([lines[line] for line in batch.valid], lock=writing)
+    existing = _select_by_sku([lines[line] for line in batch.valid], lock=writing)
     new, changed = [], []
     for line, members in batch.valid.items():
         if (row := existing.get(lines[line])) is None:
             new.append(members)
-        elif differing := {k: v for k, v in members.items() if getattr(row, k) != v}:
-            changed.append((row, differing))
+        elif changes := {k: v for k, v in members.items() if getattr(row, k) != v}:
+            changed.append((row, changes))
     run.position["created"] += len(new)
     run.position["updated"] += len(changed)
     run.position["unchanged"] += len(batch.valid) - len(new) - len(changed)
@@ -209,17 +208,17 @@ def _do_batch(run: JobRun, batch: Batch, *, first: bool) -> None:
             bulk_update(Product, changed, SCHEMA)
 
 
-def _keys(skus: Collection[str]) -> dict[str, str]:
-    """Each SKU in lower case, as the unique index has it: the database decides what that is."""
-    keys = _lower(["I", *(sku for sku in skus if not sku.isascii())])
+def _lower_case(skus: Collection[str]) -> dict[str, str]:
+    """Return each SKU in lower case, as the unique index has it; the database converts it."""
+    keys = _lower_in_database(["I", *(sku for sku in skus if not sku.isascii())])
     if keys["I"] != "i":  # a Turkish database
-        keys = _lower(skus)
+        keys = _lower_in_database(skus)
     return {sku: keys.get(sku) or sku.lower() for sku in skus}
 
 
-def _lower(skus: Collection[str]) -> dict[str, str]:
-    given = bulk.json_array_param()
-    statement = select(given, func.lower(given))
+def _lower_in_database(skus: Collection[str]) -> dict[str, str]:
+    skus_param = bulk.json_array_param()
+    statement = select(skus_param, func.lower(skus_param))
     return dict(db.session.execute(statement, _json_array(skus)).all())
 
 
@@ -227,30 +226,30 @@ def _json_array(texts: Collection[str]) -> dict[str, str]:
     return {"listed": strict_json.dumps(list(texts)).decode()}
 
 
-def _repeated(run: JobRun, lines: Mapping[int, str]) -> list[int]:
-    """The lines whose SKU an earlier line has, in this batch or an earlier one."""
+def _repeated_lines(run: JobRun, lines: Mapping[int, str]) -> list[int]:
+    """Return the lines with the SKU of an earlier line, in this batch or an earlier one."""
     first = {key: line for line, key in reversed(list(lines.items()))}
     new = set(db.session.scalars(insert_seen_skus(run.id, first)))
     return [line for line, key in lines.items() if key not in new or first[key] != line]
 
 
 def insert_seen_skus(job_id: UUID, keys: Collection[str]) -> Any:
-    """The statement that stores the SKUs of a batch and returns those that no earlier batch had.
+    """Return the statement that stores the SKUs of a batch and returns the new ones.
 
-    A join with the table would be planned by statistics that are older than the import.
+    It has no join with the table: that would be planned by statistics older than the import.
     """
     table: Any = ImportSeenSku.__table__
     batch = select(literal(job_id, Uuid()), bulk.json_array_param()).params(_json_array(keys))
-    batch = batch.where(true())  # without it, SQLite reads ON as that of a join
+    batch = batch.where(true())  # without it, SQLite parses ON CONFLICT as a join
     new = insert(table).from_select(["job_id", "key"], batch)
     return new.on_conflict_do_nothing().returning(table.c.key)
 
 
-def _existing(keys: list[str], *, lock: bool) -> dict[str, Any]:
-    """The products with these SKUs, locked by id, so that imports cannot deadlock."""
-    given = bulk.json_array_param()
+def _select_by_sku(keys: list[str], *, lock: bool) -> dict[str, Any]:
+    """Return the products with these SKUs; locked in the order of ids, against deadlocks."""
+    skus_param = bulk.json_array_param()
     key = func.lower(Product.sku)
-    statement = select(*COLUMNS, key.label("key")).where(key.in_(select(given)))
+    statement = select(*COLUMNS, key.label("key")).where(key.in_(select(skus_param)))
     statement = statement.order_by(Product.id)
     if lock:
         statement = statement.with_for_update(of=Product)
@@ -258,11 +257,11 @@ def _existing(keys: list[str], *, lock: bool) -> dict[str, Any]:
 
 
 def _store_problems(run: JobRun, problems: Mapping[int, Sequence[ErrorDetail]]) -> None:
-    room = max(0, MAX_PROBLEMS - run.failed_count)
-    kept = [
+    remaining = max(0, MAX_PROBLEMS - run.failed_count)
+    rows = [
         {"id": uuid7(), "job_id": run.id, "line": line, "errors": problems[line]}
-        for line in sorted(problems)[:room]
+        for line in sorted(problems)[:remaining]
     ]
-    if kept:
-        db.session.connection().execute(insert(JobProblem), kept)
+    if rows:
+        db.session.connection().execute(insert(JobProblem), rows)
     run.failed_count += len(problems)

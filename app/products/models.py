@@ -1,4 +1,4 @@
-"""The product."""
+"""The model of products."""
 
 from decimal import Decimal
 from typing import Any
@@ -35,13 +35,14 @@ def _currency_scale_sql(code: Any) -> Any:
 
 
 class Product(ResourceMixin, Base):
-    """Something that can be bought."""
+    """A product of the catalogue."""
 
     __tablename__ = "products"
     __table_args__ = (
         CheckConstraint("stock >= 0", name="stock"),
         CheckConstraint("price >= 0", name="price"),
-        # A PATCH of the price alone does not see the currency; the row does.
+        # A PATCH of the price does not know the currency of the row:
+        # docs/decisions.md#5-money-as-numeric-with-a-scale-check
         CheckConstraint(
             text(f"price = round(price, {_currency_scale_sql(literal_column('currency'))})"),
             name="price_scale",
@@ -65,7 +66,7 @@ class Product(ResourceMixin, Base):
 
     @staticmethod
     def visible_to(caller: Caller) -> "Select[Product]":
-        """Active products; all of them for those who write."""
+        """Return the query of all products with `products:write`, else that of active ones."""
         return ALL_PRODUCTS if caller.can("products:write") else ACTIVE_PRODUCTS
 
 

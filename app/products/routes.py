@@ -1,4 +1,4 @@
-"""Products: anyone reads the active ones, editors and admins write."""
+"""Routes of products: active ones are public, editors and admins write."""
 
 from typing import Any
 from uuid import UUID
@@ -42,16 +42,16 @@ def create_product(data: dict[str, Any]) -> Product:
 @products.get("/summary", access=public)
 @products.response(200, SummarySchema)
 def read_summary() -> dict[str, Any]:
-    """Summarise the catalogue per category and currency: the first thousand of them."""
-    return {"items": service.summary()}
+    """Summarise products by category and currency, up to 1000 groups."""
+    return {"items": service.read_summary()}
 
 
 @products.get("/export", access=permission("products:read"), rate_limit="BULK_RATE_LIMIT")
 @products.exports(ProductSchema, ProductQuery, exclude=("id", "version"))
 def export_products() -> ScopedSelect:
-    """Export products, as CSV or NDJSON.
+    """Export products as CSV or NDJSON.
 
-    What the list shows, in one stream; an import takes it back.
+    The stream has all products of the list, in a format that the import accepts.
     """
     return Product.visible_to(current_caller)
 
@@ -60,10 +60,10 @@ def export_products() -> ScopedSelect:
 @products.accepts_file(FILE_EXAMPLES, "MAX_UPLOAD_LENGTH", query=ImportQuery)
 @products.creates(JobSchema, location_prefix="/api/v1/jobs")
 def import_products(file: Upload, options: dict[str, Any]) -> Job:
-    """Import a file of products, CSV or NDJSON, by a job whose progress can be followed.
+    """Import products from a CSV or NDJSON file.
 
-    Each line is taken as `POST /products` takes it; a product with the same SKU is changed. Lines
-    that are not valid are listed at the job's `/problems`.
+    A job imports the file. Each line is validated like the body of `POST /products`; a product with
+    the same SKU is updated. The job's `/problems` lists the invalid lines.
     """
     options |= {"media_type": file.media_type, "coding": file.coding}
     return create_job("products.import", options, owner_id=current_caller.id, job_id=file.id)
@@ -81,7 +81,7 @@ def read_product(product_id: UUID) -> ScopedSelect:
 @products.updates(ProductSchema)
 @products.error(409, "Another product has this SKU.")
 def update_product(data: dict[str, Any], product_id: UUID) -> tuple[ScopedSelect, dict[str, Any]]:
-    """Change a product."""
+    """Update a product."""
     return Product.visible_to(current_caller), data
 
 
@@ -94,7 +94,7 @@ def delete_product(product_id: UUID) -> ScopedSelect:
 
 @products.after_request
 def invalidate_summary_after_write(response: Response) -> Response:
-    """Once a write is committed, the cached summary is out of date."""
+    """Invalidate the cached summary after a committed write."""
     if request.method not in ("GET", "HEAD", "OPTIONS") and response.status_code < 300:
         service.invalidate_summary()
     return response

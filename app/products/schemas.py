@@ -35,7 +35,7 @@ class ProductQuery(PageQuery):
         Boolean(), lambda value: Product.is_active == value, permission="products:write"
     )
     in_stock = filter_by(
-        Boolean(metadata={"description": "Only items of which there are some, or none."}),
+        Boolean(metadata={"description": "Whether `stock` is greater than 0."}),
         lambda value: (Product.stock > 0) == value,
     )
     price_min = filter_by(MoneyAmount(), lambda value: Product.price >= value)
@@ -46,7 +46,7 @@ class ProductQuery(PageQuery):
         String(
             min_length=1,
             max_length=200,
-            metadata={"description": "Words of the name or description."},
+            metadata={"description": "Words in the name or description."},
         ),
         lambda words: matches(words, Product.name, Product.description),
     )
@@ -61,7 +61,7 @@ class ProductQuery(PageQuery):
     )
 
 
-LARGEST_SUMMARY = 1000
+MAX_SUMMARY_ITEMS = 1000
 
 
 class CategorySchema(Schema):
@@ -76,8 +76,8 @@ class CategorySchema(Schema):
 
 
 class SummarySchema(Schema):
-    """Aggregates of the catalogue."""
+    """Aggregates by category and currency."""
 
     items = ma.fields.List(
-        ma.fields.Nested(CategorySchema), validate=ma.validate.Length(max=LARGEST_SUMMARY)
+        ma.fields.Nested(CategorySchema), validate=ma.validate.Length(max=MAX_SUMMARY_ITEMS)
     )

@@ -16,9 +16,11 @@ BATCH_ROWS = 2_000
 DEMO_ROWS = 50
 
 
-@seeder(click.Option(["--products"], default=0, metavar="N", help="Have the first N products."))
+@seeder(
+    click.Option(["--products"], default=0, metavar="N", help="Add the first N sample products.")
+)
 def seed_products(*, demo: bool, products: int) -> None:
-    """Add those of the first N sample products that are missing; 50 of them for a demo."""
+    """Add the missing ones of the first N sample products; at least 50 with `--demo`."""
     number = max(products, DEMO_ROWS) if demo else products
     sku = func.upper(Product.sku)
     existing = set(db.session.scalars(select(sku).where(sku.like("SEED-%"))))
@@ -33,23 +35,23 @@ def seed_products(*, demo: bool, products: int) -> None:
 
 
 def sample_sku(number: int) -> str:
-    """The SKU of a sample product, which tells it from others."""
+    """Return the SKU of a sample product."""
     return f"SEED-{number:07d}"
 
 
 def sample_product(number: int) -> dict[str, Any]:
-    """The columns of a sample product, which depend on its number only."""
-    dice = random.Random(number)  # noqa: S311 - the same catalogue every time is the point
-    category, thing = dice.choice(
+    """Return the columns of a sample product, which depend only on its number."""
+    rng = random.Random(number)  # noqa: S311 - reproducible on purpose
+    category, thing = rng.choice(
         [("kitchen", "mug"), ("kitchen", "kettle"), ("garden", "spade"), ("office", "lamp")]
     )
-    colour = dice.choice(["blue", "green", "red", "white", "yellow"])
+    colour = rng.choice(["blue", "green", "red", "white", "yellow"])
     return {
         "sku": sample_sku(number),
         "name": f"{colour.capitalize()} {thing} {number}",
         "description": f"A {colour} {thing} for the {category}.",
         "category": category,
-        "price": Decimal(dice.randrange(100, 20_000)) / 100,
-        "currency": dice.choice(["EUR", "USD"]),
-        "stock": dice.randrange(100),
+        "price": Decimal(rng.randrange(100, 20_000)) / 100,
+        "currency": rng.choice(["EUR", "USD"]),
+        "stock": rng.randrange(100),
     }

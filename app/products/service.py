@@ -1,4 +1,4 @@
-"""The summary of the catalogue: one aggregate over all active products, cached."""
+"""The cached summary of all active products."""
 
 from typing import Any
 
@@ -7,10 +7,12 @@ from sqlalchemy import func, select
 from app.core.database import execute
 from app.core.web.cache import get_or_compute, invalidate
 from app.products.models import Product
-from app.products.schemas import LARGEST_SUMMARY
+from app.products.schemas import MAX_SUMMARY_ITEMS
 
-_KEY = "products-summary"
-_SECONDS = 60  # bounds what a write that commits during the computation can leave stale
+_CACHE_KEY = "products-summary"
+# Bounds how long a summary can be stale if a write commits while it is computed:
+# docs/decisions.md#51-summary-cache
+_CACHE_SECONDS = 60
 
 _SUMMARY = (
     select(
@@ -24,19 +26,19 @@ _SUMMARY = (
     .where(Product.is_active)
     .group_by(Product.category, Product.currency)
     .order_by(Product.category, Product.currency)
-    .limit(LARGEST_SUMMARY)
+    .limit(MAX_SUMMARY_ITEMS)
 )
 
 
-def summary() -> list[dict[str, Any]]:
-    """Per category and currency: how many products, their stock, the range of their prices."""
-    found: list[dict[str, Any]] = get_or_compute(_KEY, _SECONDS, _compute_summary)
-    return found
+def read_summary() -> list[dict[str, Any]]:
+    """Return number, stock and price range of the products by category and currency."""
+    summary: list[dict[str, Any]] = get_or_compute(_CACHE_KEY, _CACHE_SECONDS, _compute_summary)
+    return summary
 
 
 def invalidate_summary() -> None:
-    """Drop the cached summary; called after every write to the catalogue."""
-    invalidate(_KEY)
+    """Delete the cached summary; called after every write of products."""
+    invalidate(_CACHE_KEY)
 
 
 def _compute_summary() -> list[dict[str, Any]]:

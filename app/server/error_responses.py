@@ -1,4 +1,4 @@
-"""Responses to requests that never reach the application, as problem details (RFC 9457)."""
+"""Problem details (RFC 9457) for requests that never reach the application."""
 
 import json
 import socket
@@ -7,7 +7,7 @@ import ssl
 from gunicorn import util
 from gunicorn.http import errors
 
-# The most specific class of an exception decides; what is not listed is an error of ours, a 500.
+# The most specific class of an exception determines the status; other classes are a 500.
 STATUS_BY_ERROR: dict[type[BaseException], int] = {
     errors.ParseException: 400,
     errors.ForbiddenProxyRequest: 403,

@@ -1,6 +1,6 @@
-"""Gunicorn's server hooks, under the names of its settings and in the order of their calls.
+"""Gunicorn's server hooks, with the names of its settings and in the order of their calls.
 
-`server` is the master's Arbiter; a worker process has a copy of it, made when it was forked.
+`server` is the Arbiter of the master; a worker process has a forked copy of it.
 """
 
 import os
@@ -23,7 +23,7 @@ def when_ready(server: Arbiter) -> None:
 
 
 def pre_fork(server: Arbiter, worker: Worker) -> None:
-    """Give the worker the lowest free number, so that there are few metrics files."""
+    """Assign the lowest free number to the worker, so that there are few metrics files."""
     taken = {other.slot for other in server.WORKERS.values()}
     worker.slot = min(set(range(len(taken) + 1)) - taken)
     shared_state.add_booting_worker(worker.age)
@@ -35,7 +35,7 @@ def post_fork(_server: Arbiter, worker: Worker) -> None:
 
 
 def post_worker_init(worker: Worker) -> None:
-    """Without a broker, start to run jobs in the worker."""
+    """Start the job backend of the worker."""
     worker.jobs = worker.wsgi.extensions.get("jobs")
     if worker.jobs:
         worker.jobs.start()
@@ -43,15 +43,15 @@ def post_worker_init(worker: Worker) -> None:
 
 def worker_exit(_server: Arbiter, worker: Worker) -> None:
     """Stop the worker's jobs between two transactions; another process resumes them."""
-    # A worker that failed to boot is still recorded as booting, and others would wait for it.
+    # A worker that failed to boot is still recorded as booting; others would wait for it.
     shared_state.remove_booting_worker(worker.age)
     if worker.jobs:
         worker.jobs.stop()
 
 
 def child_exit(_server: Arbiter, worker: Worker) -> None:
-    """Drop the worker's live gauges, also when it was killed; its counters stay."""
-    # Not at the top: modules that the master has imported stay the old ones in reloaded workers.
+    """Remove the live gauges of a worker, even if it was killed; its counters remain."""
+    # Imported here: a module that the master has imported is not reloaded in new workers.
     from prometheus_client.multiprocess import mark_process_dead
 
     shared_state.remove_booting_worker(worker.age)

@@ -13,7 +13,7 @@ class JsonFormatter(logging.Formatter):
     """One JSON object per line, with the member names of the application's log."""
 
     def format(self, record: logging.LogRecord) -> str:
-        """Return the line; members of the record's `fields` are added to it."""
+        """Return the line, including the members of the record's `fields`."""
         line = {
             "event": record.getMessage(),
             "level": record.levelname.lower(),

@@ -1,4 +1,4 @@
-"""What the master and its workers tell one another: files in a directory that the master owns."""
+"""State that the master shares with its workers: files in a directory of the master."""
 
 import os
 import shutil
@@ -23,12 +23,12 @@ def remove() -> None:
 
 
 def start_draining() -> None:
-    """Announce that the service is about to end: readiness answers 503 from now on."""
+    """Announce the shutdown: from now on readiness is 503."""
     Path(os.environ["DRAINING_FILE"]).touch()
 
 
 def is_draining() -> bool:
-    """Tell whether the service is about to end."""
+    """Return whether the service is shutting down."""
     return os.path.exists(os.environ["DRAINING_FILE"])
 
 
@@ -38,12 +38,12 @@ def add_booting_worker(age: int) -> None:
 
 
 def remove_booting_worker(age: int) -> None:
-    """Record that the worker serves or has ended; may be called more than once."""
+    """Record that the worker serves or has exited; may be called more than once."""
     (_directory() / f"booting-{age}").unlink(missing_ok=True)
 
 
 def is_any_worker_booting() -> bool:
-    """Tell whether a worker is still loading the code."""
+    """Return whether a worker is still loading the code."""
     return any(_directory().glob("booting-*"))
 
 

@@ -1,4 +1,4 @@
-"""What the master does on SIGHUP and SIGTERM before gunicorn's own handlers do their work."""
+"""Signal handlers of the master for SIGHUP and SIGTERM, which precede gunicorn's own."""
 
 import os
 import signal
@@ -10,19 +10,19 @@ from gunicorn.arbiter import Arbiter
 
 from . import shared_state
 
-# How long readiness answers 503 before connections are refused: longer than two intervals of the
-# load balancer's probes. 0 where there are no probes, as with the shipped nginx.
+# Seconds for which readiness is 503 before connections are refused: longer than two intervals of
+# the load balancer's probes. 0 without probes, as with the shipped nginx.
 DRAIN_SECONDS = int(os.environ.get("DRAIN_SECONDS") or 0)
 
 
 def install_handlers(server: Arbiter) -> None:
-    """Hook `when_ready`: put our handlers before those that gunicorn has installed."""
+    """Install the handlers in front of those of gunicorn."""
     drain_on_sigterm(server)
     preflight_reload(server)
 
 
 def drain_on_sigterm(server: Arbiter) -> None:
-    """Announce the end DRAIN_SECONDS before it; a second SIGTERM does not wait."""
+    """Announce the shutdown DRAIN_SECONDS before it; a second SIGTERM does not wait."""
 
     def drain(number: int, frame: FrameType | None) -> None:
         if os.getpid() != server.pid:  # a worker that has not installed its own handlers yet
@@ -39,13 +39,13 @@ def drain_on_sigterm(server: Arbiter) -> None:
 
 
 def preflight_reload(server: Arbiter) -> None:
-    """Load configuration and code in a process of their own before a reload.
+    """Before a reload, load configuration and code in a subprocess.
 
-    A master whose new workers cannot boot ends, and with it the release that still serves.
+    If new workers cannot boot, the master exits, and with it the workers that still serve.
     """
 
     def reload(number: int, frame: FrameType | None) -> None:
-        # A second SIGHUP has to wait: each reload must be preceded by a check of the code it loads.
+        # A second SIGHUP must wait: each reload needs its own check of the code.
         signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGHUP})
         try:
             if os.getpid() != server.pid or shared_state.is_draining():
@@ -61,11 +61,11 @@ def preflight_reload(server: Arbiter) -> None:
 
 
 def _load_error() -> str | None:
-    """Return the last line of the error when the release does not load, else None."""
+    """Return the last line of the error if the code does not load, else None."""
     command = [sys.executable, "-m", "gunicorn", *sys.argv[1:], "--check-config"]
     # Without this directory the check leaves no metrics of its own.
     environ = {k: v for k, v in os.environ.items() if k != "PROMETHEUS_MULTIPROC_DIR"}
-    done = subprocess.run(command, env=environ, capture_output=True, text=True)  # noqa: S603
-    if done.returncode == 0:
+    check = subprocess.run(command, env=environ, capture_output=True, text=True)  # noqa: S603
+    if check.returncode == 0:
         return None
-    return (done.stderr.strip().splitlines() or ["the check was killed"])[-1]
+    return (check.stderr.strip().splitlines() or ["the check was killed"])[-1]

@@ -14,40 +14,40 @@ from .error_responses import status_of, write_problem_response
 
 
 class Worker(ThreadWorker):
-    """A threaded worker that ends without losing a connection, and answers errors as problems."""
+    """A threaded worker that exits without losing a connection; its errors are problem details."""
 
     slot: int  # the lowest number that no other worker has; names its metrics files
     jobs: Any = None  # the job backend, where this process runs jobs
     wait_for_new_workers = False
 
     def run(self) -> None:
-        """Serve until the worker ends; called when the code has been loaded."""
+        """Serve until the worker exits; called when the code has been loaded."""
         shared_state.remove_booting_worker(self.age)
         super().run()
 
     def handle_exit(self, sig: int, frame: FrameType | None) -> None:
-        """Begin to end on SIGTERM; during a reload only once the new workers serve.
+        """Stop on SIGTERM; during a reload only when the new workers serve.
 
-        Gunicorn ends the old workers as soon as it has forked the new ones, and requests would wait
-        while these load the code. A second SIGTERM does not wait.
+        Gunicorn stops the old workers as soon as it has forked the new ones, and requests would
+        wait while these load the code. A second SIGTERM does not wait.
         """
-        if self.wait_for_new_workers or not self.booted or _may_end():
+        if self.wait_for_new_workers or not self.booted or _may_stop():
             super().handle_exit(sig, frame)
         else:
             self.wait_for_new_workers = True
 
     def notify(self) -> None:
-        """Send the heartbeat, at least once a second; end if the new workers serve."""
+        """Send the heartbeat, at least once a second; stop if the new workers serve."""
         super().notify()
-        if self.wait_for_new_workers and _may_end():
+        if self.wait_for_new_workers and _may_stop():
             super().handle_exit(signal.SIGTERM, None)
 
     def set_accept_enabled(self, enabled: bool) -> None:
-        """Accept connections or not; a worker that ends also closes its listeners.
+        """Enable or disable accepting connections; a worker that stops closes its listeners.
 
-        Gunicorn closes them after the last request, and until then the kernel accepts connections
-        that nobody answers. Closed, these go to the other workers; if there are none they are
-        refused, and a proxy tries elsewhere.
+        Gunicorn closes them after the last request; until then the kernel accepts connections that
+        no thread handles. With closed listeners, connections go to the other workers; without
+        others they are refused, and a proxy tries another server.
         """
         super().set_accept_enabled(enabled)
         if self.alive:
@@ -62,9 +62,9 @@ class Worker(ThreadWorker):
     def handle_error(
         self, req: Request | None, client: socket.socket, addr: Any, exc: BaseException
     ) -> None:
-        """Answer a request that gunicorn cannot read, or whose response failed, with a problem.
+        """Respond with a problem if gunicorn cannot parse the request or the response failed.
 
-        The log never quotes the request: gunicorn's own messages would, credentials included.
+        The log does not quote the request, as gunicorn's own messages do, including credentials.
         """
         status = status_of(exc)
         if status == 500:
@@ -79,5 +79,5 @@ class Worker(ThreadWorker):
             self.log.debug("Failed to send the error response.")
 
 
-def _may_end() -> bool:
+def _may_stop() -> bool:
     return shared_state.is_draining() or not shared_state.is_any_worker_booting()

@@ -1,7 +1,7 @@
-"""Tasks: private to their owner, a sample feature.
+"""Tasks: a sample feature with rows that are private to their owner.
 
-Here belongs everything about tasks: the model, its routes and demo data. Nothing else in the
-repository refers to this package, except its line in `app/features.py`.
+Here belong the model, the routes and the demo data of tasks. Nothing else in the repository refers
+to this package, except its line in `app/features.py`.
 """
 
 from flask import Flask

@@ -1,4 +1,4 @@
-"""The task."""
+"""The model of tasks."""
 
 from datetime import datetime
 from typing import Any
@@ -21,7 +21,7 @@ PRIORITIES = ("low", "normal", "high")
 
 
 class Priority(TypeDecorator[str]):
-    """A priority's name, stored as its rank, so that it sorts as people expect."""
+    """The name of a priority, stored as its rank, by which it is sorted."""
 
     impl = SmallInteger
     cache_ok = True
@@ -34,7 +34,7 @@ class Priority(TypeDecorator[str]):
 
 
 class Task(OwnedMixin, Base):
-    """Something its owner means to do. The server sets and clears `completed_at` with `done`."""
+    """A task of its owner. The server sets and clears `completed_at` with `done`."""
 
     __tablename__ = "tasks"
     __table_args__ = (
@@ -50,6 +50,7 @@ class Task(OwnedMixin, Base):
     completed_at: Mapped[datetime | None] = mapped_column(Timestamp)
 
 
+# docs/decisions.md#6-sort-keys-without-null
 DUE_AT_KEY = nulls_last_key(Task.due_at)
 
 _keys: dict[str, Any] = {

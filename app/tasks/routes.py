@@ -1,4 +1,4 @@
-"""Tasks: everybody has their own, and sees no others."""
+"""Routes of tasks, which are private to their owner."""
 
 from typing import Any
 from uuid import UUID
@@ -19,7 +19,7 @@ tasks = Blueprint("tasks", __name__, url_prefix="/api/v1/tasks", description="Th
 @tasks.get("", access=permission("tasks:own"))
 @tasks.paginated(TaskSchema, TaskQuery)
 def list_tasks() -> ScopedSelect:
-    """List one's tasks."""
+    """List the caller's tasks."""
     return Task.visible_to(current_caller)
 
 
@@ -36,7 +36,7 @@ def create_task(data: dict[str, Any]) -> Task:
 @tasks.get("/export", access=permission("tasks:own"), rate_limit="BULK_RATE_LIMIT")
 @tasks.exports(TaskSchema, TaskQuery)
 def export_tasks() -> ScopedSelect:
-    """Export one's tasks, as CSV or NDJSON."""
+    """Export the caller's tasks as CSV or NDJSON."""
     return Task.visible_to(current_caller)
 
 
@@ -51,7 +51,7 @@ def read_task(task_id: UUID) -> ScopedSelect:
 @tasks.body(TaskSchema, partial=True)
 @tasks.updates(TaskSchema)
 def update_task(data: dict[str, Any], task_id: UUID) -> tuple[ScopedSelect, dict[str, Any]]:
-    """Change a task; `done` sets and clears `completed_at`."""
+    """Update a task; `done` sets and clears `completed_at`."""
     if "done" in data:
         data["completed_at"] = func.coalesce(Task.completed_at, now()) if data["done"] else None
     return Task.visible_to(current_caller), data
@@ -67,5 +67,5 @@ def delete_task(task_id: UUID) -> ScopedSelect:
 @tasks.post("/batch", access=permission("tasks:own"))
 @tasks.batch(TaskSchema)
 def batch_tasks(data: dict[str, Any]) -> Batch:
-    """Create, change and delete tasks, up to a hundred: all of it, or nothing."""
+    """Create, update and delete up to 100 tasks in one transaction."""
     return Batch(data["items"], create_task, update_task, delete_task)

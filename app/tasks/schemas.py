@@ -31,7 +31,7 @@ class TaskQuery(PageQuery):
         String(
             min_length=1,
             max_length=200,
-            metadata={"description": "Words of the title or description."},
+            metadata={"description": "Words in the title or description."},
         ),
         lambda words: matches(words, Task.title, Task.description),
     )

@@ -16,7 +16,7 @@ TITLES = ("Read the README", "Call the API", "Add a resource")
 
 @seeder()
 def seed_tasks(*, demo: bool) -> None:
-    """Add three tasks of the demo account, unless it has tasks."""
+    """Add three tasks to the demo account, if it has none."""
     if not demo:
         return
     without_tasks = ~exists().where(Task.owner_id == User.id)

@@ -1,4 +1,4 @@
-"""Logs, metrics, traces and health checks, for operators. No feature depends on their content."""
+"""Logs, metrics, traces and health checks, for operators."""
 
 from typing import Any
 
@@ -8,7 +8,7 @@ from app.telemetry import logging_config, metrics, request_log, tracing
 
 
 def init_app(app: Flask, settings: Any) -> None:
-    """Register the telemetry. Call it first, so that it covers every other `before_request`."""
+    """Register the telemetry. Call it first: its `before_request` must run before all others."""
     logging_config.configure(settings.log_level)
     tracing.init_app(app, settings.otel_exporter_otlp_endpoint)
     request_log.init_app(app, timed=settings.app_env == "development")

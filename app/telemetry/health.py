@@ -1,4 +1,4 @@
-"""Health checks: liveness of the process, readiness for requests."""
+"""Health checks: liveness and readiness."""
 
 import os
 from typing import Any
@@ -17,7 +17,7 @@ from app.core.web.database_errors import RETRY_AFTER
 from app.core.web.problems import Problem
 from app.extensions import limiter
 
-_APPLIED = text("SELECT version_num FROM alembic_version")
+_SELECT_REVISIONS = text("SELECT version_num FROM alembic_version")
 
 log = structlog.get_logger()
 
@@ -25,7 +25,7 @@ health = Blueprint("health", __name__, url_prefix="/health", description="Probes
 
 
 class HealthSchema(Schema):
-    """The response of a probe."""
+    """The status of the service."""
 
     status = Enum(["ok"], required=True)
 
@@ -33,37 +33,40 @@ class HealthSchema(Schema):
 @health.get("/live", access=internal)
 @health.response(200, HealthSchema)
 def read_liveness() -> dict[str, Any]:
-    """Tell that the process answers; touches nothing else."""
+    """Check liveness.
+
+    The process responds; nothing else is checked.
+    """
     return {"status": "ok"}
 
 
 @health.get("/ready", access=internal)
 @health.response(200, HealthSchema)
-@health.error(503, "No requests may be sent here: see `detail`.")
+@health.error(503, "Not ready; `detail` has the reason.")
 def read_readiness() -> dict[str, Any]:
-    """Tell whether requests may be sent here: the database answers, its schema is not behind.
+    """Check readiness.
 
-    A schema ahead of the code is fine: a newer release has migrated, this one still serves. A
-    service that is shutting down says 503, but still answers the requests that it receives.
+    The database responds, and its schema is not behind the code. During a shutdown the status is
+    503 while the service still handles requests.
     """
-    if os.path.exists(os.environ.get("DRAINING_FILE", "")):  # made by gunicorn.conf.py
-        raise _unavailable("The service is about to end.")
+    if os.path.exists(os.environ.get("DRAINING_FILE", "")):  # created by app/server
+        raise _unavailable("The service is shutting down.")
     try:
-        found = {row.version_num for row in execute.fetch_autocommit(_APPLIED, {})}
+        applied = {row.version_num for row in execute.fetch_autocommit(_SELECT_REVISIONS, {})}
     except SQLAlchemyError as error:
         log.warning("readiness_check_failed", error=type(error).__name__)
-        raise _unavailable("The database does not answer, or was never migrated.") from error
-    if not migrations.known_revisions().is_current(found):
+        raise _unavailable("The database does not respond, or has no schema.") from error
+    # A schema ahead of the code is ready: docs/decisions.md#53-readiness-and-the-schema
+    if not migrations.known_revisions().is_current(applied):
         raise _unavailable("The database schema is behind the code.")
     return {"status": "ok"}
 
 
 def _unavailable(detail: str) -> Problem:
-    headers = {"Retry-After": RETRY_AFTER}
-    return Problem("service-unavailable", detail, headers=headers)
+    return Problem("service-unavailable", detail, headers={"Retry-After": RETRY_AFTER})
 
 
 def init_app(app: Flask) -> None:
-    """Register the probes, without rate limits: they come often, and from one address."""
+    """Register the probes, without rate limits: they are frequent and share one IP address."""
     app.register_blueprint(health)
     limiter.exempt(health)

@@ -1,4 +1,4 @@
-"""Logging to standard output: one JSON object per line, on a terminal readable lines."""
+"""Logging to standard output: one JSON object per line, on a terminal lines for people."""
 
 import json
 import logging
@@ -11,25 +11,26 @@ from structlog.typing import EventDict, Processor, WrappedLogger
 
 
 def configure(level: str) -> None:
-    """Log events of this service from `level`, and warnings of libraries."""
+    """Log events of this service from `level` on, and those of libraries from WARNING on."""
     structlog.configure(
         processors=[
             structlog.contextvars.merge_contextvars,
             structlog.processors.add_log_level,
             structlog.processors.TimeStamper(fmt="iso", utc=True),
             structlog.processors.format_exc_info,
-            *(_READABLE if sys.stdout.isatty() else _JSON),
+            *(_CONSOLE if sys.stdout.isatty() else _JSON),
         ],
         wrapper_class=structlog.make_filtering_bound_logger(logging.getLevelName(level.upper())),
         logger_factory=structlog.WriteLoggerFactory(sys.stdout),
     )
     # The root logger stays at WARNING: below it, libraries log values of requests and rows.
+    # docs/decisions.md#57-logs-without-client-data
     if not any(isinstance(handler, _StructlogHandler) for handler in logging.root.handlers):
         logging.root.addHandler(_StructlogHandler())
 
 
 class _StructlogHandler(logging.Handler):
-    """Passes the records of the standard library's loggers to structlog."""
+    """Passes the records of standard library loggers to structlog."""
 
     def emit(self, record: logging.LogRecord) -> None:
         log = structlog.get_logger()
@@ -38,7 +39,7 @@ class _StructlogHandler(logging.Handler):
 
 
 def _to_json(event: EventDict, **_: Any) -> str:
-    """Return one line of ASCII: no character of it can end the line or control a terminal."""
+    """Return one line of ASCII, in which no input can forge a line or control a terminal."""
     try:
         line = orjson.dumps(event, default=repr)
     except TypeError:  # a lone surrogate, or an integer beyond 64 bits
@@ -54,7 +55,7 @@ def _escape(_logger: WrappedLogger, _method: str, event: EventDict) -> EventDict
 
 
 _JSON: list[Processor] = [structlog.processors.JSONRenderer(_to_json)]
-_READABLE: list[Processor] = [
+_CONSOLE: list[Processor] = [
     _escape,
     structlog.dev.ConsoleRenderer(
         exception_formatter=structlog.dev.plain_traceback, repr_native_str=True

@@ -1,7 +1,7 @@
-"""Metrics for Prometheus: exact over all workers, on the listener of METRICS_BIND only.
+"""Metrics for Prometheus, on the listener of METRICS_BIND only.
 
-Labels have few values: a route is its URL rule, never a path. Under gunicorn each worker writes to
-a file of its own, and the worker that is scraped adds them up; see gunicorn.conf.py.
+Labels have few values: a route is its URL rule, never a path. With gunicorn each worker writes to
+its own file, and the worker that is scraped adds them up. docs/decisions.md#56-metrics-listener
 """
 
 import os
@@ -25,8 +25,8 @@ from app.core.web import rate_limit
 log = structlog.get_logger()
 
 if "METRICS_SLOT" in os.environ:
-    # A worker continues the file of one that has ended: the files stay few, and nothing is lost.
-    # The way that prometheus/client_python#509 describes; see tools/public_interfaces.py.
+    # A worker continues the file of one that has exited: there are few files, and no count is lost.
+    # prometheus/client_python#509 describes this way; see tools/public_interfaces.py.
     slot = os.environ["METRICS_SLOT"]
     values.ValueClass = values.MultiProcessValue(lambda: slot)  # type: ignore[no-untyped-call]
 
@@ -50,10 +50,9 @@ RATE_LIMIT_FALLBACK_ACTIVE = Gauge(
     multiprocess_mode="livesum",
 )
 LOGINS = Counter("logins", "Attempts to log in.", ["result"])
+# Created at the start with the value 0, so that Prometheus sees the first failure as an increase.
 for _result in ("succeeded", "failed", "throttled"):
-    LOGINS.labels(
-        _result
-    )  # created at start, so that the first failure is an increase for Prometheus
+    LOGINS.labels(_result)
 
 _METHODS = {"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"}
 
@@ -68,7 +67,9 @@ def init_app(app: Flask, settings: Any) -> None:
 
 def count_request(method: str, route: str | None, status: int, seconds: float) -> None:
     """Count a request that has a response; `route` is None if no URL rule matched."""
-    requests, duration = _series(method if method in _METHODS else "other", route or "none", status)
+    requests, duration = _labelled(
+        method if method in _METHODS else "other", route or "none", status
+    )
     requests.inc()
     duration.observe(seconds)
     if status == 429:
@@ -79,7 +80,7 @@ def count_request(method: str, route: str | None, status: int, seconds: float) -
 
 
 @cache
-def _series(method: str, route: str, status: int) -> tuple[Counter, Histogram]:
+def _labelled(method: str, route: str, status: int) -> tuple[Counter, Histogram]:
     return REQUESTS.labels(method, route, status), DURATION.labels(method, route)
 
 
@@ -96,17 +97,17 @@ def _set_fallback_gauge() -> None:
 
 # --- gauges that are read at each scrape ------------------------------------------------------
 
-Read = Callable[[], Mapping[str, float]]
-_scrape_time_gauges: dict[str, tuple[str, str, Read]] = {}
+ReadGauge = Callable[[], Mapping[str, float]]
+_scrape_time_gauges: dict[str, tuple[str, str, ReadGauge]] = {}
 
 
-def scrape_time_gauge(name: str, explanation: str, label: str, read: Read) -> None:
-    """Register a gauge whose values are read at each scrape, one series per value of the label.
+def scrape_time_gauge(name: str, description: str, label: str, read: ReadGauge) -> None:
+    """Register a gauge that is read at each scrape, with one series per value of the label.
 
-    It is for values from the database, which no single process knows: jobs by state, for example.
-    `read` runs in an application context; while the database is unreachable the gauge is absent.
+    It is for values from the database, such as jobs by state. `read` is called in an application
+    context; while the database is unavailable the gauge is absent.
     """
-    _scrape_time_gauges[name] = explanation, label, read
+    _scrape_time_gauges[name] = description, label, read
 
 
 class _ScrapeTimeCollector(Collector):
@@ -114,8 +115,8 @@ class _ScrapeTimeCollector(Collector):
         self.app = app
 
     def collect(self) -> Iterator[Metric]:
-        for name, (explanation, label, read) in _scrape_time_gauges.items():
-            family = GaugeMetricFamily(name, explanation, labels=[label])
+        for name, (description, label, read) in _scrape_time_gauges.items():
+            family = GaugeMetricFamily(name, description, labels=[label])
             try:
                 with self.app.app_context():
                     for value, number in read().items():
@@ -143,7 +144,7 @@ Wsgi = Callable[..., Iterable[bytes]]
 def _route_by_port(app: Flask, port: str, service: Wsgi) -> Wsgi:
     """Return a WSGI application that serves `/metrics` on this port and the service on all others.
 
-    It is the outermost middleware: no header of a client or proxy decides about the port.
+    It is the outermost middleware, so no header of a client or proxy can change the port.
     """
 
     def route(environ: dict[str, Any], start_response: Any) -> Iterable[bytes]:
@@ -151,7 +152,7 @@ def _route_by_port(app: Flask, port: str, service: Wsgi) -> Wsgi:
             return service(environ, start_response)
         if environ["PATH_INFO"] != "/metrics":
             start_response("404 Not Found", [("Content-Type", "text/plain; charset=utf-8")])
-            return [b"Only /metrics is here.\n"]
+            return [b"Only /metrics is available on this port.\n"]
         scrape: Wsgi = make_wsgi_app(_registry(app))
         return scrape(environ, start_response)
 

@@ -18,20 +18,20 @@ from app.core.web.flask_app import Response
 from app.core.web.request_state import request_state
 from app.telemetry import metrics, tracing
 
-_WELL_FORMED = re.compile(r"[A-Za-z0-9._-]{8,128}")
+_REQUEST_ID = re.compile(r"[A-Za-z0-9._-]{8,128}")
 
 
 @dataclass(slots=True)
 class RequestStats:
-    """Start and database queries of a request; times in seconds."""
+    """Start and database queries of a request; times in seconds of `perf_counter`."""
 
-    began: float
+    start: float
     queries: int = 0
-    query_began: float = 0.0
+    query_start: float = 0.0
     query_time: float = 0.0
 
 
-# The events of the engine have no access to `flask.g` in jobs and commands.
+# Not in `flask.g`: the events of the engine also occur in jobs and commands, without a request.
 _request_stats: ContextVar[RequestStats | None] = ContextVar("request_stats", default=None)
 
 
@@ -50,7 +50,7 @@ def _begin() -> None:
     environ = request.environ
     new_id = uuid7()
     sent_id = environ.get("HTTP_X_REQUEST_ID")
-    request_id = sent_id if sent_id and _WELL_FORMED.fullmatch(sent_id) else str(new_id)
+    request_id = sent_id if sent_id and _REQUEST_ID.fullmatch(sent_id) else str(new_id)
     state = request_state()
     state.request_id, state.stats = request_id, stats
     trace = tracing.begin(environ.get("HTTP_TRACEPARENT", ""), new_id)
@@ -62,10 +62,12 @@ def _finish(log: Any, response: Response) -> Response:
     state = request_state()
     stats: RequestStats = state.stats
     response.headers["X-Request-ID"] = state.request_id
-    seconds = perf_counter() - stats.began
+    seconds = perf_counter() - stats.start
     method, route = request.method, request.url_rule.rule if request.url_rule else None
     metrics.count_request(method, route, response.status_code, seconds)
     if not (request.endpoint or "").startswith("health."):
+        # The URL rule, not the path, which may hold data of the client:
+        # docs/decisions.md#57-logs-without-client-data
         log.info(
             "request",
             method=method,
@@ -74,8 +76,8 @@ def _finish(log: Any, response: Response) -> Response:
             duration_ms=round(seconds * 1000, 2),
             queries=stats.queries,
             query_ms=round(stats.query_time * 1000, 2),
-            caller=_name(state.caller or ANONYMOUS),
-            address=client_address(request),
+            caller=_caller_name(state.caller or ANONYMOUS),
+            ip_address=client_address(request),
         )
     return response
 
@@ -83,14 +85,14 @@ def _finish(log: Any, response: Response) -> Response:
 def _set_server_timing(response: Response) -> Response:
     """Set `Server-Timing` in milliseconds (W3C Server Timing), in development only."""
     stats: RequestStats = request_state().stats
-    total, queries = (perf_counter() - stats.began) * 1000, stats.query_time * 1000
+    total, queries = (perf_counter() - stats.start) * 1000, stats.query_time * 1000
     response.headers["Server-Timing"] = (
         f'total;dur={total:.2f}, db;dur={queries:.2f};desc="{stats.queries} queries"'
     )
     return response
 
 
-def _name(caller: Caller) -> str | None:
+def _caller_name(caller: Caller) -> str | None:
     if caller.api_key_id:
         return f"key:{caller.api_key_id}"
     return f"user:{caller.id}" if caller.id else None
@@ -99,12 +101,12 @@ def _name(caller: Caller) -> str | None:
 def _begin_query(*_: Any) -> None:
     if stats := _request_stats.get():
         stats.queries += 1
-        stats.query_began = perf_counter()
+        stats.query_start = perf_counter()
 
 
 def _finish_query(*_: Any) -> None:
     if stats := _request_stats.get():
-        stats.query_time += perf_counter() - stats.query_began
+        stats.query_time += perf_counter() - stats.query_start
 
 
 # For all engines, so that several applications in a process register the events once.

@@ -1,8 +1,8 @@
 """Trace context: each request belongs to a trace, which its jobs continue.
 
-The client names the trace in `traceparent` (W3C Trace Context, section 3.2), else a new one begins.
-Its id is in every log line. Spans are recorded if OTEL_EXPORTER_OTLP_ENDPOINT is set and the extra
-"otel" is installed.
+The trace is that of the field `traceparent` (W3C Trace Context, section 3.2), or a new one. Its id
+is in every log line. Spans are recorded if OTEL_EXPORTER_OTLP_ENDPOINT is set and the extra "otel"
+is installed; functions import OpenTelemetry, because it is optional. docs/decisions.md#58-traces
 """
 
 import os
@@ -18,7 +18,7 @@ from uuid import UUID
 import structlog
 from flask import Flask
 
-# No version ff, no id of zeros; a later version may add fields behind a dash.
+# Version ff and ids of zeros are invalid; a later version may append fields after a dash.
 _TRACEPARENT = re.compile(
     r"(?!ff)([0-9a-f]{2})-(?!0{32})([0-9a-f]{32})-(?!0{16})[0-9a-f]{16}-([0-9a-f]{2})(-.*)?"
 )
@@ -35,19 +35,19 @@ class Trace:
 
 
 _current: ContextVar[Trace | None] = ContextVar("trace", default=None)
-_tracer: Any = None  # OpenTelemetry's, if spans are recorded
+_tracer: Any = None  # of OpenTelemetry, if spans are recorded
 
 
 def parse(traceparent: str) -> Trace | None:
     """Return the trace of a `traceparent` field; None if it is absent or invalid."""
-    found = _TRACEPARENT.fullmatch(traceparent.strip(" \t"))
-    if not found or (found[1] == "00" and found[4]):
+    match = _TRACEPARENT.fullmatch(traceparent.strip(" \t"))
+    if not match or (match[1] == "00" and match[4]):
         return None
-    return Trace(found[2], sampled=bool(int(found[3], 16) & 1))
+    return Trace(match[2], sampled=bool(int(match[3], 16) & 1))
 
 
 def begin(traceparent: str, fallback: UUID) -> Trace:
-    """Continue the client's trace, or begin one with this id (a UUIDv7, whose end is random)."""
+    """Continue the client's trace, or start one with the UUID `fallback` as id."""
     trace = _recorded_trace() or parse(traceparent) or Trace(fallback.hex)
     _current.set(trace)
     return trace
@@ -56,7 +56,7 @@ def begin(traceparent: str, fallback: UUID) -> Trace:
 def traceparent() -> str:
     """Return the `traceparent` for a request or job that belongs to the current trace."""
     if _tracer:
-        context = _span().get_span_context()
+        context = _current_span().get_span_context()
         if context.is_valid:
             return f"00-{context.trace_id:032x}-{context.span_id:016x}-{context.trace_flags:02x}"
     trace = _current.get() or Trace(secrets.token_hex(16))
@@ -85,8 +85,8 @@ def continue_trace(name: str, traceparent: str) -> Iterator[None]:
 def init_app(app: Flask, endpoint: str) -> None:
     """Record a span for each request and each query, and export them to the OTLP endpoint.
 
-    Without an endpoint nothing is recorded. OpenTelemetry's own variables (OTEL_SERVICE_NAME,
-    OTEL_TRACES_SAMPLER and others) set the rest.
+    Without an endpoint nothing is recorded. OpenTelemetry reads its other options from its own
+    environment variables, such as OTEL_SERVICE_NAME and OTEL_TRACES_SAMPLER.
     """
     if not endpoint:
         return
@@ -109,7 +109,7 @@ def init_app(app: Flask, endpoint: str) -> None:
         app,
         tracer_provider=provider,
         excluded_urls="/health/live$,/health/ready$",
-        response_hook=_hide_query,  # the request hook runs before the attributes are set
+        response_hook=_remove_query,  # the request hook runs before the attributes are set
         enable_commenter=False,
     )
     # The instrumentation of SQLAlchemy does not support 2.1; the driver's sees the same queries.
@@ -117,7 +117,7 @@ def init_app(app: Flask, endpoint: str) -> None:
     _tracer = provider.get_tracer(__name__)
 
 
-def _hide_query(span: Any, _status: str, _headers: Any) -> None:
+def _remove_query(span: Any, _status: str, _headers: Any) -> None:
     """Remove the query string from the span: search terms are personal data."""
     for name in ("http.target", "http.url", "url.full"):
         if name in span.attributes:
@@ -126,7 +126,7 @@ def _hide_query(span: Any, _status: str, _headers: Any) -> None:
         span.set_attribute("url.query", "")
 
 
-def _span() -> Any:
+def _current_span() -> Any:
     from opentelemetry import trace
 
     return trace.get_current_span()
@@ -136,7 +136,7 @@ def _recorded_trace() -> Trace | None:
     """Return the trace of the span that is being recorded."""
     if not _tracer:
         return None
-    context = _span().get_span_context()
+    context = _current_span().get_span_context()
     return (
         Trace(f"{context.trace_id:032x}", context.trace_flags.sampled) if context.is_valid else None
     )

@@ -1,7 +1,7 @@
 """Users: accounts, roles and passwords.
 
-Here belong what an account is, who may change it, and what a role may do. Credentials other than
-the password, sessions and e-mailed tokens belong to `app.auth`.
+Here belong the model of an account, its routes and the permissions of roles. Sessions, tokens and
+other credentials than the password belong to `app.auth`.
 """
 
 from flask import Flask

@@ -1,4 +1,4 @@
-"""`flask users`: accounts from a terminal."""
+"""`flask users`: management of accounts."""
 
 import click
 from flask.cli import AppGroup
@@ -19,17 +19,19 @@ users = AppGroup("users", help="Manage accounts.")
 @users.command("create-admin")
 @click.argument("email")
 @click.option("--name", default="Admin", show_default=True)
-@click.password_option(envvar="ADMIN_PASSWORD", help="By default taken from ADMIN_PASSWORD.")
+@click.password_option(
+    envvar="ADMIN_PASSWORD", help="[default: the environment variable ADMIN_PASSWORD]"
+)
 def create_admin(email: str, name: str, password: str) -> None:
     """Create an admin account."""
     try:
         data = RegistrationSchema().load({"email": email, "name": name, "password": password})
     except ValidationError as error:
-        reasons = [f"{name}: {' '.join(found)}" for name, found in error.messages_dict.items()]
-        raise click.ClickException("; ".join(reasons)) from error
+        errors = [f"{name}: {' '.join(texts)}" for name, texts in error.messages_dict.items()]
+        raise click.ClickException("; ".join(errors)) from error
     email, password_hash = data["email"], hash_password(data["password"])
-    if _find(email):
-        raise click.ClickException(f"{email} is registered already; see `flask users set-role`.")
+    if _find_user(email):
+        raise click.ClickException(f"{email} is already registered; see `flask users set-role`.")
     user = User(email=email, name=data["name"], password_hash=password_hash, role="admin")
     repository.create_many([user], UserSchema())
     db.session.commit()
@@ -40,8 +42,8 @@ def create_admin(email: str, name: str, password: str) -> None:
 @click.argument("email")
 @click.argument("role", type=click.Choice(list(ROLES)))
 def set_role(email: str, role: str) -> None:
-    """Give a user another role."""
-    user = _find(_normalised(email), lock=True)
+    """Change the role of a user."""
+    user = _find_user(_normalised_email(email), lock=True)
     if user is None:
         raise click.ClickException(f"{email} is not registered.")
     repository.update_locked(User, user, {"role": role}, UserSchema())
@@ -49,12 +51,12 @@ def set_role(email: str, role: str) -> None:
     click.echo(f"{user.email} has the role {role}.")
 
 
-def _find(email: str, *, lock: bool = False) -> User | None:
-    found = select(User).where(User.email == email)
-    return db.session.scalar(found.with_for_update() if lock else found)
+def _find_user(email: str, *, lock: bool = False) -> User | None:
+    statement = select(User).where(User.email == email)
+    return db.session.scalar(statement.with_for_update() if lock else statement)
 
 
-def _normalised(email: str) -> str:
+def _normalised_email(email: str) -> str:
     try:
         return Email().deserialize(email)
     except ValidationError as error:

@@ -17,7 +17,7 @@ class User(ResourceMixin, Base):
     __tablename__ = "users"
     __table_args__ = (
         UniqueConstraint(
-            "email", info={"field": "email", "detail": "This e-mail address is registered already."}
+            "email", info={"field": "email", "detail": "This e-mail address is already registered."}
         ),
         CheckConstraint("role IN ('user', 'editor', 'admin')", name="role"),
     )
@@ -31,7 +31,7 @@ class User(ResourceMixin, Base):
 
     @staticmethod
     def visible_to(caller: Caller) -> "Select[User]":
-        """All users for callers who manage users, otherwise only themselves."""
+        """Return the query of all users with `users:manage`, else that of the caller's own row."""
         return ALL_USERS if caller.can("users:manage") else CURRENT_USER
 
 

@@ -1,8 +1,9 @@
 """The password policy of registration, change, reset and commands.
 
-It follows NIST SP 800-63B: a minimum length, no common passwords, all characters allowed. Length is
-counted in code points as they were sent; `app.users.passwords` normalises with NFKC before it
-hashes. Nothing is truncated or folded.
+It follows NIST SP 800-63B: a minimum length, no common passwords, all characters allowed. The
+length is counted in code points as sent; `app.users.passwords` normalises with NFKC before it
+hashes.
+docs/decisions.md#31-password-policy
 """
 
 import re
@@ -16,41 +17,41 @@ from marshmallow import ValidationError
 
 from app.core.schemas.fields import String
 
-MAX_LENGTH = 1024  # characters; bounds the time of a hash
-MIN_REMAINING_CHARS = 8  # characters that must remain without the words of the account
+MAX_LENGTH = 1024  # characters; bounds the time to hash
+MIN_REMAINING_CHARS = 8  # after the removal of the words of the account
 
-_LIST = Path(__file__).parent / "common_passwords.txt"  # its source: common_passwords.LICENSE
+_COMMON_PASSWORDS_FILE = Path(__file__).parent / "common_passwords.txt"  # see its LICENSE
 
 
 def password_error(password: str, *known: str) -> str | None:
-    """Why the password is not allowed, as a sentence; None if it is.
+    """Return why the password is not allowed, as a sentence; None if it is allowed.
 
     Args:
-        known: what others may know of the account: the e-mail address, the name.
+        known: data of the account that others may know: the e-mail address, the name.
     """
     min_length = current_app.config["PASSWORD_MIN_LENGTH"]
     if len(password) < min_length:
         return f"Must have at least {min_length} characters."
     folded = unicodedata.normalize("NFKC", password).casefold()
-    if folded in _common():
+    if folded in _common_passwords():
         return "This password is too common."
     words = _words(current_app.config["TOKEN_ISSUER"], *known)
-    rest = re.sub("|".join(map(re.escape, words)), "", folded)
-    if rest != folded and len(rest) < MIN_REMAINING_CHARS:
+    remaining = re.sub("|".join(map(re.escape, words)), "", folded)
+    if remaining != folded and len(remaining) < MIN_REMAINING_CHARS:
         return "Too similar to your e-mail address, name or the service name."
     return None
 
 
 def _words(*texts: str) -> list[str]:
-    """The texts and their parts of three letters or more, the longest first."""
+    """Return the texts and their parts of three characters or more, the longest first."""
     folded = [unicodedata.normalize("NFKC", text).casefold() for text in texts]
     parts = {part for text in folded for part in (text, *re.split(r"[\W_]+", text))}
     return sorted((part for part in parts if len(part) > 2), key=len, reverse=True)
 
 
 @cache
-def _common() -> frozenset[str]:
-    return frozenset(_LIST.read_text("utf-8").splitlines())
+def _common_passwords() -> frozenset[str]:
+    return frozenset(_COMMON_PASSWORDS_FILE.read_text("utf-8").splitlines())
 
 
 def _reject_weak(password: str) -> None:
@@ -59,7 +60,7 @@ def _reject_weak(password: str) -> None:
 
 
 class Password(String):
-    """A new password. Call `password_error` with the words of the account, too."""
+    """A new password. The caller also checks `password_error` with the data of the account."""
 
     def __init__(self, **kwargs: Any) -> None:
         metadata = {"example": "correct horse battery staple", "format": "password"}
@@ -72,7 +73,7 @@ class Password(String):
         )
 
     def openapi_properties(self) -> dict[str, Any]:
-        """JSON Schema keywords for the document; the minimum length is a setting."""
+        """Return the JSON Schema keywords; the minimum length is a setting."""
         return super().openapi_properties() | {
             "minLength": current_app.config["PASSWORD_MIN_LENGTH"]
         }

@@ -1,13 +1,13 @@
-"""Roles and the permissions that each has. Routes name permissions, never roles."""
+"""Roles and their permissions. Routes name permissions, never roles."""
 
 # In ascending order: each role has the permissions of those before it.
 ROLES: dict[str, frozenset[str]] = dict.fromkeys(("user", "editor", "admin"), frozenset())
 
 
 def grant(role: str, *permissions: str) -> None:
-    """Give permissions to a role and to every higher role.
+    """Grant permissions to a role and to every higher role.
 
-    A feature calls it when its package is imported, because schemas enumerate the permissions.
+    A feature calls it in its `__init__.py`: see `app/features.py`.
 
     Raises:
         ValueError: there is no such role.
@@ -18,7 +18,7 @@ def grant(role: str, *permissions: str) -> None:
 
 
 def all_permissions() -> frozenset[str]:
-    """The permissions that some role has."""
+    """Return the permissions of all roles."""
     return frozenset().union(*ROLES.values())
 
 

@@ -1,6 +1,6 @@
-"""Routes of /users: one's own account, and all accounts for admins.
+"""Routes of /users: the caller's account, and all accounts for admins.
 
-Registration and change of the password: `app.auth.routes`.
+Registration and the change of a password are in `app.auth.routes`.
 """
 
 from typing import Any
@@ -26,7 +26,7 @@ def list_users() -> ScopedSelect:
 @users.get("/me", access=authenticated)
 @users.returns(UserSchema)
 def read_me() -> ScopedSelect:
-    """Read one's own account."""
+    """Read the caller's account."""
     return CURRENT_USER
 
 
@@ -34,7 +34,7 @@ def read_me() -> ScopedSelect:
 @users.body(UserSchema, partial=True)
 @users.updates(UserSchema)
 def update_me(data: dict[str, Any]) -> tuple[ScopedSelect, dict[str, Any]]:
-    """Change one's own account."""
+    """Update the caller's account."""
     return CURRENT_USER, data
 
 
@@ -42,7 +42,7 @@ def update_me(data: dict[str, Any]) -> tuple[ScopedSelect, dict[str, Any]]:
 @users.deletes(UserSchema)
 @users.error(409, "The caller is the last active admin.")
 def delete_me() -> ScopedSelect:
-    """Delete one's own account, with everything in it."""
+    """Delete the caller's account and all data in it."""
     service.ensure_another_active_admin(excluding=current_caller.id)
     return CURRENT_USER
 
@@ -50,7 +50,10 @@ def delete_me() -> ScopedSelect:
 @users.get("/<uuid:user_id>", access=authenticated)
 @users.returns(UserSchema)
 def read_user(user_id: UUID) -> ScopedSelect:
-    """Read a user: any for admins, otherwise only oneself."""
+    """Read a user.
+
+    Callers without `users:manage` can only read themselves.
+    """
     return User.visible_to(current_caller)
 
 
@@ -59,9 +62,9 @@ def read_user(user_id: UUID) -> ScopedSelect:
 @users.updates(UserSchema)
 @users.error(409, "This is the last active admin.")
 def update_user(data: dict[str, Any], user_id: UUID) -> tuple[ScopedSelect, dict[str, Any]]:
-    """Change a user's role, or disable or enable the account.
+    """Update a user's role, or disable or enable the account.
 
-    It applies from the user's next request on. Disabling ends all sessions.
+    The change applies to the user's next request. Disabling revokes all sessions of the user.
     """
     if data.get("role", "admin") != "admin" or not data.get("is_active", True):
         service.ensure_another_active_admin(excluding=user_id)
@@ -74,6 +77,6 @@ def update_user(data: dict[str, Any], user_id: UUID) -> tuple[ScopedSelect, dict
 @users.deletes(UserSchema)
 @users.error(409, "This is the last active admin.")
 def delete_user(user_id: UUID) -> ScopedSelect:
-    """Delete a user, with everything in the account."""
+    """Delete a user and all data in the account."""
     service.ensure_another_active_admin(excluding=user_id)
     return User.visible_to(current_caller)

@@ -39,7 +39,7 @@ class RegistrationSchema(Schema):
 
 
 class UserAdminSchema(Schema):
-    """What an admin may change of a user."""
+    """The members of a user that an admin can update."""
 
     role = Enum(list(ROLES), required=True)
     is_active = Boolean(required=True)
@@ -54,7 +54,7 @@ class UserQuery(PageQuery):
         String(
             min_length=1,
             max_length=200,
-            metadata={"description": "Words of the name or e-mail address."},
+            metadata={"description": "Words in the name or e-mail address."},
         ),
         lambda words: matches(words, User.name, User.email),
     )

@@ -1,4 +1,4 @@
-"""The demo account, for machines on which the service is tried out."""
+"""The demo account."""
 
 import click
 from sqlalchemy import select
@@ -9,7 +9,7 @@ from app.users.models import User
 from app.users.passwords import hash_password
 
 DEMO_EMAIL = "demo@example.com"
-DEMO_PASSWORD = "demo password for trying out"  # noqa: S105 - printed, and refused in production
+DEMO_PASSWORD = "demo password for trying out"  # noqa: S105 - printed; not used in production
 
 
 @seeder()

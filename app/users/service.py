@@ -11,7 +11,7 @@ from app.extensions import db
 from app.users.models import User
 
 user_deactivated = Signal(
-    "An admin disables an account; the sender is the user's id. Receivers run in the transaction."
+    "An admin disables an account. The sender is the user's id; receivers run in the transaction."
 )
 
 
@@ -19,7 +19,7 @@ def ensure_another_active_admin(excluding: UUID | None) -> None:
     """Check that an active admin remains without this user; locks the admins until the commit.
 
     Raises:
-        Problem: 409, this is the last one.
+        Problem: 409, this user is the last active admin.
     """
     active_admins = (
         select(User.id)
@@ -32,8 +32,8 @@ def ensure_another_active_admin(excluding: UUID | None) -> None:
 
 
 def update_password_hash(user: User | Row[Any], new_hash: str) -> bool:
-    """Replace the hash of a user's password; False if it is not `user.password_hash` any more."""
-    # Not through the ORM, which would raise the version: no member of the resource changes.
+    """Replace the hash of a password; False if another request has replaced it."""
+    # Not by the repository, which would increment the version: no member of the resource changes.
     unchanged = update(User).where(User.id == user.id, User.password_hash == user.password_hash)
     replaced = db.session.execute(unchanged.values(password_hash=new_hash).returning(User.id))
     return replaced.first() is not None

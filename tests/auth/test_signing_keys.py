@@ -228,7 +228,7 @@ class TestTheCommands:
             == f"{signing_keys.derive(app.config['SECRET_KEY'])['kid']}  HS256  signs and verifies"
         )
         assert second.endswith("  EdDSA  verifies")
-        assert advice == "Reload the service to have it use them."
+        assert advice == "Reload the service to apply the change."
         assert stat.S_IMODE(file.stat().st_mode) == 0o600
         assert run("list") == [first, second]
 
@@ -251,7 +251,7 @@ class TestTheCommands:
     ) -> None:
         signs = run("generate")[0].split()[0]
 
-        assert "have another key do so first" in run("retire", signs, fails=True)[-1]
+        assert "is the signing key; first select another" in run("retire", signs, fails=True)[-1]
         assert len(run("list")) == 2
 
     @pytest.mark.parametrize("command", ["rotate", "retire"])
@@ -274,4 +274,4 @@ class TestTheCommands:
         )
 
         refused = flask(make_app(jwt_keys=""), "signing-keys", "list", fails=True)
-        assert refused.output == "Error: Name the file, with --file or JWT_KEYS.\n"
+        assert refused.output == "Error: No key file: use --file, or set JWT_KEYS.\n"

@@ -49,7 +49,7 @@ class Forge:
     """Makes access tokens like the service's own, but for what a test says."""
 
     def __init__(self, app: Flask, user: Caller, algorithm: str = "HS256") -> None:
-        self.all = {key.algorithm: key for key in app.extensions["token_keys"].values()}
+        self.all = {key.algorithm: key for key in app.extensions["auth"].keys.values()}
         self.key: Key = self.all[algorithm]
         self.header = {"typ": "at+jwt", "alg": algorithm, "kid": self.key.kid}
         self.claims = {
@@ -487,4 +487,4 @@ def test_only_so_many_tokens_are_remembered(
     monkeypatch.setattr(tokens, "TOKEN_CACHE_SIZE", 3)
     for _ in range(10):
         api.get("tasks", headers=bearer(hmac_forge.token(jti=str(uuid7()))), status=200)
-        assert len(app.extensions["verified_tokens"]) <= 3
+        assert len(app.extensions["auth"].verified_tokens) <= 3

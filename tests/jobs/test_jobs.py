@@ -218,7 +218,7 @@ class TestAJob:
         do(app, job_id)
         gone = api.get(f"jobs/{job_id}", by=user, status=200).json
 
-        assert (gone["state"], gone["error"]) == ("failed", "Given up after 3 attempts.")
+        assert (gone["state"], gone["error"]) == ("failed", "Aborted after 3 attempts.")
         assert rows.count(app, Task) == 0
 
     def test_over_which_workers_die_is_given_up_too(
@@ -258,7 +258,7 @@ class TestAJob:
         for _ in range(3):
             do(app, job_id)
         failed = api.get(f"jobs/{job_id}", by=user, status=200).json
-        assert (failed["state"], failed["error"]) == ("failed", "Given up after 3 attempts.")
+        assert (failed["state"], failed["error"]) == ("failed", "Aborted after 3 attempts.")
 
     def test_has_all_attempts_again_after_progress_in_its_last_one(
         self, app: Flask, does: Any, asked: Any
@@ -286,7 +286,7 @@ class TestAJob:
             assert state(app, job_id) == "queued"
             do(app, job_id)
         failed = api.get(f"jobs/{job_id}", by=user, status=200).json
-        assert (failed["state"], failed["error"]) == ("failed", "Given up after 5 attempts.")
+        assert (failed["state"], failed["error"]) == ("failed", "Aborted after 5 attempts.")
 
     def test_that_cannot_be_done_says_why(
         self, app: Flask, api: Api, user: Caller, does: Any, asked: Any

@@ -533,7 +533,7 @@ class TestThereAndBackAgain:
         flask = app.test_cli_runner().invoke
         written = flask(args=["products", "export", file])
         assert written.exit_code == 0, written.output
-        assert "300 products are in" in written.output
+        assert "Exported 300 products to" in written.output
         unchanged = flask(args=["products", "import", file, "--dry-run"])
         assert "Would be: 0 created, 0 updated, 300 unchanged" in unchanged.output
         rows.remove(app, Product)

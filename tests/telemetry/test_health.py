@@ -55,7 +55,7 @@ def test_a_service_that_is_about_to_end_is_not_ready(
     api.get("/health/ready", status=200)
     announced.touch()
     response = api.get("/health/ready", status=503)
-    assert response.json["detail"] == "The service is about to end."
+    assert response.json["detail"] == "The service is shutting down."
     assert int(response.headers["Retry-After"]) > 0
     api.get("/health/live", status=200)
     api.get("products", status=200)

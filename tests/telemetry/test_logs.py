@@ -79,7 +79,7 @@ def test_a_request_is_one_line_that_tells_what_happened(
         "status": 404,
         "queries": 2,  # the task, and, as there is none, the session
         "caller": f"user:{user.id}",
-        "address": "192.0.2.7",
+        "ip_address": "192.0.2.7",
     }
 
 

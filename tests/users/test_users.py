@@ -48,7 +48,7 @@ class TestTheEmailAddress:
         taken = api.post("users", registration(email="ADA@example.com"), status=409)
 
         assert places(taken) == {"#/email"}
-        assert taken.json["detail"] == "This e-mail address is registered already."
+        assert taken.json["detail"] == "This e-mail address is already registered."
         assert rows.count(app, User) == 1
 
     def test_is_registered_once_by_two_at_the_same_time(self, api: Api, app: Flask) -> None:

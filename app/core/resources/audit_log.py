@@ -33,7 +33,7 @@ class AuditContext:
     """Who makes changes, from where, and in which request."""
 
     actor_id: UUID | None = None
-    address: str | None = None
+    ip_address: str | None = None
     request_id: str | None = None
 
 
