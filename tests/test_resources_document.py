@@ -1,0 +1,280 @@
+"""The code and the messages in docs/resources.md."""
+
+import importlib
+import itertools
+import re
+import sys
+from collections.abc import Callable, Iterator
+from datetime import timedelta
+from inspect import signature
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+from uuid import UUID
+
+import marshmallow as ma
+import pytest
+import sqlalchemy as sa
+from flask import Blueprint as PlainBlueprint
+from flask import Flask
+
+from app import create_app
+from app.core.database.types import now
+from app.core.resources.blueprint import Blueprint
+from app.core.resources.filters import PageQuery, Sort
+from app.core.schemas.base import ResourceSchema
+from app.core.schemas.fields import MoneyAmount, String
+from app.core.security.authorization import (
+    assert_all_views_protected,
+    permission,
+    public,
+    require_access,
+)
+from app.extensions import db
+from app.features import FEATURES
+from app.jobs import runner
+from app.jobs.periodic import PERIODIC_TASKS
+from app.users import roles
+from tests import rows
+from tests.api import Api, Caller, places
+from tests.conftest import MakeApp
+from tests.core.security.test_authorization import SETTINGS
+from tests.features import as_feature
+
+DOCUMENT = (Path(__file__).parent.parent / "docs" / "resources.md").read_text()
+BLOCKS = re.findall(r"```python\n# (\S+)\n(.*?)```", DOCUMENT, re.DOTALL)
+_numbers = itertools.count(1)
+
+
+def source(path: str) -> str:
+    """A file of the document: its blocks, one after the other."""
+    return "\n\n".join(block for name, block in BLOCKS if name == path)
+
+
+@pytest.fixture
+def recipes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[ModuleType]:
+    """The feature of the document, under a name of its own: models stay known by their module."""
+    name = f"recipes_{next(_numbers)}"
+    (tmp_path / name).mkdir()
+    for path in {path for path, _ in BLOCKS if path.startswith("app/recipes/")}:
+        text = source(path).replace("app.recipes", name)
+        (tmp_path / name / Path(path).name).write_text(text)
+    monkeypatch.syspath_prepend(tmp_path)
+    for role, permissions in roles.ROLES.items():
+        monkeypatch.setitem(roles.ROLES, role, permissions)  # as it is, again after the test
+    monkeypatch.setattr(runner, "_job_types", dict(runner._job_types))
+    kept = dict(PERIODIC_TASKS)
+    yield importlib.import_module(name)
+    PERIODIC_TASKS.clear()
+    PERIODIC_TASKS.update(kept)
+    for module in [module for module in sys.modules if module.partition(".")[0] == name]:
+        del sys.modules[module]
+
+
+@pytest.fixture
+def recipe(recipes: ModuleType) -> Iterator[Any]:
+    """The model, whose table the other tests do not see."""
+    model = importlib.import_module(f"{recipes.__name__}.models").Recipe
+    yield model
+    db.metadata.remove(model.__table__)
+
+
+@pytest.fixture
+def recipe_api(make_app: MakeApp, recipes: ModuleType, recipe: Any) -> Iterator[Api]:
+    """An application with the feature, and with its table."""
+    app = make_app()
+    recipes.init_app(app)
+    assert_all_views_protected(app, roles.all_permissions())
+    with app.app_context():
+        db.metadata.create_all(db.engine, tables=[recipe.__table__])
+    yield Api(app)
+    with app.app_context():
+        db.session.remove()
+        db.metadata.drop_all(db.engine, tables=[recipe.__table__])
+
+
+def test_each_python_block_belongs_to_a_file() -> None:
+    assert len(BLOCKS) == DOCUMENT.count("```python")
+
+
+def test_document_stays_below_450_lines() -> None:
+    assert len(DOCUMENT.splitlines()) < 450
+
+
+def test_item_is_created_read_updated_and_deleted(
+    recipe_api: Api, user: Caller, other: Caller
+) -> None:
+    body = {"name": "Soup", "cost": "2.5", "currency": "EUR", "nutrition": {"kcal": 420}}
+    created = recipe_api.post("recipes", body, by=user, status=201)
+    url = created.headers["Location"]
+    assert created.json["cost"] == "2.50"
+    assert created.json["servings"] == 2
+    assert recipe_api.get(url, by=user, status=200).json == created.json
+    recipe_api.get(url, by=other, status=404)
+    updated = recipe_api.patch(url, {"tags": ["vegan"]}, by=user, etag='"1"', status=200)
+    assert updated.json["tags"] == ["vegan"]
+    recipe_api.patch(url, {"tags": []}, by=user, etag='"1"', status=412)
+    recipe_api.patch(url, {"tags": []}, by=user, etag=None, status=428)
+    recipe_api.delete(url, by=user, status=204)
+
+
+def test_invalid_values_are_refused_by_member(recipe_api: Api, user: Caller) -> None:
+    url = recipe_api.post("recipes", {"name": "Soup"}, by=user, status=201).headers["Location"]
+    assert places(recipe_api.post("recipes", {"name": "SOUP"}, by=user, status=409)) == {"#/name"}
+    for member, value in (
+        ("cost", "2.50"),  # without its currency: the constraint
+        ("tags", ["a"] * 21),  # the hook
+        ("servings", "3"),
+        ("nutrition", {"kcal": 1, "sugar": 1}),
+        ("version", 7),
+    ):
+        refused = recipe_api.patch(url, {member: value}, by=user, status=422)
+        assert {place.split("/")[1] for place in places(refused)} == {member}
+
+
+def test_list_is_filtered_sorted_and_counted(recipe_api: Api, user: Caller, editor: Caller) -> None:
+    for name in ("Soup", "Salad"):
+        body = {"name": name, "cost": "2.50", "currency": "EUR"}
+        recipe_api.post("recipes", body, by=user, status=201)
+    page = recipe_api.get("recipes?q=soup&sort=-cooked_at&count=exact", by=user, status=200).json
+    assert [item["name"] for item in page["items"]] == ["Soup"]
+    assert page["count"] == 1
+    assert places(recipe_api.get("recipes?cost_min=2", by=user, status=403)) == {"cost_min"}
+    assert recipe_api.get("recipes?cost_min=2", by=editor, status=200).json["items"] == []
+
+
+def test_batch_is_executed(recipe_api: Api, user: Caller) -> None:
+    items = [{"op": "create", "value": {"name": name}} for name in ("Soup", "Salad")]
+    done = recipe_api.post("recipes/batch", {"items": items}, by=user, status=200).json["items"]
+    assert [item["status"] for item in done] == [201, 201]
+
+
+def test_import_is_refused_while_another_has_not_finished(
+    recipe_api: Api, user: Caller, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(recipe_api.app.extensions["jobs"], "send", lambda job_id: None)
+    file: dict[str, Any] = {"data": b"Soup\n", "content_type": "text/csv"}
+    recipe_api.post("recipes/imports", by=user, status=202, **file)
+    recipe_api.post("recipes/imports", by=user, status=409, **file)
+
+
+def test_periodic_task_deletes_old_rows(recipe_api: Api, recipe: Any, user: Caller) -> None:
+    for name in ("Soup", "Salad"):
+        item = recipe_api.post("recipes", {"name": name}, by=user, status=201).json
+    app = recipe_api.app
+    rows.change(app, recipe, UUID(item["id"]), updated_at=now() - timedelta(days=3651))
+    with app.app_context():
+        assert PERIODIC_TASKS["old-recipes"].func() == 1
+    assert rows.count(app, recipe) == 1
+
+
+def test_documented_resource_is_in_the_openapi_document(recipe_api: Api) -> None:
+    document = recipe_api.get("/openapi.json", status=200).json
+    assert {"Recipe", "RecipeNew", "RecipeChange", "RecipePage"} <= {
+        *document["components"]["schemas"]
+    }
+
+
+def _documented_tests() -> dict[str, Callable[..., None]]:
+    namespace: dict[str, Any] = {}
+    exec(source("tests/recipes/test_recipes.py"), namespace)
+    return {name: value for name, value in namespace.items() if name.startswith("test_")}
+
+
+@pytest.mark.parametrize("name", _documented_tests())
+def test_documented_test_passes(name: str, recipe_api: Api, request: pytest.FixtureRequest) -> None:
+    function = _documented_tests()[name]
+    others = {p: request.getfixturevalue(p) for p in signature(function).parameters if p != "api"}
+    function(api=recipe_api, **others)
+
+
+# ---- section 9: each message is provoked
+
+
+def view(*, docstring: str | None = "Read a recipe.") -> Callable[..., None]:
+    """A view with the name of the document's."""
+
+    def read_recipe() -> None:
+        pass
+
+    read_recipe.__module__, read_recipe.__qualname__ = "app.recipes.routes", "read_recipe"
+    read_recipe.__doc__ = docstring
+    return read_recipe
+
+
+def declare(function: Any = None, *, responds: bool = True, **options: Any) -> Blueprint:
+    """A blueprint with one route."""
+    blueprint = Blueprint("recipes", __name__, url_prefix="/recipes")
+    function = function or view()
+    if responds:
+        function = blueprint.response(204)(function)
+    blueprint.get("", **{"access": public, **options})(function)
+    return blueprint
+
+
+def accept_file(max_bytes: Any) -> None:
+    Blueprint("recipes", __name__).accepts_file({"text/csv": "a"}, max_bytes)(view())
+
+
+def list_sorted_by(**keys: Any) -> None:
+    members = {"sort": Sort(keys, default=next(iter(keys)))} if keys else {}
+    query = type("RecipeQuery", (PageQuery,), {"__module__": "app.recipes.schemas", **members})
+    Blueprint("recipes", __name__).paginated(ResourceSchema, query)
+
+
+def schema_with(**members: Any) -> None:
+    members["__module__"] = "app.recipes.schemas"
+    Blueprint("recipes", __name__).returns(type("RecipeSchema", (ResourceSchema,), members))
+
+
+def start_with_plain_view(function: Any) -> Flask:
+    plain = PlainBlueprint("recipes", __name__, url_prefix="/recipes")
+    plain.add_url_rule("", "read_recipe", function)
+    feature: Any = as_feature()
+    feature.init_app = lambda app: app.register_blueprint(plain)
+    return create_app(SETTINGS, features=(*FEATURES, feature))
+
+
+def start_with(blueprint: Blueprint) -> Flask:
+    return create_app(SETTINGS, features=(*FEATURES, as_feature(blueprint)))
+
+
+SCHEMA_OF_MARSHMALLOW = ma.Schema.from_dict({"kcal": ma.fields.Integer()})
+PROVOKED: list[Callable[[Any], Any]] = [
+    lambda recipe: declare(view(docstring=None)),
+    lambda recipe: declare(responds=False),
+    lambda recipe: Blueprint("recipes", __name__).get(""),  # type: ignore[call-arg]
+    lambda recipe: declare(access="recipes:own"),
+    lambda recipe: declare(rate_limit="5 per fortnight"),
+    lambda recipe: accept_file("MAX_UPLOAD"),
+    lambda recipe: list_sorted_by(),
+    lambda recipe: list_sorted_by(cooked_at=recipe.cooked_at),
+    lambda recipe: list_sorted_by(ratio=sa.cast(recipe.servings, sa.Float)),
+    lambda recipe: schema_with(name=String(max_length=9, data_key="title")),
+    lambda recipe: schema_with(cost=MoneyAmount(currency="code")),
+    lambda recipe: schema_with(ratio=ma.fields.Float()),
+    lambda recipe: schema_with(nutrition=ma.fields.Nested(SCHEMA_OF_MARSHMALLOW)),
+    lambda recipe: schema_with(
+        name=String(max_length=9),
+        dump_louder=ma.post_dump(lambda self, data, **_: data | {"name": f"{data['name']}!"}),
+    ),
+    lambda recipe: start_with(declare(access=permission("recipes:onw"))),
+    lambda recipe: start_with_plain_view(view()),
+    lambda recipe: start_with_plain_view(require_access("public")(view())),  # type: ignore[arg-type]
+    lambda recipe: roles.grant("editr", "recipes:own"),
+]
+CHECKS = DOCUMENT.partition("\n## 9. ")[2].partition("\n## 10. ")[0]
+MESSAGES = re.findall(r"^\| `(.*?)` \|", CHECKS, re.MULTILINE)
+
+
+def test_each_documented_message_is_provoked() -> None:
+    assert len(MESSAGES) == len(PROVOKED) > 15
+
+
+@pytest.mark.parametrize(("message", "provoke"), list(zip(MESSAGES, PROVOKED, strict=False)))
+def test_start_up_check_has_the_documented_message(
+    message: str, provoke: Callable[[Any], Any], recipe: Any
+) -> None:
+    with pytest.raises((RuntimeError, TypeError, ValueError)) as refused:
+        provoke(recipe)
+    assert str(refused.value) == message
