@@ -1,4 +1,4 @@
-"""Cookies in a real browser: a page of our origin logs in, and its scripts see no token."""
+"""Cookies in Chromium: pages of the own origin can use them, scripts and other sites cannot."""
 
 import json
 import shutil
@@ -42,7 +42,7 @@ def fetch(page: Browser, method: str, path: str, body: Any = None, csrf: str = "
     return page.wait("answered")
 
 
-def test_a_page_logs_in_works_and_logs_out(page: Browser) -> None:
+def test_page_of_the_own_origin_logs_in_and_out_and_sees_no_token(page: Browser) -> None:
     account = {"email": DEMO_EMAIL, "password": DEMO_PASSWORD}
     assert fetch(page, "GET", "users/me") == 401
 
@@ -61,7 +61,7 @@ def test_a_page_logs_in_works_and_logs_out(page: Browser) -> None:
     assert fetch(page, "GET", "users/me") == 401
 
 
-def test_a_page_of_another_site_gets_nowhere(live: Live, page: Browser) -> None:
+def test_page_of_another_site_cannot_use_the_cookies(live: Live, page: Browser) -> None:
     """Not even a form, which needs no permission of ours to be sent: its cookies stay at home."""
     account = {"email": DEMO_EMAIL, "password": DEMO_PASSWORD}
     assert fetch(page, "POST", "auth/cookies", account) == 200

@@ -1,4 +1,4 @@
-"""Routes that issue or restore credentials ignore those that are sent along (`no_auth`)."""
+"""Routes that issue or restore credentials ignore attached credentials (`no_auth`)."""
 
 from typing import Any
 
@@ -7,11 +7,13 @@ from flask import Flask
 
 from app.auth.jwt_manager import LEEWAY
 from tests.api import PASSWORD, Api, Caller, bearer, fresh
-from tests.auth.test_tokens import Forge, seconds
+from tests.auth.forged_tokens import Forge, seconds
 from tests.conftest import MakeApp, on_sqlite
 from tests.contract.operations import OPERATIONS
 
 Headers = dict[str, str]
+
+
 INVALID = {"garbage": bearer("x.y.z"), "an unknown API key": bearer("key_" + "A" * 64)}
 
 
@@ -73,7 +75,7 @@ def test_registration_works_with_invalid_credentials_attached(
         ("auth/email/verify", {"token": "A" * 43}, 401),
     ],
 )
-def test_recovery_looks_at_the_mailed_token_only(
+def test_recovery_routes_ignore_invalid_credentials(
     api: Api, app: Flask, user: Caller, kind: str, path: str, body: Any, status: int
 ) -> None:
     response = api.post(path, body, headers=headers_of(kind, app, user), status=status)
@@ -82,7 +84,7 @@ def test_recovery_looks_at_the_mailed_token_only(
 
 
 @on_sqlite
-def test_rate_limit_of_login_counts_by_address_whatever_credentials_are_attached(
+def test_rate_limit_of_login_counts_by_address_with_any_credentials_attached(
     make_app: MakeApp, user: Caller, other: Caller
 ) -> None:
     api = Api(make_app(login_rate_limit="2 per hour"))
