@@ -1,4 +1,4 @@
-"""The signal of changes: any number of receivers, each with any number of rows."""
+"""The signal `changes_committing`."""
 
 from collections.abc import Callable, Iterator
 from typing import Any
@@ -15,6 +15,8 @@ from tests import rows
 from tests.api import Api, Caller
 
 Receiver = Callable[[tuple[Change, ...]], TableRows | None]
+
+
 TOKENS: Table = EmailToken.__table__  # type: ignore[assignment]
 
 
@@ -48,7 +50,7 @@ def write_each_way(api: Api, user: Caller) -> None:
 
 
 @pytest.mark.parametrize("receiver", [returns_nothing, returns_no_rows])
-def test_a_receiver_without_rows_leaves_writes_and_other_receivers_alone(
+def test_receiver_without_rows_does_not_affect_writes_and_other_receivers(
     app: Flask, api: Api, user: Caller, connect: Any, receiver: Receiver
 ) -> None:
     connect(receiver)
@@ -58,7 +60,7 @@ def test_a_receiver_without_rows_leaves_writes_and_other_receivers_alone(
     assert rows.count(app, EmailToken) == 0
 
 
-def test_each_receiver_commits_its_rows_with_the_change(
+def test_rows_of_each_receiver_are_committed_with_the_change(
     app: Flask, api: Api, user: Caller, connect: Any
 ) -> None:
     made = iter(range(100))

@@ -1,4 +1,4 @@
-"""PostgreSQL's plans: a page costs the same at any depth, by every sort, in both directions."""
+"""PostgreSQL's plans of lists: index scans at any depth, for every sort, in both directions."""
 
 import random
 from typing import Any
@@ -19,8 +19,14 @@ from tests.api import Api, Caller
 from tests.conftest import on_postgresql
 
 ROWS = 20_000
+
+
 DEPTH = 2_000
+
+
 LISTS = {"products": ProductQuery, "tasks": TaskQuery}
+
+
 EVERY_SORT = [
     (path, sort)
     for path, query in LISTS.items()
@@ -79,7 +85,7 @@ def deep_in(api: Api, path: str, sort: str, by: Caller) -> str:
 
 
 @on_postgresql
-def test_a_page_reads_one_index_and_sorts_nothing_at_any_depth(
+def test_page_reads_one_index_and_sorts_nothing_at_any_depth(
     app: Flask, api: Api, filled: Caller
 ) -> None:
     for path, sort in EVERY_SORT:
@@ -93,7 +99,7 @@ def test_a_page_reads_one_index_and_sorts_nothing_at_any_depth(
 
 
 @on_postgresql
-def test_a_word_that_the_planner_does_not_know_is_taken_for_rare(
+def test_full_text_search_for_an_unknown_word_uses_its_index(
     app: Flask, api: Api, filled: Caller
 ) -> None:
     """Or it would look for it in the order of the sort, once a table is large."""

@@ -1,0 +1,18 @@
+"""The header fields `RateLimit` and `RateLimit-Policy`."""
+
+from typing import Any
+
+import http_sfv
+from werkzeug.test import TestResponse
+
+
+def parse(response: TestResponse, name: str) -> dict[str, dict[str, Any]]:
+    """A field's parameters by the name of the policy, as an independent parser reads them."""
+    items = http_sfv.List()
+    items.parse(response.headers[name].encode())
+    assert all(isinstance(item.value, str) for item in items)
+    return {item.value: dict(item.params) for item in items}
+
+
+def remaining(response: TestResponse, policy: str = "default") -> int:
+    return int(parse(response, "RateLimit")[policy]["r"])
