@@ -40,7 +40,7 @@ def segment(value: Any) -> str:
 
 
 class Forge:
-    """Makes access tokens like the service's own, but for what a test says."""
+    """Creates access tokens like the service's, with the changes of a test."""
 
     def __init__(self, app: Flask, user: Caller, algorithm: str = "HS256") -> None:
         self.all = {key.algorithm: key for key in app.extensions["token_keys"].values()}
@@ -69,9 +69,9 @@ class Forge:
         without: tuple[str, ...] = (),
         **claims: Any,
     ) -> str:
-        """A token, signed with our key unless another is given.
+        """A token signed with our key or the given one.
 
-        `headers` changes parameters of the header, `header` and `payload` are put in its place.
+        `headers` changes parameters of the header; `header` and `payload` replace them whole.
         """
         body = {k: v for k, v in (self.claims | claims).items() if k not in without}
         head = {k: v for k, v in (self.header | (headers or {})).items() if v is not Ellipsis}
@@ -81,7 +81,7 @@ class Forge:
         return f"{signed}.{encode(signer.sign(signed.encode(), key or self.key.private))}"
 
     def hmac(self, key: bytes, **headers: Any) -> str:
-        """A token signed with HMAC, whatever algorithm our key is good for."""
+        """A token signed with HMAC, for a key of any algorithm."""
         signed = f"{segment({**self.header, 'alg': 'HS256', **headers})}.{segment(self.claims)}"
         return f"{signed}.{encode(hmac.digest(key, signed.encode(), 'sha256'))}"
 
@@ -89,31 +89,31 @@ class Forge:
         return f"{segment(header)}.{segment(self.claims if payload is None else payload)}."
 
     def signed_as(self, change: Callable[[bytes], bytes]) -> str:
-        """A token whose signature was changed."""
+        """A token with a changed signature."""
         signed, _, signature = self.token().rpartition(".")
         return f"{signed}.{encode(change(base64.urlsafe_b64decode(signature + '==')))}"
 
     def attackers(self) -> Key:
-        """Somebody else's key for the same algorithm."""
+        """A key of the attacker for the same algorithm."""
         [key] = signing_keys.parse([signing_keys.generate(self.key.algorithm)])
         return key
 
     def embedded(self, **parameters: Any) -> str:
-        """A token of the attacker's, whose header says where its key is."""
+        """A token signed by the attacker, with parameters that name its key."""
         return self.token(key=self.attackers().private, headers=parameters)
 
     def public_key(self, form: str) -> bytes:
-        """Our public key as the attacker knows it; of the key for ES256 where ours is secret."""
+        """Our public key in a format; that of ES256 if our key is symmetric."""
         key = self.all["ES256"] if self.key.is_symmetric else self.key
         if form == "JWK":
             return json.dumps(key.public_jwk()).encode()
         encoding = Encoding.PEM if form.startswith("PEM") else Encoding.DER
-        told = key.public.public_bytes(encoding, PublicFormat.SubjectPublicKeyInfo)
-        return told.strip() if form == "PEM without newline" else told
+        exported = key.public.public_bytes(encoding, PublicFormat.SubjectPublicKeyInfo)
+        return exported.strip() if form == "PEM without newline" else exported
 
 
 def jwk(forge: Forge) -> JSON:
-    """An attacker's key, to be embedded."""
+    """The JWK of an attacker's key."""
     key = forge.attackers()
     if key.is_symmetric:
         return {"kty": "oct", "k": encode(key.private)}
@@ -199,7 +199,7 @@ ATTACKS: dict[str, Callable[[Forge], str]] = {
     ),
     "kid /dev/null, HMAC with nothing": lambda f: f.hmac(b"", kid="../../../../dev/null"),
     "kid with NUL behind ours": lambda f: f.token(headers={"kid": f"{f.key.kid}\0"}),
-    # a key of the attacker's in the header
+    # the attacker's key in the header
     "jwk": lambda f: f.embedded(jwk=jwk(f)),
     "jwk without kid": lambda f: f.embedded(jwk=jwk(f), kid=...),
     "jku": lambda f: f.embedded(jku="https://evil.example/jwks.json"),
@@ -228,12 +228,12 @@ ATTACKS: dict[str, Callable[[Forge], str]] = {
 
 
 def with_claim(forge: Forge, name: str, value: str) -> str:
-    """A token of ours in which a claim is given as JSON text."""
+    """A token signed with our key, with the JSON text of a claim."""
     text = json.dumps({k: v for k, v in forge.claims.items() if k != name})
     return forge.token(payload=f'{text[:-1]},"{name}":{value}}}')
 
 
-# Properly signed, so that nothing but the claims can be what is refused.
+# Signed with our key: only the claims can be refused.
 BAD_CLAIMS: dict[str, Callable[[Forge], str]] = {
     **{
         f"{name} missing": lambda f, name=name: f.token(without=(name,)) for name in REQUIRED_CLAIMS

@@ -14,10 +14,10 @@ ADA = {"email": "ada@example.com", "name": "Ada Lovelace", "password": PASSWORD}
 
 
 class Mailing(Api):
-    """An application that mails."""
+    """Requests to an application that sends mail."""
 
     def register(self) -> Caller:
-        """Ada, who has just registered."""
+        """Register Ada and sign her in."""
         account = self.post("users", ADA, status=201).json
         return self.sign_in(Caller(UUID(account["id"]), ADA["email"], "user", {}))
 

@@ -23,7 +23,7 @@ from tests.mail_server import receive
 def in_another_connection(
     app: Flask, monkeypatch: pytest.MonkeyPatch, module: Any, do: Callable[[], None]
 ) -> None:
-    """Have the next hash of a module's run this first, as another process could meanwhile."""
+    """Run a function before the next hash of a module, as another process could."""
     once = iter([do])
 
     def hash_after(password: str) -> str:
@@ -35,6 +35,7 @@ def in_another_connection(
 
 
 def rename(app: Flask, user_id: Any) -> None:
+    """Fails where the row (on SQLite: the database) is locked during the slow hash."""
     if app.config["DATABASE_URL"].startswith("postgresql"):
         with db.engine.begin() as connection:
             connection.execute(text("SET LOCAL lock_timeout = '100ms'"))

@@ -156,6 +156,6 @@ def test_retried_creation_returns_the_same_secret_from_encrypted_storage(
 
 def test_key_is_audited_without_its_secret(api: Api, user: Caller, admin: Caller) -> None:
     key = make(api, user, "tasks:own")
-    told = api.get(f"audit-events?resource_id={key['id']}", by=admin, status=200)
-    assert told.json["items"][0]["after"]["name"] == "Nightly import"
-    assert key["secret"] not in told.text
+    audited = api.get(f"audit-events?resource_id={key['id']}", by=admin, status=200)
+    assert audited.json["items"][0]["after"]["name"] == "Nightly import"
+    assert key["secret"] not in audited.text

@@ -21,7 +21,7 @@ def file(tmp_path: Path) -> Path:
 
 @pytest.fixture
 def run(app: Flask, file: Path) -> Callable[..., list[str]]:
-    """Run one on the file; the lines that it printed."""
+    """`run(*arguments)` runs a command on the file; the lines of its output."""
 
     def run(*arguments: str, **kwargs: Any) -> list[str]:
         arguments = ("signing-keys", *arguments, "--file", str(file))

@@ -20,7 +20,7 @@ from tests.contract.document import document_of
 
 
 class Browser(Api):
-    """Keeps cookies, and sends the CSRF token with each request as a page of ours would."""
+    """Stores cookies, and sends the CSRF token with each request."""
 
     def __init__(self, app: Flask) -> None:
         super().__init__(app)
@@ -32,7 +32,7 @@ class Browser(Api):
     def call(
         self, method: str, path: str, *, headers: dict[str, str] | None = None, **kwargs: Any
     ) -> TestResponse:
-        """The response to a request with the cookies; `X-CSRF-Token: ""` sends none."""
+        """Send a request with the cookies; an empty `X-CSRF-Token` is not sent."""
         csrf = self.kept.get_cookie(CSRF_COOKIE)
         sent = ({CSRF_HEADER: csrf.value} if csrf else {}) | (headers or {})
         sent = {name: value for name, value in sent.items() if value}
@@ -48,7 +48,7 @@ class Browser(Api):
 
 @pytest.fixture
 def browser(app: Flask, user: Caller) -> Browser:
-    """In which `user` is logged in."""
+    """A browser with a session of `user`."""
     browser = Browser(app)
     browser.log_in(user.email, status=200)
     return browser
@@ -135,7 +135,7 @@ def test_registration_ignores_cookies(app: Flask, browser: Browser) -> None:
 def test_csrf_token_of_another_session_is_refused(
     app: Flask, browser: Browser, user: Caller
 ) -> None:
-    """Also where another host of the domain could plant a cookie of a session of its own."""
+    """Another host of the domain could set a cookie of another session."""
     elsewhere = Browser(app).log_in(user.email, status=200).json["csrf_token"]
 
     headers = {"X-CSRF-Token": elsewhere}
@@ -187,7 +187,9 @@ def test_cookie_refresh_sets_new_cookies_and_keeps_the_csrf_token(browser: Brows
 
     assert set_by(answer).keys() == {ACCESS_COOKIE, REFRESH_COOKIE, CSRF_COOKIE}
     assert browser.kept.get_cookie(ACCESS_COOKIE) != before[ACCESS_COOKIE]
-    assert browser.kept.get_cookie(CSRF_COOKIE).value == before[CSRF_COOKIE].value  # for other tabs
+    assert (
+        browser.kept.get_cookie(CSRF_COOKIE).value == before[CSRF_COOKIE].value
+    )  # other tabs have it
     browser.get("users/me", status=200)
 
 
@@ -226,7 +228,7 @@ def test_reused_refresh_cookie_ends_the_session(app: Flask, browser: Browser, us
 
     browser.kept.set_cookie(REFRESH_COOKIE, stolen, path="/api/v1/auth")
     browser.post("auth/cookies/refresh", status=401)
-    assert rows.count(app, Session, owner_id=user.id) == 1  # that of the fixture
+    assert rows.count(app, Session, owner_id=user.id) == 1  # of the fixture
 
 
 def test_cookie_logout_ends_the_session_and_clears_the_cookies(browser: Browser) -> None:

@@ -25,7 +25,7 @@ from tests.mail_server import Mailbox, receive
 
 @pytest.fixture
 def mailbox() -> Iterator[Mailbox]:
-    """The mailbox of everybody."""
+    """The mailbox of a running mail server."""
     with receive() as box:
         yield box
 
@@ -165,11 +165,11 @@ def test_password_reset_request_does_not_reveal_whether_account_exists(
     emails = [user.email, "nobody@example.com", other.email]
     answers = [mailing.forgot(email, status=202) for email in emails]
 
-    told = [
+    responses = [
         (a.data, sorted((k, v) for k, v in a.headers if k not in ("X-Request-ID", "RateLimit")))
         for a in answers
     ]
-    assert told == [told[0]] * 3
+    assert responses == [responses[0]] * 3
     assert answers[0].data == b""
     assert mailbox.recipients == [[f"<{user.email}>"]]
 
@@ -177,7 +177,7 @@ def test_password_reset_request_does_not_reveal_whether_account_exists(
 def test_password_reset_request_reads_the_account_after_the_response(
     mailing: Mailing, user: Caller, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A job looks, so no clock tells whether there is such an account."""
+    """A job reads the account, so the response time does not reveal it."""
     monkeypatch.setattr(mailing.app.extensions["jobs"], "send", lambda job_id: None)
     with statements(mailing.app) as sent:
         mailing.forgot(user.email, status=202)

@@ -107,7 +107,7 @@ def test_refresh_token_is_stored_as_a_hash(api: Api, app: Flask, user: Caller) -
     session = session_of(app, tokens)
     [kept] = rows.read(app, Session.refresh_token_hash, id=session)
     secret = base64.urlsafe_b64decode(tokens.json["refresh_token"])
-    assert len(secret) == 16 + 32 + 16  # the id, the secret and the seal
+    assert len(secret) == 16 + 32 + 16  # id, secret, signature
     assert kept not in secret
     assert secret[16:48] not in kept
 
@@ -128,7 +128,7 @@ def test_login_response_does_not_reveal_whether_account_exists(
 def test_failed_login_creates_no_session(api: Api, app: Flask, user: Caller) -> None:
     log_in(api, user.email, "not the password", status=401)
 
-    assert rows.count(app, Session, owner_id=user.id) == 1  # that of the fixture
+    assert rows.count(app, Session, owner_id=user.id) == 1  # of the fixture
 
 
 def test_login_with_an_unknown_address_verifies_a_hash(
@@ -165,11 +165,11 @@ def test_malformed_login_is_422(api: Api, body: Any, place: str) -> None:
 ROUNDS = 25
 
 
-TOLERANCE = 0.1  # two in a hundred is what is seen; a hash left out is ten times as much or more
+TOLERANCE = 0.1  # about 0.02 is measured; an omitted hash makes it 1 or more
 
 
 class TestLoginTiming:
-    """By the work that it does: unknown address, wrong password and disabled account alike.
+    """The work of a failed login: unknown address, wrong password, disabled account.
 
     Work is measured as the processor time of this thread, in turns, so that a loaded machine slows
     all of them down alike; the waits for the database are counted as statements.
@@ -189,13 +189,13 @@ class TestLoginTiming:
         }
 
     def spread(self, guesses: dict[str, Callable[[], Any]]) -> float:
-        """How much more the dearest takes than the cheapest, by their medians."""
+        """The relative difference between the slowest and the fastest median."""
         times: dict[str, list[float]] = {name: [] for name in guesses}
         for turn in range(ROUNDS + 1):
             for name, guess in guesses.items():
                 began = time.thread_time()
                 guess()
-                if turn:  # the first one warms up
+                if turn:  # not the first: it fills caches
                     times[name].append(time.thread_time() - began)
         medians = [median(each) for each in times.values()]
         return max(medians) / min(medians) - 1
@@ -208,7 +208,7 @@ class TestLoginTiming:
     def test_timing_measurement_detects_an_omitted_hash(
         self, guesses: dict[str, Callable[[], Any]], monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        """The measurement is worth something: it sees a hash that is left out."""
+        """Without it the previous test could pass for a wrong reason."""
         honest = passwords.verify_password
         monkeypatch.setattr(
             login,
@@ -263,8 +263,8 @@ def test_login_creates_no_session_while_a_new_password_is_committed(
     [refused] = rows.held_up(app, replace, lambda: log_in(api, user.email))
 
     assert refused.status_code == 401
-    assert rows.count(app, Session, owner_id=user.id) == 1  # that of the fixture
-    assert rows.read(app, login_throttle.LoginAttempts.failures) == [1, 1]  # nothing is forgiven
+    assert rows.count(app, Session, owner_id=user.id) == 1  # of the fixture
+    assert rows.read(app, login_throttle.LoginAttempts.failures) == [1, 1]  # the failure is counted
 
 
 def test_login_is_retried_when_the_user_was_changed_meanwhile(

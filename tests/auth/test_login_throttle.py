@@ -37,13 +37,13 @@ def guess(api: Api, email: str, times: int, address: str = HOME) -> list[int]:
     return [log_in(api, email, WRONG, address).status_code for _ in range(times)]
 
 
-def far_away() -> Iterator[str]:
+def many_addresses() -> Iterator[str]:
     """Addresses of many networks."""
     return (f"203.0.{n // 250}.{n % 250 + 1}" for n in range(10_000))
 
 
-def let_time_pass(app: Flask, by: timedelta) -> None:
-    """All that the counters know of is longer ago."""
+def age_counters(app: Flask, by: timedelta) -> None:
+    """Move all times of the counters into the past."""
     with app.app_context():
         for row in db.session.scalars(select(LoginAttempts)).all():
             row.retry_at -= by
@@ -58,7 +58,7 @@ def failures(app: Flask, address: str) -> list[int]:
 
 @pytest.fixture
 def few(no_time_passes: None, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Few failures are free, so that a test needs few: 3 from an address, 10 from all."""
+    """Throttle after 3 failures from an address, and 10 from all."""
     monkeypatch.setattr(login_throttle, "MAX_FAILURES_PER_ADDRESS", 3)
     monkeypatch.setattr(login_throttle, "MAX_FAILURES_PER_ACCOUNT", 10)
 
@@ -76,7 +76,7 @@ def test_throttled_login_has_retry_after_and_succeeds_after_it(
     refused = log_in(api, user.email, status=429)
     assert refused.json["type"] == "/problems/too-many-requests"
     assert refused.headers["Retry-After"] == "1"
-    let_time_pass(app, timedelta(seconds=1))
+    age_counters(app, timedelta(seconds=1))
     log_in(api, user.email, status=200)
 
 
@@ -87,7 +87,7 @@ def test_backoff_doubles_up_to_15_minutes(api: Api, app: Flask, user: Caller, fe
         assert guess(api, user.email, 2) == [401, 429]
         wait = int(log_in(api, user.email, status=429).headers["Retry-After"])
         waits.append(wait)
-        let_time_pass(app, timedelta(seconds=wait))
+        age_counters(app, timedelta(seconds=wait))
     assert waits == [1, 2, 4, 8, 16, 32, 64, 128, 256, 512, 900, 900, 900]
 
 
@@ -112,7 +112,7 @@ def test_successful_login_resets_the_failures(
 
 def test_failures_expire_after_a_day(api: Api, app: Flask, user: Caller, few: None) -> None:
     guess(api, user.email, 3)
-    let_time_pass(app, timedelta(days=1, seconds=2))
+    age_counters(app, timedelta(days=1, seconds=2))
     assert guess(api, user.email, 3) == [401] * 3
 
 
@@ -153,7 +153,7 @@ def test_failed_password_changes_count_as_failed_logins(
     for status in (422, 422, 422, 429):
         api.put("users/me/password", body, status=status, **at_home)
     log_in(api, user.email, status=429)
-    let_time_pass(app, timedelta(seconds=1))
+    age_counters(app, timedelta(seconds=1))
     api.put("users/me/password", body | {"current_password": PASSWORD}, status=204, **at_home)
     assert failures(app, HOME) == [0]
 
@@ -169,7 +169,7 @@ def test_owner_is_not_locked_out_at_a_known_address_by_failures_from_many(
     api: Api, user: Caller, few: None
 ) -> None:
     log_in(api, user.email, address=HOME, status=200)
-    addresses = far_away()
+    addresses = many_addresses()
     for _ in range(15):
         guess(api, user.email, 1, next(addresses))
     log_in(api, user.email, address=next(addresses), status=429)
@@ -178,7 +178,7 @@ def test_owner_is_not_locked_out_at_a_known_address_by_failures_from_many(
 
 
 def test_session_of_a_throttled_account_stays_valid(api: Api, user: Caller, few: None) -> None:
-    addresses = far_away()
+    addresses = many_addresses()
     for _ in range(15):
         guess(api, user.email, 1, next(addresses))
     api.get("users/me", by=user, status=200)
@@ -188,8 +188,8 @@ def test_known_address_expires_with_the_maximum_age_of_a_session(
     api: Api, app: Flask, user: Caller, few: None
 ) -> None:
     log_in(api, user.email, address=HOME, status=200)
-    let_time_pass(app, timedelta(days=app.config["REFRESH_TOKEN_DAYS"], seconds=1))
-    addresses = far_away()
+    age_counters(app, timedelta(days=app.config["REFRESH_TOKEN_DAYS"], seconds=1))
+    addresses = many_addresses()
     for _ in range(10):
         guess(api, user.email, 1, next(addresses))
     log_in(api, user.email, address=HOME, status=429)
@@ -198,7 +198,7 @@ def test_known_address_expires_with_the_maximum_age_of_a_session(
 def test_password_reset_ends_throttling_at_its_address(
     api: Api, app: Flask, user: Caller, few: None, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    addresses = far_away()
+    addresses = many_addresses()
     for _ in range(10):
         guess(api, user.email, 1, next(addresses))
     log_in(api, user.email, address=OFFICE, status=429)
@@ -221,7 +221,7 @@ def test_account_is_throttled_after_100_failures() -> None:
 def test_failures_from_many_addresses_throttle_the_account(
     api: Api, user: Caller, few: None
 ) -> None:
-    addresses = far_away()
+    addresses = many_addresses()
     answers = [guess(api, user.email, 1, next(addresses))[0] for _ in range(12)]
     assert answers == [401] * 10 + [429] * 2
 
@@ -229,17 +229,17 @@ def test_failures_from_many_addresses_throttle_the_account(
 def test_one_attempt_from_many_addresses_passes_after_each_backoff(
     api: Api, app: Flask, user: Caller, few: None
 ) -> None:
-    addresses = far_away()
+    addresses = many_addresses()
     for _ in range(10):
         guess(api, user.email, 1, next(addresses))
-    let_time_pass(app, timedelta(seconds=1))
+    age_counters(app, timedelta(seconds=1))
     assert [guess(api, user.email, 1, next(addresses)) for _ in range(2)] == [[401], [429]]
 
 
 def test_throttled_attempt_stores_no_row_for_its_address(
     api: Api, app: Flask, user: Caller, few: None
 ) -> None:
-    addresses = far_away()
+    addresses = many_addresses()
     for _ in range(10):
         guess(api, user.email, 1, next(addresses))
     before = rows.count(app, LoginAttempts)
@@ -254,14 +254,14 @@ def test_failures_from_one_address_at_many_accounts_are_rate_limited(make_app: M
 
 
 def test_throttle_does_not_reveal_whether_account_exists(api: Api, user: Caller, few: None) -> None:
-    addresses = far_away()
+    addresses = many_addresses()
     steps = [HOME] * 5 + [next(addresses) for _ in range(9)]
-    told = []
+    responses = []
     for email in (user.email, "nobody@example.com"):
         answers = [log_in(api, email, WRONG, address) for address in steps]
-        told.append([(answer_of(a), a.headers.get("Retry-After")) for a in answers])
-    assert told[0] == told[1]
-    assert {status for (status, *_), _ in told[0]} == {401, 429}
+        responses.append([(answer_of(a), a.headers.get("Retry-After")) for a in answers])
+    assert responses[0] == responses[1]
+    assert {status for (status, *_), _ in responses[0]} == {401, 429}
 
 
 def test_fifty_parallel_failures_from_many_addresses_are_all_counted(
@@ -269,7 +269,7 @@ def test_fifty_parallel_failures_from_many_addresses_are_all_counted(
 ) -> None:
     guesses = [
         lambda address=address: log_in(api, user.email, WRONG, address)
-        for address, _ in zip(far_away(), range(50), strict=False)
+        for address, _ in zip(many_addresses(), range(50), strict=False)
     ]
     answers = rows.at_once(*guesses)
 
@@ -285,7 +285,7 @@ def test_parallel_failures_from_one_address_pass_no_more_than_the_limit(
 
     statuses = sorted(answer.status_code for answer in answers)
     assert statuses.count(401) + statuses.count(429) == 50
-    # A wait of a second may be over before the last of them comes.
+    # The first backoff of one second can end before the last request.
     assert 10 <= statuses.count(401) <= 12
     assert failures(app, HOME) == failures(app, "") == [statuses.count(401)]
 
@@ -318,9 +318,9 @@ def test_throttle_counters_do_not_store_the_account(api: Api, app: Flask, few: N
 def test_expired_throttle_counters_are_purged(
     api: Api, app: Flask, user: Caller, other: Caller
 ) -> None:
-    log_in(api, other.email, status=200)  # known for a month
+    log_in(api, other.email, status=200)  # trusted for 30 days
     guess(api, "nobody@example.com", 3)
-    let_time_pass(app, timedelta(days=2))
+    age_counters(app, timedelta(days=2))
     guess(api, user.email, 1)
     with app.app_context():
         assert login_throttle.purge_login_attempts() > 0
@@ -332,7 +332,7 @@ def test_expired_throttle_counters_are_purged(
 def test_throttle_counters_are_not_locked_while_a_password_is_verified(
     api: Api, app: Flask, user: Caller, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """No transaction is open during a hash; on SQLite it would keep all others from writing."""
+    """A transaction during the hash would block all other writes on SQLite."""
 
     def verify(stored: str | None, password: str) -> bool:
         with app.app_context():

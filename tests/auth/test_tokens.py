@@ -23,7 +23,7 @@ NGINX_TAKES = 8 * 1024 - len("Authorization: Bearer \r\n")  # large_client_heade
 
 @pytest.fixture(params=signing_keys.KEY_TYPES)
 def forge(request: pytest.FixtureRequest, app: Flask, user: Caller) -> Forge:
-    """One for each algorithm."""
+    """A forge for each algorithm."""
     return Forge(app, user, request.param)
 
 
@@ -46,14 +46,14 @@ def refused(api: Api, token: str) -> None:
 
 
 def test_unchanged_token_of_the_forge_is_accepted(api: Api, forge: Forge) -> None:
-    """Without this the tables above could be refused for another reason than they name."""
+    """Otherwise the forged tokens could be refused for another reason."""
     api.get("users/me", headers=bearer(forge.token()), status=200)
 
 
 def test_header_of_an_issued_token_has_the_expected_bytes(
     api: Api, user: Caller, hmac_forge: Forge
 ) -> None:
-    """The header is compared byte for byte, so no release may begin to write it otherwise."""
+    """The service compares the header byte by byte."""
     token = user.headers["Authorization"].split()[1]
     assert token.split(".")[0] == segment(hmac_forge.header)
 
@@ -183,7 +183,7 @@ def test_token_of_an_application_with_another_secret_is_401(
 
 def test_token_is_verified_once(api: Api, user: Caller, monkeypatch: pytest.MonkeyPatch) -> None:
     api.get("tasks", by=user, status=200)
-    monkeypatch.setattr(tokens, "decode_token", None)  # nobody may ask again
+    monkeypatch.setattr(tokens, "decode_token", None)  # fails if it is called
     api.get("tasks", by=user, status=200)
 
 

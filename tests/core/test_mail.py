@@ -28,7 +28,7 @@ from tests.mail_server import Mailbox, receive
 
 @pytest.fixture
 def mailbox() -> Iterator[Mailbox]:
-    """The mailbox of everybody."""
+    """The mailbox of a running mail server."""
     with receive() as box:
         yield box
 
@@ -75,7 +75,7 @@ def test_refused_mail_is_logged_without_address_and_sent_again(
 def test_repeated_mail_has_the_same_message_id_and_content(
     mailing: Mailing, mailbox: Mailbox
 ) -> None:
-    """Its worker died after the server took it, and before that was written down."""
+    """A job is repeated when its worker dies between sending and recording it."""
     mailing.register()
     [job] = rows.read(mailing.app, Job.id, type="mail")
     arguments = {"purpose": "verify", "email": ADA["email"]}
@@ -98,12 +98,12 @@ def test_unreachable_mail_server_does_not_fail_the_request(make_app: MakeApp) ->
 
 @on_sqlite
 def test_hanging_mail_server_does_not_delay_requests(another_database_url: str) -> None:
-    with socket.create_server(("127.0.0.1", 0)) as deaf:  # the kernel takes the connection
+    with socket.create_server(("127.0.0.1", 0)) as deaf:  # the kernel accepts the connection
         url = f"smtp://127.0.0.1:{deaf.getsockname()[1]}"
         with serve(another_database_url, SMTP_URL=url) as live:
             assert live.call("POST", "users", ADA).status == 201
             assert live.call("GET", "products").status == 200
-            # Answered while the conversation was still open: it is, since nobody has hung up.
+            # Both responses came while the SMTP connection was still open.
             connection, _ = deaf.accept()
             with connection:
                 connection.setblocking(False)

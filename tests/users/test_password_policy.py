@@ -121,7 +121,7 @@ def test_refused_password_is_reported_with_other_failing_members(api: Api) -> No
 def test_minimum_length_is_configurable(make_app: MakeApp) -> None:
     api = Api(make_app(password_min_length=8))
     register(api, "7 chars", status=422)
-    register(api, "iloveyou", status=422)  # the list has short ones too
+    register(api, "iloveyou", status=422)  # a common password of 8 characters
     register(api, "8 chars.", status=201)
 
 

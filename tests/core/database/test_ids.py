@@ -22,7 +22,7 @@ def test_id_begins_with_its_time_in_milliseconds(monkeypatch: pytest.MonkeyPatch
 def test_ids_are_ordered_by_time(monkeypatch: pytest.MonkeyPatch) -> None:
     microseconds = itertools.count(1_645_557_742_000_000_000, 1000)
     monkeypatch.setattr(time, "time_ns", lambda: next(microseconds))
-    ids = [uuid7() for _ in range(3000)]  # over the seam between milliseconds
+    ids = [uuid7() for _ in range(3000)]  # in several milliseconds
 
     assert ids == sorted(ids)
 

@@ -18,7 +18,7 @@ from tests import rows
 
 
 class OwnBase(Base):
-    """Tables that no migration knows."""
+    """Tables without migrations."""
 
     __abstract__ = True
     metadata = MetaData(naming_convention=Base.metadata.naming_convention)

@@ -24,7 +24,7 @@ pytestmark = on_postgresql
 
 @pytest.fixture
 def pooled_url(request: pytest.FixtureRequest, app: Flask, database_url: str) -> Iterator[str]:
-    """The database of `app`, behind a PgBouncer that has a single connection for everybody."""
+    """The database of `app`, behind a PgBouncer that has a single connection to the server."""
     server = urlsplit(server_url(request, "postgresql")).netloc
     with ExitStack() as stack:
         try:
@@ -33,7 +33,7 @@ def pooled_url(request: pytest.FixtureRequest, app: Flask, database_url: str) ->
         except services.Unavailable as reason:
             refuse(str(reason))
         with app.app_context():
-            db.engine.dispose()  # its own connections, which a test may end
+            db.engine.dispose()  # of its connections: a test may end them
         yield f"postgresql://postgres:any@{pooler}{urlsplit(database_url).path}"
 
 
@@ -45,7 +45,7 @@ def pooled(make_app: MakeApp, pooled_url: str) -> Api:
 def test_parallel_requests_share_one_connection_of_the_pooler(pooled: Api) -> None:
     caller = pooled.sign_up()
     pooled.post("tasks", {"title": "T"}, by=caller, status=201)
-    for _ in range(10):  # the driver would prepare what a connection says a sixth time
+    for _ in range(10):  # psycopg would prepare the sixth execution of a statement
         responses = at_once(*[lambda: pooled.get("tasks", by=caller)] * 4)
         assert {response.status_code for response in responses} == {200}
 
@@ -92,7 +92,7 @@ def test_unavailable_database_behind_a_pooler_is_503_until_it_is_back(
             pooled.get("/health/ready", status=503)
         finally:
             superuser.execute(f"{allow} true")
-    deadline = time.monotonic() + 10  # the shipped settings promise one second, the default is 15
+    deadline = time.monotonic() + 10  # server_login_retry: 1 second as shipped, 15 by default
     while pooled.get("products").status_code != 200:
         assert time.monotonic() < deadline
 

@@ -44,7 +44,9 @@ def connect() -> Iterator[Callable[[Receiver], None]]:
 def write_each_way(api: Api, user: Caller) -> None:
     path = api.post("tasks", {"title": "a"}, by=user, status=201).headers["Location"]
     api.patch(path, {"title": "b"}, by=user, status=200)
-    api.patch(path, {"done": True}, by=user, status=200)  # an SQL expression: in a transaction
+    api.patch(
+        path, {"done": True}, by=user, status=200
+    )  # completed_at is an SQL expression: written in a transaction
     api.delete(path, by=user, status=204)
     api.post("tasks/batch", {"items": [{"op": "create", "value": {"title": "c"}}]}, by=user)
 

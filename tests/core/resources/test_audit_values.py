@@ -94,7 +94,7 @@ def in_json(value: Any) -> Any:
 
 
 def with_instants(model: Any, stored: dict[str, Any]) -> dict[str, Any]:
-    """Instants as such: of one instant there are several texts."""
+    """Parse datetimes: one instant can be written in several ways."""
     instants = {c.name for c in model.__table__.c if c.name.endswith("_at")}
     return {
         name: datetime.fromisoformat(value) if value and name in instants else value

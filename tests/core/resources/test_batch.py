@@ -134,7 +134,7 @@ def test_constraint_violations_are_reported_for_every_item(
         ("#/items/3", 412),
         ("#/items/5/value/sku", 409),
     ]
-    # Without the stale one nothing is known to be wrong until the database is asked.
+    # Without the stale item only the constraints of the database fail.
     refused = sell(shop, editor, *items[:3], *items[4:], status=422)
     assert [pointer for pointer, _ in failures(refused)] == [
         "#/items/1/value/sku",

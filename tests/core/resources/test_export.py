@@ -91,8 +91,8 @@ def test_export_has_the_filters_of_the_list(api: Api, user: Caller) -> None:
     for title, priority in (("Water", "high"), ("Weed", "low"), ("Wash", "high")):
         api.post("tasks", {"title": title, "priority": priority}, by=user, status=201)
     found = api.get("tasks/export?priority=high&sort=title", by=user, headers=CSV, status=200)
-    told = csv.DictReader(io.StringIO(found.text, newline=""))
-    assert [row["title"] for row in told] == ["Wash", "Water"]
+    exported = csv.DictReader(io.StringIO(found.text, newline=""))
+    assert [row["title"] for row in exported] == ["Wash", "Water"]
 
 
 def test_exports_have_a_separate_rate_limit(make_app: MakeApp, user: Caller) -> None:
@@ -104,7 +104,7 @@ def test_exports_have_a_separate_rate_limit(make_app: MakeApp, user: Caller) -> 
 
 @pytest.fixture
 def catalogue(app: Flask) -> int:
-    """So many products that one chunk does not hold them."""
+    """Products for more than one chunk; how many."""
     number = 3 * export.CHUNK_ROWS + 7
     with app.app_context():
         db.session.execute(insert(Product), [sample_product(n) for n in range(number)])
@@ -141,7 +141,7 @@ def test_export_chunks_need_no_request_context(app: Flask, catalogue: int) -> No
 def test_closed_export_returns_its_database_connection(
     app: Flask, editor: Caller, catalogue: int
 ) -> None:
-    for _ in range(20):  # the pool has fewer
+    for _ in range(20):  # more than the pool has
         response = app.test_client().get("/api/v1/products/export", headers=editor.headers)
         next(iter(response.response))
         response.close()
@@ -192,7 +192,7 @@ def editor_of(live: Live) -> dict[str, str]:
 
 @contextmanager
 def begun(live: Live, headers: dict[str, str]) -> Iterator[HTTPResponse]:
-    """An export of the catalogue of which nothing was read but the head."""
+    """The response of an export; its body is not read yet."""
     connection = HTTPConnection(live.url.removeprefix("http://"), timeout=60)
     connection.request("GET", "/api/v1/products/export?category=bulk", headers=headers)
     with connection.getresponse() as response:
@@ -202,7 +202,7 @@ def begun(live: Live, headers: dict[str, str]) -> Iterator[HTTPResponse]:
 
 
 def states(database: str) -> list[str]:
-    """What the service's connections to the database are doing."""
+    """The states of the service's connections to the database."""
     with psycopg.connect(database) as observer:
         found = observer.execute(
             "SELECT state FROM pg_stat_activity"
@@ -216,7 +216,7 @@ def broken_off(live: Live) -> int:
 
 
 def ends(live: Live) -> list[dict[str, Any]]:
-    """What the log tells of exports."""
+    """The log events of finished exports."""
     lines = [line for line in live.log.read_text().splitlines() if line.startswith("{")]
     return [event for event in map(json.loads, lines) if event["event"] == "export_finished"]
 
@@ -269,7 +269,7 @@ def test_interrupted_export_is_an_incomplete_response(
     with begun(live, editor_of) as response:
         response.read(1000)
         with psycopg.connect(database, autocommit=True) as killer:
-            # While it reads on, it is not idle.
+            # It is idle only between two reads.
             eventually(
                 lambda: killer.execute(
                     "SELECT pg_terminate_backend(pid) FROM pg_stat_activity"

@@ -112,7 +112,7 @@ def test_retry_after_a_killed_worker_creates_one_row(live: Live, another_databas
             cut.result()
         other.rollback()
     retried = live.call("POST", "tasks", {"title": "once"}, {**by, **KEY})
-    while retried.status == 409:  # until PostgreSQL notices that the first one's client is gone
+    while retried.status == 409:  # until PostgreSQL ends the session of the killed worker
         retried = live.call("POST", "tasks", {"title": "once"}, {**by, **KEY})
     assert retried.status == 201
     assert titles(live, by).count("once") == 1

@@ -17,7 +17,7 @@ MEMBERS = {"type", "title", "status", "detail", "instance", "request_id"}
 
 
 def check_problem(response: TestResponse, slug: str) -> dict[str, Any]:
-    """The problem's body, after a check of everything that all problems have in common."""
+    """Check the status, headers and common members of a problem; its body."""
     kind = TYPES[slug]
     assert response.status_code == kind.status, response.text
     assert response.mimetype == "application/problem+json"
@@ -32,7 +32,7 @@ def check_problem(response: TestResponse, slug: str) -> dict[str, Any]:
 
 
 def fail(make_app: MakeApp, error: Exception | None = None, **values: Any) -> TestResponse:
-    """The answer of a view that raises, or else inserts a product of these values unchecked."""
+    """The response of a view that raises the error, or inserts a product without validation."""
     odd = Blueprint("odd", __name__, url_prefix="/odd", description="Fails.")
 
     @odd.post("", access=public)

@@ -7,7 +7,7 @@ from werkzeug.test import TestResponse
 
 
 def parse(response: TestResponse, name: str) -> dict[str, dict[str, Any]]:
-    """A field's parameters by the name of the policy, as an independent parser reads them."""
+    """The parameters of a header field by policy, read by an independent parser (RFC 8941)."""
     items = http_sfv.List()
     items.parse(response.headers[name].encode())
     assert all(isinstance(item.value, str) for item in items)

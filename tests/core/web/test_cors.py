@@ -31,7 +31,7 @@ PREFLIGHT = {
 
 @pytest.fixture
 def shared(make_app: MakeApp) -> Api:
-    """An application that two origins may call."""
+    """An application with two allowed origins."""
     return Api(make_app(cors_origins=(OURS, ALSO_OURS)))
 
 
@@ -40,7 +40,7 @@ def cors(response: object) -> dict[str, str]:
 
 
 def varies(response: object) -> bool:
-    """Whether caches are told that the answer depends on who asks."""
+    """Whether the response has `Vary: Origin`."""
     return "origin" in response.headers.get("Vary", "").lower().replace(" ", "").split(",")
 
 

@@ -34,7 +34,7 @@ ACCOUNT = {"email": "ada@example.com", "name": "Ada", "password": "a long enough
 
 
 def check_unavailable(response: TestResponse) -> None:
-    """A 503 that says when to come back, and nothing about the database."""
+    """Check for a 503 with Retry-After and without details of the database."""
     check_problem(response, "service-unavailable")
     assert 0 < int(response.headers["Retry-After"]) < 60
     for word in ("sql", "psycopg", "SELECT", "INSERT", "products", "lock"):
@@ -219,12 +219,14 @@ def test_silent_database_server_is_503_within_the_timeouts(make_app: MakeApp) ->
                 with suppress(ProcessLookupError):
                     os.kill(process, which)
 
-        rescue = threading.Timer(60, signal_all, [signal.SIGCONT])  # a wait without end fails, too
+        rescue = threading.Timer(
+            60, signal_all, [signal.SIGCONT]
+        )  # so that an unbounded wait fails, too
         rescue.start()
         signal_all(signal.SIGSTOP)
         try:
-            check_unavailable(api.get("products"))  # on a connection that is there
-            check_unavailable(api.get("products"))  # on a new one
+            check_unavailable(api.get("products"))  # on the pooled connection
+            check_unavailable(api.get("products"))  # on a new connection
             check_unavailable(api.post("products", MUG, by=editor))
             api.get("/health/live", status=200)
         finally:
@@ -293,7 +295,7 @@ def test_read_only_database_is_503_for_writes_only(
 
     superuser.execute(f"ALTER DATABASE {name} RESET default_transaction_read_only")
     fragile.get("products", status=200)
-    fragile.post("products", MUG, by=editor, status=201)  # on a session that was begun since
+    fragile.post("products", MUG, by=editor, status=201)  # on a new connection
 
 
 @on_sqlite

@@ -1,4 +1,4 @@
-"""Rate limits: header fields, who is counted, limits of routes, flask-limiter's decorators."""
+"""Rate limits: header fields, counted callers, limits of routes, flask-limiter's decorators."""
 
 import time
 from collections.abc import Callable
@@ -14,7 +14,7 @@ from tests.api import PASSWORD, Api, Caller
 from tests.conftest import MakeApp, on_sqlite
 from tests.core.web.rate_limit_headers import parse, remaining
 
-# Nothing here depends on the database.
+# Independent of the database.
 pytestmark = on_sqlite
 
 
@@ -23,10 +23,10 @@ MakeApi = Callable[..., Api]
 
 @pytest.fixture
 def limited(make_app: MakeApp) -> MakeApi:
-    """`limited("3 per hour")` is a further application that lets so many requests pass."""
+    """`limited("3 per hour")` creates another application with this general limit."""
 
     def make(limit: str, **settings: Any) -> Api:
-        patient = {"redis_timeout_ms": 10_000}  # of a Redis that only has no turn
+        patient = {"redis_timeout_ms": 10_000}  # so that a slow Redis is no failure
         return Api(make_app(rate_limit=limit, **patient | settings))
 
     return make
@@ -187,7 +187,7 @@ def is_not_found(response: flask.Response) -> bool:
 
 @pytest.fixture(params=["memory", "redis"])
 def decorated(request: pytest.FixtureRequest, make_app: MakeApp) -> Api:
-    """An application with plain Flask views that are decorated as flask-limiter documents it."""
+    """Plain Flask views with the decorators of flask-limiter's documentation."""
     url = request.getfixturevalue("redis_url") if request.param == "redis" else ""
     app = make_app(rate_limit="5 per hour", redis_url=url)
 

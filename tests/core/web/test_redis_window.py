@@ -18,7 +18,7 @@ from tests.api import Api, Caller
 from tests.conftest import MakeApp, on_sqlite, own_server
 from tests.core.web.rate_limit_headers import parse, remaining
 
-# Nothing here depends on the database.
+# Independent of the database.
 pytestmark = on_sqlite
 
 
@@ -27,10 +27,10 @@ MakeApi = Callable[..., Api]
 
 @pytest.fixture
 def limited(make_app: MakeApp) -> MakeApi:
-    """`limited("3 per hour")` is a further application that lets so many requests pass."""
+    """`limited("3 per hour")` creates another application with this general limit."""
 
     def make(limit: str, **settings: Any) -> Api:
-        patient = {"redis_timeout_ms": 10_000}  # of a Redis that only has no turn
+        patient = {"redis_timeout_ms": 10_000}  # so that a slow Redis is no failure
         return Api(make_app(rate_limit=limit, **patient | settings))
 
     return make
@@ -48,7 +48,7 @@ def redis_pid(redis_url: str) -> int:
 
 @pytest.fixture
 def waits(monkeypatch: pytest.MonkeyPatch) -> list[str]:
-    """An entry for each wait for Redis that ended without an answer."""
+    """The errors of timeouts of Redis."""
     ended: list[str] = []
     read_response = redis.Connection.read_response
 
@@ -64,7 +64,7 @@ def waits(monkeypatch: pytest.MonkeyPatch) -> list[str]:
 
 
 def recovered(api: Api) -> bool:
-    """Whether a request was counted in Redis: the keys of limits are there again."""
+    """Whether a request is counted in Redis."""
     api.get("products", status=200)
     with redis.Redis.from_url(api.app.config["REDIS_URL"]) as client:
         return bool(client.keys("LIMITS*"))
@@ -81,7 +81,7 @@ def test_counting_and_the_remaining_quota_need_one_round_trip(
     limited: MakeApi, redis_url: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     api = limited("9 per hour", redis_url=redis_url)
-    api.get("products", status=200)  # connects, and brings the script
+    api.get("products", status=200)  # connects and loads the script
     sent: list[Any] = []
     send = redis.Connection.send_packed_command
     monkeypatch.setattr(
@@ -112,7 +112,7 @@ def test_script_counts_as_that_of_the_library(
 
         assert [hit() for _ in range(4)] == [True, True, True, False]
         assert window() == (0, 0, 3, 2 * hour)
-        let_pass(hour + hour // 2)  # half of the next window
+        let_pass(hour + hour // 2)  # to the middle of the next window
         assert [hit() for _ in range(3)] == [True, True, False]
         assert window() == (3, hour // 2, 2, hour + hour // 2)
         let_pass(hour - 600)
@@ -161,7 +161,7 @@ def test_unavailable_database_is_queried_once_and_redis_stays_in_use(
     state = api.app.extensions["core"]
     load = state.load_caller
     state.load_caller = lambda: (asked.append(1), load())[1]
-    key = f"key_{urlsafe_b64encode(bytes(48)).decode()}"  # it takes the database to know whose
+    key = f"key_{urlsafe_b64encode(bytes(48)).decode()}"  # authenticated by a query
     response = api.get("products", status=503, headers={"Authorization": f"Bearer {key}"})
     assert len(asked) == 1
     assert remaining(response) == 8
@@ -181,7 +181,7 @@ def test_restarted_redis_is_used_again(limited: MakeApi, redis_url: str, redis_p
     api.get("products", status=200)
     with own_server("redis", int(redis_url.rpartition(":")[2].partition("/")[0])):
         deadline = time.monotonic() + services.SECONDS
-        while not recovered(api):  # it is asked again after 1, 2, 4 ... seconds
+        while not recovered(api):  # retried after 1, 2, 4 ... seconds
             assert time.monotonic() < deadline
             time.sleep(0.05)
 

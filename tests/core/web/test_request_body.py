@@ -16,7 +16,7 @@ MUG = '"sku": "MUG-1", "name": "Mug", "category": "kitchen", "price": "12.50", "
 
 
 def send(api: Api, by: Caller, body: bytes, **kwargs: Any) -> TestResponse:
-    """POST raw bytes as a new product; `%s` in them is the rest of a valid one."""
+    """POST raw bytes as a product; `%s` is replaced by the members of a valid one."""
     kwargs = {"content_type": "application/json", **kwargs}
     return api.call("POST", "products", by=by, data=body.replace(b"%s", MUG.encode()), **kwargs)
 
@@ -92,12 +92,12 @@ LARGE = b'{%s, "description": "' + b"x" * LIMIT + b'"}'
 
 @pytest.fixture
 def small(make_app: MakeApp) -> Api:
-    """An application that takes bodies of at most `LIMIT` bytes."""
+    """An application with a maximum content length of `LIMIT` bytes."""
     return Api(make_app(max_content_length=LIMIT))
 
 
 def chunked(body: bytes) -> dict[str, Any]:
-    """What a server passes on for a chunked request: a stream that ends by itself, no length."""
+    """The WSGI environment of a chunked request: a terminated stream without length."""
     stream = io.BytesIO(body.replace(b"%s", MUG.encode()))
     return {
         "wsgi.input": stream,

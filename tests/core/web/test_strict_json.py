@@ -46,7 +46,7 @@ NO_JSON = {
 
 
 def send(api: Api, by: Caller, body: bytes, **kwargs: Any) -> TestResponse:
-    """POST raw bytes as a new product; `%s` in them is the rest of a valid one."""
+    """POST raw bytes as a product; `%s` is replaced by the members of a valid one."""
     kwargs = {"content_type": "application/json", **kwargs}
     return api.call("POST", "products", by=by, data=body.replace(b"%s", MUG.encode()), **kwargs)
 
