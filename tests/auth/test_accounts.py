@@ -1,4 +1,4 @@
-"""Password changes, password resets and confirmed addresses at the same time as other requests."""
+"""Password changes, and races of new passwords with other requests."""
 
 from collections.abc import Callable
 from functools import partial
@@ -7,15 +7,15 @@ from typing import Any
 import pytest
 from argon2 import PasswordHasher
 from flask import Flask
-from sqlalchemy import text, update
+from sqlalchemy import select, text, update
 
 from app.auth import accounts, login
 from app.auth.email_tokens import EmailToken
 from app.extensions import db
 from app.users.models import User
-from app.users.passwords import hash_password
+from app.users.passwords import hash_password, verify_password
 from tests import rows
-from tests.api import PASSWORD, PASSWORD_HASH, Api, Caller
+from tests.api import PASSWORD, PASSWORD_HASH, Api, Caller, places
 from tests.auth.login import log_in
 from tests.mail_server import receive
 
@@ -103,3 +103,66 @@ def test_password_reset_rejects_a_token_that_was_used_meanwhile(
         api.post("auth/password/reset", body, status=401)
 
     assert rows.read(app, User.password_hash, id=user.id) == [PASSWORD_HASH]
+
+
+NEW_PASSWORD = "another horse, another staple"
+
+
+def change_password(api: Api, user: Caller, present: Any, new: Any, **kwargs: Any) -> Any:
+    body = {"current_password": present, "new_password": new}
+    return api.put("users/me/password", body, by=user, **kwargs)
+
+
+def test_password_change_replaces_the_password(api: Api, user: Caller) -> None:
+    done = change_password(api, user, PASSWORD, NEW_PASSWORD, status=204)
+
+    assert done.data == b""
+    login = {"email": user.email, "password": PASSWORD}
+    api.post("auth/login", login, status=401)
+    api.post("auth/login", login | {"password": NEW_PASSWORD}, status=200)
+
+
+def test_password_change_needs_the_current_password(api: Api, app: Flask, user: Caller) -> None:
+    refused = change_password(api, user, "not the password", NEW_PASSWORD, status=422)
+
+    assert places(refused) == {"#/current_password"}
+    assert refused.json["errors"][0]["detail"] == "Current password is incorrect."
+    [stored] = rows.read(app, User.password_hash, id=user.id)
+    assert verify_password(stored, PASSWORD)
+
+
+def test_password_change_refuses_a_short_password(api: Api, user: Caller) -> None:
+    refused = change_password(api, user, PASSWORD, "fourteen chars", status=422)
+
+    assert places(refused) == {"#/new_password"}
+
+
+def test_password_change_names_every_failing_member(api: Api, user: Caller) -> None:
+    refused = api.put("users/me/password", {"password": "x"}, by=user, status=422)
+
+    assert places(refused) == {"#/current_password", "#/new_password", "#/password"}
+
+
+def test_password_change_does_not_change_the_etag_of_the_user(api: Api, user: Caller) -> None:
+    before = api.get("users/me", by=user)
+    change_password(api, user, PASSWORD, NEW_PASSWORD, status=204)
+
+    after = api.get("users/me", by=user)
+    assert (after.headers["ETag"], after.data) == (before.headers["ETag"], before.data)
+
+
+def test_two_parallel_password_changes_succeed_once(api: Api, app: Flask, user: Caller) -> None:
+    account = select(User).where(User.id == user.id)
+    new = [f"{NEW_PASSWORD} {n}" for n in (1, 2)]
+
+    answers = rows.held_up(
+        app,
+        account,
+        lambda: change_password(api, user, PASSWORD, new[0]),
+        lambda: change_password(api, user, PASSWORD, new[1]),
+    )
+
+    statuses = [answer.status_code for answer in answers]
+    assert sorted(statuses) == [204, 422]
+    [stored] = rows.read(app, User.password_hash, id=user.id)
+    assert verify_password(stored, new[statuses.index(204)])

@@ -1,16 +1,14 @@
-"""Users: registration, own account, administration, the last active admin."""
+"""Users: registration, own account, administration."""
 
 from typing import Any
 
 import pytest
 from flask import Flask
-from sqlalchemy import select
 
 from app.auth.models import Session
 from app.core.database.ids import uuid7
 from app.tasks.models import Task
 from app.users.models import User
-from app.users.passwords import verify_password
 from tests import rows
 from tests.api import PASSWORD, Api, Caller, places
 from tests.auth.login import log_in
@@ -231,286 +229,118 @@ def test_editor_reads_the_own_account_only(api: Api, editor: Caller, other: Call
     api.get("users", by=editor, status=403)
 
 
-def change_password(api: Api, user: Caller, present: Any, new: Any, **kwargs: Any) -> Any:
-    body = {"current_password": present, "new_password": new}
-    return api.put("users/me/password", body, by=user, **kwargs)
+@pytest.fixture(autouse=True)
+def people(app: Flask, admin: Caller) -> None:
+    for name, email, role, is_active in (
+        ("Ada Lovelace", "lovelace@example.com", "user", True),
+        ("Grace Hopper", "hopper@example.com", "editor", True),
+        ("Charles Babbage", "babbage@example.com", "user", False),
+    ):
+        values = {"name": name, "email": email, "role": role, "is_active": is_active}
+        rows.add(app, User, password_hash="x", **values)
 
 
-def test_password_change_replaces_the_password(api: Api, user: Caller) -> None:
-    done = change_password(api, user, PASSWORD, NEW_PASSWORD, status=204)
+def test_admin_lists_all_users(api: Api, admin: Caller) -> None:
+    page = api.get("users", by=admin, status=200)
 
-    assert done.data == b""
-    login = {"email": user.email, "password": PASSWORD}
-    api.post("auth/login", login, status=401)
-    api.post("auth/login", login | {"password": NEW_PASSWORD}, status=200)
+    assert sorted(names(page)) == ["Ada Lovelace", "Charles Babbage", "Grace Hopper", "Test"]
 
 
-def test_password_change_needs_the_current_password(api: Api, app: Flask, user: Caller) -> None:
-    refused = change_password(api, user, "not the password", NEW_PASSWORD, status=422)
-
-    assert places(refused) == {"#/current_password"}
-    assert refused.json["errors"][0]["detail"] == "Current password is incorrect."
-    [stored] = rows.read(app, User.password_hash, id=user.id)
-    assert verify_password(stored, PASSWORD)
-
-
-def test_password_change_refuses_a_short_password(api: Api, user: Caller) -> None:
-    refused = change_password(api, user, PASSWORD, "fourteen chars", status=422)
-
-    assert places(refused) == {"#/new_password"}
-
-
-def test_password_change_names_every_failing_member(api: Api, user: Caller) -> None:
-    refused = api.put("users/me/password", {"password": "x"}, by=user, status=422)
-
-    assert places(refused) == {"#/current_password", "#/new_password", "#/password"}
-
-
-def test_password_change_does_not_change_the_etag_of_the_user(api: Api, user: Caller) -> None:
-    before = api.get("users/me", by=user)
-    change_password(api, user, PASSWORD, NEW_PASSWORD, status=204)
-
-    after = api.get("users/me", by=user)
-    assert (after.headers["ETag"], after.data) == (before.headers["ETag"], before.data)
-
-
-def test_two_parallel_password_changes_succeed_once(api: Api, app: Flask, user: Caller) -> None:
-    account = select(User).where(User.id == user.id)
-    new = [f"{NEW_PASSWORD} {n}" for n in (1, 2)]
-
-    answers = rows.held_up(
-        app,
-        account,
-        lambda: change_password(api, user, PASSWORD, new[0]),
-        lambda: change_password(api, user, PASSWORD, new[1]),
-    )
-
-    statuses = [answer.status_code for answer in answers]
-    assert sorted(statuses) == [204, 422]
-    [stored] = rows.read(app, User.password_hash, id=user.id)
-    assert verify_password(stored, new[statuses.index(204)])
-
-
-class TestUserAdministration:
-    @pytest.fixture(autouse=True)
-    def people(self, app: Flask, admin: Caller) -> None:
-        for name, email, role, is_active in (
-            ("Ada Lovelace", "lovelace@example.com", "user", True),
-            ("Grace Hopper", "hopper@example.com", "editor", True),
-            ("Charles Babbage", "babbage@example.com", "user", False),
-        ):
-            values = {"name": name, "email": email, "role": role, "is_active": is_active}
-            rows.add(app, User, password_hash="x", **values)
-
-    def test_admin_lists_all_users(self, api: Api, admin: Caller) -> None:
-        page = api.get("users", by=admin, status=200)
-
-        assert sorted(names(page)) == ["Ada Lovelace", "Charles Babbage", "Grace Hopper", "Test"]
-
-    @pytest.mark.parametrize(
-        ("query", "found"),
-        [
-            ("role=user", ["Ada Lovelace", "Charles Babbage"]),
-            ("role=editor", ["Grace Hopper"]),
-            ("is_active=false", ["Charles Babbage"]),
-            ("is_active=true&role=user", ["Ada Lovelace"]),
-            ("q=Grace", ["Grace Hopper"]),
-            ("q=LOVELACE", ["Ada Lovelace"]),
-            ("q=babbage@example.com", ["Charles Babbage"]),
-            ("q=nobody", []),
-        ],
-    )
-    def test_admin_filters_users(
-        self, api: Api, admin: Caller, query: str, found: list[str]
-    ) -> None:
-        page = api.get(f"users?sort=created_at&{query}", by=admin, status=200)
-
-        assert names(page) == found
-
-    @pytest.mark.parametrize(
-        ("sort", "order"),
-        [
-            ("created_at", ["Test", "Ada Lovelace", "Grace Hopper", "Charles Babbage"]),
-            ("-created_at", ["Charles Babbage", "Grace Hopper", "Ada Lovelace", "Test"]),
-            ("email", ["Charles Babbage", "Grace Hopper", "Ada Lovelace", "Test"]),
-            ("-email", ["Test", "Ada Lovelace", "Grace Hopper", "Charles Babbage"]),
-        ],
-    )
-    def test_admin_sorts_users(self, api: Api, admin: Caller, sort: str, order: list[str]) -> None:
-        assert names(api.get(f"users?sort={sort}", by=admin, status=200)) == order
-
-    def test_users_are_sorted_by_newest_first(self, api: Api, admin: Caller) -> None:
-        assert names(api.get("users", by=admin))[0] == "Charles Babbage"
-
-    @pytest.mark.parametrize("query", ["role=root", "is_active=1", "name=Ada", "sort=name", "q="])
-    def test_invalid_parameter_of_the_user_list_is_422(
-        self, api: Api, admin: Caller, query: str
-    ) -> None:
-        refused = api.get(f"users?{query}", by=admin, status=422)
-
-        assert places(refused) == {query.partition("=")[0]}
-
-    def test_user_list_has_no_password_hash(self, api: Api, admin: Caller) -> None:
-        page = api.get("users", by=admin, status=200)
-
-        assert all("password" not in "".join(item) for item in page.json["items"])
-
-    @pytest.mark.parametrize("change", [{"role": "editor"}, {"is_active": False}])
-    def test_admin_changes_role_and_is_active(
-        self, api: Api, admin: Caller, user: Caller, change: dict[str, Any]
-    ) -> None:
-        changed = api.patch(f"users/{user.id}", change, by=admin, status=200)
-
-        assert changed.json.items() >= change.items()
-        assert api.get(f"users/{user.id}", by=admin).json == changed.json
-
-    @pytest.mark.parametrize(
-        "change",
-        [
-            {"name": "Somebody"},
-            {"email": "somebody@example.com"},
-            {"password": NEW_PASSWORD},
-            {"role": "root"},
-            {"role": None},
-            {"is_active": "no"},
-            {"is_active": None},
-        ],
-        ids=str,
-    )
-    def test_other_members_of_a_user_are_422_for_an_admin(
-        self, api: Api, admin: Caller, user: Caller, change: dict[str, Any]
-    ) -> None:
-        before = api.get("users/me", by=user).data
-        refused = api.patch(f"users/{user.id}", change, by=admin, status=422)
-
-        assert places(refused) == {f"#/{name}" for name in change}
-        assert api.get("users/me", by=user).data == before
-
-    def test_disabled_user_cannot_log_in(self, api: Api, admin: Caller, user: Caller) -> None:
-        api.patch(f"users/{user.id}", {"is_active": False}, by=admin, status=200)
-
-        api.post("auth/login", {"email": user.email, "password": PASSWORD}, status=401)
-
-    def test_deleted_user_is_deleted_with_the_rows_of_the_account(
-        self, api: Api, app: Flask, admin: Caller, user: Caller
-    ) -> None:
-        api.post("tasks", {"title": "Water the plants"}, by=user, status=201)
-
-        api.delete(f"users/{user.id}", by=admin, status=204)
-
-        api.get(f"users/{user.id}", by=admin, status=404)
-        assert rows.count(app, Task) == 0
-        assert rows.count(app, Session, owner_id=user.id) == 0
-
-
-WAYS_TO_LOSE_AN_ADMIN = {
-    "demoting": lambda api, by, whom: api.patch(f"users/{whom.id}", {"role": "user"}, by=by),
-    "disabling": lambda api, by, whom: api.patch(f"users/{whom.id}", {"is_active": False}, by=by),
-    "both": lambda api, by, whom: api.patch(
-        f"users/{whom.id}", {"is_active": False, "role": "editor"}, by=by
-    ),
-    "deleting": lambda api, by, whom: api.delete(f"users/{whom.id}", by=by),
-}
-
-
-by_every_way = pytest.mark.parametrize(
-    "lose", WAYS_TO_LOSE_AN_ADMIN.values(), ids=[*WAYS_TO_LOSE_AN_ADMIN]
+@pytest.mark.parametrize(
+    ("query", "found"),
+    [
+        ("role=user", ["Ada Lovelace", "Charles Babbage"]),
+        ("role=editor", ["Grace Hopper"]),
+        ("is_active=false", ["Charles Babbage"]),
+        ("is_active=true&role=user", ["Ada Lovelace"]),
+        ("q=Grace", ["Grace Hopper"]),
+        ("q=LOVELACE", ["Ada Lovelace"]),
+        ("q=babbage@example.com", ["Charles Babbage"]),
+        ("q=nobody", []),
+    ],
 )
+def test_admin_filters_users(api: Api, admin: Caller, query: str, found: list[str]) -> None:
+    page = api.get(f"users?sort=created_at&{query}", by=admin, status=200)
+
+    assert names(page) == found
 
 
-def active_admins(app: Flask) -> int:
-    return rows.count(app, User, role="admin", is_active=True)
+@pytest.mark.parametrize(
+    ("sort", "order"),
+    [
+        ("created_at", ["Test", "Ada Lovelace", "Grace Hopper", "Charles Babbage"]),
+        ("-created_at", ["Charles Babbage", "Grace Hopper", "Ada Lovelace", "Test"]),
+        ("email", ["Charles Babbage", "Grace Hopper", "Ada Lovelace", "Test"]),
+        ("-email", ["Test", "Ada Lovelace", "Grace Hopper", "Charles Babbage"]),
+    ],
+)
+def test_admin_sorts_users(api: Api, admin: Caller, sort: str, order: list[str]) -> None:
+    assert names(api.get(f"users?sort={sort}", by=admin, status=200)) == order
 
 
-@by_every_way
-def test_last_active_admin_is_kept(api: Api, app: Flask, admin: Caller, lose: Any) -> None:
-    before = api.get("users/me", by=admin).data
-    refused = lose(api, admin, admin)
-
-    assert refused.status_code == 409
-    assert "last active admin" in refused.json["detail"]
-    assert api.get("users/me", by=admin).data == before
+def test_users_are_sorted_by_newest_first(api: Api, admin: Caller) -> None:
+    assert names(api.get("users", by=admin))[0] == "Charles Babbage"
 
 
-def test_last_active_admin_cannot_delete_the_own_account(api: Api, admin: Caller) -> None:
-    refused = api.delete("users/me", by=admin, status=409)
+@pytest.mark.parametrize("query", ["role=root", "is_active=1", "name=Ada", "sort=name", "q="])
+def test_invalid_parameter_of_the_user_list_is_422(api: Api, admin: Caller, query: str) -> None:
+    refused = api.get(f"users?{query}", by=admin, status=422)
 
-    assert "last active admin" in refused.json["detail"]
-    api.get("users/me", by=admin, status=200)
-
-
-def test_last_active_admin_needs_if_match(api: Api, admin: Caller) -> None:
-    api.call("DELETE", "users/me", by=admin, status=428)
+    assert places(refused) == {query.partition("=")[0]}
 
 
-@by_every_way
-def test_admin_is_the_last_active_one_when_others_are_disabled(
-    api: Api, app: Flask, admin: Caller, lose: Any
+def test_user_list_has_no_password_hash(api: Api, admin: Caller) -> None:
+    page = api.get("users", by=admin, status=200)
+
+    assert all("password" not in "".join(item) for item in page.json["items"])
+
+
+@pytest.mark.parametrize("change", [{"role": "editor"}, {"is_active": False}])
+def test_admin_changes_role_and_is_active(
+    api: Api, admin: Caller, user: Caller, change: dict[str, Any]
 ) -> None:
-    rows.change(app, User, api.sign_up("admin").id, is_active=False)
+    changed = api.patch(f"users/{user.id}", change, by=admin, status=200)
 
-    assert lose(api, admin, admin).status_code == 409
-    assert active_admins(app) == 1
+    assert changed.json.items() >= change.items()
+    assert api.get(f"users/{user.id}", by=admin).json == changed.json
 
 
-@by_every_way
-def test_admin_can_be_removed_while_another_is_active(
-    api: Api, app: Flask, admin: Caller, lose: Any
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"name": "Somebody"},
+        {"email": "somebody@example.com"},
+        {"password": NEW_PASSWORD},
+        {"role": "root"},
+        {"role": None},
+        {"is_active": "no"},
+        {"is_active": None},
+    ],
+    ids=str,
+)
+def test_other_members_of_a_user_are_422_for_an_admin(
+    api: Api, admin: Caller, user: Caller, change: dict[str, Any]
 ) -> None:
-    api.sign_up("admin")
+    before = api.get("users/me", by=user).data
+    refused = api.patch(f"users/{user.id}", change, by=admin, status=422)
 
-    assert lose(api, admin, admin).status_code in (200, 204)
-    assert active_admins(app) == 1
-
-
-def test_last_active_admin_can_be_updated_without_change(api: Api, admin: Caller) -> None:
-    same = {"role": "admin", "is_active": True}
-
-    api.patch(f"users/{admin.id}", same, by=admin, status=200)
+    assert places(refused) == {f"#/{name}" for name in change}
+    assert api.get("users/me", by=user).data == before
 
 
-@by_every_way
-def test_last_active_admin_can_remove_other_users(
-    api: Api, admin: Caller, user: Caller, lose: Any
+def test_disabled_user_cannot_log_in(api: Api, admin: Caller, user: Caller) -> None:
+    api.patch(f"users/{user.id}", {"is_active": False}, by=admin, status=200)
+
+    api.post("auth/login", {"email": user.email, "password": PASSWORD}, status=401)
+
+
+def test_deleted_user_is_deleted_with_the_rows_of_the_account(
+    api: Api, app: Flask, admin: Caller, user: Caller
 ) -> None:
-    assert lose(api, admin, user).status_code in (200, 204)
+    api.post("tasks", {"title": "Water the plants"}, by=user, status=201)
 
+    api.delete(f"users/{user.id}", by=admin, status=204)
 
-def test_last_active_admin_can_delete_disabled_admins(api: Api, app: Flask, admin: Caller) -> None:
-    retired = api.sign_up("admin")
-    rows.change(app, User, retired.id, is_active=False)
-
-    api.delete(f"users/{retired.id}", by=admin, status=204)
-
-
-@by_every_way
-def test_two_admins_that_remove_each_other_at_the_same_time_leave_one(
-    api: Api, app: Flask, admin: Caller, lose: Any
-) -> None:
-    rival = api.sign_up("admin")
-    admins = select(User).where(User.role == "admin")
-
-    answers = rows.held_up(
-        app, admins, lambda: lose(api, admin, rival), lambda: lose(api, rival, admin)
-    )
-
-    # 401: the admin was removed before their own request was checked
-    assert sorted(answer.status_code for answer in answers)[1] in (401, 409)
-    assert active_admins(app) == 1
-
-
-def test_two_admins_that_delete_themselves_at_the_same_time_leave_one(
-    api: Api, app: Flask, admin: Caller
-) -> None:
-    rival = api.sign_up("admin")
-    admins = select(User).where(User.role == "admin")
-
-    answers = rows.held_up(
-        app,
-        admins,
-        lambda: api.delete("users/me", by=admin),
-        lambda: api.delete("users/me", by=rival),
-    )
-
-    assert sorted(answer.status_code for answer in answers) == [204, 409]
-    assert active_admins(app) == 1
+    api.get(f"users/{user.id}", by=admin, status=404)
+    assert rows.count(app, Task) == 0
+    assert rows.count(app, Session, owner_id=user.id) == 0
