@@ -49,7 +49,6 @@ def test_password_change_hashes_outside_of_transactions(
 ) -> None:
     in_another_connection(app, monkeypatch, accounts, lambda: rename(app, user.id))
     body = {"current_password": PASSWORD, "new_password": "another long enough password"}
-
     api.put("users/me/password", body, by=user, status=204)
     assert rows.read(app, User.name, id=user.id) == ["Other"]
 
@@ -63,7 +62,6 @@ def test_password_reset_hashes_outside_of_transactions(
         api.post("auth/password/forgot", {"email": user.email}, status=202)
         body = {"token": mailbox.token, "new_password": "another long enough password"}
         api.post("auth/password/reset", body, status=204)
-
     assert rows.read(app, User.name, id=user.id) == ["Other"]
 
 
@@ -73,7 +71,6 @@ def test_login_that_renews_a_hash_hashes_outside_of_transactions(
     outdated = PasswordHasher(time_cost=1, memory_cost=8, parallelism=1).hash(PASSWORD)
     rows.change(app, User, user.id, password_hash=outdated)
     in_another_connection(app, monkeypatch, login, lambda: rename(app, user.id))
-
     log_in(api, user.email, status=200)
     assert rows.read(app, User.name, id=user.id) == ["Other"]
     assert rows.read(app, User.password_hash, id=user.id) != [outdated]
@@ -86,7 +83,6 @@ def test_password_change_verifies_again_when_the_password_was_replaced_meanwhile
     replace = partial(rows.change, app, User, user.id, password_hash=replaced)
     in_another_connection(app, monkeypatch, accounts, replace)
     body = {"current_password": PASSWORD, "new_password": "another long enough password"}
-
     api.put("users/me/password", body, by=user, status=422)
     assert rows.read(app, User.password_hash, id=user.id) == [replaced]
 
@@ -101,7 +97,6 @@ def test_password_reset_rejects_a_token_that_was_used_meanwhile(
         api.post("auth/password/forgot", {"email": user.email}, status=202)
         body = {"token": mailbox.token, "new_password": "another long enough password"}
         api.post("auth/password/reset", body, status=401)
-
     assert rows.read(app, User.password_hash, id=user.id) == [PASSWORD_HASH]
 
 
@@ -115,7 +110,6 @@ def change_password(api: Api, user: Caller, present: Any, new: Any, **kwargs: An
 
 def test_password_change_replaces_the_password(api: Api, user: Caller) -> None:
     done = change_password(api, user, PASSWORD, NEW_PASSWORD, status=204)
-
     assert done.data == b""
     login = {"email": user.email, "password": PASSWORD}
     api.post("auth/login", login, status=401)
@@ -124,7 +118,6 @@ def test_password_change_replaces_the_password(api: Api, user: Caller) -> None:
 
 def test_password_change_needs_the_current_password(api: Api, app: Flask, user: Caller) -> None:
     refused = change_password(api, user, "not the password", NEW_PASSWORD, status=422)
-
     assert places(refused) == {"#/current_password"}
     assert refused.json["errors"][0]["detail"] == "Current password is incorrect."
     [stored] = rows.read(app, User.password_hash, id=user.id)
@@ -133,20 +126,17 @@ def test_password_change_needs_the_current_password(api: Api, app: Flask, user: 
 
 def test_password_change_refuses_a_short_password(api: Api, user: Caller) -> None:
     refused = change_password(api, user, PASSWORD, "fourteen chars", status=422)
-
     assert places(refused) == {"#/new_password"}
 
 
 def test_password_change_names_every_failing_member(api: Api, user: Caller) -> None:
     refused = api.put("users/me/password", {"password": "x"}, by=user, status=422)
-
     assert places(refused) == {"#/current_password", "#/new_password", "#/password"}
 
 
 def test_password_change_does_not_change_the_etag_of_the_user(api: Api, user: Caller) -> None:
     before = api.get("users/me", by=user)
     change_password(api, user, PASSWORD, NEW_PASSWORD, status=204)
-
     after = api.get("users/me", by=user)
     assert (after.headers["ETag"], after.data) == (before.headers["ETag"], before.data)
 
@@ -154,14 +144,12 @@ def test_password_change_does_not_change_the_etag_of_the_user(api: Api, user: Ca
 def test_two_parallel_password_changes_succeed_once(api: Api, app: Flask, user: Caller) -> None:
     account = select(User).where(User.id == user.id)
     new = [f"{NEW_PASSWORD} {n}" for n in (1, 2)]
-
     answers = rows.held_up(
         app,
         account,
         lambda: change_password(api, user, PASSWORD, new[0]),
         lambda: change_password(api, user, PASSWORD, new[1]),
     )
-
     statuses = [answer.status_code for answer in answers]
     assert sorted(statuses) == [204, 422]
     [stored] = rows.read(app, User.password_hash, id=user.id)

@@ -34,7 +34,6 @@ def test_generate_adds_the_derived_key_to_a_new_file(
     run: Callable[..., list[str]], app: Flask, file: Path
 ) -> None:
     first, second, advice = run("generate")
-
     assert (
         first
         == f"{signing_keys.derive(app.config['SECRET_KEY'])['kid']}  HS256  signs and verifies"
@@ -47,7 +46,6 @@ def test_generate_adds_the_derived_key_to_a_new_file(
 
 def test_signing_keys_commands_print_no_secret(run: Callable[..., list[str]], file: Path) -> None:
     printed = "".join(run("generate") + run("generate", "--algorithm", "ES256") + run("list"))
-
     for jwk in json.loads(file.read_text())["keys"]:
         assert jwk.get("d", jwk.get("k")) not in printed
 
@@ -56,14 +54,12 @@ def test_generate_keeps_the_mode_of_the_file(run: Callable[..., list[str]], file
     run("generate")
     file.chmod(0o640)
     run("generate")
-
     assert stat.S_IMODE(file.stat().st_mode) == 0o640
     assert [path.name for path in file.parent.iterdir()] == [file.name]
 
 
 def test_retire_refuses_the_key_that_signs(run: Callable[..., list[str]], file: Path) -> None:
     signs = run("generate")[0].split()[0]
-
     assert "have another key do so first" in run("retire", signs, fails=True)[-1]
     assert len(run("list")) == 2
 
@@ -86,6 +82,5 @@ def test_list_uses_the_file_of_the_settings_by_default(app: Flask, make_app: Mak
     assert len(flask(app, "signing-keys", "list").output.splitlines()) == len(
         signing_keys.KEY_TYPES
     )
-
     refused = flask(make_app(jwt_keys=""), "signing-keys", "list", fails=True)
     assert refused.output == "Error: Name the file, with --file or JWT_KEYS.\n"

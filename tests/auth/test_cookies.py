@@ -63,7 +63,6 @@ def set_by(response: TestResponse) -> dict[str, Morsel[str]]:
 
 def test_cookie_login_sets_cookies_and_returns_no_token(app: Flask, user: Caller) -> None:
     answer = Browser(app).log_in(user.email, status=200)
-
     cookies = set_by(answer)
     assert cookies.keys() == {ACCESS_COOKIE, REFRESH_COOKIE, CSRF_COOKIE}
     assert answer.json == {"expires_in": 600, "csrf_token": cookies[CSRF_COOKIE].value}
@@ -72,7 +71,6 @@ def test_cookie_login_sets_cookies_and_returns_no_token(app: Flask, user: Caller
 
 def test_cookies_are_secure_http_only_and_same_site(app: Flask, user: Caller) -> None:
     cookies = set_by(Browser(app).log_in(user.email, status=200))
-
     for cookie in cookies.values():
         assert (cookie["secure"], cookie["samesite"]) == (True, "Strict")
         assert cookie["domain"] == cookie["max-age"] == cookie["expires"] == ""
@@ -89,7 +87,6 @@ def test_cookies_are_secure_http_only_and_same_site(app: Flask, user: Caller) ->
 def test_failed_cookie_login_sets_no_cookies(app: Flask, user: Caller) -> None:
     account = {"email": user.email, "password": "not the password"}
     answer = Browser(app).post("auth/cookies", account, status=401)
-
     assert set_by(answer) == {}
     assert answer.json["detail"] == Api(app).post("auth/login", account).json["detail"]
 
@@ -99,14 +96,12 @@ def test_cookie_login_replaces_cookies_of_an_ended_session(
 ) -> None:
     rows.remove(app, Session, owner_id=user.id)
     browser.get("users/me", status=401)
-
     browser.log_in(user.email, headers={"X-CSRF-Token": ""}, status=200)
     browser.get("users/me", status=200)
 
 
 def test_request_with_cookies_is_authenticated(browser: Browser, user: Caller) -> None:
     assert browser.get("users/me", status=200).json["id"] == str(user.id)
-
     task = browser.post("tasks", {"title": "By cookie"}, status=201)
     browser.delete(f"tasks/{task.json['id']}", status=204)
 
@@ -120,7 +115,6 @@ def test_unsafe_request_with_cookies_needs_the_csrf_token(
 ) -> None:
     headers = {"X-CSRF-Token": csrf, "If-Match": "*"}
     refused = browser.call(*call, json={"title": "Forged"}, headers=headers, status=403)
-
     assert refused.json["type"] == "/problems/forbidden"
     assert "X-CSRF-Token" in refused.json["detail"]
     assert refused.headers["WWW-Authenticate"] == 'Bearer realm="api"'
@@ -137,7 +131,6 @@ def test_csrf_token_of_another_session_is_refused(
 ) -> None:
     """Another host of the domain could set a cookie of another session."""
     elsewhere = Browser(app).log_in(user.email, status=200).json["csrf_token"]
-
     headers = {"X-CSRF-Token": elsewhere}
     browser.post("tasks", {"title": "Forged"}, headers=headers, status=403)
 
@@ -162,7 +155,6 @@ def test_invalid_access_cookie_is_401_with_invalid_token(app: Flask, path: str) 
     browser = Browser(app)
     browser.kept.set_cookie(ACCESS_COOKIE, "x.y.z")
     bad = browser.get(path, status=401)
-
     assert bad.headers["WWW-Authenticate"] == 'Bearer realm="api", error="invalid_token"'
 
 
@@ -171,7 +163,6 @@ def test_cookie_of_another_name_is_ignored(app: Flask, user: Caller, name: str) 
     browser = Browser(app)
     browser.kept.set_cookie(name, user.headers["Authorization"].split()[1])
     refused = browser.get("users/me", status=401)
-
     assert refused.headers["WWW-Authenticate"] == 'Bearer realm="api"'
 
 
@@ -184,7 +175,6 @@ def test_responses_vary_by_cookie(browser: Browser, api: Api) -> None:
 def test_cookie_refresh_sets_new_cookies_and_keeps_the_csrf_token(browser: Browser) -> None:
     before = {name: browser.kept.get_cookie(name) for name in (ACCESS_COOKIE, CSRF_COOKIE)}
     answer = browser.post("auth/cookies/refresh", status=200)
-
     assert set_by(answer).keys() == {ACCESS_COOKIE, REFRESH_COOKIE, CSRF_COOKIE}
     assert browser.kept.get_cookie(ACCESS_COOKIE) != before[ACCESS_COOKIE]
     assert (
@@ -215,7 +205,6 @@ def test_cookie_refresh_of_an_ended_session_clears_the_cookies(
 ) -> None:
     rows.remove(app, Session, owner_id=user.id)
     browser.post("auth/cookies/refresh", status=401)
-
     assert not any(browser.has(name) for name in (ACCESS_COOKIE, REFRESH_COOKIE, CSRF_COOKIE))
     browser.get("products", status=200)
 
@@ -225,7 +214,6 @@ def test_reused_refresh_cookie_ends_the_session(app: Flask, browser: Browser, us
     browser.post("auth/cookies/refresh", status=200)
     for session_id in rows.read(app, Session.id, owner_id=user.id):
         rows.change(app, Session, session_id, last_used_at=now() - timedelta(minutes=1))
-
     browser.kept.set_cookie(REFRESH_COOKIE, stolen, path="/api/v1/auth")
     browser.post("auth/cookies/refresh", status=401)
     assert rows.count(app, Session, owner_id=user.id) == 1  # of the fixture
@@ -234,7 +222,6 @@ def test_reused_refresh_cookie_ends_the_session(app: Flask, browser: Browser, us
 def test_cookie_logout_ends_the_session_and_clears_the_cookies(browser: Browser) -> None:
     stolen = browser.kept.get_cookie(ACCESS_COOKIE).value
     browser.post("auth/logout", status=204)
-
     assert not any(browser.has(name) for name in (ACCESS_COOKIE, REFRESH_COOKIE, CSRF_COOKIE))
     browser.get("users/me", status=401)
     browser.kept.set_cookie(ACCESS_COOKIE, stolen)

@@ -21,7 +21,6 @@ def file(tmp_path: Path) -> Path:
 
 def test_jwks_has_the_public_members_of_public_keys_only(api: Api, app: Flask) -> None:
     answer = api.get("/.well-known/jwks.json", status=200)
-
     assert answer.content_type == "application/jwk-set+json"
     published = {key["alg"]: key for key in answer.json["keys"]}
     assert published["EdDSA"].keys() == {"kty", "crv", "x", "kid", "alg", "use"}
@@ -34,7 +33,6 @@ def test_jwks_has_the_public_members_of_public_keys_only(api: Api, app: Flask) -
 def test_jwks_is_cacheable(api: Api) -> None:
     answer = api.get("/.well-known/jwks.json", status=200)
     assert answer.headers["Cache-Control"] == f"public, max-age={MAX_AGE}"
-
     condition = {"If-None-Match": answer.headers["ETag"]}
     api.get("/.well-known/jwks.json", headers=condition, status=304)
 
@@ -53,7 +51,6 @@ def test_jwks_verifies_issued_tokens(
     signing_keys.write_file(str(file), [signing_keys.generate(algorithm)])
     api = Api(make_app(jwt_keys=str(file)))
     token = log_in(api, user.email, status=200).json["access_token"]
-
     published = jwt.PyJWKSet(api.get("/.well-known/jwks.json", status=200).json["keys"])
     audience = api.app.config["TOKEN_AUDIENCE"]
     claims = jwt.decode(

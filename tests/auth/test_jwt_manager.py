@@ -1,5 +1,7 @@
 """`@jwt_required()` of flask-jwt-extended on plain Flask views."""
 
+from typing import Any
+
 import pytest
 from flask import Blueprint, Flask, jsonify
 from flask_jwt_extended import current_user, decode_token, get_jwt_identity, jwt_required
@@ -68,7 +70,6 @@ def assert_rejected(response: TestResponse, challenge: str = INVALID) -> None:
 
 def test_jwt_required_provides_identity_and_user_of_a_valid_token(plain: Api, user: Caller) -> None:
     response = plain.get("/identity", by=user, status=200)
-
     assert response.json == {"identity": str(user.id), "email": user.email}
 
 
@@ -78,23 +79,14 @@ def test_jwt_required_rejects_the_token_of_an_ended_session(
 ) -> None:
     plain.get(path, by=user, status=200)
     rows.remove(app, Session, owner_id=user.id)
-
     assert_rejected(plain.get(path, by=user))
 
 
-def test_jwt_required_rejects_the_token_of_a_disabled_user(
-    plain: Api, app: Flask, user: Caller
+@pytest.mark.parametrize("change", [{"is_active": False}, {"role": "editor"}], ids=str)
+def test_jwt_required_rejects_the_token_of_a_changed_user(
+    plain: Api, app: Flask, user: Caller, change: dict[str, Any]
 ) -> None:
-    rows.change(app, User, user.id, is_active=False)
-
-    assert_rejected(plain.get("/identity", by=user))
-
-
-def test_jwt_required_rejects_a_token_with_an_outdated_role(
-    plain: Api, app: Flask, user: Caller
-) -> None:
-    rows.change(app, User, user.id, role="editor")
-
+    rows.change(app, User, user.id, **change)
     assert_rejected(plain.get("/identity", by=user))
 
 
@@ -112,20 +104,17 @@ def test_jwt_required_optional_admits_requests_without_token(plain: Api, user: C
 
 def test_jwt_required_rejects_an_expired_token(plain: Api, forge: Forge) -> None:
     token = forge.token(exp=seconds() - LEEWAY - 1)
-
     assert_rejected(plain.get("/identity", headers=bearer(token)))
 
 
 def test_jwt_required_fresh_rejects_a_token_that_is_not_fresh(plain: Api, user: Caller) -> None:
     challenge = 'Bearer realm="api", error="insufficient_user_authentication"'
-
     assert_rejected(plain.get("/fresh", by=user), challenge)
 
 
 def test_jwt_required_rejects_an_api_key(plain: Api, user: Caller) -> None:
     data = {"name": "Test", "scopes": ["tasks:own"]}
     key = plain.post("auth/api-keys", data, by=user, status=201).json["secret"]
-
     assert_rejected(plain.get("/identity", headers=bearer(key)))
 
 
@@ -133,7 +122,6 @@ def test_jwt_required_rejects_an_api_key(plain: Api, user: Caller) -> None:
 def test_jwt_required_rejects_forged_tokens(plain: Api, forge: Forge, path: str) -> None:
     for name, make in (ATTACKS | BAD_CLAIMS).items():
         response = plain.get(path, headers=bearer(make(forge)))
-
         challenges = response.headers.getlist("WWW-Authenticate")
         assert (response.status_code, challenges) == (401, [INVALID]), name
 
@@ -144,7 +132,6 @@ def test_jwt_required_checks_the_csrf_token_of_a_request_with_cookies(
     client = plain.app.test_client()
     token = user.headers["Authorization"].split()[1]
     client.set_cookie("__Host-access_token", token)
-
     assert client.get("/identity").json["identity"] == str(user.id)
     assert client.post("/change").status_code == 403
 

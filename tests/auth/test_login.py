@@ -31,7 +31,6 @@ class TestOutdatedHash:
 
     def test_login_renews_an_outdated_hash_once(self, api: Api, app: Flask, user: Caller) -> None:
         log_in(api, user.email, status=200)
-
         [stored] = rows.read(app, User.password_hash, id=user.id)
         assert extract_parameters(stored).time_cost == 3
         log_in(api, user.email, status=200)
@@ -39,7 +38,6 @@ class TestOutdatedHash:
 
     def test_failed_login_keeps_an_outdated_hash(self, api: Api, app: Flask, user: Caller) -> None:
         log_in(api, user.email, "not the password", status=401)
-
         [stored] = rows.read(app, User.password_hash, id=user.id)
         assert extract_parameters(stored).time_cost == 2
 
@@ -48,7 +46,6 @@ class TestOutdatedHash:
     ) -> None:
         before = api.get("users/me", by=user)
         log_in(api, user.email, status=200)
-
         after = api.get("users/me", by=user)
         assert (after.headers["ETag"], after.data) == (before.headers["ETag"], before.data)
 
@@ -57,13 +54,11 @@ class TestOutdatedHash:
     ) -> None:
         account = select(User).where(User.id == user.id)
         answers = rows.held_up(app, account, *[lambda: log_in(api, user.email)] * 2)
-
         assert [answer.status_code for answer in answers] == [200, 200]
 
 
 def test_login_returns_a_token_pair_that_is_not_cacheable(api: Api, user: Caller) -> None:
     tokens = log_in(api, user.email, status=200)
-
     assert tokens.json.keys() == {"access_token", "token_type", "expires_in", "refresh_token"}
     assert tokens.json["token_type"] == "Bearer"
     assert tokens.json["expires_in"] == 600
@@ -72,14 +67,12 @@ def test_login_returns_a_token_pair_that_is_not_cacheable(api: Api, user: Caller
 
 def test_login_returns_an_access_token_of_the_user(api: Api, user: Caller) -> None:
     tokens = log_in(api, user.email, status=200)
-
     me = api.get("users/me", headers=bearer(tokens.json["access_token"]), status=200)
     assert me.json["id"] == str(user.id)
 
 
 def test_access_token_of_a_login_has_all_claims(api: Api, app: Flask, editor: Caller) -> None:
     tokens = log_in(api, editor.email, status=200)
-
     header = jwt.get_unverified_header(tokens.json["access_token"])
     claims = claims_of(app, tokens)
     assert (header["typ"], header["alg"]) == ("at+jwt", "HS256")
@@ -95,7 +88,6 @@ def test_login_ignores_the_case_of_the_address(api: Api, user: Caller) -> None:
 
 def test_each_login_creates_a_session(api: Api, app: Flask, user: Caller) -> None:
     first, second = log_in(api, user.email), log_in(api, user.email)
-
     assert claims_of(app, first)["sid"] != claims_of(app, second)["sid"]
     refresh(api, first, status=200)
     refresh(api, second, status=200)
@@ -103,7 +95,6 @@ def test_each_login_creates_a_session(api: Api, app: Flask, user: Caller) -> Non
 
 def test_refresh_token_is_stored_as_a_hash(api: Api, app: Flask, user: Caller) -> None:
     tokens = log_in(api, user.email, status=200)
-
     session = session_of(app, tokens)
     [kept] = rows.read(app, Session.refresh_token_hash, id=session)
     secret = base64.urlsafe_b64decode(tokens.json["refresh_token"])
@@ -116,18 +107,15 @@ def test_login_response_does_not_reveal_whether_account_exists(
     api: Api, app: Flask, user: Caller, other: Caller
 ) -> None:
     rows.change(app, User, other.id, is_active=False)
-
     unknown = log_in(api, "nobody@example.com", status=401)
     wrong = log_in(api, user.email, "not the password", status=401)
     disabled = log_in(api, other.email, status=401)
-
     assert answer_of(unknown) == answer_of(wrong) == answer_of(disabled)
     assert unknown.headers["WWW-Authenticate"] == 'Bearer realm="api"'
 
 
 def test_failed_login_creates_no_session(api: Api, app: Flask, user: Caller) -> None:
     log_in(api, user.email, "not the password", status=401)
-
     assert rows.count(app, Session, owner_id=user.id) == 1  # of the fixture
 
 
@@ -261,7 +249,6 @@ def test_login_creates_no_session_while_a_new_password_is_committed(
 ) -> None:
     replace = update(User).where(User.id == user.id).values(password_hash=hash_password("another"))
     [refused] = rows.held_up(app, replace, lambda: log_in(api, user.email))
-
     assert refused.status_code == 401
     assert rows.count(app, Session, owner_id=user.id) == 1  # of the fixture
     assert rows.read(app, login_throttle.LoginAttempts.failures) == [1, 1]  # the failure is counted
@@ -272,6 +259,5 @@ def test_login_is_retried_when_the_user_was_changed_meanwhile(
 ) -> None:
     promote = update(User).where(User.id == user.id).values(role="editor")
     [tokens] = rows.held_up(app, promote, lambda: log_in(api, user.email))
-
     assert tokens.status_code == 200
     api.get("users/me", headers=bearer(tokens.json["access_token"]), status=200)

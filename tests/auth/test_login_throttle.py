@@ -173,7 +173,6 @@ def test_owner_is_not_locked_out_at_a_known_address_by_failures_from_many(
     for _ in range(15):
         guess(api, user.email, 1, next(addresses))
     log_in(api, user.email, address=next(addresses), status=429)
-
     log_in(api, user.email, address=HOME, status=200)
 
 
@@ -272,7 +271,6 @@ def test_fifty_parallel_failures_from_many_addresses_are_all_counted(
         for address, _ in zip(many_addresses(), range(50), strict=False)
     ]
     answers = rows.at_once(*guesses)
-
     assert {answer.status_code for answer in answers} == {401}
     assert failures(app, "") == [50]
 
@@ -282,7 +280,6 @@ def test_parallel_failures_from_one_address_pass_no_more_than_the_limit(
 ) -> None:
     monkeypatch.setattr(login_throttle, "MAX_BACKOFF", timedelta(hours=1))
     answers = rows.at_once(*[lambda: log_in(api, user.email, WRONG)] * 50)
-
     statuses = sorted(answer.status_code for answer in answers)
     assert statuses.count(401) + statuses.count(429) == 50
     # The first backoff of one second can end before the last request.

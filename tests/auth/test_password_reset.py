@@ -31,7 +31,6 @@ def test_password_reset_request_does_not_reveal_whether_account_exists(
     rows.change(mailing.app, User, other.id, is_active=False)
     emails = [user.email, "nobody@example.com", other.email]
     answers = [mailing.forgot(email, status=202) for email in emails]
-
     responses = [
         (a.data, sorted((k, v) for k, v in a.headers if k not in ("X-Request-ID", "RateLimit")))
         for a in answers
@@ -50,7 +49,6 @@ def test_password_reset_request_reads_the_account_after_the_response(
         mailing.forgot(user.email, status=202)
         known = list(sent)
         mailing.forgot("nobody@example.com", status=202)
-
     assert sent == known * 2
     assert "INSERT INTO jobs" in str(known)
     assert "users" not in str(known)
@@ -60,7 +58,6 @@ def test_password_reset_request_ignores_the_case_of_the_address(
     mailing: Mailing, mailbox: Mailbox, user: Caller
 ) -> None:
     mailing.forgot(user.email.upper(), status=202)
-
     assert len(mailbox.messages) == 1
 
 
@@ -68,7 +65,6 @@ def test_password_reset_mail_has_a_link_and_instructions(
     mailing: Mailing, mailbox: Mailbox, user: Caller
 ) -> None:
     mailing.forgot(user.email, status=202)
-
     assert mailbox.messages[0]["Subject"] == "Set a new password"
     assert f"https://app.example.com/reset-password#token={mailbox.token}\n" in mailbox.text
     assert "/api/v1/auth/password/reset" in mailbox.text
@@ -79,7 +75,6 @@ def test_pending_reset_mails_of_an_account_are_bounded(
 ) -> None:
     for _ in range(8):
         mailing.forgot(user.email, status=202)
-
     assert len(mailbox.messages) == 5
     expire_tokens(mailing.app)
     mailing.forgot(user.email, status=202)
@@ -105,7 +100,6 @@ class TestPasswordReset:
         self, mailing: Mailing, user: Caller, token: str
     ) -> None:
         assert mailing.reset(token, status=204).data == b""
-
         log_in(mailing, user.email, PASSWORD, status=401)
         log_in(mailing, user.email, NEW_PASSWORD, status=200)
 
@@ -113,9 +107,7 @@ class TestPasswordReset:
         self, mailing: Mailing, user: Caller, token: str
     ) -> None:
         tokens = log_in(mailing, user.email, status=200).json
-
         mailing.reset(token, status=204)
-
         mailing.get("users/me", by=user, status=401)
         bearer = {"Authorization": f"Bearer {tokens['access_token']}"}
         mailing.get("users/me", headers=bearer, status=401)
@@ -126,21 +118,18 @@ class TestPasswordReset:
         self, mailing: Mailing, user: Caller, token: str
     ) -> None:
         mailing.reset(token, status=204)
-
         assert rows.read(mailing.app, User.email_verified_at, id=user.id) != [None]
 
     def test_password_reset_does_not_affect_other_users(
         self, mailing: Mailing, other: Caller, user: Caller, token: str
     ) -> None:
         mailing.reset(token, status=204)
-
         mailing.get("users/me", by=other, status=200)
         log_in(mailing, other.email, PASSWORD, status=200)
 
     def test_reset_token_works_once(self, mailing: Mailing, user: Caller, token: str) -> None:
         mailing.reset(token, status=204)
         mailing.reset(token, "yet another long password", status=401)
-
         log_in(mailing, user.email, NEW_PASSWORD, status=200)
 
     def test_two_parallel_resets_with_one_token_succeed_once(
@@ -154,7 +143,6 @@ class TestPasswordReset:
             lambda: mailing.reset(token, passwords[0]),
             lambda: mailing.reset(token, passwords[1]),
         )
-
         statuses = [answer.status_code for answer in answers]
         assert sorted(statuses) == [204, 401]
         log_in(mailing, user.email, passwords[statuses.index(204)], status=200)
@@ -164,7 +152,6 @@ class TestPasswordReset:
     ) -> None:
         mailing.forgot(user.email, status=202)
         mailing.reset(mailbox.token, status=204)
-
         mailing.reset(token, status=401)
 
     def test_reset_with_a_refused_password_keeps_the_token_valid(
@@ -172,7 +159,6 @@ class TestPasswordReset:
     ) -> None:
         for poor in ("short", "passwordpassword", user.email):
             assert places(mailing.reset(token, poor, status=422)) == {"#/new_password"}
-
         mailing.get("users/me", by=user, status=200)
         mailing.reset(token, status=204)
 

@@ -27,7 +27,6 @@ def end_grace_period(app: Flask, tokens: TestResponse) -> None:
 def test_refresh_returns_new_tokens_of_the_same_session(api: Api, app: Flask, user: Caller) -> None:
     first = log_in(api, user.email, status=200)
     second = refresh(api, first, status=200)
-
     assert second.json.keys() == first.json.keys()
     assert second.json["refresh_token"] != first.json["refresh_token"]
     assert claims_of(app, second)["sid"] == claims_of(app, first)["sid"]
@@ -48,9 +47,7 @@ def test_reused_refresh_token_is_401_and_ends_its_session(
     first = log_in(api, user.email, status=200)
     second = refresh(api, first, status=200)
     end_grace_period(app, first)
-
     refresh(api, first, status=401)
-
     refresh(api, second, status=401)
     api.get("users/me", headers=bearer(second.json["access_token"]), status=401)
     assert rows.count(app, Session, id=session_of(app, first)) == 0
@@ -63,7 +60,6 @@ def test_reused_refresh_token_does_not_affect_other_sessions(
     refresh(api, phone, status=200)
     end_grace_period(app, phone)
     refresh(api, phone, status=401)
-
     refresh(api, laptop, status=200)
 
 
@@ -72,9 +68,7 @@ def test_two_parallel_refreshes_succeed_once_and_keep_the_session(
 ) -> None:
     tokens = log_in(api, user.email, status=200)
     session = select(Session).where(Session.id == session_of(app, tokens))
-
     answers = rows.held_up(app, session, *[lambda: refresh(api, tokens)] * 2)
-
     assert sorted(answer.status_code for answer in answers) == [200, 409]
     successor = next(answer for answer in answers if answer.status_code == 200)
     refresh(api, successor, status=200)
@@ -84,9 +78,7 @@ def test_refresh_does_not_extend_the_session(api: Api, app: Flask, user: Caller)
     tokens = log_in(api, user.email, status=200)
     session = session_of(app, tokens)
     before = rows.read(app, Session.expires_at, id=session)
-
     refresh(api, tokens, status=200)
-
     assert rows.read(app, Session.expires_at, id=session) == before
     assert before[0] - now() <= timedelta(days=app.config["REFRESH_TOKEN_DAYS"])
 
@@ -96,9 +88,7 @@ def test_refresh_records_when_the_session_was_used(api: Api, app: Flask, user: C
     session = session_of(app, tokens)
     an_hour_ago = now() - timedelta(hours=1)
     rows.change(app, Session, session, last_used_at=an_hour_ago)
-
     refresh(api, tokens, status=200)
-
     [used] = rows.read(app, Session.last_used_at, id=session)
     assert used > an_hour_ago + timedelta(minutes=59)
 
@@ -110,21 +100,18 @@ def test_refresh_of_a_disabled_user_stays_401_after_reactivation(
     rows.change(app, User, user.id, is_active=False)
     refresh(api, tokens, status=401)
     rows.change(app, User, user.id, is_active=True)
-
     refresh(api, tokens, status=401)
 
 
 def test_refresh_of_a_deleted_user_is_401(api: Api, user: Caller) -> None:
     tokens = log_in(api, user.email, status=200)
     api.delete("users/me", by=user, status=204)
-
     refresh(api, tokens, status=401)
 
 
 def test_refreshed_access_token_has_the_current_role(api: Api, app: Flask, user: Caller) -> None:
     tokens = log_in(api, user.email, status=200)
     rows.change(app, User, user.id, role="editor")
-
     assert claims_of(app, refresh(api, tokens, status=200))["role"] == "editor"
 
 
@@ -141,7 +128,6 @@ def test_invalid_refresh_tokens_have_one_response(api: Api, app: Flask, user: Ca
         urlsafe_b64encode(session.bytes).decode(),
     ]
     answers = [answer_of(refresh(api, token, status=401)) for token in wrong]
-
     assert answers == [answers[0]] * len(wrong)
     assert answers[0][2] == 'Bearer realm="api"'
 
@@ -149,7 +135,6 @@ def test_invalid_refresh_tokens_have_one_response(api: Api, app: Flask, user: Ca
 @pytest.mark.parametrize("token", ["", None, 7, "x" * 201])
 def test_malformed_refresh_is_422(api: Api, token: Any) -> None:
     refused = api.post("auth/refresh", {"refresh_token": token}, status=422)
-
     assert places(refused) == {"#/refresh_token"}
 
 

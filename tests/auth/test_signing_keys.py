@@ -75,7 +75,6 @@ def test_each_algorithm_can_sign(
 ) -> None:
     signing_keys.write_file(str(file), [signing_keys.generate(algorithm)])
     api = Api(make_app(jwt_keys=str(file)))
-
     token = log_in(api, user)
     assert jwt.get_unverified_header(token)["alg"] == algorithm
     api.get("users/me", headers=bearer(token), status=200)
@@ -95,7 +94,6 @@ def load_error(file: Path | str) -> str:
 def test_key_file_open_to_others_is_refused(file: Path, mode: int) -> None:
     signing_keys.write_file(str(file), [signing_keys.generate("EdDSA")])
     file.chmod(mode)
-
     assert "is open to others; run chmod 600" in load_error(file)
 
 
@@ -103,7 +101,6 @@ def test_key_file_open_to_others_is_refused(file: Path, mode: int) -> None:
 def test_key_file_for_owner_and_group_is_accepted(file: Path, mode: int) -> None:
     signing_keys.write_file(str(file), [signing_keys.generate("EdDSA")])
     file.chmod(mode)
-
     assert len(signing_keys.load_keys(Settings(jwt_keys=str(file)))) == 1
 
 
@@ -123,7 +120,6 @@ def test_key_file_that_is_no_jwk_set_is_refused(file: Path, text: str | None, re
     if text is not None:
         file.write_text(text)
         file.chmod(0o600)
-
     assert reason in load_error(file)
 
 
@@ -155,7 +151,6 @@ def test_key_file_with_an_unsafe_key_is_refused_without_its_secret(
     file: Path, jwk: JWK, reason: str
 ) -> None:
     signing_keys.write_file(str(file), [signing_keys.generate("EdDSA"), jwk])
-
     refusal = load_error(file)
     assert f"JWT_KEYS: key 2 {reason}" in refusal
     for secret in (jwk.get("k"), jwk.get("d")):
@@ -164,7 +159,6 @@ def test_key_file_with_an_unsafe_key_is_refused_without_its_secret(
 
 def test_key_file_with_one_kid_for_two_keys_is_refused(file: Path) -> None:
     signing_keys.write_file(str(file), [changed("EdDSA", kid="a"), changed("HS256", kid="a")])
-
     assert "two keys have the same kid" in load_error(file)
 
 

@@ -74,7 +74,6 @@ def test_case_of_the_bearer_scheme_is_ignored(api: Api, hmac_forge: Forge, schem
 
 def test_token_in_the_query_string_is_ignored(api: Api, hmac_forge: Forge) -> None:
     answer = api.get(f"users/me?access_token={hmac_forge.token()}", status=401)
-
     assert answer.headers["WWW-Authenticate"] == 'Bearer realm="api"'
 
 
@@ -82,7 +81,6 @@ def test_token_of_an_insufficient_role_is_403_with_insufficient_scope(
     api: Api, user: Caller
 ) -> None:
     answer = api.get("users", by=user, status=403)
-
     challenge = answer.headers["WWW-Authenticate"]
     assert challenge == 'Bearer realm="api", error="insufficient_scope"'
 
@@ -102,7 +100,6 @@ def test_signed_tokens_with_invalid_claims_have_one_401_response(
 @pytest.mark.parametrize("name", ["garbage", "alg none", "header nested deeply"])
 def test_forged_token_is_401_on_a_public_route(api: Api, hmac_forge: Forge, name: str) -> None:
     answer = api.get("products", headers=bearer(ATTACKS[name](hmac_forge)), status=401)
-
     assert 'error="invalid_token"' in answer.headers["WWW-Authenticate"]
 
 
@@ -113,7 +110,6 @@ def test_address_in_a_forged_token_is_not_requested(api: Api, forge: Forge, para
         address = f"http://127.0.0.1:{server.getsockname()[1]}/key"
         refused(api, forge.embedded(**{parameter: address}))
         refused(api, forge.token(iss=address))
-
         with pytest.raises(BlockingIOError):
             server.accept()
 
@@ -122,7 +118,6 @@ def test_token_of_a_deleted_user_is_401(
     api: Api, app: Flask, hmac_forge: Forge, user: Caller
 ) -> None:
     rows.remove(app, User, id=user.id)
-
     refused(api, hmac_forge.token())
 
 
@@ -130,7 +125,6 @@ def test_token_with_the_session_or_subject_of_another_user_is_401(
     api: Api, app: Flask, hmac_forge: Forge, other: Caller
 ) -> None:
     [session_id] = rows.read(app, Session.id, owner_id=other.id)
-
     refused(api, hmac_forge.token(sid=str(session_id)))
     refused(api, hmac_forge.token(sub=str(other.id)))
 
@@ -138,7 +132,6 @@ def test_token_with_the_session_or_subject_of_another_user_is_401(
 def test_access_and_refresh_tokens_are_not_interchangeable(api: Api, user: Caller) -> None:
     account = {"email": user.email, "password": PASSWORD}
     tokens = api.post("auth/login", account, status=200).json
-
     refused(api, tokens["refresh_token"])
     answer = api.post("auth/refresh", {"refresh_token": tokens["access_token"][:200]})
     assert answer.status_code == 401
@@ -150,14 +143,12 @@ def test_unreadable_authorization_header_is_an_invalid_token(
     api: Api, path: str, value: str
 ) -> None:
     answer = api.get(path, headers={"Authorization": value}, status=401)
-
     assert 'error="invalid_token"' in answer.headers["WWW-Authenticate"]
 
 
 @pytest.mark.parametrize("headers", [{}, {"Authorization": "Basic YTpi"}], ids=["no", "Basic"])
 def test_request_without_token_gets_a_challenge_without_error(api: Api, headers: Any) -> None:
     answer = api.get("users/me", headers=headers, status=401)
-
     assert answer.headers["WWW-Authenticate"] == 'Bearer realm="api"'
 
 
@@ -166,7 +157,6 @@ def test_rejected_token_is_logged_once_and_without_its_text(
 ) -> None:
     api = Api(make_app(log_level="INFO"))
     api.get("users/me", headers=bearer("planted.planted.planted"), status=401)
-
     logged = capfd.readouterr().out
     assert logged.count("access_token_rejected") == 1
     assert "planted" not in logged
@@ -176,7 +166,6 @@ def test_token_of_an_application_with_another_secret_is_401(
     api: Api, app: Flask, make_app: Callable[..., Flask], user: Caller
 ) -> None:
     staging = Api(make_app(jwt_keys="", secret_key="the secret of another stage, long enough"))
-
     refused(api, staging.sign_in(user).headers["Authorization"].split()[1])
     refused(staging, user.headers["Authorization"].split()[1])
 

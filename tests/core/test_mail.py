@@ -20,7 +20,7 @@ from app.core.database.types import now
 from app.jobs.models import Job
 from app.jobs.runner import requeue_stale_jobs, run_job
 from tests import rows
-from tests.auth.mailing import ADA, Mailing
+from tests.auth.mailing import ADA, NEW_PASSWORD, Mailing
 from tests.conftest import MakeApp, on_sqlite
 from tests.live import serve
 from tests.mail_server import Mailbox, receive
@@ -39,15 +39,25 @@ def mailing(make_app: MakeApp, mailbox: Mailbox) -> Mailing:
 
 
 @pytest.fixture
-def output() -> io.StringIO:
-    """What the application writes to its standard output."""
-    return io.StringIO()
-
-
-@pytest.fixture
 def mailing_and_logging(make_app: MakeApp, output: io.StringIO, mailbox: Mailbox) -> Mailing:
     with redirect_stdout(output):
         return Mailing(make_app(smtp_url=mailbox.url, log_level="DEBUG"))
+
+
+def test_mailed_tokens_and_addresses_are_not_logged(
+    mailing_and_logging: Mailing, mailbox: Mailbox, output: io.StringIO
+) -> None:
+    api = mailing_and_logging
+    api.register()
+    tokens = [mailbox.token]
+    api.forgot(ADA["email"], status=202)
+    tokens.append(mailbox.token)
+    api.verify(tokens[0], status=204)
+    api.reset(tokens[1], status=204)
+    api.reset(tokens[1], status=401)
+    assert '"request"' in output.getvalue()
+    for secret in (*tokens, ADA["email"], NEW_PASSWORD):
+        assert secret not in output.getvalue()
 
 
 def test_refused_mail_is_logged_without_address_and_sent_again(
@@ -161,7 +171,6 @@ class TestMailOverTls:
     ) -> None:
         monkeypatch.setenv("SSL_CERT_FILE", str(certificate))
         mailing.register()
-
         mailing.verify(mailbox.token, status=204)
         assert mailbox.logins == ["AGFkYQBhIHNlY3JldA=="]  # \0ada\0a secret
 
@@ -170,6 +179,5 @@ class TestMailOverTls:
         self, mailing: Mailing, mailbox: Mailbox
     ) -> None:
         mailing.register()
-
         assert mailbox.logins == []
         assert mailbox.messages == []

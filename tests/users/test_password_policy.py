@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 from flask import Flask
+from werkzeug.test import TestResponse
 
 from app.config import ConfigError, Settings
 from app.users import password_policy
@@ -34,9 +35,13 @@ def register(api: Api, password: str, **kwargs: Any) -> Any:
     return api.post("users", {"email": EMAIL, "name": NAME, "password": password}, **kwargs)
 
 
-def by_registering(app: Flask, password: str) -> str:
-    answer = register(Api(app), password)
+def error_of(answer: TestResponse) -> str:
+    """The detail of a 422; empty when the password was accepted."""
     return answer.json["errors"][0]["detail"] if answer.status_code == 422 else ""
+
+
+def by_registering(app: Flask, password: str) -> str:
+    return error_of(register(Api(app), password))
 
 
 def by_changing(app: Flask, password: str) -> str:
@@ -44,7 +49,7 @@ def by_changing(app: Flask, password: str) -> str:
     me = log_in_as_registered(api)
     body = {"current_password": PASSWORD, "new_password": password}
     answer = api.put("users/me/password", body, headers=me)
-    return answer.json["errors"][0]["detail"] if answer.status_code == 422 else ""
+    return error_of(answer)
 
 
 def log_in_as_registered(api: Api) -> dict[str, str]:
@@ -61,7 +66,7 @@ def by_resetting(app: Flask, password: str) -> str:
         api.post("auth/password/forgot", {"email": EMAIL}, status=202)
         body = {"token": mailbox.token, "new_password": password}
         answer = api.post("auth/password/reset", body)
-    return answer.json["errors"][0]["detail"] if answer.status_code == 422 else ""
+    return error_of(answer)
 
 
 def by_command(app: Flask, password: str) -> str:

@@ -18,7 +18,6 @@ from tests.users.test_password_policy import EMAIL, register
 
 def test_password_is_stored_as_argon2id_with_owasp_parameters(api: Api, app: Flask) -> None:
     register(api, PASSWORD, status=201)
-
     [stored] = rows.read(app, User.password_hash)
     assert stored.startswith("$argon2id$")
     kept = extract_parameters(stored)
@@ -29,7 +28,6 @@ def test_password_is_stored_as_argon2id_with_owasp_parameters(api: Api, app: Fla
 def test_equal_passwords_of_two_accounts_have_different_hashes(api: Api, app: Flask) -> None:
     for email in ("ada@example.com", "bob@example.com"):
         api.post("users", {"email": email, "password": PASSWORD, "name": "Ada"}, status=201)
-
     assert len(set(rows.read(app, User.password_hash))) == 2
 
 

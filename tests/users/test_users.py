@@ -40,13 +40,11 @@ def names(response: Any) -> list[str]:
 
 def test_registered_user_can_log_in(api: Api) -> None:
     api.post("users", registration(), status=201)
-
     log_in(api, "ada@example.com", status=200)
 
 
 def test_registration_returns_the_account_without_password(api: Api) -> None:
     created = api.post("users", registration(), status=201)
-
     assert created.json.keys() == {
         "id", "email", "name", "role", "is_active", "email_verified_at",
         "version", "created_at", "updated_at",
@@ -58,14 +56,12 @@ def test_registration_returns_the_account_without_password(api: Api) -> None:
 @pytest.mark.parametrize("member", ["id", "role", "is_active", "version", "password_hash"])
 def test_registration_with_a_read_only_member_is_422(api: Api, app: Flask, member: str) -> None:
     refused = api.post("users", registration(**{member: "admin"}), status=422)
-
     assert places(refused) == {f"#/{member}"}
     assert rows.count(app, User) == 0
 
 
 def test_registration_names_every_failing_member(api: Api) -> None:
     refused = api.post("users", {"email": "ada@", "password": "short"}, status=422)
-
     assert places(refused) == {"#/email", "#/name", "#/password"}
 
 
@@ -76,7 +72,6 @@ def test_registration_names_every_failing_member(api: Api) -> None:
 )
 def test_password_may_be_long_and_have_any_characters(api: Api, password: str) -> None:
     api.post("users", registration(password=password), status=201)
-
     log_in(api, "ada@example.com", password, status=200)
 
 
@@ -87,33 +82,28 @@ def test_password_may_be_long_and_have_any_characters(api: Api, password: str) -
 )
 def test_password_outside_its_length_bounds_is_422(api: Api, password: Any) -> None:
     refused = api.post("users", registration(password=password), status=422)
-
     assert places(refused) == {"#/password"}
 
 
 def test_password_is_compared_to_its_last_character(api: Api) -> None:
     api.post("users", registration(password="x" * 72 + "y"), status=201)
-
     log_in(api, "ada@example.com", "x" * 72 + "z", status=401)
     log_in(api, "ada@example.com", "x" * 72, status=401)
 
 
 def test_password_is_case_sensitive(api: Api) -> None:
     api.post("users", registration(), status=201)
-
     log_in(api, "ada@example.com", PASSWORD.upper(), status=401)
 
 
 def test_email_address_is_stored_in_lower_case(api: Api) -> None:
     created = api.post("users", registration(email="Ada@Example.COM"), status=201)
-
     assert created.json["email"] == "ada@example.com"
 
 
 def test_email_address_in_another_case_is_a_conflict(api: Api, app: Flask) -> None:
     api.post("users", registration(), status=201)
     taken = api.post("users", registration(email="ADA@example.com"), status=409)
-
     assert places(taken) == {"#/email"}
     assert taken.json["detail"] == "This e-mail address is registered already."
     assert rows.count(app, User) == 1
@@ -121,7 +111,6 @@ def test_email_address_in_another_case_is_a_conflict(api: Api, app: Flask) -> No
 
 def test_two_parallel_registrations_of_one_address_succeed_once(api: Api, app: Flask) -> None:
     answers = rows.at_once(*[lambda: api.post("users", registration())] * 2)
-
     assert sorted(answer.status_code for answer in answers) == [201, 409]
     assert rows.count(app, User) == 1
 
@@ -129,35 +118,16 @@ def test_two_parallel_registrations_of_one_address_succeed_once(api: Api, app: F
 @pytest.mark.parametrize(
     "email",
     [
-        "ada",
-        "ada@",
-        "@example.com",
-        "ada@example",
-        "ada@@example.com",
-        "ada lovelace@example.com",
-        "ada@example.com\n",
-        "ada\u0000@example.com",
-        "ada@exa_mple.com",
-        "ada@-example.com",
-        "ada@example.com-",
-        "ada..lovelace@example.com",
-        ".ada@example.com",
-        "ada.@example.com",
-        "<ada>@example.com",
-        '"ada"@example.com',
-        "a" * 40 + "." + "a" * 24 + "@example.com",
-        "ada@example..com",
-        "a" * 65 + "@example.com",
-        "ada@" + "a." * 125 + "com",
-        "",
-        None,
-        7,
-        ["ada@example.com"],
+        "ada", "ada@", "@example.com", "ada@example", "ada@@example.com",
+        "ada lovelace@example.com", "ada@example.com\n", "ada\u0000@example.com",
+        "ada@exa_mple.com", "ada@-example.com", "ada@example.com-", "ada..lovelace@example.com",
+        ".ada@example.com", "ada.@example.com", "<ada>@example.com", '"ada"@example.com',
+        "a" * 40 + "." + "a" * 24 + "@example.com", "ada@example..com", "a" * 65 + "@example.com",
+        "ada@" + "a." * 125 + "com", "", None, 7, ["ada@example.com"],
     ],
-)
+)  # fmt: skip
 def test_invalid_email_address_is_422(api: Api, email: Any) -> None:
     refused = api.post("users", registration(email=email), status=422)
-
     assert places(refused) == {"#/email"}
 
 
@@ -166,7 +136,6 @@ def test_own_account_is_the_same_at_its_location_and_at_me(api: Api) -> None:
     login = {"email": "ada@example.com", "password": PASSWORD}
     token = api.post("auth/login", login, status=200).json["access_token"]
     headers = {"Authorization": f"Bearer {token}"}
-
     at_location = api.get(created.headers["Location"], headers=headers, status=200)
     at_me = api.get("users/me", headers=headers, status=200)
     assert at_location.data == at_me.data == created.data
@@ -174,7 +143,6 @@ def test_own_account_is_the_same_at_its_location_and_at_me(api: Api) -> None:
 
 def test_own_account_can_be_renamed(api: Api, user: Caller) -> None:
     changed = api.patch("users/me", {"name": "Ada King"}, by=user, status=200)
-
     assert changed.json["name"] == "Ada King"
     assert api.get("users/me", by=user).json == changed.json
 
@@ -182,7 +150,6 @@ def test_own_account_can_be_renamed(api: Api, user: Caller) -> None:
 @pytest.mark.parametrize("name", ["", "x" * 101, None, 7])
 def test_invalid_name_is_422(api: Api, user: Caller, name: Any) -> None:
     refused = api.patch("users/me", {"name": name}, by=user, status=422)
-
     assert places(refused) == {"#/name"}
     assert api.get("users/me", by=user).json["name"] == "Test"
 
@@ -192,7 +159,6 @@ def test_read_only_member_of_the_own_account_is_422(api: Api, user: Caller, memb
     before = api.get("users/me", by=user).data
     change = {"name": "Ada King", member: READ_ONLY[member]}
     refused = api.patch("users/me", change, by=user, status=422)
-
     assert places(refused) == {f"#/{member}"}
     assert api.get("users/me", by=user).data == before
 
@@ -202,9 +168,7 @@ def test_deleted_own_account_is_deleted_with_its_rows(
 ) -> None:
     api.post("tasks", {"title": "Mine"}, by=user, status=201)
     api.post("tasks", {"title": "Somebody else's"}, by=other, status=201)
-
     gone = api.delete("users/me", by=user, status=204)
-
     assert gone.data == b""
     assert rows.read(app, User.id) == [other.id]
     assert rows.read(app, Task.owner_id) == [other.id]
@@ -213,14 +177,12 @@ def test_deleted_own_account_is_deleted_with_its_rows(
 
 def test_email_address_of_a_deleted_account_can_be_registered(api: Api, user: Caller) -> None:
     api.delete("users/me", by=user, status=204)
-
     api.post("users", registration(email=user.email), status=201)
 
 
 def test_user_reads_the_own_account_only(api: Api, user: Caller, other: Caller) -> None:
     own = api.get(f"users/{user.id}", by=user, status=200)
     api.get(f"users/{other.id}", by=user, status=404)
-
     assert own.data == api.get("users/me", by=user).data
 
 
@@ -242,7 +204,6 @@ def people(app: Flask, admin: Caller) -> None:
 
 def test_admin_lists_all_users(api: Api, admin: Caller) -> None:
     page = api.get("users", by=admin, status=200)
-
     assert sorted(names(page)) == ["Ada Lovelace", "Charles Babbage", "Grace Hopper", "Test"]
 
 
@@ -261,7 +222,6 @@ def test_admin_lists_all_users(api: Api, admin: Caller) -> None:
 )
 def test_admin_filters_users(api: Api, admin: Caller, query: str, found: list[str]) -> None:
     page = api.get(f"users?sort=created_at&{query}", by=admin, status=200)
-
     assert names(page) == found
 
 
@@ -285,13 +245,11 @@ def test_users_are_sorted_by_newest_first(api: Api, admin: Caller) -> None:
 @pytest.mark.parametrize("query", ["role=root", "is_active=1", "name=Ada", "sort=name", "q="])
 def test_invalid_parameter_of_the_user_list_is_422(api: Api, admin: Caller, query: str) -> None:
     refused = api.get(f"users?{query}", by=admin, status=422)
-
     assert places(refused) == {query.partition("=")[0]}
 
 
 def test_user_list_has_no_password_hash(api: Api, admin: Caller) -> None:
     page = api.get("users", by=admin, status=200)
-
     assert all("password" not in "".join(item) for item in page.json["items"])
 
 
@@ -300,7 +258,6 @@ def test_admin_changes_role_and_is_active(
     api: Api, admin: Caller, user: Caller, change: dict[str, Any]
 ) -> None:
     changed = api.patch(f"users/{user.id}", change, by=admin, status=200)
-
     assert changed.json.items() >= change.items()
     assert api.get(f"users/{user.id}", by=admin).json == changed.json
 
@@ -323,14 +280,12 @@ def test_other_members_of_a_user_are_422_for_an_admin(
 ) -> None:
     before = api.get("users/me", by=user).data
     refused = api.patch(f"users/{user.id}", change, by=admin, status=422)
-
     assert places(refused) == {f"#/{name}" for name in change}
     assert api.get("users/me", by=user).data == before
 
 
 def test_disabled_user_cannot_log_in(api: Api, admin: Caller, user: Caller) -> None:
     api.patch(f"users/{user.id}", {"is_active": False}, by=admin, status=200)
-
     api.post("auth/login", {"email": user.email, "password": PASSWORD}, status=401)
 
 
@@ -338,9 +293,7 @@ def test_deleted_user_is_deleted_with_the_rows_of_the_account(
     api: Api, app: Flask, admin: Caller, user: Caller
 ) -> None:
     api.post("tasks", {"title": "Water the plants"}, by=user, status=201)
-
     api.delete(f"users/{user.id}", by=admin, status=204)
-
     api.get(f"users/{user.id}", by=admin, status=404)
     assert rows.count(app, Task) == 0
     assert rows.count(app, Session, owner_id=user.id) == 0

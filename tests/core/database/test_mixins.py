@@ -119,5 +119,4 @@ def test_repository_inserts_the_values_of_an_instance(library: Flask) -> None:
 
 def test_updated_at_of_a_new_row_equals_created_at(app: Flask) -> None:
     user = rows.add(app, User, email="ada@example.com", name="Ada", password_hash="x")
-
     assert rows.read(app, User.updated_at, id=user) == rows.read(app, User.created_at, id=user)

@@ -17,7 +17,6 @@ def test_datetime_is_read_in_utc(app: Flask) -> None:
     owner = rows.add(app, User, email="ada@example.com", name="Ada", password_hash="x")
     given = datetime(2030, 1, 1, 1, 30, 0, 123456, plus_two)
     task = rows.add(app, Task, owner_id=owner, title="Tea", due_at=given)
-
     [kept] = rows.read(app, Task.due_at, id=task)
     assert kept == given
     assert kept.astimezone(UTC).replace(tzinfo=None) == kept.replace(tzinfo=None)
@@ -29,5 +28,4 @@ def test_datetime_is_read_in_utc(app: Flask) -> None:
 def test_money_amount_is_stored_exactly(app: Flask, amount: str) -> None:
     product = {"sku": "S", "name": "Mug", "category": "all", "currency": "CLF"}
     row = rows.add(app, Product, price=Decimal(amount), **product)
-
     assert rows.read(app, Product.price, id=row) == [Decimal(amount)]

@@ -49,7 +49,6 @@ def test_string_below_min_length_is_refused() -> None:
 
 def test_enum_accepts_its_choices_only() -> None:
     colour = Enum(["red", "green"])
-
     assert colour.deserialize("red") == "red"
     for other in ("RED", "blue", "", "red ", 0, None, ["red"]):
         with pytest.raises(ma.ValidationError):
@@ -62,7 +61,6 @@ INTEGER = Integer(min=-5, max=5)
 @pytest.mark.parametrize(("value", "taken"), [(0, 0), (5, 5), (-5, -5), (3.0, 3), (-0.0, 0)])
 def test_integer_loads_numbers_without_fraction_as_int(value: float, taken: int) -> None:
     loaded = INTEGER.deserialize(value)
-
     assert (loaded, type(loaded)) == (taken, int)
 
 
@@ -127,7 +125,6 @@ def test_datetime_is_dumped_in_utc_with_z(instant: datetime | None, text: str | 
 
 def test_datetime_is_loaded_in_utc() -> None:
     taken = DateTime().deserialize("2030-01-02T03:04:05+02:00")
-
     assert taken.isoformat() == "2030-01-02T01:04:05+00:00"
 
 
@@ -147,7 +144,6 @@ def test_email_is_loaded_in_lower_case(given: str, kept: str) -> None:
 
 def test_amount_is_loaded_as_exact_decimal() -> None:
     ten, twenty = (MoneyAmount().deserialize(text) for text in ("0.10", "0.20"))
-
     assert ten + twenty == Decimal("0.30")
 
 
@@ -179,7 +175,6 @@ def test_amount_of_any_stored_type_is_written_with_the_decimals_of_its_currency(
 def test_dumped_amount_has_the_decimals_of_its_currency(code: str) -> None:
     row = {"price": Decimal(7), "currency": code}
     text = MoneyAmount(currency="currency").serialize("price", row)
-
     assert len(text.partition(".")[2]) == CURRENCY_SCALES[code]
     assert MoneyAmount(currency="currency").deserialize(text, "price", row) == 7
 
@@ -204,7 +199,6 @@ def test_openapi_schema_has_the_decimals_of_each_currency(code: str) -> None:
 @pytest.mark.parametrize("siblings", [None, {}, {"currency": "XXX"}, {"currency": ["EUR"]}])
 def test_amount_with_invalid_currency_is_left_to_the_field_of_the_currency(siblings: Any) -> None:
     amount = MoneyAmount(currency="currency").deserialize("1.2345", "price", siblings)
-
     assert amount == Decimal("1.2345")
 
 

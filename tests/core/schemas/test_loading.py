@@ -118,7 +118,6 @@ class Inner(Schema):
 def test_load_fast_leaves_renamed_and_nested_members_to_load(field: ma.fields.Field[Any]) -> None:
     schema = Schema.from_dict({"name": field})()
     assert isinstance(schema, Schema)
-
     assert schema.load_fast({}) is None
     assert load(schema, {}) == {}
 
@@ -130,7 +129,6 @@ def test_load_fast_leaves_partial_with_names_to_load() -> None:
     }
     schema = Schema.from_dict(fields)(partial=("a",))
     assert isinstance(schema, Schema)
-
     assert schema.load_fast({"b": "x"}) is None
     assert load(schema, {"b": "x"}) == {"b": "x"}
     with pytest.raises(ma.ValidationError):
@@ -139,7 +137,6 @@ def test_load_fast_leaves_partial_with_names_to_load() -> None:
 
 def test_load_fast_leaves_lists_of_objects_to_load() -> None:
     schema = Inner(many=True)
-
     assert schema.load_fast({"count": 1}) is None
     assert schema.load_fast([{"count": 1}]) is None
 
@@ -159,7 +156,6 @@ class Defaults(Schema):
 def test_load_fast_calls_a_callable_default_each_time() -> None:
     schema = Defaults()
     first, second = (schema.load_fast({}) for _ in range(2))
-
     assert first == second == schema.load({}) == {"given": 7, "made": []}
     assert first is not None
     assert second is not None
@@ -238,7 +234,6 @@ def test_error_of_nested_member_has_its_json_pointer() -> None:
     )()
     with pytest.raises(ma.ValidationError) as invalid:
         load(schema, {"items": [{"count": 1}, {"count": 10, "x": 1}, 7]})  # type: ignore[arg-type]
-
     assert errors_as_json_pointers(invalid.value.messages_dict, "#/value") == [
         {
             "detail": "Must be greater than or equal to 0 and less than or equal to 9.",

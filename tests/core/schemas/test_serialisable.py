@@ -113,7 +113,6 @@ def test_row_to_dict_equals_dump_for_every_schema(shape: type[Schema]) -> None:
     schema = shape()
     values = [sample(schema.dump_fields[name]) for name in schema.column_names]
     row = namedtuple("Row", schema.column_names)(*values)
-
     assert strict_json.dumps(schema.row_to_dict(row)) == strict_json.dumps(
         schema.dump(row._asdict())
     )
@@ -129,11 +128,9 @@ def test_row_to_dict_equals_dump_for_rows_of_either_database(
     owner = {"owner_id": user.id} if hasattr(model, "owner_id") else {}
     row_id = rows.add(app, model, **values, **owner)
     schema = shape()
-
     with app.app_context():
         stored = db.session.get(model, row_id)
         row = db.session.execute(select(*schema.columns(model)).filter_by(id=row_id)).one()
-
         assert strict_json.dumps(schema.row_to_dict(row)) == strict_json.dumps(schema.dump(stored))
 
 
@@ -147,7 +144,6 @@ def test_dump_formats_amounts_without_a_column() -> None:
         "price_min": Decimal("1.5"),
         "price_max": Decimal(20),
     }
-
     assert schema.dump(members)["price_min"] == "1.500"
     assert schema.dump(members)["price_max"] == "20.000"
 
@@ -212,12 +208,10 @@ class TestEveryFieldInEveryRole:
         schema = self.make(field, role)
         row = {"code": "KWD", "member": sample(schema.fields["member"])}
         other = row | {"member": None}
-
         digests = {
             etag_digest(schema, [[values[name] for name in schema.column_names]])
             for values in (row, other)
         }
-
         assert len(digests) == (1 if role == "write-only" else 2)
 
 
@@ -245,9 +239,7 @@ class TestNestedObjects:
         )()
         assert isinstance(schema, Schema)
         stored = self.stored | {"rent": rent}
-
         members = schema.row_to_dict([stored, [stored, {"rent": None}, {}]])
-
         assert members == {"home": self.expected, "others": [self.expected, {"rent": None}, {}]}
         assert stored["door_code"] == "1234"
 
@@ -298,7 +290,6 @@ def test_member_that_rows_cannot_serialise_stops_the_start(
     assert isinstance(schema, Schema)
     with pytest.raises(RuntimeError) as refused:
         check_serialisable(schema)
-
     [line] = str(refused.value).splitlines()
     assert line.startswith(f"{type(schema).__module__}.OddSchema.member: {reason}")
 

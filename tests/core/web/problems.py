@@ -44,3 +44,7 @@ def fail(make_app: MakeApp, error: Exception | None = None, **values: Any) -> Te
         db.session.execute(insert(Product), values)
 
     return Api(make_app(odd)).post("odd")
+
+
+def is_problem(response: TestResponse, slug: str) -> bool:
+    return response.mimetype == "application/problem+json" and response.json["type"].endswith(slug)

@@ -256,7 +256,6 @@ def test_locked_row_is_503_and_unchanged(fragile: Api, outside: psycopg.Connecti
     check_unavailable(fragile.patch(mug, {"stock": 5}, by=editor))
     check_unavailable(fragile.delete(mug, by=editor))
     assert fragile.get(mug, status=200).json["version"] == 1
-
     outside.rollback()
     fragile.patch(mug, {"stock": 5}, by=editor, status=200)
 
@@ -292,7 +291,6 @@ def test_read_only_database_is_503_for_writes_only(
     end_sessions(superuser, another_database_url)
     fragile.get("products", status=200)
     check_unavailable(fragile.post("products", MUG, by=editor))
-
     superuser.execute(f"ALTER DATABASE {name} RESET default_transaction_read_only")
     fragile.get("products", status=200)
     fragile.post("products", MUG, by=editor, status=201)  # on a new connection

@@ -4,15 +4,11 @@ from urllib.parse import unquote
 
 import pytest
 from flask import Flask
-from werkzeug.test import TestResponse
 
 from tests.api import Api, Caller, places
+from tests.core.web.problems import is_problem
 
 NOWHERE = "00000000-0000-7000-8000-000000000000"
-
-
-def is_problem(response: TestResponse, slug: str) -> bool:
-    return response.mimetype == "application/problem+json" and response.json["type"].endswith(slug)
 
 
 @pytest.mark.parametrize("name", ["q", "category", "currency", "created_from", "sort", "cursor"])

@@ -1,7 +1,6 @@
 """Rate limits: header fields, counted callers, limits of routes, flask-limiter's decorators."""
 
 import time
-from collections.abc import Callable
 from typing import Any
 
 import flask
@@ -12,28 +11,10 @@ from flask_limiter import RateLimitExceeded
 from app.extensions import limiter
 from tests.api import PASSWORD, Api, Caller
 from tests.conftest import MakeApp, on_sqlite
-from tests.core.web.rate_limit_headers import parse, remaining
+from tests.core.web.rate_limits import MakeApi, parse, remaining, statuses
 
 # Independent of the database.
 pytestmark = on_sqlite
-
-
-MakeApi = Callable[..., Api]
-
-
-@pytest.fixture
-def limited(make_app: MakeApp) -> MakeApi:
-    """`limited("3 per hour")` creates another application with this general limit."""
-
-    def make(limit: str, **settings: Any) -> Api:
-        patient = {"redis_timeout_ms": 10_000}  # so that a slow Redis is no failure
-        return Api(make_app(rate_limit=limit, **patient | settings))
-
-    return make
-
-
-def statuses(api: Api, count: int, path: str = "products", **kwargs: Any) -> list[int]:
-    return [api.get(path, **kwargs).status_code for _ in range(count)]
 
 
 def test_ratelimit_policy_has_quota_and_window(limited: MakeApi) -> None:

@@ -4,7 +4,6 @@ import os
 import signal
 import time
 from base64 import urlsafe_b64encode
-from collections.abc import Callable
 from typing import Any
 
 import pytest
@@ -15,29 +14,11 @@ from limits.storage import RedisStorage
 from app.core.web.redis_window import SlidingWindowStorage
 from tests import services
 from tests.api import Api, Caller
-from tests.conftest import MakeApp, on_sqlite, own_server
-from tests.core.web.rate_limit_headers import parse, remaining
+from tests.conftest import on_sqlite, own_server
+from tests.core.web.rate_limits import MakeApi, parse, remaining, statuses
 
 # Independent of the database.
 pytestmark = on_sqlite
-
-
-MakeApi = Callable[..., Api]
-
-
-@pytest.fixture
-def limited(make_app: MakeApp) -> MakeApi:
-    """`limited("3 per hour")` creates another application with this general limit."""
-
-    def make(limit: str, **settings: Any) -> Api:
-        patient = {"redis_timeout_ms": 10_000}  # so that a slow Redis is no failure
-        return Api(make_app(rate_limit=limit, **patient | settings))
-
-    return make
-
-
-def statuses(api: Api, count: int, path: str = "products", **kwargs: Any) -> list[int]:
-    return [api.get(path, **kwargs).status_code for _ in range(count)]
 
 
 @pytest.fixture

@@ -4,29 +4,13 @@ import io
 from typing import Any
 
 import pytest
-from werkzeug.test import TestResponse
 
 from tests.api import Api, Caller
 from tests.conftest import MakeApp
+from tests.core.web.problems import is_problem
+from tests.core.web.raw_bodies import MUG, send, stored
 
 NOWHERE = "00000000-0000-7000-8000-000000000000"
-
-
-MUG = '"sku": "MUG-1", "name": "Mug", "category": "kitchen", "price": "12.50", "currency": "EUR"'
-
-
-def send(api: Api, by: Caller, body: bytes, **kwargs: Any) -> TestResponse:
-    """POST raw bytes as a product; `%s` is replaced by the members of a valid one."""
-    kwargs = {"content_type": "application/json", **kwargs}
-    return api.call("POST", "products", by=by, data=body.replace(b"%s", MUG.encode()), **kwargs)
-
-
-def stored(api: Api) -> list[Any]:
-    return list(api.get("products", status=200).json["items"])
-
-
-def is_problem(response: TestResponse, slug: str) -> bool:
-    return response.mimetype == "application/problem+json" and response.json["type"].endswith(slug)
 
 
 JSON = "application/json"

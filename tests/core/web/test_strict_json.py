@@ -1,16 +1,12 @@
 """Strict JSON."""
 
-from typing import Any
-
 import pytest
-from werkzeug.test import TestResponse
 
 from tests.api import Api, Caller, places
+from tests.core.web.problems import is_problem
+from tests.core.web.raw_bodies import MUG, send, stored
 
 NOWHERE = "00000000-0000-7000-8000-000000000000"
-
-
-MUG = '"sku": "MUG-1", "name": "Mug", "category": "kitchen", "price": "12.50", "currency": "EUR"'
 
 
 NO_JSON = {
@@ -43,20 +39,6 @@ NO_JSON = {
     "90,000 arrays, closed": b'{%s, "more": ' + b"[" * 90_000 + b"]" * 90_000 + b"}",
     "90,000 objects": b'{"a":' * 90_000,
 }
-
-
-def send(api: Api, by: Caller, body: bytes, **kwargs: Any) -> TestResponse:
-    """POST raw bytes as a product; `%s` is replaced by the members of a valid one."""
-    kwargs = {"content_type": "application/json", **kwargs}
-    return api.call("POST", "products", by=by, data=body.replace(b"%s", MUG.encode()), **kwargs)
-
-
-def stored(api: Api) -> list[Any]:
-    return list(api.get("products", status=200).json["items"])
-
-
-def is_problem(response: TestResponse, slug: str) -> bool:
-    return response.mimetype == "application/problem+json" and response.json["type"].endswith(slug)
 
 
 def test_json_body_is_accepted(api: Api, editor: Caller) -> None:

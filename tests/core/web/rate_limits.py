@@ -1,9 +1,14 @@
-"""The header fields `RateLimit` and `RateLimit-Policy`."""
+"""Requests to applications with rate limits, and the header fields of their responses."""
 
+from collections.abc import Callable
 from typing import Any
 
 import http_sfv
 from werkzeug.test import TestResponse
+
+from tests.api import Api
+
+MakeApi = Callable[..., Api]
 
 
 def parse(response: TestResponse, name: str) -> dict[str, dict[str, Any]]:
@@ -16,3 +21,7 @@ def parse(response: TestResponse, name: str) -> dict[str, dict[str, Any]]:
 
 def remaining(response: TestResponse, policy: str = "default") -> int:
     return int(parse(response, "RateLimit")[policy]["r"])
+
+
+def statuses(api: Api, count: int, path: str = "products", **kwargs: Any) -> list[int]:
+    return [api.get(path, **kwargs).status_code for _ in range(count)]
