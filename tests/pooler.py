@@ -24,9 +24,8 @@ ROLE = {
 # What a pooler does better, and a second later, for which test_pooler.py has tests of its own; and
 # worse: sessions that began read-only stay in its pool for server_lifetime, or until RECONNECT.
 _OF_A_CONNECTION = {
-    "test_a_database_that_is_read_only_is_503_for_writes_alone",
-    "test_a_write_on_a_connection_that_the_server_ended_is_not_repeated_but_503",
-    "test_a_database_that_is_away_is_503_and_served_again_once_it_is_back",
+    "test_read_only_database_is_503_for_writes_only",
+    "test_unavailable_database_is_503_until_it_is_back",
 }
 
 

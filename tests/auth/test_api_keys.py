@@ -1,4 +1,4 @@
-"""API keys: credentials for machines, which do what their scopes name and no more."""
+"""API keys: scopes, expiry, storage."""
 
 from datetime import timedelta
 from uuid import UUID
@@ -25,7 +25,9 @@ def bearer(key: dict) -> dict[str, str]:
     return {"Authorization": f"Bearer {key['secret']}"}
 
 
-def test_the_secret_is_shown_once_and_kept_as_a_hash(app: Flask, api: Api, user: Caller) -> None:
+def test_secret_of_a_key_is_shown_once_and_stored_as_a_hash(
+    app: Flask, api: Api, user: Caller
+) -> None:
     key = make(api, user, "tasks:own")
     assert key["secret"].startswith(key["prefix"])
     listed = api.get("auth/api-keys", by=user, status=200).json["items"]
@@ -38,14 +40,14 @@ def test_the_secret_is_shown_once_and_kept_as_a_hash(app: Flask, api: Api, user:
     assert len(kept) == 32
 
 
-def test_a_key_does_what_its_scope_names(api: Api, editor: Caller) -> None:
+def test_key_is_limited_to_its_scopes(api: Api, editor: Caller) -> None:
     key = make(api, editor, "products:write")
     created = api.post("products", MUG, headers=bearer(key), status=201)
     assert created.json["sku"] == "MUG-1"
     api.get("tasks", headers=bearer(key), status=403)
 
 
-def test_a_key_sees_its_owners_rows(api: Api, user: Caller, other: Caller) -> None:
+def test_key_reads_the_rows_of_its_owner_only(api: Api, user: Caller, other: Caller) -> None:
     mine = api.post("tasks", {"title": "Mine"}, by=user, status=201).headers["Location"]
     key, foreign = make(api, user, "tasks:own"), make(api, other, "tasks:own")
     api.get(mine, headers=bearer(key), status=200)
@@ -63,7 +65,7 @@ def test_a_key_sees_its_owners_rows(api: Api, user: Caller, other: Caller) -> No
         ("POST", "auth/logout"),
     ],
 )
-def test_no_key_looks_after_accounts_and_credentials(
+def test_keys_cannot_manage_accounts_and_credentials(
     api: Api, admin: Caller, method: str, path: str
 ) -> None:
     key = make(api, admin, "tasks:own", "products:write", "users:manage", "audit:read")
@@ -71,25 +73,29 @@ def test_no_key_looks_after_accounts_and_credentials(
     assert 'error="insufficient_scope"' in refused.headers["WWW-Authenticate"]
 
 
-def test_nobody_gives_a_key_more_than_they_have(api: Api, user: Caller) -> None:
+def test_scope_that_the_owner_lacks_is_422(api: Api, user: Caller) -> None:
     refused = make(api, user, "tasks:own", "users:manage", status=422)
     assert [place["pointer"] for place in refused["errors"]] == ["#/scopes"]
 
 
 @pytest.mark.parametrize("scopes", [[], ["everything"], "tasks:own", [1], None])
-def test_scopes_are_a_list_of_permissions(api: Api, user: Caller, scopes: object) -> None:
+def test_scopes_that_are_no_list_of_permissions_are_422(
+    api: Api, user: Caller, scopes: object
+) -> None:
     body = {"name": "Wrong", "scopes": scopes}
     api.post("auth/api-keys", body, by=user, status=422)
 
 
-def test_a_key_loses_what_its_owner_loses(api: Api, editor: Caller, admin: Caller) -> None:
+def test_key_loses_permissions_that_its_owner_loses(
+    api: Api, editor: Caller, admin: Caller
+) -> None:
     key = make(api, editor, "products:write")
     api.patch(f"users/{editor.id}", {"role": "user"}, by=admin, status=200)
     api.post("products", MUG, headers=bearer(key), status=403)
 
 
 @pytest.mark.parametrize("end", ["revoked", "expired", "owner disabled", "owner deleted"])
-def test_a_key_that_ended_is_401_at_once(
+def test_revoked_or_expired_key_is_401_at_once(
     app: Flask, api: Api, user: Caller, admin: Caller, end: str
 ) -> None:
     key = make(api, user, "tasks:own", expires_at="2099-01-01T00:00:00Z")
@@ -108,12 +114,12 @@ def test_a_key_that_ended_is_401_at_once(
 
 
 @pytest.mark.parametrize("spoilt", ["{0:.60}AAAA", "{0:.20}", "key_", "key_\xfc", "key_{0}"])
-def test_a_key_that_is_not_ours_is_401(api: Api, user: Caller, spoilt: str) -> None:
+def test_invalid_key_is_401(api: Api, user: Caller, spoilt: str) -> None:
     secret = spoilt.format(make(api, user, "tasks:own")["secret"])
     api.get("tasks", headers={"Authorization": f"Bearer {secret}"}, status=401)
 
 
-def test_the_use_of_a_key_is_noted_not_more_than_once_a_minute(
+def test_last_use_of_a_key_is_recorded_at_most_once_a_minute(
     app: Flask, api: Api, user: Caller
 ) -> None:
     key = make(api, user, "tasks:own")
@@ -127,7 +133,7 @@ def test_the_use_of_a_key_is_noted_not_more_than_once_a_minute(
     assert rows.read(app, ApiKey.last_used_at)[0] >= first
 
 
-def test_a_list_of_keys_has_another_tag_when_one_was_used(api: Api, user: Caller) -> None:
+def test_etag_of_the_key_list_changes_when_a_key_was_used(api: Api, user: Caller) -> None:
     key = make(api, user, "tasks:own")
     tag = api.get("auth/api-keys", by=user, status=200).headers["ETag"]
     api.get("auth/api-keys", by=user, headers={"If-None-Match": tag}, status=304)
@@ -136,7 +142,7 @@ def test_a_list_of_keys_has_another_tag_when_one_was_used(api: Api, user: Caller
     assert used.json["items"][0]["last_used_at"]
 
 
-def test_a_retried_creation_gives_the_same_secret_which_is_kept_encrypted(
+def test_retried_creation_returns_the_same_secret_from_encrypted_storage(
     app: Flask, api: Api, user: Caller
 ) -> None:
     body = {"name": "Retried", "scopes": ["tasks:own"]}
@@ -148,8 +154,8 @@ def test_a_retried_creation_gives_the_same_secret_which_is_kept_encrypted(
     assert first.json["secret"].encode() not in kept
 
 
-def test_a_key_is_audited_without_its_secret(api: Api, user: Caller, admin: Caller) -> None:
+def test_key_is_audited_without_its_secret(api: Api, user: Caller, admin: Caller) -> None:
     key = make(api, user, "tasks:own")
-    told = api.get(f"audit-events?resource_id={key['id']}", by=admin, status=200)
-    assert told.json["items"][0]["after"]["name"] == "Nightly import"
-    assert key["secret"] not in told.text
+    audited = api.get(f"audit-events?resource_id={key['id']}", by=admin, status=200)
+    assert audited.json["items"][0]["after"]["name"] == "Nightly import"
+    assert key["secret"] not in audited.text

@@ -1,296 +1,29 @@
-"""Access tokens under attack: whatever is wrong with one, it is one 401 (RFC 8725)."""
+"""Access tokens: valid ones, attacks (RFC 8725), the cache of verified tokens."""
 
-import base64
-import hmac
-import json
 import socket
 from collections.abc import Callable
 from datetime import datetime
 from typing import Any
 
-import jwt
 import pytest
-from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 from flask import Flask
-from jwt.utils import raw_to_der_signature
 
 from app.auth import signing_keys, tokens
 from app.auth.jwt_manager import LEEWAY
 from app.auth.models import Session
-from app.auth.signing_keys import Key
-from app.auth.tokens import REQUIRED_CLAIMS
 from app.core.database.ids import uuid7
-from app.core.database.types import now
 from app.users.models import User
 from tests import rows, through
 from tests.api import PASSWORD, Api, Caller, answer_of, bearer
+from tests.auth.forged_tokens import ATTACKS, BAD_CLAIMS, Forge, seconds, segment
 from tests.conftest import MakeApp
 
-JSON = dict[str, Any]
 NGINX_TAKES = 8 * 1024 - len("Authorization: Bearer \r\n")  # large_client_header_buffers
-
-
-def seconds() -> int:
-    return int(now().timestamp())
-
-
-def encode(raw: bytes) -> str:
-    return base64.urlsafe_b64encode(raw).rstrip(b"=").decode()
-
-
-def segment(value: Any) -> str:
-    """A header or payload; text and bytes as they are, anything else as JSON."""
-    if not isinstance(value, str | bytes):
-        value = json.dumps(value, separators=(",", ":"), sort_keys=True)
-    return encode(value if isinstance(value, bytes) else value.encode())
-
-
-class Forge:
-    """Makes access tokens like the service's own, but for what a test says."""
-
-    def __init__(self, app: Flask, user: Caller, algorithm: str = "HS256") -> None:
-        self.all = {key.algorithm: key for key in app.extensions["auth"].keys.values()}
-        self.key: Key = self.all[algorithm]
-        self.header = {"typ": "at+jwt", "alg": algorithm, "kid": self.key.kid}
-        self.claims = {
-            "iss": app.config["TOKEN_ISSUER"],
-            "aud": app.config["TOKEN_AUDIENCE"],
-            "sub": str(user.id),
-            "sid": str(rows.read(app, Session.id, owner_id=user.id)[0]),
-            "role": "user",
-            "iat": seconds(),
-            "nbf": seconds(),
-            "exp": seconds() + 600,
-            "jti": str(uuid7()),
-            "type": "access",
-        }
-
-    def token(
-        self,
-        *,
-        key: Any = None,
-        headers: JSON | None = None,
-        header: Any = None,
-        payload: Any = None,
-        without: tuple[str, ...] = (),
-        **claims: Any,
-    ) -> str:
-        """A token, signed with our key unless another is given.
-
-        `headers` changes parameters of the header, `header` and `payload` are put in its place.
-        """
-        body = {k: v for k, v in (self.claims | claims).items() if k not in without}
-        head = {k: v for k, v in (self.header | (headers or {})).items() if v is not Ellipsis}
-        signed = f"{segment(header or head)}.{segment(body if payload is None else payload)}"
-        algorithm = head.get("alg", self.key.algorithm)
-        signer = jwt.get_algorithm_by_name(algorithm)
-        return f"{signed}.{encode(signer.sign(signed.encode(), key or self.key.private))}"
-
-    def hmac(self, key: bytes, **headers: Any) -> str:
-        """A token signed with HMAC, whatever algorithm our key is good for."""
-        signed = f"{segment({**self.header, 'alg': 'HS256', **headers})}.{segment(self.claims)}"
-        return f"{signed}.{encode(hmac.digest(key, signed.encode(), 'sha256'))}"
-
-    def unsigned(self, header: Any, payload: Any = None) -> str:
-        return f"{segment(header)}.{segment(self.claims if payload is None else payload)}."
-
-    def signed_as(self, change: Callable[[bytes], bytes]) -> str:
-        """A token whose signature was changed."""
-        signed, _, signature = self.token().rpartition(".")
-        return f"{signed}.{encode(change(base64.urlsafe_b64decode(signature + '==')))}"
-
-    def attackers(self) -> Key:
-        """Somebody else's key for the same algorithm."""
-        [key] = signing_keys.parse([signing_keys.generate(self.key.algorithm)])
-        return key
-
-    def embedded(self, **parameters: Any) -> str:
-        """A token of the attacker's, whose header says where its key is."""
-        return self.token(key=self.attackers().private, headers=parameters)
-
-    def public_key(self, form: str) -> bytes:
-        """Our public key as the attacker knows it; of the key for ES256 where ours is secret."""
-        key = self.all["ES256"] if self.key.is_symmetric else self.key
-        if form == "JWK":
-            return json.dumps(key.public_jwk()).encode()
-        encoding = Encoding.PEM if form.startswith("PEM") else Encoding.DER
-        told = key.public.public_bytes(encoding, PublicFormat.SubjectPublicKeyInfo)
-        return told.strip() if form == "PEM without newline" else told
-
-
-def jwk(forge: Forge) -> JSON:
-    """An attacker's key, to be embedded."""
-    key = forge.attackers()
-    if key.is_symmetric:
-        return {"kty": "oct", "k": encode(key.private)}
-    return key.public_jwk()
-
-
-ATTACKS: dict[str, Callable[[Forge], str]] = {
-    # no token at all
-    "garbage": lambda f: "garbage",
-    "dots": lambda f: "...",
-    "not ASCII": lambda f: "ключ".encode().decode("latin-1"),
-    "a megabyte": lambda f: "x" * 2**20,
-    "a megabyte under our header": lambda f: f"{segment(f.header)}.{'x' * 2**20}.x",
-    "JSON serialisation": lambda f: json.dumps(
-        dict(zip(("protected", "payload", "signature"), f.token().split("."), strict=True)),
-        separators=(",", ":"),
-    ),
-    "JWE": lambda f: f"{segment({'alg': 'dir', 'enc': 'A256GCM', 'typ': 'at+jwt'})}..aa.aa.aa",
-    "our header on a JWE": lambda f: f"{segment(f.header)}.aa.aa.aa.aa",
-    "one segment more": lambda f: f"{f.token()}.aa",
-    "a dot before": lambda f: f".{f.token()}",
-    "a dot behind": lambda f: f"{f.token()}.",
-    "padding": lambda f: f"{f.token()}=",
-    "a tab inside": lambda f: f.token().replace(".", ".\t", 1),
-    "two tokens": lambda f: f"{f.token()}, {f.token()}",
-    # alg
-    **{
-        f"alg {name}": lambda f, name=name: f.unsigned({**f.header, "alg": name})
-        for name in ("none", "None", "NONE", "nOnE", "", "HS1", 7, None, ["HS256"])
-    },
-    "alg none, signed": lambda f: f.unsigned({**f.header, "alg": "none"}) + "aaaa",
-    "alg missing": lambda f: f.token(headers={"alg": ...}),
-    "alg of another key": lambda f: f.token(
-        headers={"alg": "ES256" if f.key.algorithm != "ES256" else "EdDSA"},
-        key=f.all["ES256" if f.key.algorithm != "ES256" else "EdDSA"].private,
-    ),
-    "alg HS512": lambda f: f.token(headers={"alg": "HS512"}, key=b"0123456789abcdef" * 4),
-    # the signature
-    "no signature": lambda f: f.unsigned(f.header),
-    "signature segment stripped": lambda f: f.token().rpartition(".")[0],
-    "signature cut": lambda f: f.signed_as(lambda s: s[:-1]),
-    "signature longer": lambda f: f.signed_as(lambda s: s + b"\0"),
-    "signature changed": lambda f: f.signed_as(lambda s: bytes([s[0] ^ 1]) + s[1:]),
-    "signature of zeros (psychic)": lambda f: f.signed_as(lambda s: bytes(len(s))),
-    "signature r=0, s=1": lambda f: f.signed_as(lambda s: bytes(63) + b"\1"),
-    "signature in DER": lambda f: f.signed_as(
-        lambda s: raw_to_der_signature(s.ljust(64, b"\1"), f.all["ES256"].public.curve)
-    ),
-    "somebody else's key": lambda f: f.token(key=f.attackers().private),
-    "header changed": lambda f: "e30" + f.token()[3:],
-    "payload changed": lambda f: ".".join(
-        [f.token().split(".")[0], segment(f.claims | {"role": "admin"}), f.token().split(".")[2]]
-    ),
-    "payload of another token": lambda f: ".".join(
-        [*f.token().split(".")[:2], f.token(role="admin").split(".")[2]]
-    ),
-    **{
-        f"HMAC with {name}": lambda f, secret=secret: f.hmac(secret)
-        for name, secret in {
-            "nothing": b"", "a zero": b"\0", "secret": b"secret", "password": b"password",
-            "your-256-bit-secret": b"your-256-bit-secret", "change-me": b"change-me",
-        }.items()
-    },
-    **{
-        f"HMAC with our public key, {form}": lambda f, form=form: f.hmac(f.public_key(form))
-        for form in ("PEM", "PEM without newline", "DER", "JWK")
-    },
-    "HMAC with our public key, named by its own kid": lambda f: f.hmac(
-        f.public_key("PEM"), kid=f.all["ES256"].kid
-    ),
-    # kid
-    **{
-        f"kid {name}": lambda f, kid=kid: f.token(headers={"kid": kid})
-        for name, kid in {
-            "missing": ..., "unknown": "nobody", "empty": "", "null": None, "number": 7,
-            "array": ["a"], "object": {"a": 1}, "true": True, "of 10 kB": "k" * 10_000,
-            "with NUL": "a\0b", "a path": "../../../../etc/passwd", "SQL": "' OR 1=1--",
-            "a command": "| sleep 9", "a URL": "https://evil.example/key",
-        }.items()
-    },
-    "kid of another key": lambda f: f.token(
-        headers={"kid": next(k.kid for k in f.all.values() if k is not f.key)}
-    ),
-    "kid /dev/null, HMAC with nothing": lambda f: f.hmac(b"", kid="../../../../dev/null"),
-    "kid with NUL behind ours": lambda f: f.token(headers={"kid": f"{f.key.kid}\0"}),
-    # a key of the attacker's in the header
-    "jwk": lambda f: f.embedded(jwk=jwk(f)),
-    "jwk without kid": lambda f: f.embedded(jwk=jwk(f), kid=...),
-    "jku": lambda f: f.embedded(jku="https://evil.example/jwks.json"),
-    "x5u": lambda f: f.embedded(x5u="https://evil.example/certificate.pem"),
-    "x5c": lambda f: f.embedded(x5c=["MIIBszCCAVmgAwIBAgIUE"]),
-    # other parameters of the header
-    "crit unknown": lambda f: f.token(headers={"crit": ["exp2"], "exp2": 1}),
-    "crit empty": lambda f: f.token(headers={"crit": []}),
-    "crit no list": lambda f: f.token(headers={"crit": "b64"}),
-    "b64 false": lambda f: f.token(headers={"b64": False}),
-    "b64 false, critical": lambda f: f.token(headers={"b64": False, "crit": ["b64"]}),
-    "b64 true, critical": lambda f: f.token(headers={"b64": True, "crit": ["b64"]}),
-    "zip": lambda f: f.token(headers={"zip": "DEF"}),
-    "cty JWT": lambda f: f.token(headers={"cty": "JWT"}),
-    "typ JWT": lambda f: f.token(headers={"typ": "JWT"}),
-    "typ missing": lambda f: f.token(headers={"typ": ...}),
-    "typ of a refresh token": lambda f: f.token(headers={"typ": "rt+jwt"}),
-    "header with a name twice": lambda f: f.token(
-        header='{"alg":"none",' + json.dumps(f.header, sort_keys=True)[1:]
-    ),
-    "header nested deeply": lambda f: f.unsigned("[" * 5000, "{}"),
-    "payload nested deeply": lambda f: f.unsigned(f.header, "[" * 5000),
-    "header no object": lambda f: f.unsigned("[]"),
-    "header not UTF-8": lambda f: f.token(header=json.dumps(f.header).encode("utf-16")),
-}  # fmt: skip
-
-
-def with_claim(forge: Forge, name: str, value: str) -> str:
-    """A token of ours in which a claim is given as JSON text."""
-    text = json.dumps({k: v for k, v in forge.claims.items() if k != name})
-    return forge.token(payload=f'{text[:-1]},"{name}":{value}}}')
-
-
-# Properly signed, so that nothing but the claims can be what is refused.
-BAD_CLAIMS: dict[str, Callable[[Forge], str]] = {
-    **{
-        f"{name} missing": lambda f, name=name: f.token(without=(name,)) for name in REQUIRED_CLAIMS
-    },
-    **{f"{name} null": lambda f, name=name: f.token(**{name: None}) for name in REQUIRED_CLAIMS},
-    **{
-        f"{name} {text}": lambda f, name=name, text=text: with_claim(f, name, text)
-        for name in ("exp", "iat", "nbf")
-        for text in ('"tomorrow"', '""', "1e400", "Infinity", "NaN", "[1]", "{}", "true")
-    },
-    "exp past": lambda f: f.token(exp=seconds() - LEEWAY - 1),
-    "exp past by just the leeway": lambda f: f.token(exp=seconds() - LEEWAY),
-    "exp zero": lambda f: f.token(exp=0),
-    "exp negative": lambda f: f.token(exp=-1),
-    "exp a string of digits": lambda f: f.token(exp=str(seconds() + 600)),
-    "exp a fraction": lambda f: f.token(exp=seconds() + 600.5),
-    "exp 1e10": lambda f: with_claim(f, "exp", "1e10"),
-    "nbf in the future": lambda f: f.token(nbf=seconds() + LEEWAY + 60),
-    "nbf a string of digits": lambda f: f.token(nbf=str(seconds())),
-    "iat in the future": lambda f: f.token(iat=seconds() + LEEWAY + 60),
-    "iat a string of digits": lambda f: f.token(iat=str(seconds())),
-    "iss another": lambda f: f.token(iss="elsewhere"),
-    "iss a list": lambda f: f.token(iss=[f.claims["iss"]]),
-    "aud another": lambda f: f.token(aud="elsewhere"),
-    "aud a list": lambda f: f.token(aud=[f.claims["aud"]]),
-    "aud a list of many": lambda f: f.token(aud=["elsewhere", f.claims["aud"]]),
-    "aud with more behind": lambda f: f.token(aud=f.claims["aud"] + "/"),
-    "sub no UUID": lambda f: f.token(sub="1"),
-    "sub a number": lambda f: f.token(sub=1),
-    "sub of nobody": lambda f: f.token(sub=str(uuid7())),
-    "sid no UUID": lambda f: f.token(sid="1"),
-    "sid a number": lambda f: f.token(sid=1),
-    "sid of no session": lambda f: f.token(sid=str(uuid7())),
-    "jti a number": lambda f: f.token(jti=1),
-    "role unknown": lambda f: f.token(role="root"),
-    "role not the user's": lambda f: f.token(role="admin"),
-    "role a list": lambda f: f.token(role=["admin"]),
-    "type refresh": lambda f: f.token(type="refresh"),
-    "a name twice": lambda f: with_claim(f, "x", '1,"role":"admin"'),
-    "no object": lambda f: f.token(payload="7"),
-    "a list": lambda f: f.token(payload=[f.claims]),
-    "no JSON": lambda f: f.token(payload="{"),
-    "nested deeply": lambda f: with_claim(f, "x", "[" * 5000 + "]" * 5000),
-    "in UTF-16": lambda f: f.token(payload=json.dumps(f.claims).encode("utf-16")),
-    "after a byte order mark": lambda f: f.token(payload="\ufeff" + json.dumps(f.claims)),
-}
 
 
 @pytest.fixture(params=signing_keys.KEY_TYPES)
 def forge(request: pytest.FixtureRequest, app: Flask, user: Caller) -> Forge:
-    """One for each algorithm."""
+    """A forge for each algorithm."""
     return Forge(app, user, request.param)
 
 
@@ -312,140 +45,138 @@ def refused(api: Api, token: str) -> None:
     assert answer_of(answer) == answer_of(plainly_wrong)
 
 
-class TestATokenOfOurs:
-    def test_is_what_the_forge_makes(self, api: Api, forge: Forge) -> None:
-        """Without this the tables above could be refused for another reason than they name."""
-        api.get("users/me", headers=bearer(forge.token()), status=200)
-
-    def test_is_written_as_expected(self, api: Api, user: Caller, hmac_forge: Forge) -> None:
-        """The header is compared byte for byte, so no release may begin to write it otherwise."""
-        token = user.headers["Authorization"].split()[1]
-        assert token.split(".")[0] == segment(hmac_forge.header)
-
-    def test_may_be_that_of_a_clock_which_is_not_exact(self, api: Api, hmac_forge: Forge) -> None:
-        just_expired = hmac_forge.token(exp=seconds() - 1)
-        api.get("users/me", headers=bearer(just_expired), status=200)
-        ahead = seconds() + LEEWAY
-        api.get("users/me", headers=bearer(hmac_forge.token(iat=ahead, nbf=ahead)), status=200)
-        assert LEEWAY <= 60
-
-    @pytest.mark.parametrize("scheme", ["Bearer", "bearer", "BEARER"])
-    def test_is_taken_whatever_the_case_of_the_scheme(
-        self, api: Api, hmac_forge: Forge, scheme: str
-    ) -> None:
-        header = {"Authorization": f"{scheme} {hmac_forge.token()}"}
-        api.get("users/me", headers=header, status=200)
-
-    def test_is_read_from_the_header_only(self, api: Api, hmac_forge: Forge) -> None:
-        answer = api.get(f"users/me?access_token={hmac_forge.token()}", status=401)
-
-        assert answer.headers["WWW-Authenticate"] == 'Bearer realm="api"'
-
-    def test_of_too_low_a_role_is_403_and_says_so(self, api: Api, user: Caller) -> None:
-        answer = api.get("users", by=user, status=403)
-
-        challenge = answer.headers["WWW-Authenticate"]
-        assert challenge == 'Bearer realm="api", error="insufficient_scope"'
+def test_unchanged_token_of_the_forge_is_accepted(api: Api, forge: Forge) -> None:
+    """Otherwise the forged tokens could be refused for another reason."""
+    api.get("users/me", headers=bearer(forge.token()), status=200)
 
 
-class TestAnAttack:
-    @pytest.mark.parametrize("name", ATTACKS)
-    def test_is_401_with_one_answer(self, api: Api, forge: Forge, name: str) -> None:
-        refused(api, ATTACKS[name](forge))
-
-    @pytest.mark.parametrize("name", BAD_CLAIMS)
-    def test_on_the_claims_is_401_with_one_answer(
-        self, api: Api, hmac_forge: Forge, name: str
-    ) -> None:
-        refused(api, BAD_CLAIMS[name](hmac_forge))
-
-    @pytest.mark.parametrize("name", ["garbage", "alg none", "header nested deeply"])
-    def test_is_401_on_a_public_route_too(self, api: Api, hmac_forge: Forge, name: str) -> None:
-        answer = api.get("products", headers=bearer(ATTACKS[name](hmac_forge)), status=401)
-
-        assert 'error="invalid_token"' in answer.headers["WWW-Authenticate"]
-
-    @pytest.mark.parametrize("parameter", ["jku", "x5u", "kid", "iss"])
-    def test_that_names_an_address_reaches_nobody(
-        self, api: Api, forge: Forge, parameter: str
-    ) -> None:
-        with socket.create_server(("127.0.0.1", 0)) as server:
-            server.setblocking(False)
-            address = f"http://127.0.0.1:{server.getsockname()[1]}/key"
-            refused(api, forge.embedded(**{parameter: address}))
-            refused(api, forge.token(iss=address))
-
-            with pytest.raises(BlockingIOError):
-                server.accept()
-
-    def test_with_the_token_of_a_deleted_user_is_401(
-        self, api: Api, app: Flask, hmac_forge: Forge, user: Caller
-    ) -> None:
-        rows.remove(app, User, id=user.id)
-
-        refused(api, hmac_forge.token())
-
-    def test_with_the_session_of_another_is_401(
-        self, api: Api, app: Flask, hmac_forge: Forge, other: Caller
-    ) -> None:
-        [session_id] = rows.read(app, Session.id, owner_id=other.id)
-
-        refused(api, hmac_forge.token(sid=str(session_id)))
-        refused(api, hmac_forge.token(sub=str(other.id)))
-
-    def test_with_a_refresh_token_is_401(self, api: Api, user: Caller) -> None:
-        account = {"email": user.email, "password": PASSWORD}
-        tokens = api.post("auth/login", account, status=200).json
-
-        refused(api, tokens["refresh_token"])
-        answer = api.post("auth/refresh", {"refresh_token": tokens["access_token"][:200]})
-        assert answer.status_code == 401
-
-    @pytest.mark.parametrize("value", ["Bearer", "bearer x", "Bearer x y", "Bearer x, Bearer y"])
-    @pytest.mark.parametrize("path", ["users/me", "products"])
-    def test_that_cannot_be_read_is_invalid_not_absent(
-        self, api: Api, path: str, value: str
-    ) -> None:
-        answer = api.get(path, headers={"Authorization": value}, status=401)
-
-        assert 'error="invalid_token"' in answer.headers["WWW-Authenticate"]
-
-    @pytest.mark.parametrize("headers", [{}, {"Authorization": "Basic YTpi"}], ids=["no", "Basic"])
-    def test_without_a_token_gets_a_challenge_without_error(self, api: Api, headers: Any) -> None:
-        answer = api.get("users/me", headers=headers, status=401)
-
-        assert answer.headers["WWW-Authenticate"] == 'Bearer realm="api"'
-
-    def test_is_logged_once_and_without_the_token(
-        self, make_app: Callable[..., Flask], capfd: pytest.CaptureFixture[str]
-    ) -> None:
-        api = Api(make_app(log_level="INFO"))
-        api.get("users/me", headers=bearer("planted.planted.planted"), status=401)
-
-        logged = capfd.readouterr().out
-        assert logged.count("access_token_rejected") == 1
-        assert "planted" not in logged
+def test_header_of_an_issued_token_has_the_expected_bytes(
+    api: Api, user: Caller, hmac_forge: Forge
+) -> None:
+    """The service compares the header byte by byte."""
+    token = user.headers["Authorization"].split()[1]
+    assert token.split(".")[0] == segment(hmac_forge.header)
 
 
-def test_a_token_of_another_stage_is_401(
+def test_token_times_may_differ_by_the_leeway(api: Api, hmac_forge: Forge) -> None:
+    just_expired = hmac_forge.token(exp=seconds() - 1)
+    api.get("users/me", headers=bearer(just_expired), status=200)
+    ahead = seconds() + LEEWAY
+    api.get("users/me", headers=bearer(hmac_forge.token(iat=ahead, nbf=ahead)), status=200)
+    assert LEEWAY <= 60
+
+
+@pytest.mark.parametrize("scheme", ["Bearer", "bearer", "BEARER"])
+def test_case_of_the_bearer_scheme_is_ignored(api: Api, hmac_forge: Forge, scheme: str) -> None:
+    header = {"Authorization": f"{scheme} {hmac_forge.token()}"}
+    api.get("users/me", headers=header, status=200)
+
+
+def test_token_in_the_query_string_is_ignored(api: Api, hmac_forge: Forge) -> None:
+    answer = api.get(f"users/me?access_token={hmac_forge.token()}", status=401)
+    assert answer.headers["WWW-Authenticate"] == 'Bearer realm="api"'
+
+
+def test_token_of_an_insufficient_role_is_403_with_insufficient_scope(
+    api: Api, user: Caller
+) -> None:
+    answer = api.get("users", by=user, status=403)
+    challenge = answer.headers["WWW-Authenticate"]
+    assert challenge == 'Bearer realm="api", error="insufficient_scope"'
+
+
+@pytest.mark.parametrize("name", ATTACKS)
+def test_forged_tokens_have_one_401_response(api: Api, forge: Forge, name: str) -> None:
+    refused(api, ATTACKS[name](forge))
+
+
+@pytest.mark.parametrize("name", BAD_CLAIMS)
+def test_signed_tokens_with_invalid_claims_have_one_401_response(
+    api: Api, hmac_forge: Forge, name: str
+) -> None:
+    refused(api, BAD_CLAIMS[name](hmac_forge))
+
+
+@pytest.mark.parametrize("name", ["garbage", "alg none", "header nested deeply"])
+def test_forged_token_is_401_on_a_public_route(api: Api, hmac_forge: Forge, name: str) -> None:
+    answer = api.get("products", headers=bearer(ATTACKS[name](hmac_forge)), status=401)
+    assert 'error="invalid_token"' in answer.headers["WWW-Authenticate"]
+
+
+@pytest.mark.parametrize("parameter", ["jku", "x5u", "kid", "iss"])
+def test_address_in_a_forged_token_is_not_requested(api: Api, forge: Forge, parameter: str) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        server.setblocking(False)
+        address = f"http://127.0.0.1:{server.getsockname()[1]}/key"
+        refused(api, forge.embedded(**{parameter: address}))
+        refused(api, forge.token(iss=address))
+        with pytest.raises(BlockingIOError):
+            server.accept()
+
+
+def test_token_of_a_deleted_user_is_401(
+    api: Api, app: Flask, hmac_forge: Forge, user: Caller
+) -> None:
+    rows.remove(app, User, id=user.id)
+    refused(api, hmac_forge.token())
+
+
+def test_token_with_the_session_or_subject_of_another_user_is_401(
+    api: Api, app: Flask, hmac_forge: Forge, other: Caller
+) -> None:
+    [session_id] = rows.read(app, Session.id, owner_id=other.id)
+    refused(api, hmac_forge.token(sid=str(session_id)))
+    refused(api, hmac_forge.token(sub=str(other.id)))
+
+
+def test_access_and_refresh_tokens_are_not_interchangeable(api: Api, user: Caller) -> None:
+    account = {"email": user.email, "password": PASSWORD}
+    tokens = api.post("auth/login", account, status=200).json
+    refused(api, tokens["refresh_token"])
+    answer = api.post("auth/refresh", {"refresh_token": tokens["access_token"][:200]})
+    assert answer.status_code == 401
+
+
+@pytest.mark.parametrize("value", ["Bearer", "bearer x", "Bearer x y", "Bearer x, Bearer y"])
+@pytest.mark.parametrize("path", ["users/me", "products"])
+def test_unreadable_authorization_header_is_an_invalid_token(
+    api: Api, path: str, value: str
+) -> None:
+    answer = api.get(path, headers={"Authorization": value}, status=401)
+    assert 'error="invalid_token"' in answer.headers["WWW-Authenticate"]
+
+
+@pytest.mark.parametrize("headers", [{}, {"Authorization": "Basic YTpi"}], ids=["no", "Basic"])
+def test_request_without_token_gets_a_challenge_without_error(api: Api, headers: Any) -> None:
+    answer = api.get("users/me", headers=headers, status=401)
+    assert answer.headers["WWW-Authenticate"] == 'Bearer realm="api"'
+
+
+def test_rejected_token_is_logged_once_and_without_its_text(
+    make_app: Callable[..., Flask], capfd: pytest.CaptureFixture[str]
+) -> None:
+    api = Api(make_app(log_level="INFO"))
+    api.get("users/me", headers=bearer("planted.planted.planted"), status=401)
+    logged = capfd.readouterr().out
+    assert logged.count("access_token_rejected") == 1
+    assert "planted" not in logged
+
+
+def test_token_of_an_application_with_another_secret_is_401(
     api: Api, app: Flask, make_app: Callable[..., Flask], user: Caller
 ) -> None:
     staging = Api(make_app(jwt_keys="", secret_key="the secret of another stage, long enough"))
-
     refused(api, staging.sign_in(user).headers["Authorization"].split()[1])
     refused(staging, user.headers["Authorization"].split()[1])
 
 
-# --- tokens that were verified before --------------------------------------------------------
-
-
-def test_a_token_is_verified_once(api: Api, user: Caller, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_token_is_verified_once(api: Api, user: Caller, monkeypatch: pytest.MonkeyPatch) -> None:
     api.get("tasks", by=user, status=200)
-    monkeypatch.setattr(tokens, "decode_token", None)  # nobody may ask again
+    monkeypatch.setattr(tokens, "decode_token", None)  # fails if it is called
     api.get("tasks", by=user, status=200)
 
 
-def test_a_token_that_was_verified_before_is_401_when_it_has_expired(
+def test_cached_token_is_401_when_it_has_expired(
     api: Api, hmac_forge: Forge, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     token = hmac_forge.token(exp=seconds() + 60)
@@ -465,7 +196,7 @@ def clock_at(moment: int) -> Any:
     return Clock
 
 
-def test_a_token_that_was_verified_before_is_401_where_its_key_is_gone(
+def test_cached_token_is_401_where_its_key_was_removed(
     api: Api, make_app: MakeApp, hmac_forge: Forge
 ) -> None:
     headers = bearer(hmac_forge.token())
@@ -473,7 +204,7 @@ def test_a_token_that_was_verified_before_is_401_where_its_key_is_gone(
     Api(make_app(jwt_keys="")).get("tasks", headers=headers, status=401)
 
 
-def test_a_verified_token_is_known_by_all_its_characters(api: Api, hmac_forge: Forge) -> None:
+def test_cached_token_with_changed_characters_is_401(api: Api, hmac_forge: Forge) -> None:
     token = hmac_forge.token()
     api.get("tasks", headers=bearer(token), status=200)
     head, payload, signature = token.split(".")
@@ -481,7 +212,7 @@ def test_a_verified_token_is_known_by_all_its_characters(api: Api, hmac_forge: F
         api.get("tasks", headers=bearer(changed), status=401)
 
 
-def test_only_so_many_tokens_are_remembered(
+def test_cache_of_verified_tokens_is_bounded(
     app: Flask, api: Api, hmac_forge: Forge, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(tokens, "TOKEN_CACHE_SIZE", 3)

@@ -19,9 +19,7 @@ def event(event_id: UUID, **values: object) -> dict[str, object]:
 
 
 @pytest.mark.parametrize("count", [2, bulk.COPY_THRESHOLD])
-def test_violated_constraint_is_an_integrity_error_for_few_and_for_many_rows(
-    app: Flask, count: int
-) -> None:
+def test_violated_constraint_of_a_bulk_insert_is_an_integrity_error(app: Flask, count: int) -> None:
     incomplete = (event(uuid4()) for _ in range(count))
     with app.app_context():
         with pytest.raises(IntegrityError):

@@ -10,13 +10,14 @@ from sqlalchemy.exc import DBAPIError, SQLAlchemyError
 
 from app.core.database import execute
 from app.core.database.engine import autocommit_connection
-from app.core.database.listeners import on_statement
 from app.extensions import db
 from app.users.models import User
 from tests import rows
 from tests.conftest import on_postgresql
 
 ADA = {"email": "ada@example.com", "name": "Ada", "password_hash": "x"}
+
+
 ONE = select(literal(1).label("one"))
 
 
@@ -115,26 +116,3 @@ def test_all_connections_that_the_server_closed_are_replaced(
         several[-1].close()
         for _ in range(4):
             use()
-
-
-def test_listener_hears_of_every_statement(app: Flask) -> None:
-    heard: list[str] = []
-    remove = on_statement(
-        lambda _engine, sql, _parameters: heard.append(f"before {sql.split()[0]}"),
-        lambda _engine, sql, _parameters: heard.append(f"after {sql.split()[0]}"),
-    )
-    expected = ["before SELECT", "after SELECT"]
-    with app.app_context():
-        execute.fetch_autocommit(ONE, {})
-        assert heard == expected
-        execute.fetch_autocommit(text("SELECT 1"), {})
-        assert heard == expected * 2
-        heard.clear()
-        db.session.execute(ONE)
-        assert heard[-2:] == expected
-        execute.execute_in_transaction(ONE, {})
-        assert heard[-2:] == expected
-        remove()
-        heard.clear()
-        db.session.execute(ONE)
-    assert heard == []

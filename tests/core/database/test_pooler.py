@@ -1,4 +1,4 @@
-"""Through PgBouncer in transaction mode. `make test-pgbouncer` sends the whole suite that way."""
+"""PgBouncer in transaction mode. `make test-pgbouncer` sends the whole suite that way."""
 
 import io
 import json
@@ -24,7 +24,7 @@ pytestmark = on_postgresql
 
 @pytest.fixture
 def pooled_url(request: pytest.FixtureRequest, app: Flask, database_url: str) -> Iterator[str]:
-    """The database of `app`, behind a PgBouncer that has a single connection for everybody."""
+    """The database of `app`, behind a PgBouncer that has a single connection to the server."""
     server = urlsplit(server_url(request, "postgresql")).netloc
     with ExitStack() as stack:
         try:
@@ -33,7 +33,7 @@ def pooled_url(request: pytest.FixtureRequest, app: Flask, database_url: str) ->
         except services.Unavailable as reason:
             refuse(str(reason))
         with app.app_context():
-            db.engine.dispose()  # its own connections, which a test may end
+            db.engine.dispose()  # of its connections: a test may end them
         yield f"postgresql://postgres:any@{pooler}{urlsplit(database_url).path}"
 
 
@@ -42,15 +42,15 @@ def pooled(make_app: MakeApp, pooled_url: str) -> Api:
     return Api(make_app(database_url=pooled_url, database_pooler=True))
 
 
-def test_our_connections_share_one_of_the_servers(pooled: Api) -> None:
+def test_parallel_requests_share_one_connection_of_the_pooler(pooled: Api) -> None:
     caller = pooled.sign_up()
     pooled.post("tasks", {"title": "T"}, by=caller, status=201)
-    for _ in range(10):  # the driver would prepare what a connection says a sixth time
+    for _ in range(10):  # psycopg would prepare the sixth execution of a statement
         responses = at_once(*[lambda: pooled.get("tasks", by=caller)] * 4)
         assert {response.status_code for response in responses} == {200}
 
 
-def test_a_stream_and_an_import_work(pooled: Api) -> None:
+def test_export_and_import_work_with_a_pooler(pooled: Api) -> None:
     editor = pooled.sign_up("editor")
     product = {"name": "Mug", "category": "kitchen", "price": "1.50", "currency": "EUR"}
     lines = [json.dumps({"sku": f"POOL-{n}", **product}) for n in range(600)]
@@ -61,7 +61,7 @@ def test_a_stream_and_an_import_work(pooled: Api) -> None:
     assert exported.text.count("\n") == 600
 
 
-def test_a_key_is_used_once(pooled: Api) -> None:
+def test_idempotency_key_creates_one_row_with_a_pooler(pooled: Api) -> None:
     caller = pooled.sign_up()
     key = {"Idempotency-Key": "a-key-that-is-retried"}
     calls = [lambda: pooled.post("tasks", {"title": "T"}, by=caller, headers=key)] * 4
@@ -70,7 +70,7 @@ def test_a_key_is_used_once(pooled: Api) -> None:
     assert len(pooled.get("tasks", by=caller).json["items"]) == 1
 
 
-def test_a_connection_that_postgresql_ended_is_not_missed(
+def test_connection_of_the_pooler_that_postgresql_ended_is_replaced(
     request: pytest.FixtureRequest, pooled: Api
 ) -> None:
     caller = pooled.sign_up()
@@ -79,7 +79,7 @@ def test_a_connection_that_postgresql_ended_is_not_missed(
     pooled.post("tasks", {"title": "T"}, by=caller, status=201)
 
 
-def test_a_database_that_was_away_is_found_again(
+def test_unavailable_database_behind_a_pooler_is_503_until_it_is_back(
     request: pytest.FixtureRequest, pooled: Api
 ) -> None:
     pooled.get("products", status=200)
@@ -92,14 +92,12 @@ def test_a_database_that_was_away_is_found_again(
             pooled.get("/health/ready", status=503)
         finally:
             superuser.execute(f"{allow} true")
-    deadline = time.monotonic() + 10  # the shipped settings promise one second, the default is 15
+    deadline = time.monotonic() + 10  # server_login_retry: 1 second as shipped, 15 by default
     while pooled.get("products").status_code != 200:
         assert time.monotonic() < deadline
 
 
-def test_the_service_tells_when_the_role_bounds_no_waits(
-    make_app: MakeApp, pooled_url: str
-) -> None:
+def test_role_without_timeouts_is_logged(make_app: MakeApp, pooled_url: str) -> None:
     with redirect_stdout(io.StringIO()) as output:
         app = make_app(database_url=pooled_url, database_pooler=True, log_level="WARNING")
         Api(app).get("products", status=200)

@@ -97,7 +97,7 @@ def test_connection_keeps_a_bounded_number_of_cursors(app: Flask) -> None:
 
 
 def test_statement_returns_the_rows_of_its_values_each_time(app: Flask) -> None:
-    """Also where a value is of another type than it was before."""
+    """Also for a value of another type than the previous one."""
     statement = select(literal_column("1").label("one")).where(bindparam("x", type_=Text()) == "x")
     with app.app_context():
         for value, found in [("x", [1]), (None, []), ("y", []), ("x", [1])] * 4:

@@ -1,4 +1,4 @@
-"""The signal of changes: any number of receivers, each with any number of rows."""
+"""The signal `changes_committing`."""
 
 from collections.abc import Callable, Iterator
 from typing import Any
@@ -15,6 +15,8 @@ from tests import rows
 from tests.api import Api, Caller
 
 Receiver = Callable[[tuple[Change, ...]], TableRows | None]
+
+
 TOKENS: Table = EmailToken.__table__  # type: ignore[assignment]
 
 
@@ -42,13 +44,15 @@ def connect() -> Iterator[Callable[[Receiver], None]]:
 def write_each_way(api: Api, user: Caller) -> None:
     path = api.post("tasks", {"title": "a"}, by=user, status=201).headers["Location"]
     api.patch(path, {"title": "b"}, by=user, status=200)
-    api.patch(path, {"done": True}, by=user, status=200)  # an SQL expression: in a transaction
+    api.patch(
+        path, {"done": True}, by=user, status=200
+    )  # completed_at is an SQL expression: written in a transaction
     api.delete(path, by=user, status=204)
     api.post("tasks/batch", {"items": [{"op": "create", "value": {"title": "c"}}]}, by=user)
 
 
 @pytest.mark.parametrize("receiver", [returns_nothing, returns_no_rows])
-def test_a_receiver_without_rows_leaves_writes_and_other_receivers_alone(
+def test_receiver_without_rows_does_not_affect_writes_and_other_receivers(
     app: Flask, api: Api, user: Caller, connect: Any, receiver: Receiver
 ) -> None:
     connect(receiver)
@@ -58,7 +62,7 @@ def test_a_receiver_without_rows_leaves_writes_and_other_receivers_alone(
     assert rows.count(app, EmailToken) == 0
 
 
-def test_each_receiver_commits_its_rows_with_the_change(
+def test_rows_of_each_receiver_are_committed_with_the_change(
     app: Flask, api: Api, user: Caller, connect: Any
 ) -> None:
     made = iter(range(100))

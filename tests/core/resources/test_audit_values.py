@@ -47,12 +47,18 @@ RESOURCES = [
     (JobSchema, Job),
     (NoteSchema, Note),
 ]
+
+
 AMOUNTS = {"JPY": "1250", "EUR": "12.5", "KWD": "12.505", "CLF": "99999999999.9999"}
+
+
 INSTANTS = [
     datetime(2030, 1, 31, 18, tzinfo=UTC),
     datetime(1999, 12, 31, 23, 59, 59, 999999, tzinfo=UTC),
     datetime(2030, 7, 1, 0, 0, 0, 120, tzinfo=UTC),
 ]
+
+
 PRODUCT = {"sku": "MUG-1", "name": "Mug", "category": "x", "price": "12.50", "currency": "EUR"}
 
 
@@ -88,7 +94,7 @@ def in_json(value: Any) -> Any:
 
 
 def with_instants(model: Any, stored: dict[str, Any]) -> dict[str, Any]:
-    """Instants as such: of one instant there are several texts."""
+    """Parse datetimes: one instant can be written in several ways."""
     instants = {c.name for c in model.__table__.c if c.name.endswith("_at")}
     return {
         name: datetime.fromisoformat(value) if value and name in instants else value
@@ -112,7 +118,9 @@ def test_stored_values_are_shown_as_the_resource_shows_them(
 
 @on_postgresql
 @pytest.mark.parametrize(("shape", "model"), RESOURCES)
-def test_postgresql_stores_what_python_stores(app: Flask, shape: type[Schema], model: Any) -> None:
+def test_postgresql_and_python_store_the_same_values(
+    app: Flask, shape: type[Schema], model: Any
+) -> None:
     names, chance = shape().column_names, Random(model.__name__)
     columns = [model.__table__.c[name] for name in names]
     with app.app_context():
@@ -125,7 +133,7 @@ def test_postgresql_stores_what_python_stores(app: Flask, shape: type[Schema], m
             assert with_instants(model, made) == with_instants(model, stored)
 
 
-def test_decimals_are_stored_with_all_digits_and_own_types_as_the_database_has_them(
+def test_decimals_are_stored_with_all_digits_and_own_types_as_database_values(
     api: Api, app: Flask, editor: Caller, user: Caller
 ) -> None:
     product = PRODUCT | {"price": "98765432109.87"}
@@ -140,14 +148,14 @@ def test_decimals_are_stored_with_all_digits_and_own_types_as_the_database_has_t
     assert rows.read(app, AuditEvent.after, resource="tasks")[0]["priority"] == 2
 
 
-def test_an_update_records_an_amount_and_its_currency_together() -> None:
+def test_update_records_an_amount_with_its_currency() -> None:
     schema = ProductSchema()
     assert recorded_columns(schema, ("price",)) == ("price", "currency")
     assert recorded_columns(schema, ("currency", "name")) == ("name", "price", "currency")
     assert recorded_columns(schema, ("stock", "version", "updated_at")) == ("stock",)
 
 
-def test_an_amount_is_shown_as_changed_where_only_its_currency_changes_its_decimals(
+def test_currency_change_shows_the_amount_with_other_decimals(
     api: Api, editor: Caller, admin: Caller
 ) -> None:
     created = api.post("products", PRODUCT | {"price": "12"}, by=editor, status=201)
@@ -168,14 +176,14 @@ def test_an_amount_is_shown_as_changed_where_only_its_currency_changes_its_decim
         ("removed_since", {"title": "x"}),
     ],
 )
-def test_an_event_that_does_not_fit_its_schema_is_shown_as_stored(
+def test_event_that_does_not_fit_its_schema_is_shown_as_stored(
     app: Flask, resource: str, stored: dict[str, Any]
 ) -> None:
     with app.app_context():
         assert shown_change(resource, dict(stored), None) == (stored, None)
 
 
-def test_an_instant_is_shown_in_utc_whatever_time_zone_wrote_it(app: Flask) -> None:
+def test_stored_datetime_of_any_time_zone_is_shown_in_utc(app: Flask) -> None:
     with app.app_context():
         _, shown = shown_change("tasks", None, {"due_at": "2030-01-31T20:00:00+02:00"})
     assert in_json(shown) == {"due_at": "2030-01-31T18:00:00Z"}

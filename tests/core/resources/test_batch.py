@@ -1,4 +1,4 @@
-"""Batches: the rules of single items hold, what the database refuses is told, and two can meet."""
+"""Batches: rules of single items, errors of the database, parallel batches."""
 
 import json
 from typing import Any
@@ -69,7 +69,7 @@ def failures(response: TestResponse) -> list[tuple[str, int]]:
     return [(place["pointer"], place["status"]) for place in response.json["errors"]]
 
 
-def test_what_a_single_change_sets_a_batch_sets_too(api: Api, user: Caller) -> None:
+def test_batch_sets_completed_at_as_a_single_change_does(api: Api, user: Caller) -> None:
     (item,) = ids(send(api, user, create(title="Water", done=True), status=200))
     task = api.get(f"tasks/{item}", by=user, status=200).json
     assert task["completed_at"] is not None
@@ -79,14 +79,14 @@ def test_what_a_single_change_sets_a_batch_sets_too(api: Api, user: Caller) -> N
     assert again.json["items"][0]["value"]["completed_at"] is not None
 
 
-def test_an_empty_change_changes_nothing(api: Api, user: Caller) -> None:
+def test_empty_update_in_a_batch_keeps_value_and_etag(api: Api, user: Caller) -> None:
     (item,) = ids(send(api, user, create(title="Water"), status=200))
     before = api.get(f"tasks/{item}", by=user, status=200)
     same = send(api, user, change(item, '"1"'), status=200).json["items"][0]
     assert (same["value"], same["etag"]) == (before.json, '"1"')
 
 
-def test_items_that_fill_different_members_keep_their_places(api: Api, user: Caller) -> None:
+def test_batch_returns_items_with_different_members_in_order(api: Api, user: Caller) -> None:
     items = [
         create(title="a"),
         create(title="b", description="x"),
@@ -98,7 +98,7 @@ def test_items_that_fill_different_members_keep_their_places(api: Api, user: Cal
     assert [item["value"]["priority"] for item in done] == ["normal", "normal", "high", "normal"]
 
 
-def test_each_item_has_its_audit_event_and_a_failed_batch_none(
+def test_each_item_of_a_batch_is_audited_and_a_failed_batch_is_not(
     app: Flask, api: Api, user: Caller
 ) -> None:
     first, second = ids(send(api, user, create(title="a"), create(title="b"), status=200))
@@ -115,7 +115,7 @@ def test_each_item_has_its_audit_event_and_a_failed_batch_none(
     assert rows.count(app, AuditEvent, request_id=failed.headers["X-Request-ID"]) == 0
 
 
-def test_what_the_database_refuses_is_told_of_every_item(
+def test_constraint_violations_are_reported_for_every_item(
     app: Flask, shop: Api, editor: Caller
 ) -> None:
     old, other = ids(sell(shop, editor, product("A"), product("B"), status=200))
@@ -134,7 +134,7 @@ def test_what_the_database_refuses_is_told_of_every_item(
         ("#/items/3", 412),
         ("#/items/5/value/sku", 409),
     ]
-    # Without the stale one nothing is known to be wrong until the database is asked.
+    # Without the stale item only the constraints of the database fail.
     refused = sell(shop, editor, *items[:3], *items[4:], status=422)
     assert [pointer for pointer, _ in failures(refused)] == [
         "#/items/1/value/sku",
@@ -145,12 +145,12 @@ def test_what_the_database_refuses_is_told_of_every_item(
     assert rows.count(app, AuditEvent, resource="products") == 2
 
 
-def test_a_value_that_one_item_gives_up_another_can_take(shop: Api, editor: Caller) -> None:
+def test_batch_can_reuse_unique_values_that_another_item_frees(shop: Api, editor: Caller) -> None:
     old, other = ids(sell(shop, editor, product("A"), product("B"), status=200))
     sell(shop, editor, product("B"), product("A"), delete(old), change(other, sku="C"), status=200)
 
 
-def test_numbers_beyond_all_bounds_are_refused(api: Api, user: Caller) -> None:
+def test_huge_number_in_a_batch_is_422(api: Api, user: Caller) -> None:
     body = json.dumps({"items": [create(title=10**30)]})
     sent = {"data": body, "content_type": "application/json", "headers": {"Idempotency-Key": "k"}}
     refused = api.call("POST", "tasks/batch", by=user, status=422, **sent)
@@ -158,7 +158,7 @@ def test_numbers_beyond_all_bounds_are_refused(api: Api, user: Caller) -> None:
 
 
 @pytest.mark.parametrize("tag", ["*", '"1"'])
-def test_two_batches_in_opposite_order_do_not_lock_each_other_out(
+def test_two_batches_in_opposite_order_do_not_deadlock(
     app: Flask, api: Api, user: Caller, tag: str
 ) -> None:
     items = ids(send(api, user, *(create(title=str(n)) for n in range(20)), status=200))
@@ -175,7 +175,7 @@ def test_two_batches_in_opposite_order_do_not_lock_each_other_out(
             assert [status for _, status in failures(answer)] == [412] * 20
 
 
-def test_changes_that_change_nothing_are_audited_too(api: Api, user: Caller, admin: Caller) -> None:
+def test_updates_without_change_are_audited(api: Api, user: Caller, admin: Caller) -> None:
     items = ids(send(api, user, create(title="a"), create(title="a"), status=200))
     same = send(api, user, *(change(item, title="a") for item in items), status=200)
     asked = same.headers["X-Request-ID"]

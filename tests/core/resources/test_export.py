@@ -1,4 +1,4 @@
-"""Exports: what is in their cells, and what becomes of the stream when something goes wrong."""
+"""Exports: rows, access, streams that end early."""
 
 import csv
 import io
@@ -14,7 +14,7 @@ import pytest
 from flask import Flask
 from sqlalchemy import insert
 
-from app.core.files.csv_injection import escape_formula, unescape_formula
+from app.core.files.csv_injection import unescape_formula
 from app.core.resources import export
 from app.core.resources.list_statements import build_list_query
 from app.extensions import db
@@ -28,26 +28,20 @@ from tests.live import Live, serve
 from tests.server.test_gunicorn import eventually
 
 CSV = {"Accept": "text/csv"}
+
+
 MANY = 200_000
+
+
 FORMULAS = ["=1+1", "+1", "-1", "@SUM(A1)", "\t=1", "\r=1", "\n=1", "\uff1d1", "'=1", "''-1"]
+
+
 HARMLESS = ["", "'", "'a", "1-1", "a=1", " =1", "it's", "''"]
 
 
-# --- cells -----------------------------------------------------------------------------------
-
-
-@pytest.mark.parametrize("text", FORMULAS)
-def test_text_like_a_formula_is_guarded_and_comes_back(text: str) -> None:
-    assert escape_formula(text) == f"'{text}"
-    assert unescape_formula(escape_formula(text)) == text
-
-
-@pytest.mark.parametrize("text", HARMLESS)
-def test_other_text_is_left_alone(text: str) -> None:
-    assert escape_formula(text) == unescape_formula(text) == text
-
-
-def test_every_cell_reads_back_as_it_was(api: Api, user: Caller) -> None:
+def test_exported_cells_are_no_formulas_and_unescape_to_their_values(
+    api: Api, user: Caller
+) -> None:
     texts = [*FORMULAS, *HARMLESS[1:], 'a "quoted", word', "two\r\nlines", "ünïcödé 🫖"]
     for text in texts:
         api.post("tasks", {"title": text, "description": text}, by=user, status=201)
@@ -58,7 +52,9 @@ def test_every_cell_reads_back_as_it_was(api: Api, user: Caller) -> None:
     assert not any(row["title"].startswith(("=", "+", "-", "@", "\t", "\r")) for row in cells)
 
 
-def test_values_are_spelled_as_in_json_and_null_is_nothing(api: Api, editor: Caller) -> None:
+def test_csv_export_writes_values_as_in_json_and_null_as_empty_cell(
+    api: Api, editor: Caller
+) -> None:
     product = {"sku": "A-1", "name": "Mug", "category": "kitchen", "price": "12.5"}
     made = api.post("products", product | {"currency": "EUR"}, by=editor, status=201).json
     header, line = api.get("products/export", by=editor, headers=CSV, status=200).data.split(
@@ -71,15 +67,12 @@ def test_values_are_spelled_as_in_json_and_null_is_nothing(api: Api, editor: Cal
     assert line.decode() == f"{stamps},A-1,Mug,,kitchen,12.50,EUR,0,true"
 
 
-def test_nothing_to_export_is_a_header_or_nothing(api: Api, user: Caller) -> None:
+def test_export_without_rows_is_a_header_or_empty(api: Api, user: Caller) -> None:
     assert api.get("tasks/export", by=user, status=200).data == b""
     assert api.get("tasks/export", by=user, headers=CSV, status=200).data.count(b"\r\n") == 1
 
 
-# --- who, and how often ----------------------------------------------------------------------
-
-
-def test_products_are_exported_to_the_signed_in_and_to_keys_that_may(
+def test_export_of_products_needs_authentication_and_permission(
     api: Api, user: Caller, editor: Caller
 ) -> None:
     product = {"sku": "A-1", "name": "Mug", "category": "c", "price": "1", "currency": "EUR"}
@@ -94,27 +87,24 @@ def test_products_are_exported_to_the_signed_in_and_to_keys_that_may(
         api.get("products/export", headers=bearer(secret), status=status)
 
 
-def test_filters_are_those_of_the_list(api: Api, user: Caller) -> None:
+def test_export_has_the_filters_of_the_list(api: Api, user: Caller) -> None:
     for title, priority in (("Water", "high"), ("Weed", "low"), ("Wash", "high")):
         api.post("tasks", {"title": title, "priority": priority}, by=user, status=201)
     found = api.get("tasks/export?priority=high&sort=title", by=user, headers=CSV, status=200)
-    told = csv.DictReader(io.StringIO(found.text, newline=""))
-    assert [row["title"] for row in told] == ["Wash", "Water"]
+    exported = csv.DictReader(io.StringIO(found.text, newline=""))
+    assert [row["title"] for row in exported] == ["Wash", "Water"]
 
 
-def test_exports_have_a_limit_of_their_own(make_app: MakeApp, user: Caller) -> None:
+def test_exports_have_a_separate_rate_limit(make_app: MakeApp, user: Caller) -> None:
     limited = Api(make_app(bulk_rate_limit="2 per day"))
     for status in (200, 200, 429):
         limited.get("tasks/export", by=user, status=status)
     limited.get("tasks", by=user, status=200)
 
 
-# --- streams ---------------------------------------------------------------------------------
-
-
 @pytest.fixture
 def catalogue(app: Flask) -> int:
-    """So many products that one chunk does not hold them."""
+    """Products for more than one chunk; how many."""
     number = 3 * export.CHUNK_ROWS + 7
     with app.app_context():
         db.session.execute(insert(Product), [sample_product(n) for n in range(number)])
@@ -122,7 +112,7 @@ def catalogue(app: Flask) -> int:
     return number
 
 
-def test_a_stream_is_a_snapshot_and_holds_up_no_writer(
+def test_export_is_a_snapshot_and_does_not_block_writes(
     app: Flask, api: Api, editor: Caller, catalogue: int
 ) -> None:
     response = app.test_client().get("/api/v1/products/export", headers=editor.headers)
@@ -137,7 +127,7 @@ def test_a_stream_is_a_snapshot_and_holds_up_no_writer(
     assert b"LATE" not in first + rest
 
 
-def test_lines_need_no_request(app: Flask, catalogue: int) -> None:
+def test_export_chunks_need_no_request_context(app: Flask, catalogue: int) -> None:
     schema = ProductSchema(only=("sku",))
     statement = build_list_query(ALL_PRODUCTS, schema, ProductQuery(), (), "name")
     with app.app_context():
@@ -148,10 +138,10 @@ def test_lines_need_no_request(app: Flask, catalogue: int) -> None:
     assert len(chunks) > 1
 
 
-def test_a_reader_who_leaves_gives_the_connection_back(
+def test_closed_export_returns_its_database_connection(
     app: Flask, editor: Caller, catalogue: int
 ) -> None:
-    for _ in range(20):  # the pool has fewer
+    for _ in range(20):  # more than the pool has
         response = app.test_client().get("/api/v1/products/export", headers=editor.headers)
         next(iter(response.response))
         response.close()
@@ -160,7 +150,7 @@ def test_a_reader_who_leaves_gives_the_connection_back(
 
 
 @on_postgresql
-def test_a_database_that_fails_before_the_first_line_is_a_problem(
+def test_database_error_before_the_first_row_of_an_export_is_503(
     app: Flask, api: Api, editor: Caller
 ) -> None:
     with app.app_context(), db.engine.begin() as holder:
@@ -168,9 +158,6 @@ def test_a_database_that_fails_before_the_first_line_is_a_problem(
         api.get("products/export", by=editor, status=503)
         api.call("HEAD", "products/export", by=editor, status=200)
     assert rows.count(app, Product) == 0
-
-
-# --- in gunicorn, on PostgreSQL --------------------------------------------------------------
 
 
 @pytest.fixture(scope="module")
@@ -205,7 +192,7 @@ def editor_of(live: Live) -> dict[str, str]:
 
 @contextmanager
 def begun(live: Live, headers: dict[str, str]) -> Iterator[HTTPResponse]:
-    """An export of the catalogue of which nothing was read but the head."""
+    """The response of an export; its body is not read yet."""
     connection = HTTPConnection(live.url.removeprefix("http://"), timeout=60)
     connection.request("GET", "/api/v1/products/export?category=bulk", headers=headers)
     with connection.getresponse() as response:
@@ -215,7 +202,7 @@ def begun(live: Live, headers: dict[str, str]) -> Iterator[HTTPResponse]:
 
 
 def states(database: str) -> list[str]:
-    """What the service's connections to the database are doing."""
+    """The states of the service's connections to the database."""
     with psycopg.connect(database) as observer:
         found = observer.execute(
             "SELECT state FROM pg_stat_activity"
@@ -229,7 +216,7 @@ def broken_off(live: Live) -> int:
 
 
 def ends(live: Live) -> list[dict[str, Any]]:
-    """What the log tells of exports."""
+    """The log events of finished exports."""
     lines = [line for line in live.log.read_text().splitlines() if line.startswith("{")]
     return [event for event in map(json.loads, lines) if event["event"] == "export_finished"]
 
@@ -241,7 +228,7 @@ def resident(pid: int) -> int:
 
 
 @pytest.mark.parametrize("accept", ["text/csv", "application/x-ndjson"])
-def test_memory_stays_flat_over_two_hundred_thousand_rows(
+def test_memory_of_a_large_export_is_bounded(
     live: Live, editor_of: dict[str, str], accept: str
 ) -> None:
     (pid,) = live.workers()
@@ -254,7 +241,7 @@ def test_memory_stays_flat_over_two_hundred_thousand_rows(
     assert most - before < 16 * 2**20
 
 
-def test_a_reader_who_goes_leaves_nothing_running(
+def test_client_disconnect_ends_the_transaction_of_an_export(
     live: Live, database: str, editor_of: dict[str, str]
 ) -> None:
     before = broken_off(live)
@@ -265,7 +252,7 @@ def test_a_reader_who_goes_leaves_nothing_running(
     assert set(states(database)) == {"idle"}
 
 
-def test_a_reader_who_only_stops_reading_is_given_up(
+def test_client_that_stops_reading_an_export_is_disconnected(
     live: Live, database: str, editor_of: dict[str, str]
 ) -> None:
     before = broken_off(live)
@@ -276,13 +263,13 @@ def test_a_reader_who_only_stops_reading_is_given_up(
     assert set(states(database)) <= {"idle"}  # PostgreSQL may have closed the connection
 
 
-def test_a_stream_that_breaks_off_does_not_look_whole(
+def test_interrupted_export_is_an_incomplete_response(
     live: Live, database: str, editor_of: dict[str, str]
 ) -> None:
     with begun(live, editor_of) as response:
         response.read(1000)
         with psycopg.connect(database, autocommit=True) as killer:
-            # While it reads on, it is not idle.
+            # It is idle only between two reads.
             eventually(
                 lambda: killer.execute(
                     "SELECT pg_terminate_backend(pid) FROM pg_stat_activity"
@@ -295,6 +282,6 @@ def test_a_stream_that_breaks_off_does_not_look_whole(
     eventually(lambda: live.call("GET", "products?limit=1").status == 200)
 
 
-def test_the_log_tells_how_it_ended(live: Live, editor_of: dict[str, str]) -> None:
+def test_end_of_an_export_is_logged(live: Live, editor_of: dict[str, str]) -> None:
     live.call("GET", "products/export?category=none", headers=editor_of)
     eventually(lambda: (0, True) in [(end["rows"], end["complete"]) for end in ends(live)])

@@ -1,4 +1,4 @@
-"""Idempotency-Key under attack: many at once, workers killed, expired keys purged."""
+"""Idempotency-Key: parallel requests, killed workers, purged keys."""
 
 import os
 import signal
@@ -32,7 +32,7 @@ def count(app: Flask, model: type) -> int:
         return db.session.scalar(select(func.count()).select_from(model))
 
 
-def test_of_many_at_once_one_creates_and_the_others_replay_or_are_told_to_wait(
+def test_one_of_many_parallel_requests_with_one_key_creates_and_others_replay_or_conflict(
     app: Flask, api: Api, user: Caller
 ) -> None:
     def post(_: int):
@@ -48,7 +48,7 @@ def test_of_many_at_once_one_creates_and_the_others_replay_or_are_told_to_wait(
     assert all(a.status_code == 409 and a.headers["Retry-After"] == "1" for a in refused)
 
 
-def test_the_answer_is_kept_with_the_effect_or_not_at_all(
+def test_response_and_effect_of_a_key_are_stored_atomically(
     app: Flask, api: Api, user: Caller, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     with monkeypatch.context() as broken:
@@ -84,7 +84,7 @@ def test_thirty_clients_with_one_key_create_one_row_over_all_workers(live: Live)
     assert titles(live, by).count("once") == 1
 
 
-def test_a_flushed_redis_forgets_no_key(live: Live, redis_url: str) -> None:
+def test_idempotency_keys_survive_a_flushed_redis(live: Live, redis_url: str) -> None:
     by = live.log_in()
     first = live.call("POST", "tasks", {"title": "once"}, {**by, **KEY})
     with redis.Redis.from_url(redis_url) as connection:
@@ -95,9 +95,7 @@ def test_a_flushed_redis_forgets_no_key(live: Live, redis_url: str) -> None:
 
 
 @on_postgresql
-def test_a_worker_killed_in_mid_request_leaves_nothing_and_the_retry_creates(
-    live: Live, another_database_url: str
-) -> None:
+def test_retry_after_a_killed_worker_creates_one_row(live: Live, another_database_url: str) -> None:
     by = live.log_in()
     with (
         psycopg.connect(another_database_url) as other,
@@ -114,7 +112,7 @@ def test_a_worker_killed_in_mid_request_leaves_nothing_and_the_retry_creates(
             cut.result()
         other.rollback()
     retried = live.call("POST", "tasks", {"title": "once"}, {**by, **KEY})
-    while retried.status == 409:  # until PostgreSQL notices that the first one's client is gone
+    while retried.status == 409:  # until PostgreSQL ends the session of the killed worker
         retried = live.call("POST", "tasks", {"title": "once"}, {**by, **KEY})
     assert retried.status == 201
     assert titles(live, by).count("once") == 1
@@ -129,7 +127,7 @@ def _waits_for_a_lock(url: str) -> bool:
         return waiting.fetchone() is not None
 
 
-def test_expired_keys_are_purged_and_others_kept(app: Flask, api: Api, user: Caller) -> None:
+def test_expired_idempotency_keys_are_purged(app: Flask, api: Api, user: Caller) -> None:
     for number in range(3):
         headers = {"Idempotency-Key": f"key-{number}"}
         api.post("tasks", {"title": "x"}, by=user, headers=headers, status=201)

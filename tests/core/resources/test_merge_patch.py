@@ -1,8 +1,4 @@
-"""RFC 7396, appendix A: every vector that members which are flat can tell apart.
-
-`a` of the vectors is a task's description, `b` its due date: both may be cleared. What the vectors
-nest or put in place of the object has no place in a task, and is refused by name.
-"""
+"""JSON Merge Patch (RFC 7396)."""
 
 import json
 from typing import Any
@@ -12,7 +8,11 @@ import pytest
 from tests.api import Api, Caller, places
 
 DUE = "2030-01-01T00:00:00Z"
+
+
 NAMES = {"a": "description", "b": "due_at"}
+
+
 MERGED = [
     ({"a": "x"}, {"a": "y"}, {"a": "y"}),
     ({"a": "x"}, {"b": DUE}, {"a": "x", "b": DUE}),
@@ -22,6 +22,8 @@ MERGED = [
     ({}, {"a": None}, {}),
     ({"a": "x"}, {}, {"a": "x"}),
 ]
+
+
 REFUSED = [
     ({"a": ["x"]}, "#/description"),
     ({"a": {"b": "c"}}, "#/description"),
@@ -43,7 +45,7 @@ def named(members: Any) -> Any:
 
 @pytest.mark.parametrize(("original", "patch", "result"), MERGED)
 @pytest.mark.parametrize("media_type", ["application/merge-patch+json", "application/json"])
-def test_a_patch_merges(
+def test_merge_patch_merges_as_in_rfc_7396(
     api: Api, user: Caller, original: Any, patch: Any, result: Any, media_type: str
 ) -> None:
     created = api.post("tasks", {"title": "t", **named(original)}, by=user, status=201)
@@ -54,7 +56,7 @@ def test_a_patch_merges(
 
 
 @pytest.mark.parametrize(("patch", "pointer"), REFUSED)
-def test_a_patch_that_does_not_fit_is_refused(
+def test_merge_patch_with_an_invalid_value_is_422(
     api: Api, user: Caller, patch: Any, pointer: str
 ) -> None:
     created = api.post("tasks", {"title": "t", "description": "x"}, by=user, status=201)

@@ -1,10 +1,12 @@
-"""Conditional reads of lists: the rows and the verdict belong together, on both databases."""
+"""Conditional reads of pages."""
 
 import pytest
 
 from tests.api import Api
 
 PRODUCT = {"name": "Mug", "category": "kitchen", "price": "1.00", "currency": "EUR"}
+
+
 PATHS = ("products", "products?limit=2", "products?sort=-name&limit=3", "products?count=exact")
 
 
@@ -22,9 +24,7 @@ def stocked(api: Api) -> Api:
     "condition",
     ['"x{tag}"', '"{tag}x"', '"x{tag}x"', '"y" "{tag}x"', "{tag}", "'{tag}'", '"{digest}"'],
 )
-def test_an_entity_tag_that_only_contains_the_page_s_gets_the_items(
-    stocked: Api, path: str, condition: str
-) -> None:
+def test_page_with_a_similar_entity_tag_is_200(stocked: Api, path: str, condition: str) -> None:
     first = stocked.get(path, status=200)
     tag = first.headers["ETag"].strip('"')
     sent = condition.format(tag=tag, digest=tag.partition("-")[0])
@@ -35,7 +35,7 @@ def test_an_entity_tag_that_only_contains_the_page_s_gets_the_items(
 
 @pytest.mark.parametrize("path", PATHS)
 @pytest.mark.parametrize("condition", ["{tag}", "W/{tag}", '"x", {tag}', "{other}, W/{tag}", "*"])
-def test_the_entity_tag_of_a_page_is_304(stocked: Api, path: str, condition: str) -> None:
+def test_page_with_its_entity_tag_is_304(stocked: Api, path: str, condition: str) -> None:
     tag = stocked.get(path, status=200).headers["ETag"]
     other = stocked.get("products?sort=price&limit=1", status=200).headers["ETag"]
     sent = condition.format(tag=tag, other=other)
@@ -44,7 +44,7 @@ def test_the_entity_tag_of_a_page_is_304(stocked: Api, path: str, condition: str
     assert response.data == b""
 
 
-def test_a_stale_entity_tag_gets_the_page_that_a_plain_read_gets(stocked: Api) -> None:
+def test_page_with_a_stale_entity_tag_equals_an_unconditional_read(stocked: Api) -> None:
     for sort in ("name", "-name", "price", "-price", "created_at", "-created_at"):
         path = f"products?sort={sort}&limit=2"
         stale = stocked.get(path, status=200)
@@ -62,7 +62,7 @@ def test_a_stale_entity_tag_gets_the_page_that_a_plain_read_gets(stocked: Api) -
             path = f"products?limit=2&cursor={cursor}" if cursor else ""
 
 
-def test_a_page_before_its_cursor_has_one_tag_with_and_without_a_condition(stocked: Api) -> None:
+def test_previous_page_has_one_entity_tag_with_and_without_a_condition(stocked: Api) -> None:
     second = stocked.get("products?sort=name&limit=2", status=200).json["next_cursor"]
     link = stocked.get(f"products?limit=2&cursor={second}", status=200).headers["Link"]
     path = link.partition('>; rel="prev"')[0].rpartition("<")[2].partition("/api/v1/")[2]

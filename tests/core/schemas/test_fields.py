@@ -1,4 +1,7 @@
-"""Fields: which values they accept, and how they return them."""
+"""Fields: accepted and returned values.
+
+Invalid addresses, dates and prices: tests/users/, tests/tasks/ and tests/products/.
+"""
 
 from datetime import UTC, datetime, timedelta, timezone
 from decimal import Decimal
@@ -24,190 +27,183 @@ from app.core.web import strict_json
 
 DOCUMENT = strict_json.loads((Path(__file__).parents[3] / "openapi.json").read_bytes())
 
+
 NAN, INFINITY = float("nan"), float("inf")
 
 
-class TestString:
-    @pytest.mark.parametrize("value", ["", "x", "ab\tc\n", "🔑" * 5, "\u202e", "x" * 5])
-    def test_string_up_to_max_length_is_accepted(self, value: str) -> None:
-        assert String(max_length=5).deserialize(value) == value
+@pytest.mark.parametrize("value", ["", "x", "ab\tc\n", "🔑" * 5, "\u202e", "x" * 5])
+def test_string_up_to_max_length_is_accepted(value: str) -> None:
+    assert String(max_length=5).deserialize(value) == value
 
-    @pytest.mark.parametrize("value", ["x" * 6, "🔑" * 6, "a\0b", "\0", 7, True, b"x", ["x"], None])
-    def test_longer_string_nul_and_other_type_are_refused(self, value: Any) -> None:
+
+@pytest.mark.parametrize("value", ["x" * 6, "🔑" * 6, "a\0b", "\0", 7, True, b"x", ["x"], None])
+def test_string_refuses_longer_text_nul_and_other_types(value: Any) -> None:
+    with pytest.raises(ma.ValidationError):
+        String(max_length=5).deserialize(value)
+
+
+def test_string_below_min_length_is_refused() -> None:
+    with pytest.raises(ma.ValidationError, match="between 1 and 5"):
+        String(min_length=1, max_length=5).deserialize("")
+
+
+def test_enum_accepts_its_choices_only() -> None:
+    colour = Enum(["red", "green"])
+    assert colour.deserialize("red") == "red"
+    for other in ("RED", "blue", "", "red ", 0, None, ["red"]):
         with pytest.raises(ma.ValidationError):
-            String(max_length=5).deserialize(value)
-
-    def test_string_below_min_length_is_refused(self) -> None:
-        with pytest.raises(ma.ValidationError, match="between 1 and 5"):
-            String(min_length=1, max_length=5).deserialize("")
+            colour.deserialize(other)
 
 
-class TestEnum:
-    def test_only_its_choices_are_accepted(self) -> None:
-        colour = Enum(["red", "green"])
-
-        assert colour.deserialize("red") == "red"
-        for other in ("RED", "blue", "", "red ", 0, None, ["red"]):
-            with pytest.raises(ma.ValidationError):
-                colour.deserialize(other)
+INTEGER = Integer(min=-5, max=5)
 
 
-class TestInteger:
-    field = Integer(min=-5, max=5)
+@pytest.mark.parametrize(("value", "taken"), [(0, 0), (5, 5), (-5, -5), (3.0, 3), (-0.0, 0)])
+def test_integer_loads_numbers_without_fraction_as_int(value: float, taken: int) -> None:
+    loaded = INTEGER.deserialize(value)
+    assert (loaded, type(loaded)) == (taken, int)
 
-    @pytest.mark.parametrize(("value", "taken"), [(0, 0), (5, 5), (-5, -5), (3.0, 3), (-0.0, 0)])
-    def test_number_without_fraction_is_loaded_as_int(self, value: float, taken: int) -> None:
-        loaded = self.field.deserialize(value)
 
-        assert (loaded, type(loaded)) == (taken, int)
+@pytest.mark.parametrize(
+    "value", [6, -6, 1.5, 10**40, 1e300, True, False, "1", "", None, [1], NAN, INFINITY]
+)
+def test_integer_refuses_other_numbers_and_types(value: Any) -> None:
+    with pytest.raises(ma.ValidationError):
+        INTEGER.deserialize(value)
 
-    @pytest.mark.parametrize(
-        "value", [6, -6, 1.5, 10**40, 1e300, True, False, "1", "", None, [1], NAN, INFINITY]
+
+@pytest.mark.parametrize(("text", "value"), [("1", 1), ("-1", -1), ("007", 7), ("0", 0)])
+def test_integer_query_value_of_digits_is_parsed(text: str, value: int) -> None:
+    assert INTEGER.parse_query_value(text) == value
+
+
+@pytest.mark.parametrize(
+    "text", ["1_0", " 1", "1 ", "1\n", "+1", "--1", "1.0", "1e3", "0x1", "\u0661", "", "9" * 19]
+)
+def test_integer_query_value_of_other_text_is_returned_unchanged(text: str) -> None:
+    assert INTEGER.parse_query_value(text) == text
+
+
+BOOLEAN = Boolean()
+
+
+@pytest.mark.parametrize("value", [True, False])
+def test_boolean_accepts_true_and_false(value: bool) -> None:
+    assert BOOLEAN.deserialize(value) is value
+
+
+@pytest.mark.parametrize("value", [0, 1, "true", "false", "yes", "", None, [], 1.0])
+def test_boolean_refuses_truthy_and_falsy_values(value: Any) -> None:
+    with pytest.raises(ma.ValidationError):
+        BOOLEAN.deserialize(value)
+
+
+@pytest.mark.parametrize("text", ["1", "0", "True", "FALSE", "yes", "on", ""])
+def test_boolean_query_value_is_true_or_false_only(text: str) -> None:
+    assert (BOOLEAN.parse_query_value("true"), BOOLEAN.parse_query_value("false")) == (
+        True,
+        False,
     )
-    def test_other_number_and_type_are_refused(self, value: Any) -> None:
+    assert BOOLEAN.parse_query_value(text) == text
+
+
+@pytest.mark.parametrize(
+    ("instant", "text"),
+    [
+        (datetime(2030, 1, 2, 3, 4, 5, tzinfo=UTC), "2030-01-02T03:04:05Z"),
+        (datetime(2030, 1, 2, 3, 4, 5, 6, tzinfo=UTC), "2030-01-02T03:04:05.000006Z"),
+        (
+            datetime(2030, 1, 2, 3, 4, 5, tzinfo=timezone(timedelta(hours=2))),
+            "2030-01-02T01:04:05Z",
+        ),
+        (None, None),
+    ],
+)
+def test_datetime_is_dumped_in_utc_with_z(instant: datetime | None, text: str | None) -> None:
+    assert DateTime().serialize("at", {"at": instant}) == text
+
+
+def test_datetime_is_loaded_in_utc() -> None:
+    taken = DateTime().deserialize("2030-01-02T03:04:05+02:00")
+    assert taken.isoformat() == "2030-01-02T01:04:05+00:00"
+
+
+@pytest.mark.parametrize(
+    ("given", "kept"),
+    [
+        ("Ada@Example.COM", "ada@example.com"),
+        ("ada+tag.x_y@mail.example.co.uk", "ada+tag.x_y@mail.example.co.uk"),
+        ("o'hara@example.com", "o'hara@example.com"),
+        ("ÄDA@example.com", "äda@example.com"),
+        ("a" * 64 + "@example.com", "a" * 64 + "@example.com"),
+    ],
+)
+def test_email_is_loaded_in_lower_case(given: str, kept: str) -> None:
+    assert Email().deserialize(given) == kept
+
+
+def test_amount_is_loaded_as_exact_decimal() -> None:
+    ten, twenty = (MoneyAmount().deserialize(text) for text in ("0.10", "0.20"))
+    assert ten + twenty == Decimal("0.30")
+
+
+def test_amount_without_currency_has_up_to_four_decimals() -> None:
+    assert MoneyAmount().deserialize("1.2345") == Decimal("1.2345")
+    assert MoneyAmount().serialize("price", {"price": Decimal(1)}) == "1.0000"
+
+
+@pytest.mark.parametrize(
+    ("stored", "code", "text"),
+    [
+        (Decimal("12.5000"), "EUR", "12.50"),
+        (Decimal("12.5"), "BGN", "12.50"),
+        (12.5, "EUR", "12.50"),
+        (7, "KWD", "7.000"),
+        ("7", "JPY", "7"),
+        (Decimal("1.5"), None, "1.5000"),
+        (Decimal("1.5"), ma.missing, "1.5000"),
+    ],
+)
+def test_amount_of_any_stored_type_is_written_with_the_decimals_of_its_currency(
+    stored: Any, code: Any, text: str
+) -> None:
+    """A withdrawn currency has two; a JSON column holds numbers and strings."""
+    assert MoneyAmount.to_text(stored, code) == text
+
+
+@pytest.mark.parametrize("code", sorted(CURRENCY_SCALES))
+def test_dumped_amount_has_the_decimals_of_its_currency(code: str) -> None:
+    row = {"price": Decimal(7), "currency": code}
+    text = MoneyAmount(currency="currency").serialize("price", row)
+    assert len(text.partition(".")[2]) == CURRENCY_SCALES[code]
+    assert MoneyAmount(currency="currency").deserialize(text, "price", row) == 7
+
+
+@pytest.mark.parametrize("code", ["JPY", "EUR", "KWD"])
+def test_amount_with_one_decimal_more_is_refused(code: str) -> None:
+    text = "7." + "1" * (CURRENCY_SCALES[code] + 1)
+    with pytest.raises(ma.ValidationError, match=code):
+        MoneyAmount(currency="currency").deserialize(text, "price", {"currency": code})
+
+
+@pytest.mark.parametrize("code", sorted(CURRENCY_SCALES))
+def test_openapi_schema_has_the_decimals_of_each_currency(code: str) -> None:
+    documented = Draft202012Validator(DOCUMENT["components"]["schemas"]["ProductChange"])
+    for decimals in range(6):
+        price = "7" + ("." + "1" * decimals if decimals else "")
+        valid = documented.is_valid({"price": price, "currency": code})
+        assert valid == (decimals <= CURRENCY_SCALES[code])
+        assert documented.is_valid({"price": price}) == (decimals <= 4)
+
+
+@pytest.mark.parametrize("siblings", [None, {}, {"currency": "XXX"}, {"currency": ["EUR"]}])
+def test_amount_with_invalid_currency_is_left_to_the_field_of_the_currency(siblings: Any) -> None:
+    amount = MoneyAmount(currency="currency").deserialize("1.2345", "price", siblings)
+    assert amount == Decimal("1.2345")
+
+
+def test_currency_is_an_iso_4217_code_in_capitals() -> None:
+    assert Currency().deserialize("EUR") == "EUR"
+    for wrong in ("eur", "XXX", "EU", "EURO", "", None, 978):
         with pytest.raises(ma.ValidationError):
-            self.field.deserialize(value)
-
-    @pytest.mark.parametrize(("text", "value"), [("1", 1), ("-1", -1), ("007", 7), ("0", 0)])
-    def test_query_value_of_digits_is_read_as_int(self, text: str, value: int) -> None:
-        assert self.field.parse_query_value(text) == value
-
-    @pytest.mark.parametrize(
-        "text", ["1_0", " 1", "1 ", "1\n", "+1", "--1", "1.0", "1e3", "0x1", "\u0661", "", "9" * 19]
-    )
-    def test_other_query_value_is_returned_unchanged(self, text: str) -> None:
-        assert self.field.parse_query_value(text) == text
-
-
-class TestBoolean:
-    field = Boolean()
-
-    @pytest.mark.parametrize("value", [True, False])
-    def test_true_and_false_are_accepted(self, value: bool) -> None:
-        assert self.field.deserialize(value) is value
-
-    @pytest.mark.parametrize("value", [0, 1, "true", "false", "yes", "", None, [], 1.0])
-    def test_truthy_and_falsy_values_are_refused(self, value: Any) -> None:
-        with pytest.raises(ma.ValidationError):
-            self.field.deserialize(value)
-
-    @pytest.mark.parametrize("text", ["1", "0", "True", "FALSE", "yes", "on", ""])
-    def test_query_value_is_true_or_false_and_nothing_else(self, text: str) -> None:
-        assert (self.field.parse_query_value("true"), self.field.parse_query_value("false")) == (
-            True,
-            False,
-        )
-        assert self.field.parse_query_value(text) == text
-
-
-class TestDateTime:
-    """What comes in is tabled in `test_tasks.TestDueAt`."""
-
-    @pytest.mark.parametrize(
-        ("instant", "text"),
-        [
-            (datetime(2030, 1, 2, 3, 4, 5, tzinfo=UTC), "2030-01-02T03:04:05Z"),
-            (datetime(2030, 1, 2, 3, 4, 5, 6, tzinfo=UTC), "2030-01-02T03:04:05.000006Z"),
-            (
-                datetime(2030, 1, 2, 3, 4, 5, tzinfo=timezone(timedelta(hours=2))),
-                "2030-01-02T01:04:05Z",
-            ),
-            (None, None),
-        ],
-    )
-    def test_datetime_is_dumped_in_utc_with_z(
-        self, instant: datetime | None, text: str | None
-    ) -> None:
-        assert DateTime().serialize("at", {"at": instant}) == text
-
-    def test_datetime_is_loaded_in_utc(self) -> None:
-        taken = DateTime().deserialize("2030-01-02T03:04:05+02:00")
-
-        assert taken.isoformat() == "2030-01-02T01:04:05+00:00"
-
-
-class TestEmail:
-    """What is refused is tabled in `test_users.TestTheEmailAddress`."""
-
-    @pytest.mark.parametrize(
-        ("given", "kept"),
-        [
-            ("Ada@Example.COM", "ada@example.com"),
-            ("ada+tag.x_y@mail.example.co.uk", "ada+tag.x_y@mail.example.co.uk"),
-            ("o'hara@example.com", "o'hara@example.com"),
-            ("ÄDA@example.com", "äda@example.com"),
-            ("a" * 64 + "@example.com", "a" * 64 + "@example.com"),
-        ],
-    )
-    def test_email_is_loaded_in_lower_case(self, given: str, kept: str) -> None:
-        assert Email().deserialize(given) == kept
-
-
-class TestMoneyAmount:
-    """What comes in is tabled in `test_products.TestMoney`."""
-
-    def test_amount_is_loaded_as_exact_decimal(self) -> None:
-        ten, twenty = (MoneyAmount().deserialize(text) for text in ("0.10", "0.20"))
-
-        assert ten + twenty == Decimal("0.30")
-
-    def test_amount_without_currency_has_up_to_four_decimals(self) -> None:
-        assert MoneyAmount().deserialize("1.2345") == Decimal("1.2345")
-        assert MoneyAmount().serialize("price", {"price": Decimal(1)}) == "1.0000"
-
-    @pytest.mark.parametrize(
-        ("stored", "code", "text"),
-        [
-            (Decimal("12.5000"), "EUR", "12.50"),
-            (Decimal("12.5"), "BGN", "12.50"),
-            (12.5, "EUR", "12.50"),
-            (7, "KWD", "7.000"),
-            ("7", "JPY", "7"),
-            (Decimal("1.5"), None, "1.5000"),
-            (Decimal("1.5"), ma.missing, "1.5000"),
-        ],
-    )
-    def test_amount_of_any_stored_type_is_written_with_the_decimals_of_its_currency(
-        self, stored: Any, code: Any, text: str
-    ) -> None:
-        """A withdrawn currency has two; a JSON column holds numbers and strings."""
-        assert MoneyAmount.to_text(stored, code) == text
-
-    @pytest.mark.parametrize("code", sorted(CURRENCY_SCALES))
-    def test_dumped_amount_has_the_decimals_of_its_currency(self, code: str) -> None:
-        row = {"price": Decimal(7), "currency": code}
-        text = MoneyAmount(currency="currency").serialize("price", row)
-
-        assert len(text.partition(".")[2]) == CURRENCY_SCALES[code]
-        assert MoneyAmount(currency="currency").deserialize(text, "price", row) == 7
-
-    @pytest.mark.parametrize("code", ["JPY", "EUR", "KWD"])
-    def test_amount_with_one_decimal_more_is_refused(self, code: str) -> None:
-        text = "7." + "1" * (CURRENCY_SCALES[code] + 1)
-        with pytest.raises(ma.ValidationError, match=code):
-            MoneyAmount(currency="currency").deserialize(text, "price", {"currency": code})
-
-    @pytest.mark.parametrize("code", sorted(CURRENCY_SCALES))
-    def test_document_has_the_decimals_of_each_currency(self, code: str) -> None:
-        documented = Draft202012Validator(DOCUMENT["components"]["schemas"]["ProductChange"])
-        for decimals in range(6):
-            price = "7" + ("." + "1" * decimals if decimals else "")
-            valid = documented.is_valid({"price": price, "currency": code})
-            assert valid == (decimals <= CURRENCY_SCALES[code])
-            assert documented.is_valid({"price": price}) == (decimals <= 4)
-
-    @pytest.mark.parametrize("siblings", [None, {}, {"currency": "XXX"}, {"currency": ["EUR"]}])
-    def test_amount_with_invalid_currency_is_left_to_the_field_of_the_currency(
-        self, siblings: Any
-    ) -> None:
-        amount = MoneyAmount(currency="currency").deserialize("1.2345", "price", siblings)
-
-        assert amount == Decimal("1.2345")
-
-
-class TestCurrency:
-    def test_currency_is_an_iso_4217_code_in_capitals(self) -> None:
-        assert Currency().deserialize("EUR") == "EUR"
-        for wrong in ("eur", "XXX", "EU", "EURO", "", None, 978):
-            with pytest.raises(ma.ValidationError):
-                Currency().deserialize(wrong)
+            Currency().deserialize(wrong)

@@ -21,7 +21,10 @@ from tests.api import Api
 from tests.conftest import MakeApp
 
 MUG = {"sku": "M", "name": "M", "category": "M", "price": "1", "currency": "EUR"}
+
+
 NAN, INFINITY = float("nan"), float("inf")
+
 
 ANYTHING = [
     None, True, False, 0, 1, -1, 7, 1.0, 1.5, 2**31, 2**63, NAN, INFINITY, "", "x", "ä" * 201,
@@ -59,33 +62,33 @@ def every_schema(parent: type[Schema] = Schema) -> Iterator[type[Schema]]:
 EVERY_SCHEMA = list(dict.fromkeys(every_schema()))
 
 
-class TestLoadFast:
-    @pytest.mark.parametrize("partial", [False, True])
-    @pytest.mark.parametrize("shape", EVERY_SCHEMA)
-    def test_load_fast_returns_the_result_of_load_and_none_for_invalid_data(
-        self, app: Flask, shape: type[Schema], partial: bool
-    ) -> None:
-        schema = shape(partial=partial)
-        with app.app_context():
-            for sent in objects(schema, Random(shape.__name__)):
-                found = schema.load_fast(copy.deepcopy(sent))
-                if found is not None:
-                    assert repr(found) == repr(schema.load(sent)), sent
-                elif schema.is_loaded_by_fields:
-                    with pytest.raises(ma.ValidationError):
-                        schema.load(sent)
+@pytest.mark.parametrize("partial", [False, True])
+@pytest.mark.parametrize("shape", EVERY_SCHEMA)
+def test_load_fast_returns_the_result_of_load_and_none_for_invalid_data(
+    app: Flask, shape: type[Schema], partial: bool
+) -> None:
+    schema = shape(partial=partial)
+    with app.app_context():
+        for sent in objects(schema, Random(shape.__name__)):
+            found = schema.load_fast(copy.deepcopy(sent))
+            if found is not None:
+                assert repr(found) == repr(schema.load(sent)), sent
+            elif schema.is_loaded_by_fields:
+                with pytest.raises(ma.ValidationError):
+                    schema.load(sent)
 
-    @pytest.mark.parametrize(
-        ("shape", "sent"),
-        [
-            (TaskSchema, {"title": "T", "done": False, "due_at": "2030-01-31T18:00:00Z"}),
-            (TaskSchema, {"title": "T", "description": None, "priority": "high"}),
-            (ProductSchema, MUG | {"stock": 3, "is_active": True, "price": "12.50"}),
-            (ProductQuery, {"category": "kitchen", "sort": "-price", "cursor": "abc"}),
-        ],
-    )
-    def test_load_fast_loads_valid_data(self, shape: type[Schema], sent: Any) -> None:
-        assert shape().load_fast(sent) == shape().load(sent)
+
+@pytest.mark.parametrize(
+    ("shape", "sent"),
+    [
+        (TaskSchema, {"title": "T", "done": False, "due_at": "2030-01-31T18:00:00Z"}),
+        (TaskSchema, {"title": "T", "description": None, "priority": "high"}),
+        (ProductSchema, MUG | {"stock": 3, "is_active": True, "price": "12.50"}),
+        (ProductQuery, {"category": "kitchen", "sort": "-price", "cursor": "abc"}),
+    ],
+)
+def test_load_fast_loads_valid_data(shape: type[Schema], sent: Any) -> None:
+    assert shape().load_fast(sent) == shape().load(sent)
 
 
 LOAD_HOOKS = ("pre_load", "post_load", "validates", "validates_schema")
@@ -93,7 +96,7 @@ LOAD_HOOKS = ("pre_load", "post_load", "validates", "validates_schema")
 
 @pytest.mark.parametrize("shape", EVERY_SCHEMA, ids=lambda shape: shape.__name__)
 def test_schema_with_load_hooks_declares_them(shape: type[Schema]) -> None:
-    """A private name of marshmallow is read here, as it has no public one, and not in `app`."""
+    """Marshmallow has no public name for the hooks; only this test reads the private one."""
     hooks = shape._hooks
     assert shape.has_load_hooks == any(hooks[name] for name in LOAD_HOOKS)
 
@@ -102,66 +105,65 @@ class Inner(Schema):
     count = Integer(min=0, max=9, required=True)
 
 
-class TestFallbackToLoad:
-    @pytest.mark.parametrize(
-        "field",
-        [
-            String(max_length=9, data_key="otherName"),
-            String(max_length=9, attribute="column"),
-            ma.fields.Nested(Inner),
-            ma.fields.List(ma.fields.Nested(Inner)),
-        ],
-        ids=["data_key", "attribute", "Nested", "List of Nested"],
-    )
-    def test_renamed_and_nested_members_are_left_to_load(self, field: ma.fields.Field[Any]) -> None:
-        schema = Schema.from_dict({"name": field})()
-        assert isinstance(schema, Schema)
-
-        assert schema.load_fast({}) is None
-        assert load(schema, {}) == {}
-
-    def test_partial_with_names_is_left_to_load(self) -> None:
-        fields = {
-            "a": String(max_length=9, required=True),
-            "b": String(max_length=9, required=True),
-        }
-        schema = Schema.from_dict(fields)(partial=("a",))
-        assert isinstance(schema, Schema)
-
-        assert schema.load_fast({"b": "x"}) is None
-        assert load(schema, {"b": "x"}) == {"b": "x"}
-        with pytest.raises(ma.ValidationError):
-            load(schema, {"a": "x"})
-
-    def test_list_of_objects_is_left_to_load(self) -> None:
-        schema = Inner(many=True)
-
-        assert schema.load_fast({"count": 1}) is None
-        assert schema.load_fast([{"count": 1}]) is None
-
-    def test_subclass_of_dict_is_left_to_load(self) -> None:
-        class Mapping(dict[str, Any]):
-            """A subclass may give other members than it holds."""
-
-        assert Inner().load_fast(Mapping(count=1)) is None
+@pytest.mark.parametrize(
+    "field",
+    [
+        String(max_length=9, data_key="otherName"),
+        String(max_length=9, attribute="column"),
+        ma.fields.Nested(Inner),
+        ma.fields.List(ma.fields.Nested(Inner)),
+    ],
+    ids=["data_key", "attribute", "Nested", "List of Nested"],
+)
+def test_load_fast_leaves_renamed_and_nested_members_to_load(field: ma.fields.Field[Any]) -> None:
+    schema = Schema.from_dict({"name": field})()
+    assert isinstance(schema, Schema)
+    assert schema.load_fast({}) is None
+    assert load(schema, {}) == {}
 
 
-class TestDefaults:
-    class Defaults(Schema):
-        given = Integer(min=0, max=9, load_default=7)
-        made = ma.fields.List(Boolean(), load_default=list)
+def test_load_fast_leaves_partial_with_names_to_load() -> None:
+    fields = {
+        "a": String(max_length=9, required=True),
+        "b": String(max_length=9, required=True),
+    }
+    schema = Schema.from_dict(fields)(partial=("a",))
+    assert isinstance(schema, Schema)
+    assert schema.load_fast({"b": "x"}) is None
+    assert load(schema, {"b": "x"}) == {"b": "x"}
+    with pytest.raises(ma.ValidationError):
+        load(schema, {"a": "x"})
 
-    def test_callable_default_is_called_each_time(self) -> None:
-        schema = self.Defaults()
-        first, second = (schema.load_fast({}) for _ in range(2))
 
-        assert first == second == schema.load({}) == {"given": 7, "made": []}
-        assert first is not None
-        assert second is not None
-        assert first["made"] is not second["made"]
+def test_load_fast_leaves_lists_of_objects_to_load() -> None:
+    schema = Inner(many=True)
+    assert schema.load_fast({"count": 1}) is None
+    assert schema.load_fast([{"count": 1}]) is None
 
-    def test_partial_loads_no_default(self) -> None:
-        assert self.Defaults(partial=True).load_fast({}) == {}
+
+def test_load_fast_leaves_subclasses_of_dict_to_load() -> None:
+    class Mapping(dict[str, Any]):
+        """A subclass may give other members than it holds."""
+
+    assert Inner().load_fast(Mapping(count=1)) is None
+
+
+class Defaults(Schema):
+    given = Integer(min=0, max=9, load_default=7)
+    made = ma.fields.List(Boolean(), load_default=list)
+
+
+def test_load_fast_calls_a_callable_default_each_time() -> None:
+    schema = Defaults()
+    first, second = (schema.load_fast({}) for _ in range(2))
+    assert first == second == schema.load({}) == {"given": 7, "made": []}
+    assert first is not None
+    assert second is not None
+    assert first["made"] is not second["made"]
+
+
+def test_partial_schema_loads_no_default() -> None:
+    assert Defaults(partial=True).load_fast({}) == {}
 
 
 class SignUp(Schema):
@@ -206,7 +208,7 @@ class TestHooks:
 
         return Api(make_app(odd))
 
-    def test_pre_load_and_post_load_run_for_a_request_body(self, guests: Api) -> None:
+    def test_pre_load_and_post_load_hooks_run_for_a_request_body(self, guests: Api) -> None:
         response = guests.post("guests", {"name": " Ada "}, status=200)
         assert response.json == {"greeting": "Hello Ada"}
 
@@ -220,41 +222,41 @@ class TestHooks:
             ),
         ],
     )
-    def test_validates_and_validates_schema_run_for_a_request_body(
+    def test_validation_hooks_run_for_a_request_body(
         self, guests: Api, body: Any, error: Any
     ) -> None:
         assert guests.post("guests", body, status=422).json["errors"] == [error]
 
 
-class TestErrors:
-    def test_error_of_nested_member_has_its_json_pointer(self) -> None:
-        schema = Schema.from_dict(
-            {"items": ma.fields.List(ma.fields.Nested(Inner)), "a/b~c d": Boolean(required=True)}
-        )()
-        with pytest.raises(ma.ValidationError) as invalid:
-            load(schema, {"items": [{"count": 1}, {"count": 10, "x": 1}, 7]})  # type: ignore[arg-type]
+def test_error_of_nested_member_has_its_json_pointer() -> None:
+    schema = Schema.from_dict(
+        {"items": ma.fields.List(ma.fields.Nested(Inner)), "a/b~c d": Boolean(required=True)}
+    )()
+    with pytest.raises(ma.ValidationError) as invalid:
+        load(schema, {"items": [{"count": 1}, {"count": 10, "x": 1}, 7]})  # type: ignore[arg-type]
+    assert errors_as_json_pointers(invalid.value.messages_dict, "#/value") == [
+        {
+            "detail": "Must be greater than or equal to 0 and less than or equal to 9.",
+            "pointer": "#/value/items/1/count",
+        },
+        {"detail": "Unknown or read-only member.", "pointer": "#/value/items/1/x"},
+        {"detail": "Must be a JSON object.", "pointer": "#/value/items/2"},
+        {
+            "detail": "Missing data for required field.",
+            "pointer": "#/value/a~1b~0c%20d",
+        },
+    ]
 
-        assert errors_as_json_pointers(invalid.value.messages_dict, "#/value") == [
-            {
-                "detail": "Must be greater than or equal to 0 and less than or equal to 9.",
-                "pointer": "#/value/items/1/count",
-            },
-            {"detail": "Unknown or read-only member.", "pointer": "#/value/items/1/x"},
-            {"detail": "Must be a JSON object.", "pointer": "#/value/items/2"},
-            {
-                "detail": "Missing data for required field.",
-                "pointer": "#/value/a~1b~0c%20d",
-            },
-        ]
 
-    def test_pointer_does_not_repeat_a_huge_name(self) -> None:
-        messages = {"x" * 8001: ["Unknown."], "y" * 8000: ["Unknown."]}
-        pointers = [error["pointer"] for error in errors_as_json_pointers(messages)]
-        assert pointers == ["#", "#/" + "y" * 8000]
+def test_pointer_does_not_repeat_a_huge_name() -> None:
+    messages = {"x" * 8001: ["Unknown."], "y" * 8000: ["Unknown."]}
+    pointers = [error["pointer"] for error in errors_as_json_pointers(messages)]
+    assert pointers == ["#", "#/" + "y" * 8000]
 
-    def test_error_of_parameter_has_its_name(self) -> None:
-        messages = {"a": ["Unknown or read-only member."], "b": ["Not a valid string."]}
-        assert errors_as_parameters(messages) == [
-            {"detail": "Unknown parameter.", "parameter": "a"},
-            {"detail": "Not a valid string.", "parameter": "b"},
-        ]
+
+def test_error_of_parameter_has_its_name() -> None:
+    messages = {"a": ["Unknown or read-only member."], "b": ["Not a valid string."]}
+    assert errors_as_parameters(messages) == [
+        {"detail": "Unknown parameter.", "parameter": "a"},
+        {"detail": "Not a valid string.", "parameter": "b"},
+    ]

@@ -44,9 +44,17 @@ from tests.api import Api, Caller
 from tests.conftest import MakeApp
 
 WHOLE = datetime(2030, 1, 2, 3, 4, 5, tzinfo=UTC)
+
+
 SPLIT = WHOLE.replace(microsecond=60)
+
+
 ADA = {"email": "ada@example.com", "name": "Ada", "password_hash": "x"}
+
+
 MUG = {"sku": "S", "name": "Ä", "category": "all", "stock": 3, "currency": "EUR"}
+
+
 SAMPLES = {
     UserSchema: [(User, ADA | {"created_at": SPLIT})],
     ProductSchema: [
@@ -62,7 +70,7 @@ SAMPLES = {
 }
 
 
-# A value as a row holds it, for each kind of field; the first kind that fits counts.
+# The value of a row for each class of field; the first matching class is used.
 VALUES: dict[type[ma.fields.Field[Any]], Any] = {
     MoneyAmount: Decimal("7.5"),
     Currency: "KWD",
@@ -92,7 +100,7 @@ def shapes(parent: type[Schema] = Schema) -> Iterator[type[Schema]]:
             yield shape
 
 
-# A schema with a `row_to_dict` of its own shows something else on purpose.
+# A schema that overrides `row_to_dict` returns other members on purpose.
 EVERY_SHAPE = [
     shape
     for shape in dict.fromkeys(shapes())
@@ -100,49 +108,44 @@ EVERY_SHAPE = [
 ]
 
 
-class TestRowToDict:
-    @pytest.mark.parametrize("shape", EVERY_SHAPE, ids=lambda shape: shape.__name__)
-    def test_row_to_dict_equals_dump_for_every_schema(self, shape: type[Schema]) -> None:
-        schema = shape()
-        values = [sample(schema.dump_fields[name]) for name in schema.column_names]
-        row = namedtuple("Row", schema.column_names)(*values)
-
-        assert strict_json.dumps(schema.row_to_dict(row)) == strict_json.dumps(
-            schema.dump(row._asdict())
-        )
-
-    @pytest.mark.parametrize(
-        ("shape", "model", "values"),
-        [(shape, *sample) for shape, samples in SAMPLES.items() for sample in samples],
+@pytest.mark.parametrize("shape", EVERY_SHAPE, ids=lambda shape: shape.__name__)
+def test_row_to_dict_equals_dump_for_every_schema(shape: type[Schema]) -> None:
+    schema = shape()
+    values = [sample(schema.dump_fields[name]) for name in schema.column_names]
+    row = namedtuple("Row", schema.column_names)(*values)
+    assert strict_json.dumps(schema.row_to_dict(row)) == strict_json.dumps(
+        schema.dump(row._asdict())
     )
-    def test_row_to_dict_equals_dump_for_rows_of_either_database(
-        self, app: Flask, user: Caller, shape: type[Schema], model: Any, values: dict[str, Any]
-    ) -> None:
-        owner = {"owner_id": user.id} if hasattr(model, "owner_id") else {}
-        row_id = rows.add(app, model, **values, **owner)
-        schema = shape()
 
-        with app.app_context():
-            stored = db.session.get(model, row_id)
-            row = db.session.execute(select(*schema.columns(model)).filter_by(id=row_id)).one()
 
-            assert strict_json.dumps(schema.row_to_dict(row)) == strict_json.dumps(
-                schema.dump(stored)
-            )
+@pytest.mark.parametrize(
+    ("shape", "model", "values"),
+    [(shape, *sample) for shape, samples in SAMPLES.items() for sample in samples],
+)
+def test_row_to_dict_equals_dump_for_rows_of_either_database(
+    app: Flask, user: Caller, shape: type[Schema], model: Any, values: dict[str, Any]
+) -> None:
+    owner = {"owner_id": user.id} if hasattr(model, "owner_id") else {}
+    row_id = rows.add(app, model, **values, **owner)
+    schema = shape()
+    with app.app_context():
+        stored = db.session.get(model, row_id)
+        row = db.session.execute(select(*schema.columns(model)).filter_by(id=row_id)).one()
+        assert strict_json.dumps(schema.row_to_dict(row)) == strict_json.dumps(schema.dump(stored))
 
-    def test_dump_formats_amounts_without_a_column(self) -> None:
-        schema = CategorySchema()
-        members = {
-            "category": "kitchen",
-            "currency": "KWD",
-            "count": 2,
-            "stock": 7,
-            "price_min": Decimal("1.5"),
-            "price_max": Decimal(20),
-        }
 
-        assert schema.dump(members)["price_min"] == "1.500"
-        assert schema.dump(members)["price_max"] == "20.000"
+def test_dump_formats_amounts_without_a_column() -> None:
+    schema = CategorySchema()
+    members = {
+        "category": "kitchen",
+        "currency": "KWD",
+        "count": 2,
+        "stock": 7,
+        "price_min": Decimal("1.5"),
+        "price_max": Decimal(20),
+    }
+    assert schema.dump(members)["price_min"] == "1.500"
+    assert schema.dump(members)["price_max"] == "20.000"
 
 
 class Address(Schema):
@@ -162,6 +165,8 @@ ROLES: dict[str, dict[str, Any]] = {
     "nullable": {"allow_none": True},
     "read-only and nullable": {"dump_only": True, "allow_none": True},
 }
+
+
 FIELDS: dict[str, Any] = {
     "String": lambda **role: String(max_length=9, **role),
     "Enum": lambda **role: Enum(["a", "b"], **role),
@@ -203,12 +208,10 @@ class TestEveryFieldInEveryRole:
         schema = self.make(field, role)
         row = {"code": "KWD", "member": sample(schema.fields["member"])}
         other = row | {"member": None}
-
         digests = {
             etag_digest(schema, [[values[name] for name in schema.column_names]])
             for values in (row, other)
         }
-
         assert len(digests) == (1 if role == "write-only" else 2)
 
 
@@ -236,9 +239,7 @@ class TestNestedObjects:
         )()
         assert isinstance(schema, Schema)
         stored = self.stored | {"rent": rent}
-
         members = schema.row_to_dict([stored, [stored, {"rent": None}, {}]])
-
         assert members == {"home": self.expected, "others": [self.expected, {"rent": None}, {}]}
         assert stored["door_code"] == "1234"
 
@@ -264,61 +265,60 @@ class Upper(String):
         return value and value.upper()
 
 
-class TestStart:
-    @pytest.mark.parametrize(
-        ("field", "reason"),
-        [
-            (String(max_length=9, data_key="otherName"), "data_key and attribute do not work here"),
-            (String(max_length=9, attribute="column"), "data_key and attribute do not work here"),
-            (ma.fields.Method("dump"), "fields of class Method cannot be serialised"),
-            (ma.fields.Function(str), "fields of class Function cannot be serialised"),
-            (ma.fields.Raw(), "fields of class Raw cannot be serialised"),
-            (ma.fields.Decimal(), "fields of class Decimal cannot be serialised"),
-            (ma.fields.List(ma.fields.Decimal()), "fields of class Decimal cannot be serialised"),
-            (ma.fields.List(MoneyAmount()), "fields of class MoneyAmount cannot be serialised"),
-            (ma.fields.Pluck(Address, "street"), "only Nested"),
-            (MoneyAmount(currency="code"), "its currency 'code' is not a member"),
-            (ma.fields.Integer(as_string=True), "dump returns something else"),
-            (Upper(max_length=9), "dump returns something else"),
-        ],
-        ids=lambda value: type(value).__name__ if isinstance(value, ma.fields.Field) else None,
-    )
-    def test_member_that_rows_cannot_serialise_stops_the_start(
-        self, field: ma.fields.Field[Any], reason: str
-    ) -> None:
-        schema = Schema.from_dict({"id": ma.fields.UUID(), "member": field}, name="OddSchema")()
-        assert isinstance(schema, Schema)
-        with pytest.raises(RuntimeError) as refused:
-            check_serialisable(schema)
+@pytest.mark.parametrize(
+    ("field", "reason"),
+    [
+        (String(max_length=9, data_key="otherName"), "data_key and attribute do not work here"),
+        (String(max_length=9, attribute="column"), "data_key and attribute do not work here"),
+        (ma.fields.Method("dump"), "fields of class Method cannot be serialised"),
+        (ma.fields.Function(str), "fields of class Function cannot be serialised"),
+        (ma.fields.Raw(), "fields of class Raw cannot be serialised"),
+        (ma.fields.Decimal(), "fields of class Decimal cannot be serialised"),
+        (ma.fields.List(ma.fields.Decimal()), "fields of class Decimal cannot be serialised"),
+        (ma.fields.List(MoneyAmount()), "fields of class MoneyAmount cannot be serialised"),
+        (ma.fields.Pluck(Address, "street"), "only Nested"),
+        (MoneyAmount(currency="code"), "its currency 'code' is not a member"),
+        (ma.fields.Integer(as_string=True), "dump returns something else"),
+        (Upper(max_length=9), "dump returns something else"),
+    ],
+    ids=lambda value: type(value).__name__ if isinstance(value, ma.fields.Field) else None,
+)
+def test_member_that_rows_cannot_serialise_stops_the_start(
+    field: ma.fields.Field[Any], reason: str
+) -> None:
+    schema = Schema.from_dict({"id": ma.fields.UUID(), "member": field}, name="OddSchema")()
+    assert isinstance(schema, Schema)
+    with pytest.raises(RuntimeError) as refused:
+        check_serialisable(schema)
+    [line] = str(refused.value).splitlines()
+    assert line.startswith(f"{type(schema).__module__}.OddSchema.member: {reason}")
 
-        [line] = str(refused.value).splitlines()
-        assert line.startswith(f"{type(schema).__module__}.OddSchema.member: {reason}")
 
-    @pytest.mark.parametrize("schema", [WithPreDump, WithPostDump])
-    def test_dump_hook_stops_the_start(self, schema: type[Schema]) -> None:
-        with pytest.raises(RuntimeError, match=rf"{schema.__name__}\.name: dump returns something"):
-            check_serialisable(schema())
+@pytest.mark.parametrize("schema", [WithPreDump, WithPostDump])
+def test_dump_hook_stops_the_start(schema: type[Schema]) -> None:
+    with pytest.raises(RuntimeError, match=rf"{schema.__name__}\.name: dump returns something"):
+        check_serialisable(schema())
 
-    def test_nested_member_that_rows_cannot_serialise_stops_the_start(self) -> None:
-        class Inner(Schema):
-            price = ma.fields.Decimal()
 
-        schema = Schema.from_dict({"inner": ma.fields.Nested(Inner)})()
-        assert isinstance(schema, Schema)
-        with pytest.raises(RuntimeError, match=r"Inner\.price: fields of class Decimal"):
-            check_serialisable(schema)
+def test_nested_member_that_rows_cannot_serialise_stops_the_start() -> None:
+    class Inner(Schema):
+        price = ma.fields.Decimal()
 
-    @pytest.mark.parametrize(
-        "kind", ["returns", "paginated", "exports", "batch", "creates", "updates"]
-    )
-    def test_every_decorator_that_serialises_rows_checks_its_schema(self, kind: str) -> None:
-        class Query(PageQuery):
-            sort = Sort({"created_at": Product.created_at}, default="created_at")
+    schema = Schema.from_dict({"inner": ma.fields.Nested(Inner)})()
+    assert isinstance(schema, Schema)
+    with pytest.raises(RuntimeError, match=r"Inner\.price: fields of class Decimal"):
+        check_serialisable(schema)
 
-        odd = Blueprint("odd", __name__, url_prefix="/odd")
-        arguments = [Query] if kind in ("paginated", "exports") else []
-        with pytest.raises(RuntimeError, match=r"WithPostDump\.name: "):
-            getattr(odd, kind)(WithPostDump, *arguments)
+
+@pytest.mark.parametrize("kind", ["returns", "paginated", "exports", "batch", "creates", "updates"])
+def test_every_decorator_that_serialises_rows_checks_its_schema(kind: str) -> None:
+    class Query(PageQuery):
+        sort = Sort({"created_at": Product.created_at}, default="created_at")
+
+    odd = Blueprint("odd", __name__, url_prefix="/odd")
+    arguments = [Query] if kind in ("paginated", "exports") else []
+    with pytest.raises(RuntimeError, match=r"WithPostDump\.name: "):
+        getattr(odd, kind)(WithPostDump, *arguments)
 
 
 class PriceTagSchema(ResourceSchema):

@@ -45,7 +45,6 @@ def start_error(access: Any) -> str:
 
 def test_permission_that_no_role_has_stops_the_start() -> None:
     error = start_error(permission("things:raed"))
-
     assert "no role has the permission 'things:raed'" in error
     assert "list_things (things.list_things)" in error
     assert __name__ in error
@@ -56,7 +55,6 @@ def test_permission_that_no_role_has_stops_the_start() -> None:
 )
 def test_access_of_another_type_stops_the_start(access: Any) -> None:
     error = start_error(access)
-
     where = f"{__name__}.start_error.<locals>.list_things"
     assert error == f"{where}: access={access!r} is no access rule"
 
@@ -101,7 +99,6 @@ def test_plain_view_rejects_the_token_of_an_ended_session(
 ) -> None:
     assert plain.get(f"/{name}", by=editor, status=200).json == {"caller": str(editor.id)}
     rows.remove(app, Session, owner_id=editor.id)
-
     response = plain.get(f"/{name}", by=editor, status=401)
     assert 'error="invalid_token"' in response.headers["WWW-Authenticate"]
     assert response.content_type == "application/problem+json"
@@ -121,6 +118,5 @@ def test_view_without_authentication_has_an_anonymous_caller(
     plain: Api, user: Caller, access: Access
 ) -> None:
     path = f"/{access.name}"
-
     assert plain.get(path, by=user, status=200).json == {"caller": "None"}
     assert plain.get(path, headers=bearer("x.y.z"), status=200).json == {"caller": "None"}

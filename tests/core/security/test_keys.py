@@ -17,7 +17,6 @@ APP = Path(keys.__file__).parents[2]
 def test_key_of_a_purpose_is_hkdf_sha256_without_salt() -> None:
     """Expected: `openssl kdf -keylen 32 -kdfopt digest:SHA256 -kdfopt key:… -kdfopt info:…`."""
     derived = hkdf_sha256("not a secret, but long enough for tests", "cursors")
-
     assert derived.hex() == "d6174e283b7b19e8e303796bf5e5946dfa5e169e379bc3ce86b80a903585848a"
 
 
@@ -27,7 +26,6 @@ def test_keys_differ_by_purpose_and_by_secret(app: Flask, make_app: MakeApp) -> 
         assert derive_key("first") == first
     with make_app(secret_key="another secret, also long enough").app_context():
         third = derive_key("first")
-
     assert len({first, second, third}) == 3
     assert {len(key) for key in (first, second, third)} == {32}
 
@@ -44,7 +42,6 @@ def test_key_is_derived_once_per_application(app: Flask, monkeypatch: pytest.Mon
 def test_signature_is_valid_for_its_purpose_and_data_only(app: Flask, size: int) -> None:
     with app.app_context():
         signature = sign("purpose", b"data", size=size)
-
         assert len(signature) == size
         assert verify("purpose", b"data", signature, size=size)
         assert not verify("other", b"data", signature, size=size)
@@ -55,7 +52,6 @@ def test_signature_is_valid_for_its_purpose_and_data_only(app: Flask, size: int)
 def test_signature_of_another_length_is_invalid(app: Flask, length: int) -> None:
     with app.app_context():
         signature = (sign("purpose", b"data") + b"\0")[:length]
-
         assert not verify("purpose", b"data", signature)
         assert not verify("purpose", b"data", signature, size=16)
 

@@ -1,4 +1,4 @@
-"""The client's address: one spelling, and one network for everything that is counted."""
+"""The address and network of a client."""
 
 import pytest
 from werkzeug.test import EnvironBuilder
@@ -23,7 +23,9 @@ ADDRESSES = [
 
 
 @pytest.mark.parametrize(("remote", "address", "network"), ADDRESSES)
-def test_client_address_and_network(remote: str | None, address: str, network: str) -> None:
+def test_client_address_and_network_of_a_remote_address(
+    remote: str | None, address: str, network: str
+) -> None:
     request = EnvironBuilder(environ_overrides={"REMOTE_ADDR": remote}).get_request()
     assert client_address(request) == address
     assert client_network(request) == network

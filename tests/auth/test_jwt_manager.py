@@ -1,4 +1,6 @@
-"""`@jwt_required()` of flask-jwt-extended on plain Flask views: works as its documentation says."""
+"""`@jwt_required()` of flask-jwt-extended on plain Flask views."""
+
+from typing import Any
 
 import pytest
 from flask import Blueprint as PlainBlueprint
@@ -14,7 +16,7 @@ from app.core.security.authorization import public
 from app.users.models import User
 from tests import rows
 from tests.api import Api, Caller, bearer
-from tests.auth.test_tokens import ATTACKS, BAD_CLAIMS, Forge, seconds
+from tests.auth.forged_tokens import ATTACKS, BAD_CLAIMS, Forge, seconds
 from tests.conftest import MakeApp
 
 INVALID = 'Bearer realm="api", error="invalid_token"'
@@ -70,77 +72,70 @@ def assert_rejected(response: TestResponse, challenge: str = INVALID) -> None:
     assert response.headers.getlist("WWW-Authenticate") == [challenge]
 
 
-def test_identity_and_user_of_a_valid_token(plain: Api, user: Caller) -> None:
+def test_jwt_required_provides_identity_and_user_of_a_valid_token(plain: Api, user: Caller) -> None:
     response = plain.get("/identity", by=user, status=200)
-
     assert response.json == {"identity": str(user.id), "email": user.email}
 
 
 @pytest.mark.parametrize("path", ["/identity", "/declared", "/optional"])
-def test_token_of_an_ended_session_is_rejected(
+def test_jwt_required_rejects_the_token_of_an_ended_session(
     plain: Api, app: Flask, user: Caller, path: str
 ) -> None:
     plain.get(path, by=user, status=200)
     rows.remove(app, Session, owner_id=user.id)
-
     assert_rejected(plain.get(path, by=user))
 
 
-def test_token_of_a_disabled_user_is_rejected(plain: Api, app: Flask, user: Caller) -> None:
-    rows.change(app, User, user.id, is_active=False)
-
-    assert_rejected(plain.get("/identity", by=user))
-
-
-def test_token_with_an_outdated_role_is_rejected(plain: Api, app: Flask, user: Caller) -> None:
-    rows.change(app, User, user.id, role="editor")
-
+@pytest.mark.parametrize("change", [{"is_active": False}, {"role": "editor"}], ids=str)
+def test_jwt_required_rejects_the_token_of_a_changed_user(
+    plain: Api, app: Flask, user: Caller, change: dict[str, Any]
+) -> None:
+    rows.change(app, User, user.id, **change)
     assert_rejected(plain.get("/identity", by=user))
 
 
 @pytest.mark.parametrize("path", ["/identity", "/declared"])
-def test_missing_token_gets_a_challenge_without_error(plain: Api, path: str) -> None:
+def test_jwt_required_without_token_responds_with_a_challenge_without_error(
+    plain: Api, path: str
+) -> None:
     assert_rejected(plain.get(path), 'Bearer realm="api"')
 
 
-def test_optional_token_may_be_missing(plain: Api, user: Caller) -> None:
+def test_jwt_required_optional_admits_requests_without_token(plain: Api, user: Caller) -> None:
     assert plain.get("/optional", status=200).json == {"identity": None}
     assert plain.get("/optional", by=user, status=200).json == {"identity": str(user.id)}
 
 
-def test_expired_token_is_rejected(plain: Api, forge: Forge) -> None:
+def test_jwt_required_rejects_an_expired_token(plain: Api, forge: Forge) -> None:
     token = forge.token(exp=seconds() - LEEWAY - 1)
-
     assert_rejected(plain.get("/identity", headers=bearer(token)))
 
 
-def test_token_of_an_old_login_is_not_fresh(plain: Api, user: Caller) -> None:
+def test_jwt_required_fresh_rejects_a_token_that_is_not_fresh(plain: Api, user: Caller) -> None:
     challenge = 'Bearer realm="api", error="insufficient_user_authentication"'
-
     assert_rejected(plain.get("/fresh", by=user), challenge)
 
 
-def test_api_key_is_rejected(plain: Api, user: Caller) -> None:
+def test_jwt_required_rejects_an_api_key(plain: Api, user: Caller) -> None:
     data = {"name": "Test", "scopes": ["tasks:own"]}
     key = plain.post("auth/api-keys", data, by=user, status=201).json["secret"]
-
     assert_rejected(plain.get("/identity", headers=bearer(key)))
 
 
 @pytest.mark.parametrize("path", ["/identity", "/declared"])
-def test_attacks_on_a_token_are_rejected(plain: Api, forge: Forge, path: str) -> None:
+def test_jwt_required_rejects_forged_tokens(plain: Api, forge: Forge, path: str) -> None:
     for name, make in (ATTACKS | BAD_CLAIMS).items():
         response = plain.get(path, headers=bearer(make(forge)))
-
         challenges = response.headers.getlist("WWW-Authenticate")
         assert (response.status_code, challenges) == (401, [INVALID]), name
 
 
-def test_cookies_need_the_csrf_token(plain: Api, user: Caller) -> None:
+def test_jwt_required_checks_the_csrf_token_of_a_request_with_cookies(
+    plain: Api, user: Caller
+) -> None:
     client = plain.app.test_client()
     token = user.headers["Authorization"].split()[1]
     client.set_cookie("__Host-access_token", token)
-
     assert client.get("/identity").json["identity"] == str(user.id)
     assert client.post("/change").status_code == 403
 

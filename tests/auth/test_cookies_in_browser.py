@@ -1,4 +1,4 @@
-"""Cookies in a real browser: a page of our origin logs in, and its scripts see no token."""
+"""Cookies in Chromium: pages of the own origin can use them, scripts and other sites cannot."""
 
 import json
 import shutil
@@ -32,7 +32,7 @@ def page(live: Live, tmp_path: Path) -> Iterator[Browser]:
 
 
 def fetch(page: Browser, method: str, path: str, body: Any = None, csrf: str = "") -> int:
-    """The status that a script of the page gets."""
+    """The status of a request from a script of the page."""
     headers = {"Content-Type": "application/json"} | ({"X-CSRF-Token": csrf} if csrf else {})
     options = {"method": method, "headers": headers}
     if body is not None:
@@ -42,13 +42,13 @@ def fetch(page: Browser, method: str, path: str, body: Any = None, csrf: str = "
     return page.wait("answered")
 
 
-def test_a_page_logs_in_works_and_logs_out(page: Browser) -> None:
+def test_page_of_the_own_origin_logs_in_and_out_and_sees_no_token(page: Browser) -> None:
     account = {"email": DEMO_EMAIL, "password": DEMO_PASSWORD}
     assert fetch(page, "GET", "users/me") == 401
 
     assert fetch(page, "POST", "auth/cookies", account) == 200
     name, _, csrf = page.run("document.cookie").partition("=")
-    assert (name, len(csrf)) == ("__Host-csrf_token", 64)  # and no other cookie is to be seen
+    assert (name, len(csrf)) == ("__Host-csrf_token", 64)  # the only readable cookie
 
     assert fetch(page, "GET", "users/me") == 200
     assert fetch(page, "POST", "tasks", {"title": "Forged"}) == 403
@@ -61,13 +61,13 @@ def test_a_page_logs_in_works_and_logs_out(page: Browser) -> None:
     assert fetch(page, "GET", "users/me") == 401
 
 
-def test_a_page_of_another_site_gets_nowhere(live: Live, page: Browser) -> None:
-    """Not even a form, which needs no permission of ours to be sent: its cookies stay at home."""
+def test_page_of_another_site_cannot_use_the_cookies(live: Live, page: Browser) -> None:
+    """A cross-site form needs no CORS permission, and is sent without cookies."""
     account = {"email": DEMO_EMAIL, "password": DEMO_PASSWORD}
     assert fetch(page, "POST", "auth/cookies", account) == 200
 
     elsewhere = live.url.replace("127.0.0.1", "localhost")  # another site to a browser
-    page.call("Page.setBypassCSP", enabled=True)  # that page is not ours, but the attacker's
+    page.call("Page.setBypassCSP", enabled=True)  # the page stands for one of the attacker
     page.call("Page.navigate", url=f"{elsewhere}/problems")
     page.wait("location.hostname == 'localhost' && document.readyState == 'complete'")
     target = f"{live.url}/api/v1/auth/logout"
@@ -77,7 +77,7 @@ def test_a_page_of_another_site_gets_nowhere(live: Live, page: Browser) -> None:
     )
     page.run("form.submit()")
     page.wait("location.pathname == '/api/v1/auth/logout' && document.readyState == 'complete'")
-    assert "/problems/unauthorized" in page.text("body")  # which it is without cookies
+    assert "/problems/unauthorized" in page.text("body")  # sent without cookies
 
     page.call("Page.navigate", url=f"{live.url}/problems")
     page.wait("location.pathname == '/problems' && document.readyState == 'complete'")

@@ -1,4 +1,4 @@
-"""Models are ordinary models of SQLAlchemy: constructor, `@validates`, `relationship`."""
+"""Models with `ResourceMixin` are ordinary models of SQLAlchemy."""
 
 from collections.abc import Iterator
 from uuid import UUID
@@ -13,10 +13,12 @@ from app.core.database.mixins import ResourceMixin
 from app.core.resources import repository
 from app.core.schemas.base import Schema
 from app.extensions import Base, db
+from app.users.models import User
+from tests import rows
 
 
 class OwnBase(Base):
-    """Tables that no migration knows."""
+    """Tables without migrations."""
 
     __abstract__ = True
     metadata = MetaData(naming_convention=Base.metadata.naming_convention)
@@ -75,7 +77,7 @@ def library(app: Flask) -> Iterator[Flask]:
         OwnBase.metadata.drop_all(db.engine)
 
 
-def test_constructor_takes_columns_and_relationships_only() -> None:
+def test_constructor_of_a_model_takes_columns_and_relationships_only() -> None:
     shelf = Shelf(label="A")
     assert Book(title="T", shelf=shelf).shelf is shelf
     with pytest.raises(TypeError, match="'colour' is an invalid keyword argument for Shelf"):
@@ -104,7 +106,7 @@ def test_session_inserts_and_reads_related_instances(library: Flask) -> None:
         assert (shelf.label, shelf.version) == ("B", 2)
 
 
-def test_repository_inserts_what_the_instance_holds(library: Flask) -> None:
+def test_repository_inserts_the_values_of_an_instance(library: Flask) -> None:
     with library.app_context(), library.test_request_context():
         shelf = repository.create(Shelf(label=" A "), SHELF_SCHEMA)
         book = repository.create(Book(title="T", shelf_id=shelf.id), BOOK_SCHEMA)
@@ -113,3 +115,8 @@ def test_repository_inserts_what_the_instance_holds(library: Flask) -> None:
         stored = db.session.get_one(Book, book.id)
         assert (stored.title, stored.shelf.label) == ("T", "A")
         assert stored.shelf.books == [stored]
+
+
+def test_updated_at_of_a_new_row_equals_created_at(app: Flask) -> None:
+    user = rows.add(app, User, email="ada@example.com", name="Ada", password_hash="x")
+    assert rows.read(app, User.updated_at, id=user) == rows.read(app, User.created_at, id=user)

@@ -1,4 +1,4 @@
-"""PostgreSQL's plans: a page costs the same at any depth, by every sort, in both directions."""
+"""PostgreSQL's plans of lists: index scans at any depth, for every sort, in both directions."""
 
 import random
 from typing import Any
@@ -19,8 +19,14 @@ from tests.api import Api, Caller
 from tests.conftest import on_postgresql
 
 ROWS = 20_000
+
+
 DEPTH = 2_000
+
+
 LISTS = {"products": ProductQuery, "tasks": TaskQuery}
+
+
 EVERY_SORT = [
     (path, sort)
     for path, query in LISTS.items()
@@ -30,7 +36,7 @@ EVERY_SORT = [
 
 @pytest.fixture
 def filled(app: Flask, api: Api, user: Caller) -> Caller:
-    """Many products, and as many tasks of one user; the planner knows about them."""
+    """Many products, and as many tasks of one user, analyzed."""
     dice = random.Random(1)
     with app.app_context():
         tasks = [
@@ -50,7 +56,7 @@ def filled(app: Flask, api: Api, user: Caller) -> Caller:
 
 
 def plan_of(app: Flask, call: Any) -> dict[str, Any]:
-    """The plan of the one statement that a call sends, as PostgreSQL carries it out."""
+    """The executed plan of the one statement that a call sends."""
     plans = []
 
     def explain(engine: Engine, statement: str, values: Any) -> None:
@@ -69,7 +75,7 @@ def plan_of(app: Flask, call: Any) -> dict[str, Any]:
 
 
 def deep_in(api: Api, path: str, sort: str, by: Caller) -> str:
-    """A cursor far behind the first page."""
+    """A cursor `DEPTH` rows behind the first page."""
     cursor = ""
     for _ in range(DEPTH // 100):
         rest = f"&cursor={cursor}" if cursor else ""
@@ -79,7 +85,7 @@ def deep_in(api: Api, path: str, sort: str, by: Caller) -> str:
 
 
 @on_postgresql
-def test_a_page_reads_one_index_and_sorts_nothing_at_any_depth(
+def test_page_reads_one_index_and_sorts_nothing_at_any_depth(
     app: Flask, api: Api, filled: Caller
 ) -> None:
     for path, sort in EVERY_SORT:
@@ -93,21 +99,21 @@ def test_a_page_reads_one_index_and_sorts_nothing_at_any_depth(
 
 
 @on_postgresql
-def test_a_word_that_the_planner_does_not_know_is_taken_for_rare(
+def test_full_text_search_for_an_unknown_word_uses_its_index(
     app: Flask, api: Api, filled: Caller
 ) -> None:
-    """Or it would look for it in the order of the sort, once a table is large."""
+    """An index in the order of the sort would be slow in a large table."""
     plan = plan_of(app, lambda: api.get("products?q=12345", by=filled, status=200))
     assert steps(plan)[-2:] == ["Bitmap Heap Scan", "Bitmap Index Scan"]
     assert plan["Plan Rows"] == 1
 
 
 def steps(plan: dict[str, Any]) -> list[str]:
-    """The nodes of a plan, but for the look at the session, which it takes once (`InitPlan`)."""
+    """The nodes of a plan, except the check of the session (`InitPlan`)."""
     below = [p for p in plan.get("Plans", ()) if p["Parent Relationship"] != "InitPlan"]
     return [plan["Node Type"], *(step for each in below for step in steps(each))]
 
 
 def pages_read(plan: dict[str, Any]) -> int:
-    """How many pages of the table and its index a plan touched, with room for the index's depth."""
+    """The blocks that a plan read, plus 10 for the depth of the index."""
     return plan["Shared Hit Blocks"] + plan["Shared Read Blocks"] + 10

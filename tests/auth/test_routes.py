@@ -1,4 +1,4 @@
-"""Routes that issue or restore credentials ignore those that are sent along (`no_auth`)."""
+"""Routes that issue or restore credentials ignore attached credentials (`no_auth`)."""
 
 from typing import Any
 
@@ -7,11 +7,13 @@ from flask import Flask
 
 from app.auth.jwt_manager import LEEWAY
 from tests.api import PASSWORD, Api, Caller, bearer, fresh
-from tests.auth.test_tokens import Forge, seconds
+from tests.auth.forged_tokens import Forge, seconds
 from tests.conftest import MakeApp, on_sqlite
 from tests.contract.operations import OPERATIONS
 
 Headers = dict[str, str]
+
+
 INVALID = {"garbage": bearer("x.y.z"), "an unknown API key": bearer("key_" + "A" * 64)}
 
 
@@ -30,7 +32,6 @@ def account(user: Caller) -> dict[str, str]:
 
 def test_no_auth_routes_are_those_that_issue_or_restore_credentials() -> None:
     rules = {o.rule.removeprefix("/api/v1") for o in OPERATIONS if o.access.name == "no_auth"}
-
     assert rules == {
         "/auth/login",
         "/auth/refresh",
@@ -49,7 +50,6 @@ def test_login_and_refresh_work_with_invalid_credentials_attached(
 ) -> None:
     headers = headers_of(kind, app, user)
     api.get("users/me", headers=headers, status=401)
-
     tokens = api.post("auth/login", account(user), headers=headers, status=200).json
     body = {"refresh_token": tokens["refresh_token"]}
     api.post("auth/refresh", body, headers=headers, status=200)
@@ -60,7 +60,6 @@ def test_registration_works_with_invalid_credentials_attached(
     api: Api, app: Flask, user: Caller, kind: str
 ) -> None:
     body = {"email": fresh("new1@example.com"), "name": "New", "password": PASSWORD}
-
     api.post("users", body, headers=headers_of(kind, app, user), status=201)
 
 
@@ -73,20 +72,18 @@ def test_registration_works_with_invalid_credentials_attached(
         ("auth/email/verify", {"token": "A" * 43}, 401),
     ],
 )
-def test_recovery_looks_at_the_mailed_token_only(
+def test_recovery_routes_ignore_invalid_credentials(
     api: Api, app: Flask, user: Caller, kind: str, path: str, body: Any, status: int
 ) -> None:
     response = api.post(path, body, headers=headers_of(kind, app, user), status=status)
-
     assert "error=" not in response.headers.get("WWW-Authenticate", "")
 
 
 @on_sqlite
-def test_rate_limit_of_login_counts_by_address_whatever_credentials_are_attached(
+def test_rate_limit_of_login_counts_by_address_with_any_credentials_attached(
     make_app: MakeApp, user: Caller, other: Caller
 ) -> None:
     api = Api(make_app(login_rate_limit="2 per hour"))
-
     api.post("auth/login", account(user), by=user, status=200)
     api.post("auth/login", account(other), by=other, status=200)
     api.post("auth/login", account(user), by=user, status=429)

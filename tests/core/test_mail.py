@@ -1,0 +1,183 @@
+"""Mail: SMTP servers that fail, TLS, messages without a server."""
+
+import io
+import json
+import socket
+import ssl
+from collections.abc import Iterator
+from contextlib import redirect_stdout
+from datetime import UTC, datetime, timedelta
+from ipaddress import ip_address
+from pathlib import Path
+
+import pytest
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives.asymmetric import ec
+
+from app.auth.email_tokens import EmailToken
+from app.core.database.types import now
+from app.jobs.models import Job
+from app.jobs.runner import requeue_stale_jobs, run_job
+from tests import rows
+from tests.auth.mailing import ADA, NEW_PASSWORD, Mailing
+from tests.conftest import MakeApp, on_sqlite
+from tests.live import serve
+from tests.mail_server import Mailbox, receive
+
+
+@pytest.fixture
+def mailbox() -> Iterator[Mailbox]:
+    """The mailbox of a running mail server."""
+    with receive() as box:
+        yield box
+
+
+@pytest.fixture
+def mailing(make_app: MakeApp, mailbox: Mailbox) -> Mailing:
+    return Mailing(make_app(smtp_url=mailbox.url, public_url="https://app.example.com/"))
+
+
+@pytest.fixture
+def mailing_and_logging(make_app: MakeApp, output: io.StringIO, mailbox: Mailbox) -> Mailing:
+    with redirect_stdout(output):
+        return Mailing(make_app(smtp_url=mailbox.url, log_level="DEBUG"))
+
+
+def test_mailed_tokens_and_addresses_are_not_logged(
+    mailing_and_logging: Mailing, mailbox: Mailbox, output: io.StringIO
+) -> None:
+    api = mailing_and_logging
+    api.register()
+    tokens = [mailbox.token]
+    api.forgot(ADA["email"], status=202)
+    tokens.append(mailbox.token)
+    api.verify(tokens[0], status=204)
+    api.reset(tokens[1], status=204)
+    api.reset(tokens[1], status=401)
+    assert '"request"' in output.getvalue()
+    for secret in (*tokens, ADA["email"], NEW_PASSWORD):
+        assert secret not in output.getvalue()
+
+
+def test_refused_mail_is_logged_without_address_and_sent_again(
+    mailing_and_logging: Mailing, mailbox: Mailbox, output: io.StringIO
+) -> None:
+    mailbox.refusal = f"450 <{ADA['email']}> is busy"
+    mailing_and_logging.register()
+    lines = [json.loads(line) for line in output.getvalue().splitlines()]
+    [failed] = [line for line in lines if line["event"] == "job_attempt_failed"]
+    assert failed["exception"].endswith("MailError: SMTPRecipientsRefused")
+    assert ADA["email"] not in output.getvalue()
+
+    mailbox.refusal = ""
+    app = mailing_and_logging.app
+    [job_id] = rows.read(app, Job.id, type="mail")
+    rows.change(app, Job, job_id, retry_at=now())
+    with app.app_context():
+        requeue_stale_jobs()
+    app.extensions["jobs"].drain()
+    assert len(mailbox.messages) == 1
+    assert mailbox.messages[0]["Message-ID"] == f"<{job_id}@localhost>"
+    mailing_and_logging.verify(mailbox.token, status=204)
+
+
+def test_repeated_mail_has_the_same_message_id_and_content(
+    mailing: Mailing, mailbox: Mailbox
+) -> None:
+    """A job is repeated when its worker dies between sending and recording it."""
+    mailing.register()
+    [job] = rows.read(mailing.app, Job.id, type="mail")
+    arguments = {"purpose": "verify", "email": ADA["email"]}
+    again = {"state": "queued", "finished_at": None, "arguments": arguments}
+    rows.change(mailing.app, Job, job, **again)
+    with mailing.app.app_context():
+        run_job(job)
+
+    first, second = mailbox.messages
+    assert first["Message-ID"] == second["Message-ID"]
+    assert first.get_content() == second.get_content()
+    assert rows.count(mailing.app, EmailToken) == 1
+
+
+def test_unreachable_mail_server_does_not_fail_the_request(make_app: MakeApp) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as probe:
+        port = probe.getsockname()[1]
+    Mailing(make_app(smtp_url=f"smtp://127.0.0.1:{port}")).register()
+
+
+@on_sqlite
+def test_hanging_mail_server_does_not_delay_requests(another_database_url: str) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as deaf:  # the kernel accepts the connection
+        url = f"smtp://127.0.0.1:{deaf.getsockname()[1]}"
+        with serve(another_database_url, SMTP_URL=url) as live:
+            assert live.call("POST", "users", ADA).status == 201
+            assert live.call("GET", "products").status == 200
+            # Both responses came while the SMTP connection was still open.
+            connection, _ = deaf.accept()
+            with connection:
+                connection.setblocking(False)
+                with pytest.raises(BlockingIOError):
+                    connection.recv(1)
+
+
+@on_sqlite
+def test_mail_is_logged_without_a_server(make_app: MakeApp, output: io.StringIO) -> None:
+    with redirect_stdout(output):
+        api = Mailing(make_app(log_level="INFO"))
+    api.register()
+    lines = [json.loads(line) for line in output.getvalue().splitlines()]
+    [written] = [line for line in lines if line["event"] == "mail"]
+    assert written["to"] == ADA["email"]
+    assert "/verify-email#token=" in written["text"]
+
+
+class TestMailOverTls:
+    @pytest.fixture
+    def certificate(self, tmp_path: Path) -> Path:
+        """A certificate for localhost and its key, in one file, signed by itself."""
+        key = ec.generate_private_key(ec.SECP256R1())
+        name = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, "localhost")])
+        names = [x509.DNSName("localhost"), x509.IPAddress(ip_address("127.0.0.1"))]
+        today = datetime.now(UTC)
+        signed = (
+            x509.CertificateBuilder(name, name, key.public_key(), x509.random_serial_number())
+            .not_valid_before(today - timedelta(days=1))
+            .not_valid_after(today + timedelta(days=1))
+            .add_extension(x509.SubjectAlternativeName(names), critical=False)
+            .add_extension(x509.BasicConstraints(ca=True, path_length=None), critical=True)
+            .sign(key, hashes.SHA256())
+        )
+        pem, pkcs8 = serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8
+        path = tmp_path / "certificate.pem"
+        plain = serialization.NoEncryption()
+        path.write_bytes(signed.public_bytes(pem) + key.private_bytes(pem, pkcs8, plain))
+        return path
+
+    @pytest.fixture
+    def mailbox(self, certificate: Path) -> Iterator[Mailbox]:
+        context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+        context.load_cert_chain(certificate)
+        with receive(context) as box:
+            yield box
+
+    @on_sqlite
+    def test_mail_is_sent_with_credentials_to_a_trusted_server(
+        self,
+        mailing: Mailing,
+        mailbox: Mailbox,
+        certificate: Path,
+        monkeypatch: pytest.MonkeyPatch,
+    ) -> None:
+        monkeypatch.setenv("SSL_CERT_FILE", str(certificate))
+        mailing.register()
+        mailing.verify(mailbox.token, status=204)
+        assert mailbox.logins == ["AGFkYQBhIHNlY3JldA=="]  # \0ada\0a secret
+
+    @on_sqlite
+    def test_nothing_is_sent_to_an_untrusted_server(
+        self, mailing: Mailing, mailbox: Mailbox
+    ) -> None:
+        mailing.register()
+        assert mailbox.logins == []
+        assert mailbox.messages == []

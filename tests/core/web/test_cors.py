@@ -1,0 +1,103 @@
+"""CORS for the configured origins."""
+
+import pytest
+
+from tests.api import Api
+from tests.conftest import MakeApp
+
+OURS, ALSO_OURS = "https://app.example.com", "https://admin.example.com:8443"
+
+
+REFUSED = [
+    "https://evil.example",
+    "null",
+    "https://app.example.com.evil.example",
+    "https://evil-app.example.com",
+    "https://app.example.com:8443",
+    "http://app.example.com",
+    "https://appXexample.com",
+    "https://app.example.com/",
+    "https://sub.app.example.com",
+    "https://app.example.com,https://evil.example",
+    "*",
+]
+
+
+PREFLIGHT = {
+    "Access-Control-Request-Method": "PATCH",
+    "Access-Control-Request-Headers": "authorization, content-type, if-match",
+}
+
+
+@pytest.fixture
+def shared(make_app: MakeApp) -> Api:
+    """An application with two allowed origins."""
+    return Api(make_app(cors_origins=(OURS, ALSO_OURS)))
+
+
+def cors(response: object) -> dict[str, str]:
+    return {n: v for n, v in response.headers if n.startswith("Access-Control-")}
+
+
+def varies(response: object) -> bool:
+    """Whether the response has `Vary: Origin`."""
+    return "origin" in response.headers.get("Vary", "").lower().replace(" ", "").split(",")
+
+
+def test_no_origin_is_allowed_by_default(api: Api) -> None:
+    for method in ("GET", "OPTIONS"):
+        assert cors(api.call(method, "products", headers={"Origin": OURS, **PREFLIGHT})) == {}
+
+
+@pytest.mark.parametrize("origin", [OURS, ALSO_OURS])
+def test_allowed_origin_is_returned_alone_and_without_credentials(shared: Api, origin: str) -> None:
+    response = shared.get("products", headers={"Origin": origin}, status=200)
+    assert response.headers.getlist("Access-Control-Allow-Origin") == [origin]
+    assert varies(response)
+    assert "Access-Control-Allow-Credentials" not in response.headers
+
+
+def test_header_fields_of_the_api_are_exposed(shared: Api) -> None:
+    response = shared.get("products", headers={"Origin": OURS}, status=200)
+    exposed = response.headers["Access-Control-Expose-Headers"].split(", ")
+    assert {"ETag", "Link", "Location", "RateLimit", "RateLimit-Policy", "Retry-After",
+            "X-Request-ID"} <= set(exposed)  # fmt: skip
+
+
+@pytest.mark.parametrize("path", ["tasks", "/nothing", "products?x=1"])
+def test_errors_can_be_read_by_an_allowed_origin(shared: Api, path: str) -> None:
+    response = shared.get(path, headers={"Origin": OURS})
+    assert response.status_code >= 400
+    assert response.headers["Access-Control-Allow-Origin"] == OURS
+
+
+def test_preflight_needs_no_credentials(shared: Api) -> None:
+    path = "tasks/00000000-0000-7000-8000-000000000000"
+    response = shared.call("OPTIONS", path, headers={"Origin": OURS, **PREFLIGHT}, status=204)
+    assert response.headers["Access-Control-Allow-Origin"] == OURS
+    assert "PATCH" in response.headers["Access-Control-Allow-Methods"]
+    allowed = response.headers["Access-Control-Allow-Headers"].lower().split(", ")
+    assert set(allowed) == {"authorization", "content-type", "if-match"}
+    assert varies(response)
+
+
+@pytest.mark.parametrize("origin", REFUSED)
+@pytest.mark.parametrize("method", ["GET", "OPTIONS"])
+def test_other_origins_get_no_cors_headers(shared: Api, method: str, origin: str) -> None:
+    response = shared.call(method, "products", headers={"Origin": origin, **PREFLIGHT})
+    assert cors(response) == {}
+    assert varies(response)
+
+
+def test_request_without_origin_gets_no_cors_headers(shared: Api) -> None:
+    response = shared.get("products", status=200)
+    assert cors(response) == {}
+    assert varies(response)
+
+
+def test_single_allowed_origin_is_not_revealed_to_others(make_app: MakeApp) -> None:
+    api = Api(make_app(cors_origins=(OURS,)))
+    for headers in ({}, {"Origin": "https://evil.example"}):
+        response = api.get("products", headers=headers, status=200)
+        assert cors(response) == {}
+        assert varies(response)

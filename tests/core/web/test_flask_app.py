@@ -1,0 +1,86 @@
+"""Header fields of every response."""
+
+import pytest
+
+from app.core.resources.blueprint import Blueprint
+from app.core.security.authorization import public
+from tests.api import Api, Caller
+from tests.conftest import MakeApp
+
+SECURITY = {
+    "X-Content-Type-Options": "nosniff",
+    "Strict-Transport-Security": "max-age=31536000; includeSubDomains",
+    "Content-Security-Policy": "default-src 'none'; frame-ancestors 'none'",
+    "Referrer-Policy": "no-referrer",
+}
+
+
+def security(response: object) -> dict[str, str]:
+    return {name: response.headers.get(name) for name in SECURITY}
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "status"),
+    [
+        ("GET", "products", 200),
+        ("HEAD", "products", 200),
+        ("OPTIONS", "products", 204),
+        ("GET", "/health/live", 200),
+        ("GET", "/openapi.json", 200),
+        ("GET", "tasks", 401),
+        ("POST", "products", 401),
+        ("GET", "/nothing", 404),
+        ("PUT", "products", 405),
+        ("GET", "products?x=1", 422),
+    ],
+)
+def test_every_response_has_the_security_headers(
+    api: Api, method: str, path: str, status: int
+) -> None:
+    assert security(api.call(method, path, status=status)) == SECURITY
+
+
+def test_responses_without_body_have_the_security_headers(api: Api, user: Caller) -> None:
+    me = api.get("users/me", by=user, status=200)
+    headers = {"If-None-Match": me.headers["ETag"]}
+    assert security(api.get("users/me", by=user, headers=headers, status=304)) == SECURITY
+    assert security(api.delete("users/me", by=user, status=204)) == SECURITY
+
+
+def test_internal_error_has_the_security_headers(make_app: MakeApp) -> None:
+    odd = Blueprint("odd", __name__, url_prefix="/odd", description="Fails.")
+
+    @odd.get("", access=public)
+    @odd.response(204)
+    def fail() -> None:
+        """Fail."""
+        raise RuntimeError
+
+    api = Api(make_app(odd, log_level="CRITICAL"))
+    assert security(api.get("odd", status=500)) == SECURITY
+
+
+def test_rate_limited_response_has_the_security_headers(make_app: MakeApp) -> None:
+    api = Api(make_app(rate_limit="1 per hour"))
+    api.get("products", status=200)
+    assert security(api.get("products", status=429)) == SECURITY
+
+
+@pytest.mark.parametrize("path", ["/docs", "/problems", "/problems/not-found"])
+def test_content_security_policy_of_html_pages_allows_the_own_origin_only(
+    api: Api, path: str
+) -> None:
+    response = api.get(path, status=200)
+    policy = response.headers["Content-Security-Policy"]
+    assert policy.startswith("default-src 'none'")
+    assert "frame-ancestors 'none'" in policy
+    assert "unsafe-eval" not in policy
+    assert "script-src 'self';" in policy
+    assert "://" not in policy
+    assert security(response) == SECURITY | {"Content-Security-Policy": policy}
+
+
+def test_responses_have_no_version_banner_and_no_cookie(api: Api) -> None:
+    response = api.get("products", status=200)
+    assert "X-Powered-By" not in response.headers
+    assert "Set-Cookie" not in response.headers
