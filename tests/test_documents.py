@@ -11,7 +11,7 @@ ROOT = Path(__file__).parent.parent
 
 
 @pytest.mark.parametrize("document", ["README.md", "docs/http.md"])
-def test_the_document_shows_what_happens(document: str, tmp_path: Path) -> None:
+def test_commands_of_the_document_print_what_it_shows(document: str, tmp_path: Path) -> None:
     steps = read_steps(ROOT / document)
     settings = {"CACHE_DIR": str(tmp_path), "AUTH_COOKIES": "true"}
     with serve(f"sqlite:///{tmp_path}/live.db", **settings) as live:

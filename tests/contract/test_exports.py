@@ -42,7 +42,7 @@ def lines(world: World, export: Operation, query: str = "") -> list[bytes]:
 
 
 @pytest.mark.parametrize(("export", "sort"), EVERY_SORT)
-def test_its_lines_are_the_items_of_the_list_byte_by_byte(
+def test_export_lines_equal_the_items_of_the_list(
     filled: World, export: Operation, sort: str
 ) -> None:
     pages = walk(filled, list_of(export), f"{list_of(export).rule}?sort={sort}&limit=2")
@@ -54,7 +54,7 @@ def test_its_lines_are_the_items_of_the_list_byte_by_byte(
 
 
 @every_export
-def test_csv_says_the_same(filled: World, export: Operation) -> None:
+def test_csv_export_equals_ndjson_export(filled: World, export: Operation) -> None:
     by = filled.writer(export)
     response = filled.api.get(export.rule, by=by, headers={"Accept": CSV}, status=200)
     assert response.content_type == "text/csv; charset=utf-8; header=present"
@@ -69,7 +69,7 @@ def test_csv_says_the_same(filled: World, export: Operation) -> None:
 
 
 @every_export
-def test_nobody_finds_what_the_list_hides_from_them(filled: World, export: Operation) -> None:
+def test_export_contains_only_rows_of_the_callers_list(filled: World, export: Operation) -> None:
     who = {"by": filled.other, "status": 200}
     for accept, nothing in ((NDJSON, 0), (CSV, 1)):
         rows = filled.api.get(export.rule, headers={"Accept": accept}, **who).data.splitlines()
@@ -95,7 +95,7 @@ def test_nobody_finds_what_the_list_hides_from_them(filled: World, export: Opera
         (f"*/*, {NDJSON};q=0, {CSV};q=0", None),
     ],
 )
-def test_the_caller_chooses_the_media_type(
+def test_export_media_type_follows_accept_header(
     world: World, export: Operation, accept: str, media_type: str | None
 ) -> None:
     for method in ("GET", "HEAD"):
@@ -107,7 +107,7 @@ def test_the_caller_chooses_the_media_type(
 
 
 @every_export
-def test_it_is_a_file_for_this_caller_alone(world: World, export: Operation) -> None:
+def test_export_is_an_attachment_that_is_not_cached(world: World, export: Operation) -> None:
     name = export.rule.split("/")[-2].replace("-", "_")
     for accept, suffix in ((NDJSON, "ndjson"), (CSV, "csv")):
         headers = {"Accept": accept}
@@ -120,7 +120,7 @@ def test_it_is_a_file_for_this_caller_alone(world: World, export: Operation) -> 
 
 @every_export
 @pytest.mark.parametrize("query", ["limit=10", "cursor=x", "count=exact", "sort=x", "sort=&sort="])
-def test_a_parameter_that_is_wrong_is_422_by_name(
+def test_export_with_invalid_parameter_is_422_and_names_it(
     world: World, export: Operation, query: str
 ) -> None:
     response = world.api.get(f"{export.rule}?{query}", by=world.writer(export), status=422)
@@ -128,13 +128,13 @@ def test_a_parameter_that_is_wrong_is_422_by_name(
 
 
 @every_export
-def test_it_takes_the_filters_of_the_list(export: Operation) -> None:
+def test_export_has_the_filters_of_the_list(export: Operation) -> None:
     pages_only = {"limit", "cursor", "count"}
     assert export.parameters.keys() == list_of(export).parameters.keys() - pages_only
 
 
 @every_export
-def test_it_is_one_statement_and_head_none(
+def test_export_executes_one_statement_and_head_none(
     filled: World, queries: Counter, export: Operation
 ) -> None:
     for method, reads in (("GET", 1), ("HEAD", 0)):

@@ -11,7 +11,7 @@ CHANGES = [o for o in ITEMS if o.method in ("PATCH", "DELETE")]
 
 
 @pytest.mark.parametrize("read", READS + COLLECTIONS, ids=ids)
-def test_a_read_is_one_statement(world: World, queries: Counter, read: Operation) -> None:
+def test_read_executes_one_statement(world: World, queries: Counter, read: Operation) -> None:
     item = world.item(read if read.by_id else next(i for i in ITEMS if i.collection == read.rule))
     with queries() as sent:
         world.api.get(item if read.by_id else read.rule, by=world.writer(read), status=200)
@@ -19,7 +19,7 @@ def test_a_read_is_one_statement(world: World, queries: Counter, read: Operation
 
 
 @pytest.mark.parametrize("read", READS, ids=ids)
-def test_a_304_is_one_statement(world: World, queries: Counter, read: Operation) -> None:
+def test_304_executes_one_statement(world: World, queries: Counter, read: Operation) -> None:
     path = world.path(read)
     with queries() as sent:
         headers = {"If-None-Match": '"1"'}
@@ -28,7 +28,9 @@ def test_a_304_is_one_statement(world: World, queries: Counter, read: Operation)
 
 
 @pytest.mark.parametrize("write", CREATES + CHANGES, ids=ids)
-def test_a_write_costs_what_it_must(world: World, queries: Counter, write: Operation) -> None:
+def test_write_executes_the_expected_number_of_statements(
+    world: World, queries: Counter, write: Operation
+) -> None:
     path = world.path(write)
     with queries() as sent:
         response = world.call(write, world.writer(write), path=path)
@@ -46,14 +48,18 @@ def test_a_write_costs_what_it_must(world: World, queries: Counter, write: Opera
 
 
 @pytest.mark.parametrize("write", CREATES + CHANGES, ids=ids)
-def test_a_refused_write_is_none(world: World, queries: Counter, write: Operation) -> None:
+def test_write_to_unknown_path_executes_no_statement(
+    world: World, queries: Counter, write: Operation
+) -> None:
     path = world.path(write)
     with queries() as sent:
         world.call(write, None if not write.access.anonymous else world.owner, path=path + "/no")
     assert sent == []
 
 
-def test_a_login_costs_what_it_must(api: Api, queries: Counter, user: Caller) -> None:
+def test_login_executes_the_expected_number_of_statements(
+    api: Api, queries: Counter, user: Caller
+) -> None:
     with queries() as sent:
         api.post("auth/login", {"email": user.email, "password": PASSWORD}, status=200)
     costs = {"locks the counters": 1, "counts": 1, "looks at the user": 1, "begins a session": 1}

@@ -104,7 +104,9 @@ def path() -> str:
 
 
 @pytest.mark.parametrize("method", ["GET", "HEAD"])
-def test_a_list_is_answered_again_without_the_service(site: Public, path: str, method: str) -> None:
+def test_repeated_list_request_is_answered_from_the_cache(
+    site: Public, path: str, method: str
+) -> None:
     before = site.asked()
     first = site.call(path)
     time.sleep(1)  # the clock goes on
@@ -119,12 +121,12 @@ def test_a_list_is_answered_again_without_the_service(site: Public, path: str, m
     assert first.headers == again.headers  # Date too: from it anybody knows the age
 
 
-def test_a_product_is_answered_again_without_the_service(site: Public) -> None:
+def test_repeated_item_request_is_answered_from_the_cache(site: Public) -> None:
     path = site.product()
     assert site.fill(path).body == site.call(path).body == site.live.call("GET", path).body
 
 
-def test_head_fills_the_cache_for_get(site: Public, path: str) -> None:
+def test_head_request_fills_the_cache_for_get(site: Public, path: str) -> None:
     assert site.call(path, "HEAD").headers["Cache-Status"] == MISS
     read = site.call(path)
     assert read.headers["Cache-Status"] == HIT
@@ -133,7 +135,7 @@ def test_head_fills_the_cache_for_get(site: Public, path: str) -> None:
 
 @pytest.mark.parametrize("weak", ["", "W/"])
 @pytest.mark.parametrize("coding", ["identity", "gzip"])
-def test_who_holds_what_is_in_the_cache_is_told_so(
+def test_matching_if_none_match_is_304_from_the_cache(
     site: Public, path: str, weak: str, coding: str
 ) -> None:
     tag = site.fill(path).headers["ETag"]
@@ -147,7 +149,7 @@ def test_who_holds_what_is_in_the_cache_is_told_so(
     assert site.asked() == before
 
 
-def test_who_holds_something_else_still_fills_the_cache(site: Public, path: str) -> None:
+def test_other_if_none_match_fills_the_cache(site: Public, path: str) -> None:
     other = site.call(path, If_None_Match='"other"')
     assert (other.status, other.headers["Cache-Status"]) == (200, MISS)
     tag = other.headers["ETag"]
@@ -155,7 +157,7 @@ def test_who_holds_something_else_still_fills_the_cache(site: Public, path: str)
     assert (same.status, same.headers["Cache-Status"]) == (304, HIT)
 
 
-def test_one_answer_is_kept_for_all_content_codings(site: Public, path: str) -> None:
+def test_cache_keeps_one_entry_for_all_content_codings(site: Public, path: str) -> None:
     first = site.fill(path, Accept_Encoding="gzip")
     plain = site.call(path, Accept_Encoding="identity")
     assert plain.headers["Cache-Status"] == HIT
@@ -163,7 +165,7 @@ def test_one_answer_is_kept_for_all_content_codings(site: Public, path: str) -> 
     assert gzip.decompress(first.body) == plain.body
 
 
-def test_what_belongs_to_one_request_is_not_told_to_others(site: Public, path: str) -> None:
+def test_cached_response_has_no_headers_of_the_first_request(site: Public, path: str) -> None:
     first = site.call(path, X_Request_ID="of-the-first-0001")
     assert first.headers["X-Request-ID"] == "of-the-first-0001"
     assert first.headers["RateLimit"]
@@ -194,7 +196,7 @@ def credentials(site: Public) -> dict[str, dict[str, str]]:
     }
 
 
-def test_who_says_who_they_are_passes_by_it(site: Public) -> None:
+def test_request_with_credentials_bypasses_the_cache(site: Public) -> None:
     product = site.product()
     everybody = credentials(site)
     for number, (kind, fields) in enumerate(everybody.items()):
@@ -214,7 +216,7 @@ def test_who_says_who_they_are_passes_by_it(site: Public) -> None:
 
 
 @pytest.mark.parametrize("authorization", ["Bearer no.no.no", "Basic YTpi", "Nonsense"])
-def test_invalid_credentials_are_told_although_anybody_may_read_it(
+def test_request_with_invalid_credentials_bypasses_the_cache(
     site: Public, path: str, authorization: str
 ) -> None:
     site.fill(path)
@@ -236,7 +238,7 @@ def test_invalid_credentials_are_told_although_anybody_may_read_it(
         ("Accept", "text/*, application/xml;q=0.9"),
     ],
 )
-def test_a_special_request_is_for_the_service(
+def test_request_with_special_header_bypasses_the_cache(
     site: Public, path: str, name: str, value: str
 ) -> None:
     directly = site.live.call("GET", path, headers={name.replace("_", "-"): value})
@@ -256,12 +258,14 @@ def test_a_special_request_is_for_the_service(
 @pytest.mark.parametrize(
     "accept", ["application/json", "text/html, */*;q=0.8", "application/xml, application/json"]
 )
-def test_who_takes_json_is_answered_from_it(site: Public, path: str, accept: str) -> None:
+def test_request_that_accepts_json_is_answered_from_the_cache(
+    site: Public, path: str, accept: str
+) -> None:
     site.fill(path)
     assert site.call(path, Accept=accept).headers["Cache-Status"] == HIT
 
 
-def test_an_answer_is_for_the_host_that_was_asked(site: Public, path: str) -> None:
+def test_cache_keeps_an_entry_for_each_host(site: Public, path: str) -> None:
     own = site.fill(path)
     shop = site.fill(path, Host="shop.example")
     assert "http://shop.example/" in shop.headers["Link"]
@@ -273,7 +277,9 @@ def test_an_answer_is_for_the_host_that_was_asked(site: Public, path: str) -> No
         assert evil.headers["Content-Type"] == "application/problem+json"
 
 
-def test_what_a_client_says_of_its_way_here_is_in_nobodys_answer(site: Public, path: str) -> None:
+def test_forwarded_headers_of_a_client_are_not_in_the_cached_response(
+    site: Public, path: str
+) -> None:
     claims = {"X_Forwarded_Host": "evil.example", "X_Forwarded_Proto": "gopher",
               "X_Forwarded_Prefix": "/evil", "Forwarded": "host=evil.example"}  # fmt: skip
     first = site.fill(path, **claims)
@@ -282,7 +288,7 @@ def test_what_a_client_says_of_its_way_here_is_in_nobodys_answer(site: Public, p
     assert site.call(path).headers["Link"] == first.headers["Link"]
 
 
-def test_each_origin_has_its_own_answer(site: Public, path: str) -> None:
+def test_cache_keeps_an_entry_for_each_origin(site: Public, path: str) -> None:
     assert "Access-Control-Allow-Origin" not in site.fill(path).headers
     for origin in ("https://one.example", "https://two.example"):
         site.fill(path, Origin=origin)
@@ -294,7 +300,7 @@ def test_each_origin_has_its_own_answer(site: Public, path: str) -> None:
 # --- what is never in it -----------------------------------------------------------------------
 
 
-def test_nothing_but_lists_and_items_of_anybody_is_kept(site: Public) -> None:
+def test_cache_keeps_only_public_lists_and_items(site: Public) -> None:
     before = site.kept()
     bearer = site.live.log_in()
     for path, status in {
@@ -315,7 +321,7 @@ def test_nothing_but_lists_and_items_of_anybody_is_kept(site: Public) -> None:
     assert site.kept() == before
 
 
-def test_a_limit_is_told_to_whom_it_concerns_and_not_kept(tmp_path: Path) -> None:
+def test_rate_limited_response_is_not_cached(tmp_path: Path) -> None:
     with public(tmp_path, RATE_LIMIT="3 per hour", WEB_CONCURRENCY="1") as site:
         for _ in range(10):  # counted once
             assert site.call("products").status == 200
@@ -343,7 +349,7 @@ def test_a_limit_is_told_to_whom_it_concerns_and_not_kept(tmp_path: Path) -> Non
         (200, {"Cache-Control": "public, max-age=60", "Vary": "*"}),
     ],
 )
-def test_nothing_is_kept_that_is_not_called_public(
+def test_response_without_public_cache_control_is_not_cached(
     tmp_path: Path, status: int, fields: dict[str, str]
 ) -> None:
     """Whatever becomes of the service: here another one answers in its place."""
@@ -373,7 +379,7 @@ def test_nothing_is_kept_that_is_not_called_public(
 # --- how old, and how many at once -------------------------------------------------------------
 
 
-def test_a_write_shows_within_the_seconds_that_were_told(tmp_path: Path) -> None:
+def test_write_is_visible_within_max_age(tmp_path: Path) -> None:
     with public(tmp_path, PUBLIC_MAX_AGE="2") as site:
         path, bearer, seen = site.product(), site.live.log_in(), set()
         read = site.fill(path)
@@ -392,7 +398,7 @@ def test_a_write_shows_within_the_seconds_that_were_told(tmp_path: Path) -> None
         assert {HIT, STALE} <= seen  # it was answered from the cache, and while that was renewed
 
 
-def test_a_service_that_is_away_is_503_when_the_time_is_over(tmp_path: Path) -> None:
+def test_stopped_service_is_503_when_the_cached_response_expired(tmp_path: Path) -> None:
     with public(tmp_path, PUBLIC_MAX_AGE="2") as site:
         site.fill("products")
         site.live.process.terminate()
@@ -409,7 +415,7 @@ def test_a_service_that_is_away_is_503_when_the_time_is_over(tmp_path: Path) -> 
             assert gone.json["request_id"] == gone.headers["X-Request-ID"]
 
 
-def test_of_many_who_ask_at_once_one_asks_the_service(tmp_path: Path) -> None:
+def test_concurrent_requests_cause_one_request_to_the_service(tmp_path: Path) -> None:
     with public(tmp_path) as site, ThreadPoolExecutor(40) as threads:
         answers = list(threads.map(site.call, ["products?limit=100"] * 40))
         assert {answer.status for answer in answers} == {200}

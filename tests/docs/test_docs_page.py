@@ -41,7 +41,9 @@ def try_out(browser: Browser, operation: str, **parameters: str) -> tuple[str, d
     return status[:3], json.loads(browser.text(f"{answered} .response-col_description code"))
 
 
-def test_somebody_authorises_creates_a_task_and_reads_it_back(live: Live, browser: Browser) -> None:
+def test_docs_page_authorises_creates_a_task_and_reads_it_back(
+    live: Live, browser: Browser
+) -> None:
     token = live.log_in()["Authorization"].removeprefix("Bearer ")
     browser.call("Page.navigate", url=f"{live.url}/docs")
 
@@ -60,7 +62,7 @@ def test_somebody_authorises_creates_a_task_and_reads_it_back(live: Live, browse
     assert_clean(live, browser)
 
 
-def test_problem_pages_are_readable(live: Live, browser: Browser) -> None:
+def test_problem_page_is_readable(live: Live, browser: Browser) -> None:
     browser.call("Page.navigate", url=f"{live.url}/docs")
     browser.click("a[href='/problems']")
     browser.click("a[href='/problems/precondition-failed']")

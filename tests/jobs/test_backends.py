@@ -87,107 +87,119 @@ def check_everything_is_there_once(app: Flask, job: dict[str, Any], lines: int =
 
 
 @on_postgresql
-class TestCelery:
-    def test_does_what_a_web_process_asked_for(
-        self, empty: Flask, another_database_url: str, broker: str
-    ) -> None:
-        with (
-            serve(another_database_url, BROKER_URL=broker) as live,
-            work(another_database_url, broker),
-        ):
-            job = wait(live, start(live, 100), is_over)
-        check_everything_is_there_once(empty, job, 100)
+def test_celery_worker_runs_job_of_a_web_process(
+    empty: Flask, another_database_url: str, broker: str
+) -> None:
+    with (
+        serve(another_database_url, BROKER_URL=broker) as live,
+        work(another_database_url, broker),
+    ):
+        job = wait(live, start(live, 100), is_over)
+    check_everything_is_there_once(empty, job, 100)
 
-    def test_killed_in_the_middle_goes_on_after_its_restart(
-        self, empty: Flask, another_database_url: str, broker: str
-    ) -> None:
-        with serve(another_database_url, BROKER_URL=broker) as live:
-            with work(another_database_url, broker) as worker:
-                path = start(live)
-                wait(live, path, is_half_done)
-                worker.kill()
-            assert is_half_done(live.call("GET", path, headers=live.log_in()).json)
-            forget_the_lease(empty, path)
-            with work(another_database_url, broker):
-                job = wait(live, path, is_over)
-        check_everything_is_there_once(empty, job)
 
-    def test_asked_to_end_hands_its_job_on_at_once(
-        self, empty: Flask, another_database_url: str, broker: str
-    ) -> None:
-        with serve(another_database_url, BROKER_URL=broker) as live:
-            with work(another_database_url, broker) as worker:
-                path = start(live)
-                wait(live, path, is_half_done)
-                worker.terminate()
-                assert worker.wait(60) == 0
-            assert rows.read(empty, Job.state) == ["queued"]
-            with work(another_database_url, broker):
-                job = wait(live, path, is_over)
-        check_everything_is_there_once(empty, job)
+@on_postgresql
+def test_celery_worker_resumes_job_after_being_killed(
+    empty: Flask, another_database_url: str, broker: str
+) -> None:
+    with serve(another_database_url, BROKER_URL=broker) as live:
+        with work(another_database_url, broker) as worker:
+            path = start(live)
+            wait(live, path, is_half_done)
+            worker.kill()
+        assert is_half_done(live.call("GET", path, headers=live.log_in()).json)
+        forget_the_lease(empty, path)
+        with work(another_database_url, broker):
+            job = wait(live, path, is_over)
+    check_everything_is_there_once(empty, job)
 
-    def test_whose_messages_were_flushed_finds_its_jobs(
-        self, empty: Flask, another_database_url: str, broker: str
-    ) -> None:
-        with serve(another_database_url, BROKER_URL=broker) as live:
-            path = start(live, 100)
-            redis.from_url(broker).flushall()
-            forget_the_lease(empty, path)
-            with work(another_database_url, broker):
-                job = wait(live, path, is_over)
-        check_everything_is_there_once(empty, job, 100)
 
-    def test_without_its_broker_loses_no_job(self, empty: Flask, another_database_url: str) -> None:
-        with own_server("redis") as broker:
-            port = urlsplit(broker).port
-        with serve(another_database_url, BROKER_URL=broker) as live:
-            path = start(live, 100)  # nobody listens there any more
-            forget_the_lease(empty, path)
-            with own_server("redis", port) as broker, work(another_database_url, broker):
-                job = wait(live, path, is_over)
-        check_everything_is_there_once(empty, job, 100)
+@on_postgresql
+def test_stopping_celery_worker_requeues_its_job(
+    empty: Flask, another_database_url: str, broker: str
+) -> None:
+    with serve(another_database_url, BROKER_URL=broker) as live:
+        with work(another_database_url, broker) as worker:
+            path = start(live)
+            wait(live, path, is_half_done)
+            worker.terminate()
+            assert worker.wait(60) == 0
+        assert rows.read(empty, Job.state) == ["queued"]
+        with work(another_database_url, broker):
+            job = wait(live, path, is_over)
+    check_everything_is_there_once(empty, job)
 
-    def test_with_a_broker_that_hangs_keeps_nobody_waiting(
-        self, empty: Flask, another_database_url: str, broker: str
-    ) -> None:
-        with serve(another_database_url, BROKER_URL=broker) as live:
-            start(live, 1)  # there is a connection now
-            server = redis.from_url(broker).info()["process_id"]
-            os.kill(server, signal.SIGSTOP)
-            try:
-                start(live, 1)
-            finally:
-                os.kill(server, signal.SIGCONT)
-        assert rows.count(empty, Job, type="products.import") == 2
+
+@on_postgresql
+def test_celery_worker_finds_jobs_whose_messages_were_flushed(
+    empty: Flask, another_database_url: str, broker: str
+) -> None:
+    with serve(another_database_url, BROKER_URL=broker) as live:
+        path = start(live, 100)
+        redis.from_url(broker).flushall()
+        forget_the_lease(empty, path)
+        with work(another_database_url, broker):
+            job = wait(live, path, is_over)
+    check_everything_is_there_once(empty, job, 100)
+
+
+@on_postgresql
+def test_job_created_without_broker_runs_once_the_broker_is_back(
+    empty: Flask, another_database_url: str
+) -> None:
+    with own_server("redis") as broker:
+        port = urlsplit(broker).port
+    with serve(another_database_url, BROKER_URL=broker) as live:
+        path = start(live, 100)  # nobody listens there any more
+        forget_the_lease(empty, path)
+        with own_server("redis", port) as broker, work(another_database_url, broker):
+            job = wait(live, path, is_over)
+    check_everything_is_there_once(empty, job, 100)
+
+
+@on_postgresql
+def test_request_does_not_wait_for_a_hanging_broker(
+    empty: Flask, another_database_url: str, broker: str
+) -> None:
+    with serve(another_database_url, BROKER_URL=broker) as live:
+        start(live, 1)  # there is a connection now
+        server = redis.from_url(broker).info()["process_id"]
+        os.kill(server, signal.SIGSTOP)
+        try:
+            start(live, 1)
+        finally:
+            os.kill(server, signal.SIGCONT)
+    assert rows.count(empty, Job, type="products.import") == 2
 
 
 @on_sqlite
-class TestInProcess:
-    def test_killed_in_the_middle_goes_on_after_its_restart(
-        self, empty: Flask, another_database_url: str
-    ) -> None:
-        with serve(another_database_url, WEB_CONCURRENCY="1") as live:
-            path = start(live)
-            wait(live, path, is_half_done)
-            for pid in [live.process.pid, *live.workers()]:
-                os.kill(pid, signal.SIGKILL)
-        forget_the_lease(empty, path)
-        with serve(another_database_url, WEB_CONCURRENCY="1") as live:
-            job = wait(live, path, is_over)
-        check_everything_is_there_once(empty, job)
+def test_thread_backend_resumes_job_after_being_killed(
+    empty: Flask, another_database_url: str
+) -> None:
+    with serve(another_database_url, WEB_CONCURRENCY="1") as live:
+        path = start(live)
+        wait(live, path, is_half_done)
+        for pid in [live.process.pid, *live.workers()]:
+            os.kill(pid, signal.SIGKILL)
+    forget_the_lease(empty, path)
+    with serve(another_database_url, WEB_CONCURRENCY="1") as live:
+        job = wait(live, path, is_over)
+    check_everything_is_there_once(empty, job)
 
-    def test_asked_to_end_hands_its_job_on_at_once(
-        self, empty: Flask, another_database_url: str
-    ) -> None:
-        with serve(another_database_url) as live:
-            path = start(live)
-            wait(live, path, is_half_done)
-        assert rows.read(empty, Job.state) == ["queued"]
-        with serve(another_database_url) as live:
-            job = wait(live, path, is_over)
-        check_everything_is_there_once(empty, job)
 
-    def test_answers_while_it_works(self, another_database_url: str) -> None:
-        with serve(another_database_url, WEB_CONCURRENCY="1") as live:
-            path = start(live)
-            wait(live, path, is_half_done)  # told by the one process that does it
+@on_sqlite
+def test_stopping_thread_backend_requeues_its_job(empty: Flask, another_database_url: str) -> None:
+    with serve(another_database_url) as live:
+        path = start(live)
+        wait(live, path, is_half_done)
+    assert rows.read(empty, Job.state) == ["queued"]
+    with serve(another_database_url) as live:
+        job = wait(live, path, is_over)
+    check_everything_is_there_once(empty, job)
+
+
+@on_sqlite
+def test_thread_backend_answers_requests_while_a_job_runs(another_database_url: str) -> None:
+    with serve(another_database_url, WEB_CONCURRENCY="1") as live:
+        path = start(live)
+        wait(live, path, is_half_done)  # told by the one process that does it

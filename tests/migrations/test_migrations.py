@@ -104,7 +104,7 @@ def go_down(app: Flask, revision: str = "base") -> None:
         downgrade(revision=revision)
 
 
-def test_up_down_and_up_again_is_the_same_schema(new_app: Flask) -> None:
+def test_upgrade_after_downgrade_builds_the_same_schema(new_app: Flask) -> None:
     go_up(new_app)
     built = schema(new_app)
     assert tables(new_app) >= TABLES
@@ -116,14 +116,14 @@ def test_up_down_and_up_again_is_the_same_schema(new_app: Flask) -> None:
     assert schema(new_app) == built
 
 
-def test_an_upgrade_of_what_is_up_to_date_changes_nothing(new_app: Flask) -> None:
+def test_upgrade_of_current_schema_changes_nothing(new_app: Flask) -> None:
     go_up(new_app)
     built = schema(new_app)
     go_up(new_app)
     assert schema(new_app) == built
 
 
-def test_the_models_need_nothing_that_the_migrations_lack(flask: Flask_) -> None:
+def test_migrations_build_the_schema_of_the_models(flask: Flask_) -> None:
     outcome(flask("db", "upgrade"))
     out, _ = outcome(flask("db", "check"))
     assert "No new upgrade operations detected" in out
@@ -157,7 +157,7 @@ def insertion(table: str, row: dict[str, Any]) -> TextClause:
     return text(f"INSERT INTO {table} ({names}) VALUES ({values})")
 
 
-def test_rows_of_other_branches_survive_a_branch_that_is_removed_and_added_again(
+def test_removing_and_adding_a_branch_keeps_rows_of_other_branches(
     new_app: Flask,
 ) -> None:
     go_up(new_app)
@@ -181,9 +181,7 @@ def test_rows_of_other_branches_survive_a_branch_that_is_removed_and_added_again
 
 
 @pytest.mark.parametrize("revision", BRANCHES)
-def test_each_branch_is_applied_with_no_more_than_it_depends_on(
-    new_app: Flask, revision: str
-) -> None:
+def test_branch_is_applied_with_its_dependencies_only(new_app: Flask, revision: str) -> None:
     go_up(new_app, revision)
     feature = revision.partition("_")[0]
     expected = {revision, *to_tuple(SCRIPTS.get_revision(revision).dependencies, ())}
@@ -223,7 +221,7 @@ def products(app: Flask, **columns: str) -> None:
         db.session.commit()
 
 
-def test_the_documented_example_serves_the_code_of_the_release_before(
+def test_documented_migrations_serve_the_code_of_the_previous_release(
     new_app: Flask, tmp_path: Path
 ) -> None:
     migrations = tmp_path / "versions"
@@ -251,7 +249,7 @@ def test_the_documented_example_serves_the_code_of_the_release_before(
 
 
 @on_postgresql
-def test_the_documented_example_is_clean_and_its_opposite_is_not(
+def test_linter_accepts_documented_migrations_and_refuses_careless_ones(
     new_app: Flask, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     with documented(new_app, tmp_path), new_app.app_context():
@@ -276,7 +274,7 @@ def column(app: Flask, expression: str) -> list[Any]:
         return list(db.session.scalars(text(f"SELECT {expression} FROM products")))
 
 
-def test_a_downgrade_takes_the_rows_along(new_app: Flask) -> None:
+def test_downgrade_removes_the_rows(new_app: Flask) -> None:
     go_up(new_app)
     api = Api(new_app)
     editor = api.sign_up("editor")
@@ -290,14 +288,14 @@ def test_a_downgrade_takes_the_rows_along(new_app: Flask) -> None:
 
 
 @on_sqlite
-def test_upgrades_at_the_same_time_all_succeed(flask: Flask_, new_app: Flask) -> None:
+def test_concurrent_upgrades_of_sqlite_all_succeed(flask: Flask_, new_app: Flask) -> None:
     for process in [flask("db", "upgrade") for _ in range(2)]:
         outcome(process)
     assert tables(new_app) >= TABLES
 
 
 @on_postgresql
-def test_upgrades_at_the_same_time_queue_up_and_all_succeed(
+def test_concurrent_upgrades_of_postgresql_queue_and_all_succeed(
     flask: Flask_, new_app: Flask, another_database_url: str
 ) -> None:
     with psycopg.connect(another_database_url, autocommit=True) as first:
@@ -311,7 +309,7 @@ def test_upgrades_at_the_same_time_queue_up_and_all_succeed(
 
 
 @on_postgresql
-def test_an_upgrade_that_waits_for_another_does_not_block_a_concurrent_index(
+def test_queued_upgrade_does_not_block_create_index_concurrently(
     flask: Flask_, new_app: Flask, another_database_url: str
 ) -> None:
     """The one that waits holds no snapshot, for which CREATE INDEX CONCURRENTLY would wait."""
@@ -335,7 +333,7 @@ def wait_until_queued(*processes: subprocess.Popen[str]) -> None:
         assert any("another process migrates" in line for line in process.stdout)
 
 
-def test_an_upgrade_waits_for_the_locks_of_others(
+def test_upgrade_waits_for_locks_of_other_sessions(
     flask: Flask_, new_app: Flask, another_database_url: str
 ) -> None:
     go_up(new_app)
@@ -363,7 +361,7 @@ def locked(url: str) -> Iterator[None]:
 
 
 @on_postgresql
-def test_a_migration_that_waits_for_a_long_reader_lets_others_read(
+def test_migration_that_waits_for_a_long_reader_does_not_block_other_readers(
     flask: Flask_, make_app: MakeApp, another_database_url: str
 ) -> None:
     app = make_app(database_url=another_database_url)
@@ -381,7 +379,7 @@ def test_a_migration_that_waits_for_a_long_reader_lets_others_read(
 
 
 @on_postgresql
-def test_the_printed_sql_builds_the_same_schema(
+def test_printed_sql_builds_the_same_schema(
     flask: Flask_, new_app: Flask, make_app: MakeApp, another_database_url: str
 ) -> None:
     nowhere = "postgresql://nobody:nothing@127.0.0.1:1/nowhere"
@@ -394,7 +392,7 @@ def test_the_printed_sql_builds_the_same_schema(
     assert printed == schema(new_app)
 
 
-def test_the_service_is_not_ready_before_the_schema_is_the_codes(new_app: Flask) -> None:
+def test_service_is_not_ready_before_every_branch_is_migrated(new_app: Flask) -> None:
     api = Api(new_app)
     api.get("/health/ready", status=503)
     go_up(new_app, "auth@head")
@@ -407,7 +405,7 @@ def test_the_service_is_not_ready_before_the_schema_is_the_codes(new_app: Flask)
     api.get("/health/live", status=200)
 
 
-def test_the_service_is_not_ready_before_the_last_revision_of_a_branch(
+def test_service_is_not_ready_before_the_last_revision_of_a_branch(
     new_app: Flask, tmp_path: Path
 ) -> None:
     go_up(new_app)
@@ -417,13 +415,13 @@ def test_the_service_is_not_ready_before_the_last_revision_of_a_branch(
         Api(new_app).get("/health/ready", status=200)
 
 
-def test_the_service_stays_ready_when_a_newer_release_has_migrated(new_app: Flask) -> None:
+def test_service_stays_ready_when_a_newer_release_has_migrated(new_app: Flask) -> None:
     go_up(new_app)
     migrated_by_a_newer_release(new_app)
     Api(new_app).get("/health/ready", status=200)
 
 
-def test_an_upgrade_by_an_older_release_changes_nothing_and_succeeds(
+def test_upgrade_by_an_older_release_succeeds_and_changes_nothing(
     flask: Flask_, new_app: Flask
 ) -> None:
     go_up(new_app)
@@ -443,7 +441,7 @@ def migrated_by_a_newer_release(app: Flask) -> None:
         db.session.commit()
 
 
-def test_an_upgrade_works_in_a_folder_with_a_percent_sign(tmp_path: Path) -> None:
+def test_upgrade_works_in_a_folder_with_a_percent_sign(tmp_path: Path) -> None:
     copy = tmp_path / "100%"
     for name in ("app", "migrations", "wsgi.py"):
         source = ROOT / name

@@ -136,7 +136,9 @@ REFUSED = {
 
 
 @pytest.mark.parametrize(("sent", "status"), REFUSED.values(), ids=REFUSED)
-def test_what_is_no_good_http_is_a_problem_too(live: Live, sent: bytes, status: int) -> None:
+def test_malformed_http_request_is_answered_with_a_problem(
+    live: Live, sent: bytes, status: int
+) -> None:
     response, body = ask(live, sent)
     check_problem(response, body, status)
     assert response.headers["Connection"] == "close"
@@ -148,15 +150,13 @@ def chunks(body: bytes) -> bytes:
     return b"%x\r\n%s\r\n0\r\n\r\n" % (len(body), body)
 
 
-def test_a_chunked_body_is_read(live: Live, editor: dict[str, str]) -> None:
+def test_chunked_body_is_read(live: Live, editor: dict[str, str]) -> None:
     fields = {**editor, "Content-Type": "application/json", "Transfer-Encoding": "chunked"}
     sent = head("POST", "/api/v1/products", fields) + chunks(json.dumps(mug()).encode())
     assert ask(live, sent)[0].status == 201
 
 
-def test_a_body_that_ends_early_is_400_even_where_it_looks_whole(
-    live: Live, editor: dict[str, str]
-) -> None:
+def test_body_shorter_than_content_length_is_400(live: Live, editor: dict[str, str]) -> None:
     body = json.dumps(mug()).encode()
     fields = {"Content-Type": "application/json", "Content-Length": str(len(body) + 1)}
     with connected(live) as wire:
@@ -165,14 +165,14 @@ def test_a_body_that_ends_early_is_400_even_where_it_looks_whole(
         check_problem(*answer(wire), 400)
 
 
-def test_a_chunked_body_over_the_limit_is_413(live: Live, editor: dict[str, str]) -> None:
+def test_chunked_body_over_the_limit_is_413(live: Live, editor: dict[str, str]) -> None:
     fields = {**editor, "Content-Type": "application/json", "Transfer-Encoding": "chunked"}
     body = json.dumps(mug()).encode() + b" " * LIMIT
     response, body = ask(live, head("POST", "/api/v1/products", fields) + chunks(body))
     check_problem(response, body, 413)
 
 
-def test_a_body_that_is_announced_too_large_is_413_before_it_is_sent(
+def test_body_with_too_large_content_length_is_413_before_it_is_sent(
     live: Live, editor: dict[str, str]
 ) -> None:
     fields = {**editor, "Content-Type": "application/json", "Content-Length": str(10**12)}
@@ -180,13 +180,13 @@ def test_a_body_that_is_announced_too_large_is_413_before_it_is_sent(
     check_problem(response, body, 413)
 
 
-def test_broken_chunks_are_400(live: Live, editor: dict[str, str]) -> None:
+def test_malformed_chunks_are_400(live: Live, editor: dict[str, str]) -> None:
     fields = {**editor, "Content-Type": "application/json", "Transfer-Encoding": "chunked"}
     response, body = ask(live, head("POST", "/api/v1/products", fields) + b"nonsense\r\n")
     check_problem(response, body, 400)
 
 
-def test_a_connection_serves_one_request_after_the_other(live: Live) -> None:
+def test_connection_is_reused_for_further_requests(live: Live) -> None:
     with connected(live) as wire:
         for path in ("/health/live", "/nothing", "/health/ready"):
             wire.sendall(head("GET", path, {}))
@@ -195,7 +195,7 @@ def test_a_connection_serves_one_request_after_the_other(live: Live) -> None:
 
 
 @pytest.mark.parametrize("method", ["GET", "HEAD"])
-def test_a_file_is_sent_whole(live: Live, method: str) -> None:
+def test_static_file_is_sent_completely(live: Live, method: str) -> None:
     file = Path(flask_swagger_ui.__file__).parent / "dist" / "swagger-ui.css"
     with connected(live) as wire:
         wire.sendall(head(method, f"/docs/{file.name}", {}))
@@ -206,7 +206,7 @@ def test_a_file_is_sent_whole(live: Live, method: str) -> None:
     assert body == (file.read_bytes() if method == "GET" else b"")
 
 
-def test_every_line_of_the_log_is_json(live: Live) -> None:
+def test_every_line_of_the_gunicorn_log_is_json(live: Live) -> None:
     forged = b'\n{"event": "forged"}'.hex("%")
     for path in ("/api/v1/products", f"/%{forged}", f"/problems/%{forged}"):
         ask(live, head("GET", path, {"User-Agent": '"}{"', "X-Request-ID": '{"a": "b"}'}))
@@ -217,7 +217,7 @@ def test_every_line_of_the_log_is_json(live: Live) -> None:
     assert "forged" not in events
 
 
-def test_a_refusal_is_logged_under_the_id_that_its_caller_was_told(live: Live) -> None:
+def test_refused_request_is_logged_with_the_request_id_of_its_response(live: Live) -> None:
     _, body = ask(live, b"nonsense\r\n\r\n")
     lines = [json.loads(line) for line in live.log.read_text().splitlines()]
     request_id = json.loads(body)["request_id"]
@@ -228,7 +228,9 @@ def test_a_refusal_is_logged_under_the_id_that_its_caller_was_told(live: Live) -
 # --- many at once ----------------------------------------------------------------------------
 
 
-def test_of_fifty_changes_to_one_version_one_wins(live: Live, editor: dict[str, str]) -> None:
+def test_one_of_fifty_concurrent_updates_of_a_version_succeeds(
+    live: Live, editor: dict[str, str]
+) -> None:
     created = live.call("POST", "products", mug(), editor)
     path, headers = f"products/{created.json['id']}", editor | {"If-Match": created.headers["ETag"]}
     start = threading.Barrier(50)
@@ -244,7 +246,9 @@ def test_of_fifty_changes_to_one_version_one_wins(live: Live, editor: dict[str, 
     assert (after["version"], after["stock"]) == (2, statuses.index(200))
 
 
-def test_of_twenty_products_of_one_sku_one_is_created(live: Live, editor: dict[str, str]) -> None:
+def test_one_of_twenty_concurrent_creates_with_a_sku_succeeds(
+    live: Live, editor: dict[str, str]
+) -> None:
     same, start = mug(), threading.Barrier(20)
 
     def create(_: int) -> int:
@@ -265,7 +269,7 @@ def eventually(condition: Callable[[], Any]) -> None:
         time.sleep(0.01)
 
 
-def test_a_request_in_flight_is_finished_before_the_end(mortal: Live) -> None:
+def test_request_in_flight_is_finished_after_sigterm(mortal: Live) -> None:
     body = json.dumps(mug()).encode()
     fields = {
         **mortal.log_in(),
@@ -284,7 +288,7 @@ def test_a_request_in_flight_is_finished_before_the_end(mortal: Live) -> None:
     assert mortal.process.wait(services.SECONDS) == 0
 
 
-def test_a_service_that_ends_refuses_connections_while_it_finishes_requests(mortal: Live) -> None:
+def test_stopping_service_refuses_connections_while_it_finishes_requests(mortal: Live) -> None:
     """Taken by the kernel and never answered, they would be lost; so a proxy can try elsewhere."""
     body = json.dumps(mug()).encode()
     fields = {
@@ -311,7 +315,7 @@ def refuses_connections(live: Live) -> bool:
         return True
 
 
-def test_before_the_end_readiness_is_503_and_requests_are_served(tmp_path: Path) -> None:
+def test_draining_service_is_not_ready_and_serves_requests(tmp_path: Path) -> None:
     hours = str(24 * 60 * 60)
     with serve(f"sqlite:///{tmp_path}/live.db", CACHE_DIR=str(tmp_path), DRAIN_SECONDS=hours) as it:
         ready = head("GET", "/health/ready", {})
@@ -328,14 +332,14 @@ def test_before_the_end_readiness_is_503_and_requests_are_served(tmp_path: Path)
         assert it.process.wait(services.SECONDS) == 0
 
 
-def test_two_listeners_that_cannot_be_told_apart_are_refused(tmp_path: Path) -> None:
+def test_listeners_on_the_same_port_are_refused(tmp_path: Path) -> None:
     same = {"BIND": "127.0.0.1:8000", "METRICS_BIND": "127.0.0.2:8000"}
     ended = pytest.raises(RuntimeError, match="must differ in their ports")
     with ended, serve(f"sqlite:///{tmp_path}/live.db", CACHE_DIR=str(tmp_path), **same):
         pass
 
 
-def test_a_reload_under_load_loses_nothing(live: Live, editor: dict[str, str]) -> None:
+def test_reload_under_load_loses_no_request(live: Live, editor: dict[str, str]) -> None:
     category, over = f"load-{next(_numbers)}", threading.Event()
 
     def load(number: int) -> list[int]:
@@ -371,7 +375,7 @@ def released(tmp_path: Path) -> Iterator[tuple[Live, Path]]:
 
 
 @pytest.mark.parametrize("file", ["wsgi.py", "app/server/worker.py", "gunicorn.conf.py"])
-def test_a_release_that_does_not_load_leaves_the_old_one_serving(
+def test_reload_of_code_that_does_not_load_keeps_the_old_workers(
     released: tuple[Live, Path], file: str
 ) -> None:
     live, root = released
@@ -388,7 +392,7 @@ def test_a_release_that_does_not_load_leaves_the_old_one_serving(
     assert live.call("GET", "products").status == 200
 
 
-def test_reload_loads_new_code_of_the_application_and_of_the_worker_class(
+def test_reload_loads_new_code_of_the_application_and_the_worker_class(
     released: tuple[Live, Path],
 ) -> None:
     live, root = released
@@ -410,7 +414,7 @@ def boot_only_after(go: Path, code: Path) -> None:
     )
 
 
-def test_old_workers_serve_until_the_new_ones_have_booted(released: tuple[Live, Path]) -> None:
+def test_old_workers_serve_until_the_new_workers_have_booted(released: tuple[Live, Path]) -> None:
     live, root = released
     assert live.call("GET", "products").status == 200
     old, go = set(live.workers()), root / "go"
@@ -425,7 +429,7 @@ def test_old_workers_serve_until_the_new_ones_have_booted(released: tuple[Live, 
     assert live.call("GET", "products").status == 200
 
 
-def test_old_workers_end_on_sigterm_while_the_new_ones_boot(released: tuple[Live, Path]) -> None:
+def test_old_workers_end_on_sigterm_while_new_workers_boot(released: tuple[Live, Path]) -> None:
     live, root = released
     assert live.call("GET", "products").status == 200
     old, go = set(live.workers()), root / "go"

@@ -48,7 +48,7 @@ class Since:
 # --- what is counted -------------------------------------------------------------------------
 
 
-def test_requests_are_counted_by_the_template_of_their_route(api: Api) -> None:
+def test_requests_are_counted_by_route_template(api: Api) -> None:
     template = {"method": "GET", "route": "/api/v1/products/<uuid:product_id>"}
     nowhere = {"method": "GET", "route": "none", "status": "404"}
     odd = {"method": "other", "route": "none", "status": "405"}
@@ -63,7 +63,7 @@ def test_requests_are_counted_by_the_template_of_their_route(api: Api) -> None:
     assert durations.grown() == [3]
 
 
-def test_logins_are_counted_by_what_became_of_them(api: Api, no_time_passes: None) -> None:
+def test_logins_are_counted_by_result(api: Api, no_time_passes: None) -> None:
     results = [{"result": result} for result in ("succeeded", "failed", "throttled")]
     logins = Since("logins_total", *results)
     account = {"email": "ada@example.com", "name": "Ada", "password": PASSWORD}
@@ -75,7 +75,7 @@ def test_logins_are_counted_by_what_became_of_them(api: Api, no_time_passes: Non
     assert logins.grown() == [1, 10, 2]
 
 
-def test_refusals_by_a_rate_limit_are_counted_by_the_limit(make_app: MakeApp) -> None:
+def test_rate_limit_refusals_are_counted_by_limit(make_app: MakeApp) -> None:
     limited = Api(make_app(rate_limit="2 per hour", login_rate_limit="1 per hour"))
     refusals = Since("rate_limit_exceeded_total", {"limit": "default"}, {"limit": "log_in"})
     for _ in range(2):
@@ -84,7 +84,7 @@ def test_refusals_by_a_rate_limit_are_counted_by_the_limit(make_app: MakeApp) ->
     assert refusals.grown() == [1, 1]
 
 
-def test_a_limiter_that_lost_its_redis_is_seen(make_app: MakeApp) -> None:
+def test_gauge_shows_the_rate_limit_fallback_while_redis_is_unreachable(make_app: MakeApp) -> None:
     port = services.free_port()
     with own_server("redis", port) as url:
         limited = Api(make_app(redis_url=url))
@@ -96,7 +96,7 @@ def test_a_limiter_that_lost_its_redis_is_seen(make_app: MakeApp) -> None:
         eventually(lambda: limited.get("products") and value("rate_limit_fallback_active") == 0)
 
 
-def test_connections_are_in_use_only_while_they_are(app: Flask, api: Api) -> None:
+def test_gauge_counts_connections_in_use(app: Flask, api: Api) -> None:
     before = value("database_connections_in_use")
     with app.app_context(), db.engine.connect() as connection:
         connection.execute(text("SELECT 1"))
@@ -122,7 +122,7 @@ def scrape(api: Api) -> str:
     return api.get("/metrics", base_url="http://127.0.0.1:9464", status=200).text
 
 
-def test_jobs_are_counted_by_state_at_each_scrape(make_app: MakeApp) -> None:
+def test_scrape_counts_jobs_by_state(make_app: MakeApp) -> None:
     scraped = Api(make_app(metrics_bind="127.0.0.1:9464"))
     for state in ("queued", "running", "succeeded", "failed"):
         assert f'jobs{{state="{state}"}} 0.0' in scrape(scraped)
@@ -132,7 +132,7 @@ def test_jobs_are_counted_by_state_at_each_scrape(make_app: MakeApp) -> None:
     assert 'jobs{state="queued"} 1.0' in scrape(scraped)
 
 
-def test_a_gauge_that_cannot_be_read_is_absent_and_the_others_are_there(scraped: Api) -> None:
+def test_scrape_omits_a_gauge_that_cannot_be_read(scraped: Api) -> None:
     def fail() -> dict[str, float]:
         db.session.execute(text("SELECT count(*) FROM nothing"))
         return {}
@@ -145,14 +145,14 @@ def test_a_gauge_that_cannot_be_read_is_absent_and_the_others_are_there(scraped:
     assert "http_requests_total" in shown
 
 
-def test_on_the_listener_for_metrics_there_is_nothing_else(scraped: Api) -> None:
+def test_metrics_listener_serves_nothing_else(scraped: Api) -> None:
     for path in ("/", "/health/live", "/api/v1/products", "/metrics/", "//metrics"):
         scraped.get(path, base_url="http://127.0.0.1:9464", status=404)
     scraped.post("/metrics", base_url="http://127.0.0.1:9464", status=405)
 
 
 @pytest.mark.parametrize("proxies", [0, 1])
-def test_metrics_are_on_no_other_listener(make_app: MakeApp, proxies: int) -> None:
+def test_metrics_are_404_on_other_listeners(make_app: MakeApp, proxies: int) -> None:
     app = Api(make_app(metrics_bind="127.0.0.1:9464", trusted_proxies=proxies))
     forged = {"X-Forwarded-Host": "127.0.0.1:9464", "X-Forwarded-Port": "9464"}
     for headers in ({}, {"Host": "127.0.0.1:9464"}, forged):
@@ -162,7 +162,7 @@ def test_metrics_are_on_no_other_listener(make_app: MakeApp, proxies: int) -> No
         assert response.json["type"] == "/problems/not-found"
 
 
-def test_in_development_an_answer_says_what_took_how_long(make_app: MakeApp) -> None:
+def test_server_timing_header_is_sent_in_development_only(make_app: MakeApp) -> None:
     timed = Api(make_app(app_env="development")).get("products", status=200)
     timing = timed.headers["Server-Timing"]
     found = re.fullmatch(r'total;dur=([\d.]+), db;dur=([\d.]+);desc="1 queries"', timing)
@@ -171,7 +171,7 @@ def test_in_development_an_answer_says_what_took_how_long(make_app: MakeApp) -> 
     assert "Server-Timing" not in Api(make_app()).get("products", status=200).headers
 
 
-def test_dashboard_and_alerts_ask_for_metrics_that_there_are(make_app: MakeApp) -> None:
+def test_dashboard_and_alerts_use_existing_metrics(make_app: MakeApp) -> None:
     scraped = Api(make_app(metrics_bind="127.0.0.1:9464"))
     there = {family.name for family in text_string_to_metric_families(scrape(scraped))}
     shipped = Path(__file__).parents[2] / "deploy" / "observability"
@@ -205,7 +205,7 @@ def series(port: int) -> dict[tuple[str, ...], float]:
 COUNTED = "http_requests_total", "/api/v1/products/<uuid:product_id>", "404", "GET"
 
 
-def test_sums_are_exact_over_workers_reloads_and_deaths(tmp_path: Path) -> None:
+def test_counters_are_exact_across_workers_reloads_and_crashes(tmp_path: Path) -> None:
     port, sent = services.free_port(), 0
     settings = {
         "METRICS_BIND": f"127.0.0.1:{port}",
@@ -251,7 +251,7 @@ def belongs_to(folder: Path, live: Live) -> bool:
     return str(folder) in maps
 
 
-def test_nginx_gives_no_metrics_to_anyone(tmp_path: Path) -> None:
+def test_nginx_does_not_serve_metrics(tmp_path: Path) -> None:
     port = services.free_port()
     settings = {"METRICS_BIND": f"127.0.0.1:{port}", "CACHE_DIR": str(tmp_path)}
     with serve(f"sqlite:///{tmp_path}/live.db", **settings) as live:

@@ -64,22 +64,24 @@ BAD = [
 
 
 @pytest.mark.parametrize(("sent", "sampled"), GOOD.items())
-def test_a_valid_traceparent_is_understood(sent: str, sampled: bool) -> None:
+def test_valid_traceparent_is_parsed(sent: str, sampled: bool) -> None:
     assert tracing.parse(sent) == tracing.Trace(TRACE, sampled)
 
 
 @pytest.mark.parametrize("sent", BAD)
-def test_any_other_traceparent_is_as_none(sent: str) -> None:
+def test_invalid_traceparent_is_ignored(sent: str) -> None:
     assert tracing.parse(sent) is None
 
 
-def test_every_line_of_a_request_names_the_callers_trace(logged: Api, lines: Lines) -> None:
+def test_log_lines_of_a_request_name_the_callers_trace(logged: Api, lines: Lines) -> None:
     logged.get("odd/cause", headers={"traceparent": VALID}, status=500)
     assert [line["trace_id"] for line in lines()] == [TRACE, TRACE]
 
 
 @pytest.mark.parametrize("sent", BAD[:6])
-def test_without_one_a_trace_begins_and_nothing_fails(logged: Api, lines: Lines, sent: str) -> None:
+def test_request_without_valid_traceparent_begins_a_trace(
+    logged: Api, lines: Lines, sent: str
+) -> None:
     for _ in range(2):
         logged.get("products", headers={"traceparent": sent, "tracestate": "a=1"}, status=200)
     begun = {line["trace_id"] for line in lines()}
@@ -91,7 +93,7 @@ def test_without_one_a_trace_begins_and_nothing_fails(logged: Api, lines: Lines,
 # --- what goes on elsewhere --------------------------------------------------------------------
 
 
-def test_work_that_a_request_causes_elsewhere_is_part_of_its_trace(
+def test_continued_trace_keeps_the_trace_id_of_the_request(
     logged: Api,
     lines: Lines,
 ) -> None:
@@ -112,7 +114,7 @@ def test_work_that_a_request_causes_elsewhere_is_part_of_its_trace(
     assert "trace_id" not in over
 
 
-def test_a_job_goes_on_with_the_trace_of_its_request(logged: Api, lines: Lines) -> None:
+def test_job_continues_the_trace_of_its_request(logged: Api, lines: Lines) -> None:
     account = {"email": "ada@example.com", "name": "Ada", "password": PASSWORD}
     logged.post("users", account, headers={"traceparent": VALID}, status=201)
     logged.app.extensions["jobs"].drain()
@@ -120,7 +122,7 @@ def test_a_job_goes_on_with_the_trace_of_its_request(logged: Api, lines: Lines) 
     assert finished["trace_id"] == TRACE
 
 
-def test_work_that_belongs_to_no_trace_begins_one() -> None:
+def test_work_without_trace_begins_one() -> None:
     with tracing.continue_trace("job", "nonsense"):
         assert tracing.parse(tracing.traceparent())
     assert tracing.parse(tracing.traceparent())
@@ -161,7 +163,7 @@ def collector() -> Iterator[tuple[str, list[Span]]]:
 
 
 @pytest.mark.parametrize("kind", ["sqlite", "postgresql"])
-def test_requests_and_their_queries_are_spans_of_the_callers_trace(
+def test_requests_and_queries_are_exported_as_spans_of_the_callers_trace(
     request: pytest.FixtureRequest, tmp_path: Path, kind: str
 ) -> None:
     with new_database(request, kind, tmp_path) as url, collector() as (endpoint, spans):
@@ -194,7 +196,7 @@ def test_requests_and_their_queries_are_spans_of_the_callers_trace(
         assert queries == []  # only psycopg is instrumented
 
 
-def test_without_the_extra_it_goes_on_untraced(
+def test_tracing_is_disabled_without_the_otel_extra(
     make_app: MakeApp, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     missing = "opentelemetry.exporter.otlp.proto.http.trace_exporter"

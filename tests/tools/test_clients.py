@@ -63,9 +63,7 @@ class Calls:
         return importlib.import_module(f"{self.name}.api.{tag}.{operation}")
 
 
-def test_a_python_client_logs_in_creates_pages_changes_and_is_told_problems(
-    live: Live, generated: ModuleType
-) -> None:
+def test_generated_python_client_calls_the_service(live: Live, generated: ModuleType) -> None:
     call = Calls(generated)
     models = call.models
     with generated.Client(base_url=live.url) as nobody:
@@ -130,7 +128,7 @@ export const unconditional: Change["parameters"]["header"] = {};
 
 
 @pytest.mark.skipif(not shutil.which("npm"), reason="no npm")
-def test_the_typescript_types_are_strict_and_usable(tmp_path: Path) -> None:
+def test_generated_typescript_types_are_strict_and_usable(tmp_path: Path) -> None:
     run(sys.executable, "dev.py", "npm-tools", where=ROOT)
     types, use = tmp_path / "openapi.d.ts", tmp_path / "use.ts"
     run(NODE_MODULES / "openapi-typescript", OPENAPI, "--output", types, where=tmp_path)

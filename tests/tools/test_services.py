@@ -54,7 +54,7 @@ def started(name):
 
 
 @both
-def test_a_server_ends_with_its_block_and_leaves_no_directory(name, ask, refused):
+def test_session_server_stops_with_its_block_and_leaves_no_directory(name, ask, refused):
     with started(name) as url:
         directory = ask(url)
         assert directory.is_dir()
@@ -65,7 +65,7 @@ def test_a_server_ends_with_its_block_and_leaves_no_directory(name, ask, refused
 
 
 @both
-def test_a_server_ends_with_a_session_that_is_killed(name, ask, refused):
+def test_session_server_stops_when_the_session_is_killed(name, ask, refused):
     script = f"import services, time\nwith services.{name}() as url: print(url); time.sleep(60)"
     command = [sys.executable, "-u", "-c", script]
     with started(name):
@@ -88,7 +88,7 @@ def test_a_server_ends_with_a_session_that_is_killed(name, ask, refused):
 @pytest.mark.parametrize(
     ("name", "setting"), [("postgres", "TEST_DATABASE_URL"), ("redis", "TEST_REDIS_URL")]
 )
-def test_a_given_server_is_used_as_it_is(monkeypatch, name, setting):
+def test_configured_session_server_is_used(monkeypatch, name, setting):
     monkeypatch.setenv(setting, "scheme://given")
 
     with getattr(services, name)() as url:
@@ -96,7 +96,7 @@ def test_a_given_server_is_used_as_it_is(monkeypatch, name, setting):
 
 
 @pytest.mark.parametrize("name", ["postgres", "redis"])
-def test_a_machine_without_binaries_is_told_so(monkeypatch, name):
+def test_missing_server_binaries_are_reported(monkeypatch, name):
     monkeypatch.setattr(services.shutil, "which", lambda _: None)
     monkeypatch.setattr(services.Path, "is_file", lambda _: False)
 
