@@ -40,13 +40,11 @@ def catalogue(app: Flask) -> list[tuple[Any, ...]]:
 
 def test_seed_creates_the_requested_number_of_products(app: Flask) -> None:
     flask(app, "seed", "--products", "25")
-
     assert rows.count(app, Product) == 25
 
 
 def test_seeded_products_are_valid(api: Api, app: Flask, editor: Caller) -> None:
     flask(app, "seed", "--products", "25")
-
     for item in api.get("products?limit=100", status=200).json["items"]:
         given = {name: item[name] for name in MEMBERS}
         api.patch(f"products/{item['id']}", given, by=editor, status=200)
@@ -54,7 +52,6 @@ def test_seeded_products_are_valid(api: Api, app: Flask, editor: Caller) -> None
 
 def test_seeded_products_are_deterministic(app: Flask) -> None:
     flask(app, "seed", "--products", "3")
-
     assert [(name, price, stock) for _, name, _, _, price, _, stock in catalogue(app)] == [
         ("White lamp 0", Decimal("14.26"), 65),
         ("Yellow kettle 1", Decimal("21.67"), 15),
@@ -65,9 +62,7 @@ def test_seeded_products_are_deterministic(app: Flask) -> None:
 def test_repeated_seed_changes_nothing(app: Flask) -> None:
     flask(app, "seed", "--products", "10")
     once, ids = catalogue(app), rows.read(app, Product.id)
-
     flask(app, "seed", "--products", "10")
-
     assert catalogue(app) == once
     assert rows.read(app, Product.id) == ids
 
@@ -76,10 +71,8 @@ def test_seed_adds_missing_products(app: Flask) -> None:
     flask(app, "seed", "--products", "20")
     whole = catalogue(app)
     rows.remove(app, Product, sku="SEED-0000003")
-
     flask(app, "seed", "--products", "10")
     flask(app, "seed", "--products", "20")
-
     assert catalogue(app) == whole
 
 
@@ -87,9 +80,7 @@ def test_seed_keeps_changed_products(app: Flask) -> None:
     flask(app, "seed", "--products", "2")
     [mug] = rows.read(app, Product.id, sku="SEED-0000001")
     rows.change(app, Product, mug, sku="seed-0000001", name="My own")
-
     flask(app, "seed", "--products", "4")
-
     assert rows.read(app, Product.name, id=mug) == ["My own"]
     assert rows.count(app, Product) == 4
 
@@ -100,31 +91,25 @@ def test_seed_in_batches_creates_the_same_products(
     flask(app, "seed", "--products", "7")
     at_a_time = catalogue(app)
     rows.remove(app, Product)
-
     monkeypatch.setattr(seed, "BATCH_ROWS", 3)
     flask(app, "seed", "--products", "7")
-
     assert catalogue(app) == at_a_time
 
 
 def test_seed_invalidates_the_product_summary(api: Api, app: Flask) -> None:
     assert api.get("products/summary").json["items"] == []
-
     flask(app, "seed", "--products", "5")
-
     counts = [item["count"] for item in api.get("products/summary").json["items"]]
     assert sum(counts) == 5
 
 
 def test_seed_without_options_creates_nothing(app: Flask) -> None:
     flask(app, "seed")
-
     assert rows.count(app, Product) == rows.count(app, User) == 0
 
 
 def test_demo_seed_prints_a_working_login(api: Api, app: Flask) -> None:
     printed = flask(app, "seed", "--demo").output
-
     line = next(x for x in printed.splitlines() if x.startswith("Demo login: "))
     email, password = line.removeprefix("Demo login: ").split(" / ")
     credentials = {"email": email, "password": password}
@@ -136,7 +121,6 @@ def test_demo_seed_prints_a_working_login(api: Api, app: Flask) -> None:
 def test_demo_seed_creates_fifty_products_or_the_requested_number(app: Flask) -> None:
     flask(app, "seed", "--demo")
     assert rows.count(app, Product) == 50
-
     flask(app, "seed", "--demo", "--products", "60")
     assert rows.count(app, Product) == 60
 
@@ -144,7 +128,6 @@ def test_demo_seed_creates_fifty_products_or_the_requested_number(app: Flask) ->
 def test_repeated_demo_seed_changes_nothing(app: Flask) -> None:
     first = flask(app, "seed", "--demo").output
     second = flask(app, "seed", "--demo").output
-
     assert first.splitlines()[0] == second.splitlines()[0]
     assert (rows.count(app, User), rows.count(app, Task)) == (1, 3)
 
@@ -153,7 +136,6 @@ def test_demo_seed_is_refused_in_production(app: Flask, monkeypatch: pytest.Monk
     with monkeypatch.context() as there:
         there.setitem(app.config, "APP_ENV", "production")
         refused = flask(app, "seed", "--demo", fails=True)
-
     assert "no demo login in production" in refused.output
     assert rows.count(app, User) == rows.count(app, Product) == 0
 
@@ -161,7 +143,6 @@ def test_demo_seed_is_refused_in_production(app: Flask, monkeypatch: pytest.Monk
 def test_create_admin_creates_an_admin_who_can_log_in(api: Api, app: Flask) -> None:
     arguments = ("users", "create-admin", "Root@Example.com", "--password", PASSWORD)
     printed = flask(app, *arguments, "--name", "Root").output
-
     assert printed == "root@example.com is an admin.\n"
     credentials = {"email": "root@example.com", "password": PASSWORD}
     token = api.post("auth/login", credentials, status=200).json["access_token"]
@@ -172,7 +153,6 @@ def test_create_admin_creates_an_admin_who_can_log_in(api: Api, app: Flask) -> N
 
 def test_create_admin_writes_an_audit_event(api: Api, app: Flask, admin: Caller) -> None:
     flask(app, "users", "create-admin", "root@example.com", "--password", PASSWORD)
-
     [event] = api.get("audit-events?resource=users", by=admin, status=200).json["items"]
     assert (event["action"], event["actor_id"]) == ("create", None)
     assert event["after"] == api.get(f"users/{event['resource_id']}", by=admin).json
@@ -181,7 +161,6 @@ def test_create_admin_writes_an_audit_event(api: Api, app: Flask, admin: Caller)
 def test_create_admin_prompts_for_the_password_without_echo(app: Flask) -> None:
     typed = f"{PASSWORD}\n{PASSWORD}\n"
     printed = flask(app, "users", "create-admin", "root@example.com", input=typed).output
-
     assert PASSWORD not in printed
     [stored] = rows.read(app, User.password_hash)
     assert verify_password(stored, PASSWORD)
@@ -190,7 +169,6 @@ def test_create_admin_prompts_for_the_password_without_echo(app: Flask) -> None:
 def test_create_admin_reads_the_password_from_the_environment(app: Flask) -> None:
     environment = {"ADMIN_PASSWORD": PASSWORD}
     flask(app, "users", "create-admin", "root@example.com", env=environment)
-
     [stored] = rows.read(app, User.password_hash)
     assert verify_password(stored, PASSWORD)
 
@@ -209,7 +187,6 @@ def test_create_admin_refuses_short_password_and_invalid_email(
 ) -> None:
     arguments = ("users", "create-admin", email, "--password", password)
     refused = flask(app, *arguments, fails=True)
-
     assert reason in refused.output
     assert rows.count(app, User) == 0
 
@@ -217,7 +194,6 @@ def test_create_admin_refuses_short_password_and_invalid_email(
 def test_create_admin_refuses_a_registered_email(app: Flask, user: Caller) -> None:
     arguments = ("users", "create-admin", user.email.upper(), "--password", PASSWORD)
     refused = flask(app, *arguments, fails=True)
-
     assert f"{user.email} is registered already" in refused.output
     assert rows.read(app, User.role, id=user.id) == ["user"]
 
@@ -225,7 +201,6 @@ def test_create_admin_refuses_a_registered_email(app: Flask, user: Caller) -> No
 @pytest.mark.parametrize("role", ["user", "editor", "admin"])
 def test_set_role_changes_the_role(app: Flask, user: Caller, role: str) -> None:
     printed = flask(app, "users", "set-role", user.email.upper(), role).output
-
     assert printed == f"{user.email} has the role {role}.\n"
     assert rows.read(app, User.role, id=user.id) == [role]
 
@@ -235,15 +210,12 @@ def test_set_role_changes_the_etag_of_the_account(
 ) -> None:
     path = f"users/{user.id}"
     before = api.get(path, by=admin).headers["ETag"]
-
     flask(app, "users", "set-role", user.email, "editor")
-
     api.patch(path, {"is_active": False}, etag=before, by=admin, status=412)
 
 
 def test_set_role_writes_an_audit_event(api: Api, app: Flask, user: Caller, admin: Caller) -> None:
     flask(app, "users", "set-role", user.email, "editor")
-
     [event] = api.get(f"audit-events?resource_id={user.id}", by=admin, status=200).json["items"]
     assert (event["action"], event["actor_id"]) == ("update", None)
     assert (event["before"], event["after"]) == ({"role": "user"}, {"role": "editor"})
@@ -256,6 +228,5 @@ def test_set_role_refuses_an_unknown_email(app: Flask, email: str) -> None:
 
 def test_set_role_refuses_an_unknown_role(app: Flask, user: Caller) -> None:
     refused = app.test_cli_runner().invoke(args=["users", "set-role", user.email, "root"])
-
     assert refused.exit_code == 2
     assert rows.read(app, User.role, id=user.id) == ["user"]

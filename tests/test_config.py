@@ -41,7 +41,6 @@ def instance(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 def test_empty_environment_gives_development_settings() -> None:
     settings = Settings.from_env({})
-
     assert settings.app_env == "development"
     assert settings.database_url.startswith("sqlite:///")
     assert settings.redis_url == ""
@@ -64,14 +63,12 @@ def test_empty_environment_gives_development_settings() -> None:
 )
 def test_setting_is_parsed_by_its_type(name: str, text: str, value: Any) -> None:
     settings = Settings.from_env({name: text, "SECRET_KEY": SECRET})
-
     assert getattr(settings, name.lower()) == value
 
 
 @pytest.mark.parametrize("name", [field.name for field in fields(Settings)])
 def test_empty_setting_takes_its_default(name: str) -> None:
     settings = Settings.from_env({"SECRET_KEY": SECRET, name.upper(): ""})
-
     if name != "secret_key":
         assert getattr(settings, name) == getattr(Settings(), name)
 
@@ -81,7 +78,6 @@ def test_settings_are_read_from_the_process_environment_by_default(
 ) -> None:
     monkeypatch.setenv("SECRET_KEY", SECRET)
     monkeypatch.setenv("TOKEN_ISSUER", "the test")
-
     assert Settings.from_env().token_issuer == "the test"
 
 
@@ -155,7 +151,6 @@ def test_invalid_setting_is_refused_in_every_environment(
 )
 def test_invalid_url_is_refused_without_printing_its_password(name: str, value: str) -> None:
     [reason] = refusal({name: value})
-
     assert reason.startswith(name)
     assert "hidden" not in reason.lower()
 
@@ -165,7 +160,6 @@ def test_invalid_url_is_refused_without_printing_its_password(name: str, value: 
 )
 def test_configuration_error_does_not_contain_a_secret(name: str) -> None:
     reasons = refusal({"APP_ENV": "production", name: "short-hidden", "POOL_SIZE": "many"})
-
     assert "hidden" not in "".join(reasons)
 
 
@@ -186,7 +180,6 @@ def test_configuration_error_lists_every_reason() -> None:
             "CORS_ORIGINS": "*",
         }
     )
-
     assert [reason.split()[0] for reason in reasons] == [
         "POOL_SIZE", "SECRET_KEY", "CORS_ORIGINS", "ACCESS_TOKEN_MINUTES",
     ]  # fmt: skip
@@ -195,7 +188,6 @@ def test_configuration_error_lists_every_reason() -> None:
 def test_refused_configuration_stops_create_app(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("APP_ENV", "production")
     monkeypatch.delenv("SECRET_KEY", raising=False)
-
     with pytest.raises(ConfigError, match="SECRET_KEY is required"):
         create_app()
 
@@ -207,7 +199,6 @@ def test_production_accepts_a_secret_of_its_own() -> None:
 @pytest.mark.parametrize("environ", [{}, {"SECRET_KEY": ""}], ids=["missing", "empty"])
 def test_production_requires_a_secret(instance: Path, environ: dict[str, str]) -> None:
     [reason] = refusal({"APP_ENV": "production", **SERVERS, **environ})
-
     assert reason.startswith("SECRET_KEY is required in production")
     assert not instance.exists()
 
@@ -215,19 +206,12 @@ def test_production_requires_a_secret(instance: Path, environ: dict[str, str]) -
 @pytest.mark.parametrize(
     "secret",
     [
-        "x" * 64,
-        "abcabcabc" * 8,
-        " " * 40,
-        "change-me-" + SECRET,
-        "CHANGEME" + SECRET,
-        "your-secret-key-goes-here-0123456789",
-        "example-" + SECRET,
-        "correct-Password-" + SECRET,
+        "x" * 64, "abcabcabc" * 8, " " * 40, "change-me-" + SECRET, "CHANGEME" + SECRET,
+        "your-secret-key-goes-here-0123456789", "example-" + SECRET, "correct-Password-" + SECRET,
     ],
-)
+)  # fmt: skip
 def test_production_refuses_an_example_secret(secret: str) -> None:
     [reason] = refusal(PRODUCTION | {"SECRET_KEY": secret})
-
     assert reason.startswith("SECRET_KEY is an example value")
     assert secret not in reason
 
@@ -244,29 +228,24 @@ def test_production_requires_mail_settings_and_encrypted_smtp(
     name: str, value: str, start: str
 ) -> None:
     [reason] = refusal(PRODUCTION | {name: value})
-
     assert reason.startswith(start)
     assert "hidden" not in reason
 
 
 def test_production_refuses_a_wildcard_cors_origin() -> None:
     [reason] = refusal(PRODUCTION | {"CORS_ORIGINS": "https://a.example, *"})
-
     assert reason.startswith("CORS_ORIGINS must name its origins")
 
 
 def test_unknown_environment_is_checked_as_production() -> None:
     reasons = refusal({"APP_ENV": "live", **SERVERS})
-
     assert [reason.split()[0] for reason in reasons] == ["APP_ENV", "SECRET_KEY"]
 
 
 @pytest.mark.parametrize("name", ["DATABASE_URL", "REDIS_URL", "BROKER_URL"])
 def test_production_without_servers_requires_single_node(name: str) -> None:
     embedded = PRODUCTION | {name: ""}
-
     [reason] = refusal(embedded)
-
     assert reason.startswith(name)
     assert "SINGLE_NODE=true" in reason
     Settings.from_env(embedded | {"SINGLE_NODE": "true"})
@@ -275,13 +254,11 @@ def test_production_without_servers_requires_single_node(name: str) -> None:
 @pytest.mark.parametrize("environment", ["development", "testing"])
 def test_other_environments_accept_weak_secret_and_wildcard_origin(environment: str) -> None:
     lax = {"APP_ENV": environment, "SECRET_KEY": "x" * 32, "CORS_ORIGINS": "*"}
-
     assert Settings.from_env(lax).cors_origins == ("*",)
 
 
 def test_local_secret_is_generated_once_and_stored(instance: Path) -> None:
     first, second = Settings.from_env({}), Settings.from_env({})
-
     assert first.secret_key == second.secret_key
     assert [path.name for path in instance.iterdir()] == ["secret_key"]
     assert (instance / "secret_key").read_text() == first.secret_key
@@ -293,13 +270,11 @@ def test_local_secret_is_readable_by_its_owner_only(instance: Path) -> None:
         Settings.from_env({})
     finally:
         os.umask(umask)
-
     assert stat.S_IMODE((instance / "secret_key").stat().st_mode) == 0o600
 
 
 def test_local_secret_is_strong_enough_for_production() -> None:
     secret = Settings.from_env({}).secret_key
-
     assert Settings.from_env(PRODUCTION | {"SECRET_KEY": secret}).secret_key == secret
 
 
@@ -308,13 +283,11 @@ def test_local_secret_differs_between_machines(
 ) -> None:
     here = Settings.from_env({}).secret_key
     monkeypatch.setattr(config, "INSTANCE", tmp_path / "elsewhere")
-
     assert Settings.from_env({}).secret_key != here
 
 
 def test_local_secret_is_not_generated_where_secret_key_is_set(instance: Path) -> None:
     Settings.from_env({"SECRET_KEY": SECRET})
-
     assert not instance.exists()
 
 

@@ -90,9 +90,7 @@ def test_finished_job_has_its_result_and_no_arguments(
     job_id = asked(a=1)
     before = api.get(f"jobs/{job_id}", by=user, status=200).json
     assert (before["state"], before["result"], before["finished_at"]) == ("queued", None, None)
-
     do(app, job_id)
-
     after = api.get(f"jobs/{job_id}", by=user, status=200).json
     assert (after["state"], after["result"]) == ("succeeded", {"sum": 2})
     assert after["finished_at"] is not None
@@ -314,7 +312,6 @@ def test_lost_job_message_is_sent_again(
     does(add_task)
     job_id = asked()
     assert swept(app) == 0  # it may well be under way
-
     time_passes(app, job_id)
     assert swept(app) == 1
     assert sent == [job_id]

@@ -108,10 +108,8 @@ def test_upgrade_after_downgrade_builds_the_same_schema(new_app: Flask) -> None:
     go_up(new_app)
     built = schema(new_app)
     assert tables(new_app) >= TABLES
-
     go_down(new_app)
     assert tables(new_app) == set()
-
     go_up(new_app)
     assert schema(new_app) == built
 
@@ -281,7 +279,6 @@ def test_downgrade_removes_the_rows(new_app: Flask) -> None:
     api.post("tasks", {"title": "Water the plants"}, by=editor, status=201)
     mug = {"sku": "M", "name": "M", "category": "M", "price": "1", "currency": "EUR"}
     api.post("products", mug, by=editor, status=201)
-
     go_down(new_app)
     go_up(new_app)
     assert api.get("products", status=200).json["items"] == []

@@ -318,17 +318,11 @@ def test_invalid_line_reports_every_failing_member(importing: Import, problems: 
 @pytest.mark.parametrize(
     "text",
     [
-        b"not json",
-        b"[1]",
-        b"1",
-        b'{"sku": "x", "sku": "y"}',
-        b'{"sku": "x", "name": NaN}',
-        b'{"sku": "\xff"}',
-        b'{"sku": "' + b"s" * 70_000 + b'"}',
-        b'{"sku": "x", "nonsense": 1}',
+        b"not json", b"[1]", b"1", b'{"sku": "x", "sku": "y"}', b'{"sku": "x", "name": NaN}',
+        b'{"sku": "\xff"}', b'{"sku": "' + b"s" * 70_000 + b'"}', b'{"sku": "x", "nonsense": 1}',
         b"{}",
     ],
-)
+)  # fmt: skip
 def test_invalid_ndjson_line_is_reported_and_other_lines_are_imported(
     app: Flask, importing: Import, problems: Any, text: bytes
 ) -> None:

@@ -33,7 +33,6 @@ def names(response: Any) -> list[str]:
 
 def test_product_has_defaults_for_optional_members(api: Api, editor: Caller) -> None:
     created = create(api, editor)
-
     assert created.items() >= MUG.items()
     assert created.items() >= {"description": None, "stock": 0, "is_active": True}.items()
     assert created.keys() == MUG.keys() | {
@@ -43,38 +42,21 @@ def test_product_has_defaults_for_optional_members(api: Api, editor: Caller) -> 
 
 def test_product_without_required_members_is_422_and_names_each(api: Api, editor: Caller) -> None:
     refused = api.post("products", {}, by=editor, status=422)
-
     assert places(refused) == {f"#/{member}" for member in MUG}
 
 
 @pytest.mark.parametrize(
     ("member", "value"),
     [
-        ("sku", ""),
-        ("sku", "x" * 65),
-        ("sku", None),
-        ("sku", 1),
-        ("name", ""),
-        ("name", "x" * 201),
-        ("description", "x" * 5001),
-        ("category", ""),
-        ("category", "x" * 101),
-        ("stock", -1),
-        ("stock", 2**31),
-        ("stock", 1.5),
-        ("stock", "1"),
-        ("stock", True),
-        ("stock", None),
-        ("is_active", 1),
-        ("is_active", "true"),
-        ("is_active", None),
-        ("id", "0190a5d2-0000-7000-8000-000000000000"),
-        ("version", 1),
-        ("created_at", "2030-01-01T00:00:00Z"),
-        ("updated_at", "2030-01-01T00:00:00Z"),
+        ("sku", ""), ("sku", "x" * 65), ("sku", None), ("sku", 1), ("name", ""),
+        ("name", "x" * 201), ("description", "x" * 5001), ("category", ""),
+        ("category", "x" * 101), ("stock", -1), ("stock", 2**31), ("stock", 1.5), ("stock", "1"),
+        ("stock", True), ("stock", None), ("is_active", 1), ("is_active", "true"),
+        ("is_active", None), ("id", "0190a5d2-0000-7000-8000-000000000000"), ("version", 1),
+        ("created_at", "2030-01-01T00:00:00Z"), ("updated_at", "2030-01-01T00:00:00Z"),
         ("colour", "blue"),
     ],
-)
+)  # fmt: skip
 @pytest.mark.parametrize("method", ["POST", "PATCH"])
 def test_product_with_invalid_member_is_422_and_names_it(
     api: Api, editor: Caller, method: str, member: str, value: Any
@@ -86,7 +68,6 @@ def test_product_with_invalid_member_is_422_and_names_it(
         mug = create(api, editor)
         refused = api.patch(f"products/{mug['id']}", wrong, by=editor, status=422)
         assert api.get(f"products/{mug['id']}").json == mug
-
     assert places(refused) == {f"#/{member}"}
 
 
@@ -114,7 +95,6 @@ def test_every_writable_member_of_a_product_can_be_changed(api: Api, editor: Cal
 def test_product_description_is_removed_by_null(api: Api, editor: Caller) -> None:
     mug = create(api, editor, description="Holds 0.3 litres.")
     changed = api.patch(f"products/{mug['id']}", {"description": None}, by=editor, status=200)
-
     assert changed.json["description"] is None
 
 
@@ -122,7 +102,6 @@ def test_product_description_is_removed_by_null(api: Api, editor: Caller) -> Non
 def test_sku_is_unique_regardless_of_case(api: Api, editor: Caller, taken: str) -> None:
     create(api, editor, sku="MUG-1")
     refused = api.post("products", MUG | {"sku": taken}, by=editor, status=409)
-
     assert places(refused) == {"#/sku"}
     assert refused.json["detail"] == "A product with this SKU exists already."
 
@@ -135,20 +114,17 @@ def test_change_to_a_taken_sku_is_409(api: Api, editor: Caller) -> None:
     create(api, editor, sku="MUG-1")
     other = create(api, editor, sku="MUG-2")
     refused = api.patch(f"products/{other['id']}", {"sku": "mug-1"}, by=editor, status=409)
-
     assert places(refused) == {"#/sku"}
     assert api.get(f"products/{other['id']}").json == other
 
 
 def test_case_of_a_sku_can_be_changed(api: Api, editor: Caller) -> None:
     mug = create(api, editor, sku="MUG-1")
-
     api.patch(f"products/{mug['id']}", {"sku": "mug-1"}, by=editor, status=200)
 
 
 def test_sku_of_a_deleted_product_can_be_reused(api: Api, editor: Caller) -> None:
     api.delete(f"products/{create(api, editor)['id']}", by=editor, status=204)
-
     create(api, editor)
 
 
@@ -156,7 +132,6 @@ def test_concurrent_creates_with_one_sku_create_one_product(
     api: Api, app: Flask, editor: Caller
 ) -> None:
     answers = rows.at_once(*[lambda: api.post("products", MUG, by=editor)] * 2)
-
     assert sorted(answer.status_code for answer in answers) == [201, 409]
     assert rows.count(app, Product) == 1
 
@@ -180,7 +155,6 @@ def test_price_is_stored_exactly_with_the_scale_of_its_currency(
     api: Api, editor: Caller, given: str, currency: str, kept: str
 ) -> None:
     created = create(api, editor, price=given, currency=currency)
-
     assert created["price"] == kept
     assert api.get(f"products/{created['id']}").json["price"] == kept
 
@@ -190,13 +164,11 @@ def test_price_in_a_withdrawn_currency_can_be_read_and_replaced(
 ) -> None:
     row_id = rows.add(app, Product, **MUG | {"price": Decimal("12.5"), "currency": "BGN"})
     path = f"products/{row_id}"
-
     stored = api.get(path, status=200).json
     assert (stored["price"], stored["currency"]) == ("12.50", "BGN")
     assert api.get("products", status=200).json["items"] == [stored]
     refused = api.patch(path, {"currency": "BGN"}, by=editor, status=422)
     assert places(refused) == {"#/currency"}
-
     priced = {"price": "6.39", "currency": "EUR"}
     assert api.patch(path, priced, by=editor, status=200).json.items() >= priced.items()
 
@@ -210,7 +182,6 @@ def test_price_with_more_decimals_than_its_currency_is_422(
 ) -> None:
     wrong = MUG | {"price": price, "currency": currency}
     refused = api.post("products", wrong, by=editor, status=422)
-
     assert places(refused) == {"#/price"}
     assert currency in refused.json["errors"][0]["detail"]
     assert rows.count(app, Product) == 0
@@ -229,14 +200,12 @@ def test_price_that_is_not_a_plain_decimal_string_is_422(
     api: Api, editor: Caller, price: Any
 ) -> None:
     refused = api.post("products", MUG | {"price": price}, by=editor, status=422)
-
     assert places(refused) == {"#/price"}
 
 
 @pytest.mark.parametrize("currency", ["eur", "Eur", "EU", "EURO", "XXX", "BTC", "", None, 978])
 def test_unknown_currency_is_422(api: Api, editor: Caller, currency: Any) -> None:
     refused = api.post("products", MUG | {"currency": currency}, by=editor, status=422)
-
     assert places(refused) == {"#/currency"}
 
 
@@ -255,7 +224,6 @@ def test_change_of_price_or_currency_that_exceeds_the_scale_is_422(
 ) -> None:
     mug = create(api, editor, price=price, currency=currency)
     refused = api.patch(f"products/{mug['id']}", change | {"name": "Cup"}, by=editor, status=422)
-
     assert places(refused) == {"#/price"}
     assert "more decimals" in refused.json["errors"][0]["detail"]
     assert api.get(f"products/{mug['id']}").json == mug
@@ -275,14 +243,12 @@ def test_price_takes_the_scale_of_a_new_currency(
 ) -> None:
     mug = create(api, editor, price="12.00", currency="EUR")
     changed = api.patch(f"products/{mug['id']}", change, by=editor, status=200)
-
     assert changed.json["price"] == price
 
 
 def test_sum_of_prices_is_exact(api: Api, editor: Caller) -> None:
     dime = create(api, editor, price="0.10")
     more = create(api, editor, price="0.20", sku="MUG-2")
-
     assert Decimal(dime["price"]) + Decimal(more["price"]) == Decimal("0.30")
 
 
@@ -329,7 +295,6 @@ def test_cursor_of_a_writer_does_not_reveal_inactive_products(
     create(api, editor, sku="OLD-2", name="Withdrawn too", is_active=False)
     theirs = api.get("products?is_active=false&limit=1", by=editor).json["next_cursor"]
     of_all = api.get("products?limit=1", by=editor).json["next_cursor"]
-
     api.get(f"products?cursor={theirs}", status=403)
     assert names(api.get(f"products?cursor={of_all}", status=200)) == ["On sale"]
 
@@ -338,7 +303,6 @@ def test_reactivated_product_is_visible_to_readers(
     api: Api, editor: Caller, inactive: dict[str, Any]
 ) -> None:
     api.patch(f"products/{inactive['id']}", {"is_active": True}, by=editor, status=200)
-
     api.get(f"products/{inactive['id']}", status=200)
 
 
@@ -392,7 +356,6 @@ class TestProductList:
         self, api: Api, query: dict[str, str], found: list[str]
     ) -> None:
         page = api.get(f"products?{urlencode(query | {'sort': 'created_at'})}", status=200)
-
         assert names(page) == found
 
     @pytest.mark.parametrize(
@@ -419,46 +382,28 @@ class TestProductList:
         [spade] = api.get("products?currency=USD").json["items"]
         in_ten_years = DAY.replace(year=2040).isoformat()
         assert spade["updated_at"] < in_ten_years
-
         api.patch(f"products/{spade['id']}", {"stock": 4}, by=editor, status=200)
-
         assert names(api.get("products?sort=updated_at"))[0] == "Spade"  # the others: 2030
 
     @pytest.mark.parametrize(
         ("parameter", "value"),
         [
-            ("category", ""),
-            ("category", "x" * 101),
-            ("currency", "eur"),
-            ("currency", "XXX"),
-            ("in_stock", "1"),
-            ("in_stock", "True"),
-            ("is_active", "yes"),
-            ("price_min", "-1"),
-            ("price_min", "1e2"),
-            ("price_max", "NaN"),
-            ("price_max", "1.23456"),
-            ("created_from", "2030-01-01"),
-            ("created_to", "2030-01-01T00:00:00"),
-            ("q", ""),
-            ("q", "x" * 201),
-            ("q", "\0"),
-            ("sort", "stock"),
-            ("sort", "+name"),
-            ("sort", "name,price"),
-            ("colour", "blue"),
+            ("category", ""), ("category", "x" * 101), ("currency", "eur"), ("currency", "XXX"),
+            ("in_stock", "1"), ("in_stock", "True"), ("is_active", "yes"), ("price_min", "-1"),
+            ("price_min", "1e2"), ("price_max", "NaN"), ("price_max", "1.23456"),
+            ("created_from", "2030-01-01"), ("created_to", "2030-01-01T00:00:00"), ("q", ""),
+            ("q", "x" * 201), ("q", "\0"), ("sort", "stock"), ("sort", "+name"),
+            ("sort", "name,price"), ("colour", "blue"),
         ],
-    )
+    )  # fmt: skip
     def test_product_list_with_invalid_parameter_is_422_and_names_it(
         self, api: Api, parameter: str, value: str
     ) -> None:
         refused = api.get(f"products?{urlencode({parameter: value})}", status=422)
-
         assert places(refused) == {parameter}
 
     def test_product_list_names_every_invalid_parameter(self, api: Api) -> None:
         refused = api.get("products?price_min=x&sort=stock&colour=blue", status=422)
-
         assert places(refused) == {"price_min", "sort", "colour"}
 
 
@@ -519,7 +464,6 @@ class TestProductSearch:
 
     def test_product_search_combines_with_filters_and_sort(self, api: Api) -> None:
         query = "q=cotton&category=all&sort=-price&in_stock=true"
-
         assert names(api.get(f"products?{query}", status=200)) == ["Shirt"]
         assert names(api.get("products?q=cotton&category=none", status=200)) == []
 
@@ -564,7 +508,6 @@ class TestProductSummary:
         with queries() as sent:
             first = api.get("products/summary", status=200)
         assert len(sent) == 1
-
         with queries() as sent:
             second = api.get("products/summary", status=200)
         assert sent == []
@@ -576,7 +519,6 @@ class TestProductSummary:
         for item in api.get("products", by=editor).json["items"]:
             api.delete(f"products/{item['id']}", by=editor, status=204)
         assert api.get("products/summary").json == {"items": []}
-
         with queries() as sent:
             api.get("products/summary", status=200)
         assert sent == []
@@ -586,7 +528,6 @@ class TestProductSummary:
     ) -> None:
         path = f"products/{catalogue['id']}"
         assert self.kitchen(api)["stock"] == 32
-
         create(api, editor, sku="K-5", stock=1)
         assert self.kitchen(api)["stock"] == 33
         api.patch(path, {"stock": 26}, by=editor, status=200)
@@ -599,7 +540,6 @@ class TestProductSummary:
     ) -> None:
         api.get("products/summary", status=200)
         api.patch(f"products/{catalogue['id']}", {"stock": -1}, by=editor, status=422)
-
         with queries() as sent:
             api.get("products/summary", status=200)
         assert sent == []
@@ -617,7 +557,6 @@ class TestProductSummary:
         gone = RedisCache("127.0.0.1", port, **redis_options(settings))
         with monkeypatch.context() as broken:
             broken.setitem(app.extensions["cache"], cache, gone)
-
             assert self.kitchen(api)["stock"] == 32
             create(api, editor, sku="K-5", stock=1)
             assert self.kitchen(api)["stock"] == 33

@@ -52,29 +52,16 @@ def test_task_has_defaults_for_optional_members(api: Api, user: Caller) -> None:
 @pytest.mark.parametrize(
     ("member", "value"),
     [
-        ("title", ""),
-        ("title", "x" * 201),
-        ("title", None),
-        ("title", 7),
-        ("description", "x" * 5001),
-        ("done", "true"),
-        ("done", 1),
-        ("done", None),
-        ("priority", "urgent"),
-        ("priority", "HIGH"),
-        ("priority", 2),
-        ("priority", None),
-        ("due_at", "tomorrow"),
-        ("completed_at", "2030-01-01T00:00:00Z"),
-        ("completed_at", None),
+        ("title", ""), ("title", "x" * 201), ("title", None), ("title", 7),
+        ("description", "x" * 5001), ("done", "true"), ("done", 1), ("done", None),
+        ("priority", "urgent"), ("priority", "HIGH"), ("priority", 2), ("priority", None),
+        ("due_at", "tomorrow"), ("completed_at", "2030-01-01T00:00:00Z"), ("completed_at", None),
         ("owner_id", "0190a5d2-0000-7000-8000-000000000000"),
-        ("id", "0190a5d2-0000-7000-8000-000000000000"),
-        ("version", 1),
-        ("created_at", "2030-01-01T00:00:00Z"),
-        ("updated_at", "2030-01-01T00:00:00Z"),
+        ("id", "0190a5d2-0000-7000-8000-000000000000"), ("version", 1),
+        ("created_at", "2030-01-01T00:00:00Z"), ("updated_at", "2030-01-01T00:00:00Z"),
         ("colour", "blue"),
     ],
-)
+)  # fmt: skip
 @pytest.mark.parametrize("method", ["POST", "PATCH"])
 def test_task_with_invalid_member_is_422_and_unchanged(
     api: Api, app: Flask, user: Caller, method: str, member: str, value: Any
@@ -87,20 +74,17 @@ def test_task_with_invalid_member_is_422_and_unchanged(
         tea = create(api, user)
         refused = change(api, user, tea, wrong, status=422)
         assert api.get(f"tasks/{tea['id']}", by=user).json == tea
-
     assert places(refused) == {f"#/{member}"}
 
 
 def test_task_names_every_invalid_member(api: Api, user: Caller) -> None:
     wrong = {"title": "", "priority": "urgent", "due_at": "soon", "colour": "blue"}
     refused = api.post("tasks", wrong, by=user, status=422)
-
     assert places(refused) == {"#/title", "#/priority", "#/due_at", "#/colour"}
 
 
 def test_task_text_keeps_every_character(api: Api, user: Caller) -> None:
     text = "Grüße 👋🏽 \u202e\ttab\nline 'quote\" \\ %s {} <b>"
-
     assert (
         create(api, user, title=text, description=text).items()
         >= {
@@ -115,7 +99,6 @@ def test_task_is_404_for_others_than_its_owner(
 ) -> None:
     task = create(api, user)
     path = f"tasks/{task['id']}"
-
     for stranger in (other, admin):
         api.get(path, by=stranger, status=404)
         api.patch(path, {"title": "Mine"}, by=stranger, status=404)
@@ -134,14 +117,12 @@ def test_task_list_contains_own_tasks_only(
     api: Api, user: Caller, other: Caller, query: str
 ) -> None:
     create(api, user, title="secret", due_at="2030-01-01T00:00:00Z")
-
     assert titles(api.get(f"tasks?{query}", by=user, status=200)) == ["secret"]
     assert titles(api.get(f"tasks?{query}", by=other, status=200)) == []
 
 
 def test_task_list_has_no_owner_filter(api: Api, user: Caller, other: Caller) -> None:
     refused = api.get(f"tasks?owner_id={user.id}", by=other, status=422)
-
     assert places(refused) == {"owner_id"}
 
 
@@ -150,21 +131,18 @@ def test_cursor_of_another_user_returns_own_tasks(api: Api, user: Caller, other:
         create(api, user, title=f"Mine {n}")
     create(api, other, title="Theirs")
     cursor = api.get("tasks?sort=created_at&limit=1", by=user).json["next_cursor"]
-
     assert titles(api.get(f"tasks?cursor={cursor}", by=other, status=200)) == ["Theirs"]
 
 
 def test_done_sets_completed_at(api: Api, user: Caller) -> None:
     task = create(api, user)
     done = change(api, user, task, {"done": True}, status=200).json
-
     assert done["done"] is True
     assert task["created_at"] < done["completed_at"] <= done["updated_at"]
 
 
 def test_task_created_as_done_has_completed_at(api: Api, user: Caller) -> None:
     task = create(api, user, done=True)
-
     assert task["completed_at"] is not None
     assert api.get(f"tasks/{task['id']}", by=user).json == task
 
@@ -172,14 +150,12 @@ def test_task_created_as_done_has_completed_at(api: Api, user: Caller) -> None:
 def test_undone_task_has_no_completed_at(api: Api, user: Caller) -> None:
     task = create(api, user, done=True)
     undone = change(api, user, task, {"done": False}, status=200).json
-
     assert (undone["done"], undone["completed_at"]) == (False, None)
 
 
 def test_done_again_keeps_completed_at(api: Api, user: Caller) -> None:
     task = create(api, user, done=True)
     again = change(api, user, task, {"done": True}, status=200).json
-
     assert again["completed_at"] == task["completed_at"]
 
 
@@ -187,14 +163,12 @@ def test_task_done_a_second_time_has_a_later_completed_at(api: Api, user: Caller
     task = create(api, user, done=True)
     change(api, user, task, {"done": False}, status=200)
     again = change(api, user, task, {"done": True}, status=200).json
-
     assert again["completed_at"] > task["completed_at"]
 
 
 def test_other_changes_keep_done_and_completed_at(api: Api, user: Caller) -> None:
     task = create(api, user, done=True)
     renamed = change(api, user, task, {"title": "Coffee"}, status=200).json
-
     assert (renamed["done"], renamed["completed_at"]) == (True, task["completed_at"])
 
 
@@ -208,7 +182,6 @@ def test_merge_patch_with_null_clears_nullable_member(
     api: Api, user: Caller, task: dict[str, Any], member: str
 ) -> None:
     changed = change(api, user, task, {member: None}, status=200).json
-
     kept = task.keys() - {member, "version", "updated_at"}
     assert changed[member] is None
     assert {k: changed[k] for k in kept} == {k: task[k] for k in kept}
@@ -218,7 +191,6 @@ def test_merge_patch_keeps_members_it_does_not_name(
     api: Api, user: Caller, task: dict[str, Any]
 ) -> None:
     changed = change(api, user, task, {"title": "Coffee"}, status=200).json
-
     moved = {name for name in task if changed[name] != task[name]}
     assert moved == {"title", "version", "updated_at"}
 
@@ -227,7 +199,6 @@ def test_empty_merge_patch_changes_nothing(api: Api, user: Caller, task: dict[st
     before = api.get(f"tasks/{task['id']}", by=user)
     answer = change(api, user, task, {}, status=200)
     after = api.get(f"tasks/{task['id']}", by=user)
-
     assert answer.data == after.data == before.data
     assert answer.headers["ETag"] == after.headers["ETag"] == before.headers["ETag"]
 
@@ -236,7 +207,6 @@ def test_merge_patch_with_equal_value_raises_the_version(
     api: Api, user: Caller, task: dict[str, Any]
 ) -> None:
     changed = change(api, user, task, {"title": task["title"]}, status=200).json
-
     assert changed["version"] == task["version"] + 1
 
 
@@ -245,13 +215,11 @@ def test_merge_patch_that_is_not_an_object_is_422(
     api: Api, user: Caller, task: dict[str, Any], body: Any
 ) -> None:
     refused = change(api, user, task, None, data=json.dumps(body), **MERGE_PATCH, status=422)
-
     assert places(refused) == {"#"}
 
 
 def test_merge_patch_media_type_is_accepted(api: Api, user: Caller, task: dict[str, Any]) -> None:
     changed = change(api, user, task, {"done": True}, **MERGE_PATCH, status=200)
-
     assert changed.json["done"] is True
 
 
@@ -274,7 +242,6 @@ def test_merge_patch_media_type_is_accepted(api: Api, user: Caller, task: dict[s
 )
 def test_due_at_is_returned_in_utc(api: Api, user: Caller, given: str, kept: str) -> None:
     task = create(api, user, due_at=given)
-
     assert task["due_at"] == kept
     assert api.get(f"tasks/{task['id']}", by=user).json["due_at"] == kept
     assert api.get("tasks?sort=due_at", by=user).json["items"] == [task]
@@ -283,7 +250,6 @@ def test_due_at_is_returned_in_utc(api: Api, user: Caller, given: str, kept: str
 def test_due_at_is_equal_after_being_sent_back(api: Api, user: Caller) -> None:
     task = create(api, user, due_at="2030-01-31T18:00:00.000001+01:00")
     changed = change(api, user, task, {"due_at": task["due_at"]}, status=200).json
-
     assert changed["due_at"] == task["due_at"]
 
 
@@ -306,7 +272,6 @@ def test_due_at_is_equal_after_being_sent_back(api: Api, user: Caller) -> None:
 )  # fmt: skip
 def test_due_at_that_is_not_rfc_3339_is_422(api: Api, user: Caller, given: Any) -> None:
     refused = api.post("tasks", {"title": "Tea", "due_at": given}, by=user, status=422)
-
     assert places(refused) == {"#/due_at"}
 
 
@@ -362,7 +327,6 @@ class TestTaskList:
         self, api: Api, user: Caller, query: dict[str, str], found: list[str]
     ) -> None:
         path = f"tasks?{urlencode(query | {'sort': 'created_at'})}"
-
         assert titles(api.get(path, by=user, status=200)) == found
 
     @pytest.mark.parametrize(
@@ -388,7 +352,6 @@ class TestTaskList:
             path = f"tasks?sort=-due_at&limit=1&cursor={cursor}".removesuffix("&cursor=")
             page = api.get(path, by=user, status=200)
             found, cursor = found + titles(page), page.json["next_cursor"]
-
         assert found == ["wash up", "Buy tea", "Sleep", "Call Ada"]
 
     def test_task_list_begins_with_the_newest_by_default(self, api: Api, user: Caller) -> None:
@@ -397,22 +360,14 @@ class TestTaskList:
     @pytest.mark.parametrize(
         ("parameter", "value"),
         [
-            ("done", "1"),
-            ("done", ""),
-            ("priority", "urgent"),
-            ("priority", "2"),
-            ("due_from", "2030-01-01"),
-            ("due_to", "yesterday"),
-            ("q", ""),
-            ("q", "x" * 201),
-            ("sort", "done"),
-            ("completed_at", "2030-01-01T00:00:00Z"),
+            ("done", "1"), ("done", ""), ("priority", "urgent"), ("priority", "2"),
+            ("due_from", "2030-01-01"), ("due_to", "yesterday"), ("q", ""), ("q", "x" * 201),
+            ("sort", "done"), ("completed_at", "2030-01-01T00:00:00Z"),
         ],
-    )
+    )  # fmt: skip
     def test_task_list_with_invalid_parameter_is_422_and_names_it(
         self, api: Api, user: Caller, parameter: str, value: str
     ) -> None:
         query = urlencode({parameter: value})
         refused = api.get(f"tasks?{query}", by=user, status=422)
-
         assert places(refused) == {parameter}

@@ -58,7 +58,6 @@ def test_session_server_stops_with_its_block_and_leaves_no_directory(name, ask, 
     with started(name) as url:
         directory = ask(url)
         assert directory.is_dir()
-
     assert not directory.exists()
     with pytest.raises(refused):
         ask(url)
@@ -90,7 +89,6 @@ def test_session_server_stops_when_the_session_is_killed(name, ask, refused):
 )
 def test_configured_session_server_is_used(monkeypatch, name, setting):
     monkeypatch.setenv(setting, "scheme://given")
-
     with getattr(services, name)() as url:
         assert url == "scheme://given"
 
@@ -99,6 +97,5 @@ def test_configured_session_server_is_used(monkeypatch, name, setting):
 def test_missing_server_binaries_are_reported(monkeypatch, name):
     monkeypatch.setattr(services.shutil, "which", lambda _: None)
     monkeypatch.setattr(services.Path, "is_file", lambda _: False)
-
     with pytest.raises(services.Unavailable, match="was found"), getattr(services, name)():
         pass
