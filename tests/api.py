@@ -7,6 +7,7 @@ from datetime import timedelta
 from typing import Any
 from uuid import UUID
 
+from click.testing import Result
 from flask import Flask
 from flask.testing import FlaskClient
 from werkzeug.test import TestResponse
@@ -116,6 +117,17 @@ def fresh(example: Any) -> Any:
     return re.sub(
         r"(?<=[a-zA-Z-])\d+(?=$|@)", lambda old: f"{next(_numbers):0{len(old[0])}d}", example
     )
+
+
+def run_command(app: Flask, *arguments: str, fails: bool = False, **kwargs: Any) -> Result:
+    """The result of a command that must succeed, or fail with an error message in the last line."""
+    result = app.test_cli_runner().invoke(args=arguments, **kwargs)
+    if fails:
+        assert result.exit_code == 1, result.output
+        assert result.output.splitlines()[-1].startswith("Error: ")
+    else:
+        assert result.exit_code == 0, result.output
+    return result
 
 
 def bearer(token: str) -> dict[str, str]:
