@@ -7,7 +7,7 @@ from app.products.models import Product
 from app.tasks.models import Task
 from app.users.models import User
 from tests import rows
-from tests.api import Api, run_command
+from tests.api import Api, bearer, run_command
 
 
 def test_demo_seed_prints_a_working_login(api: Api, app: Flask) -> None:
@@ -16,7 +16,7 @@ def test_demo_seed_prints_a_working_login(api: Api, app: Flask) -> None:
     email, password = line.removeprefix("Demo login: ").split(" / ")
     credentials = {"email": email, "password": password}
     token = api.post("auth/login", credentials, status=200).json["access_token"]
-    tasks = api.get("tasks", headers={"Authorization": f"Bearer {token}"}, status=200)
+    tasks = api.get("tasks", headers=bearer(token), status=200)
     assert len(tasks.json["items"]) == 3
 
 

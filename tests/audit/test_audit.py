@@ -1,4 +1,4 @@
-"""Audit events: who changed what, when, from where; written with the change or not at all."""
+"""Audit events: who changed what, when and from where, in the transaction of the change."""
 
 from functools import partial
 from typing import Any
@@ -11,7 +11,7 @@ from sqlalchemy import update
 from app.core.resources import audit_log
 from app.tasks.models import Task
 from tests import rows
-from tests.api import PASSWORD, Api, Caller
+from tests.api import PASSWORD, Api, Caller, bearer
 from tests.conftest import on_postgresql
 
 MUG = {"sku": "MUG-1", "name": "Mug", "category": "kitchen", "price": "12.50", "currency": "EUR"}
@@ -72,14 +72,11 @@ def test_change_is_rolled_back_when_its_audit_event_cannot_be_written(
 
     audit_log.changes_committing.connect(fail)
     try:
-        api.post("tasks", {"title": "Untold"}, by=user, status=500)
+        api.post("tasks", {"title": "Not audited"}, by=user, status=500)
     finally:
         audit_log.changes_committing.disconnect(fail)
     assert api.get("tasks", by=user, status=200).json["items"] == []
     assert events(api, admin) == []
-
-
-# Somebody else changes the row while it is written. On SQLite nobody can.
 
 
 @pytest.fixture
@@ -87,7 +84,8 @@ def task(api: Api, user: Caller) -> str:
     return api.post("tasks", {"title": "First"}, by=user, status=201).headers["Location"]
 
 
-def overtake(app: Flask, task: str, call: rows.Call) -> Any:
+def send_during_update(app: Flask, task: str, call: rows.Call) -> Any:
+    """The response to a request whose row another transaction updates."""
     theirs = update(Task).where(Task.id == UUID(task.rpartition("/")[2]))
     theirs = theirs.values(title="Theirs", version=Task.version + 1)
     [answer] = rows.held_up(app, theirs, call)
@@ -103,7 +101,7 @@ def test_write_of_concurrently_updated_row_is_412_and_not_audited(
         (partial(api.patch, task, {"title": "Mine"}), partial(api.delete, task))
     ):
         mine = partial(call, etag=f'"{n + 1}"', by=user, status=412)
-        overtake(app, task, mine)
+        send_during_update(app, task, mine)
     assert api.get(task, by=user, status=200).json["title"] == "Theirs"
     assert len(events(api, admin)) == before
 
@@ -113,10 +111,10 @@ def test_write_with_any_version_audits_the_concurrently_updated_row(
     api: Api, app: Flask, user: Caller, admin: Caller, task: str
 ) -> None:
     mine = partial(api.patch, task, {"title": "Mine"}, etag="*", by=user, status=200)
-    changed = overtake(app, task, mine).json
+    changed = send_during_update(app, task, mine).json
     assert (changed["title"], changed["version"]) == ("Mine", 3)
     assert events(api, admin)[0]["before"] == {"title": "Theirs"}
-    overtake(app, task, partial(api.delete, task, etag="*", by=user, status=204))
+    send_during_update(app, task, partial(api.delete, task, etag="*", by=user, status=204))
     assert events(api, admin)[0]["before"]["title"] == "Theirs"
     api.get(task, by=user, status=404)
 
@@ -126,12 +124,11 @@ def test_audit_events_contain_no_secret(api: Api, admin: Caller) -> None:
     api.post("users", account, status=201)
     login = {"email": account["email"], "password": PASSWORD}
     tokens = api.post("auth/login", login, status=200).json
-    bearer = {"Authorization": f"Bearer {tokens['access_token']}"}
     change = {"current_password": PASSWORD, "new_password": "quite another password"}
-    api.put("users/me/password", change, headers=bearer, status=204)
-    told = str(events(api, admin))
+    api.put("users/me/password", change, headers=bearer(tokens["access_token"]), status=204)
+    logged = str(events(api, admin))
     for secret in (PASSWORD, "quite another password", "argon2", tokens["refresh_token"]):
-        assert secret not in told
+        assert secret not in logged
 
 
 def test_audit_log_records_account_and_session_changes(
@@ -141,8 +138,8 @@ def test_audit_log_records_account_and_session_changes(
     change = {"current_password": PASSWORD, "new_password": "quite another password"}
     api.put("users/me/password", change, by=user, status=204)
     api.patch(f"users/{user.id}", {"role": "editor"}, by=admin, status=200)
-    told = [(e["resource"], e["action"]) for e in events(api, admin, "sort=created_at")]
-    assert told == [
+    logged = [(e["resource"], e["action"]) for e in events(api, admin, "sort=created_at")]
+    assert logged == [
         ("sessions", "create"),
         ("users", "change_password"),
         ("sessions", "delete"),
@@ -155,7 +152,7 @@ def test_audit_events_of_login_and_logout_name_the_account(
 ) -> None:
     login = {"email": user.email, "password": PASSWORD}
     token = api.post("auth/login", login, status=200).json["access_token"]
-    api.post("auth/logout", headers={"Authorization": f"Bearer {token}"}, status=204)
+    api.post("auth/logout", headers=bearer(token), status=204)
     ended, begun = events(api, admin, "resource=sessions")
     owner = {"owner_id": str(user.id)}
     assert (begun["action"], begun["before"], begun["after"]) == ("create", None, owner)
@@ -180,6 +177,6 @@ def test_audit_events_are_found_by_every_filter(api: Api, user: Caller, admin: C
 
 @pytest.mark.parametrize("method", ["POST", "PATCH", "PUT", "DELETE"])
 def test_audit_events_cannot_be_changed(api: Api, user: Caller, admin: Caller, method: str) -> None:
-    api.post("tasks", {"title": "Told"}, by=user, status=201)
+    api.post("tasks", {"title": "Audited"}, by=user, status=201)
     event = events(api, admin)[0]["id"]
     api.call(method, f"audit-events/{event}", by=admin, status=405)

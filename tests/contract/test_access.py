@@ -1,4 +1,4 @@
-"""Every operation, called by everybody: the matrix is generated from the routes."""
+"""Every operation is called by callers of every role, generated from the routes."""
 
 import pytest
 from flask import Flask
@@ -15,7 +15,7 @@ WHO = ("anonymous", "owner", "other", "editor", "admin")
 
 
 def may(operation: Operation, who: str) -> bool:
-    """Whether the declared access lets this kind of caller in."""
+    """Whether the declared access admits this caller."""
     if who == "anonymous":
         return operation.access.anonymous
     role = "user" if who in ("owner", "other") else who
@@ -72,11 +72,11 @@ def test_conditional_request_does_not_reveal_item_of_another_user(
 
 
 def test_view_without_declared_access_stops_the_start() -> None:
-    forgetful = Blueprint("forgetful", __name__, url_prefix="/forgetful")
-    forgetful.add_url_rule("", "view", lambda: "anybody")
-    settings = Settings(app_env="testing", secret_key="long enough to be let through, yes")
-    with pytest.raises(RuntimeError, match=r"forgetful\.view"):
-        create_app(settings, features=(*FEATURES, as_feature(forgetful)))
+    unprotected = Blueprint("unprotected", __name__, url_prefix="/unprotected")
+    unprotected.add_url_rule("", "view", lambda: "anybody")
+    settings = Settings(app_env="testing", secret_key="not a secret, but long enough for tests")
+    with pytest.raises(RuntimeError, match=r"unprotected\.view"):
+        create_app(settings, features=(*FEATURES, as_feature(unprotected)))
 
 
 def test_access_tests_cover_every_route(app: Flask) -> None:

@@ -1,4 +1,4 @@
-"""Batches of every resource: in one transaction, by the rules that a single item has."""
+"""Batches of every resource: one transaction, with the rules of single requests."""
 
 from typing import Any
 
@@ -185,7 +185,7 @@ def test_batch_of_a_hundred_items_executes_few_statements(
     world: World, queries: Counter, batch: Operation
 ) -> None:
     old = made(world, batch, 100)
-    always = 1 + 2 + 1  # looks at the session, a savepoint that is released, the audit trail
+    always = 1 + 2 + 1  # session check, savepoint and its release, audit events
     for items, statements in (
         ([create(batch) for _ in range(100)], 1),
         ([change(batch, item_id) for item_id in old], 1 + 100),  # locks, changes
@@ -193,5 +193,5 @@ def test_batch_of_a_hundred_items_executes_few_statements(
     ):
         with queries() as sent:
             send(world, batch, *items, status=200)
-        # PostgreSQL takes the audit trail by COPY, which is not seen here.
+        # On PostgreSQL the audit events are written by COPY, which is not counted here.
         assert len([s for s in sent if s != "BEGIN IMMEDIATE"]) <= always + statements

@@ -1,4 +1,4 @@
-"""Exports of every resource: what its list shows, to whom, in which order, as one stream."""
+"""Exports of every resource: the rows of its list in the same order, as one stream."""
 
 import csv
 import io
@@ -21,7 +21,7 @@ every_export = pytest.mark.parametrize("export", EXPORTS, ids=ids)
 
 
 def list_of(export: Operation) -> Operation:
-    """The list that the export is the whole of."""
+    """The list whose items are exported."""
     return next(o for o in COLLECTIONS if o.rule == export.rule.rpartition("/")[0])
 
 
@@ -60,9 +60,9 @@ def test_csv_export_equals_ndjson_export(filled: World, export: Operation) -> No
     assert response.content_type == "text/csv; charset=utf-8; header=present"
     assert response.data.endswith(b"\r\n")
     items = [strict_json.loads(line) for line in lines(filled, export)]
-    told = list(csv.DictReader(io.StringIO(response.text, newline="")))
-    assert [list(each) for each in told] == [list(item) for item in items]
-    for cells, item in zip(told, items, strict=True):
+    records = list(csv.DictReader(io.StringIO(response.text, newline="")))
+    assert [list(each) for each in records] == [list(item) for item in items]
+    for cells, item in zip(records, items, strict=True):
         for name, value in item.items():
             spelled = "" if value is None else strict_json.dumps(value).decode().strip('"')
             assert cells[name] == spelled
@@ -140,4 +140,4 @@ def test_export_executes_one_statement_and_head_none(
     for method, reads in (("GET", 1), ("HEAD", 0)):
         with queries() as sent:
             filled.api.call(method, export.rule, by=filled.writer(export), status=200)
-        assert len(sent) == reads + 1, sent  # and one that looks at the session
+        assert len(sent) == reads + 1, sent  # one more checks the session

@@ -1,4 +1,4 @@
-"""Items of every resource: created, read, changed and deleted alike, without lost updates."""
+"""Items of every resource: create, read, update and delete, without lost updates."""
 
 import pytest
 
@@ -23,7 +23,7 @@ def test_create_is_201_and_location_returns_the_same_body(world: World, create: 
         by=world.admin if "users" in create.rule else by(world, create),
         status=200,
     )
-    if "secret" in created.json:  # shown this once
+    if "secret" in created.json:  # shown only in this response
         assert created.json == {**read.json, "secret": created.json["secret"]}
     else:
         assert read.data == created.data

@@ -12,7 +12,7 @@ METHODS = {"GET", "POST", "PUT", "PATCH", "DELETE", "TRACE"}
 
 
 def allowed(rule: str) -> set[str]:
-    """The methods of a path: those of its routes, and what comes with them."""
+    """The methods of a path: those of its routes, OPTIONS, and HEAD if there is GET."""
     methods = {o.method for o in OPERATIONS if o.rule == rule}
     return methods | {"OPTIONS"} | ({"HEAD"} if "GET" in methods else set())
 

@@ -1,6 +1,6 @@
-"""The document cannot lie: it is held against the routes and against real answers.
+"""The OpenAPI document agrees with the routes and with real responses.
 
-Every answer in `tests/contract` is, by `CheckedApi`; here are those that nothing else provokes.
+`CheckedApi` compares every response in `tests/contract`; the tests here provoke the others.
 """
 
 from collections.abc import Callable
@@ -32,7 +32,7 @@ def made_from_code(**settings: Any) -> tuple[Flask, dict[str, Any]]:
 def test_openapi_json_in_the_repository_is_current() -> None:
     app, _ = made_from_code()
     printed = app.test_cli_runner().invoke(args=["openapi"])
-    assert COMMITTED.read_text() == printed.output, "`python3 dev.py openapi` writes it anew"
+    assert COMMITTED.read_text() == printed.output, "run `python3 dev.py openapi`"
 
 
 def test_openapi_document_lists_exactly_the_routes(app: Flask) -> None:

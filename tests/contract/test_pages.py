@@ -1,4 +1,4 @@
-"""Lists of every resource: keyset pages over every sort, in both directions."""
+"""Lists of every resource: keyset pagination for every sort key, in both directions."""
 
 import re
 from urllib.parse import urlsplit
@@ -18,7 +18,7 @@ WRONG = [
 
 @pytest.fixture
 def filled(world: World, operation: Operation) -> World:
-    """A world with some rows of the resource, of which several tie on every sort key but the id."""
+    """A world with rows of the resource; several have equal sort keys and differ by id only."""
     create = next(c for c in CREATES if c.rule == operation.rule)
     for _ in range(ROWS):
         assert world.call(create, world.writer(create)).status_code == 201
@@ -26,7 +26,7 @@ def filled(world: World, operation: Operation) -> World:
 
 
 def sorts(operation: Operation) -> list[str]:
-    """The values of the list's `sort` parameter, as its refusal of a wrong one names them."""
+    """The values of the list's `sort` parameter."""
     return operation.parameters["sort"]["enum"]
 
 

@@ -1,4 +1,4 @@
-"""The manifests fit together, and fit the service; `make check` holds them to their schemas."""
+"""The Kubernetes manifests agree with each other and with the service."""
 
 import re
 import tomllib
@@ -59,7 +59,7 @@ def test_settings_of_the_manifests_are_valid_in_production() -> None:
     assert set(secrets) == set(SECRETS) - {"MIGRATION_DATABASE_URL"}
     settings = Settings.from_env(CONFIG | secrets)
     assert settings.app_env == "production"
-    assert "localhost" in settings.trusted_hosts  # as which the probes come
+    assert "localhost" in settings.trusted_hosts  # the Host header of the probes
 
 
 def test_secret_template_has_no_values() -> None:
@@ -70,9 +70,9 @@ def test_pods_open_no_more_connections_than_postgresql_allows() -> None:
     [scaler] = of_kind("HorizontalPodAutoscaler")
     surge = PODS["web"]["spec"]["strategy"]["rollingUpdate"]["maxSurge"]
     web = (scaler["spec"]["maxReplicas"] + surge) * int(CONFIG["WEB_CONCURRENCY"])
-    workers = 2  # there is one, and for a moment its successor
+    workers = 2  # one, and its successor during an update
     migration = 1
-    # 100 by default, of which three are kept for superusers.
+    # PostgreSQL allows 100 by default, three of them reserved for superusers.
     assert (web + workers) * int(CONFIG["POOL_SIZE"]) + migration <= 97
     assert int(CONFIG["WEB_THREADS"]) <= int(CONFIG["POOL_SIZE"])
 

@@ -1,4 +1,4 @@
-"""Jobs: nothing is done twice and nothing is lost, whatever happens to messages and workers."""
+"""Jobs: each runs once and none is lost, also when messages are lost or workers are killed."""
 
 from collections.abc import Callable
 from datetime import timedelta
@@ -27,8 +27,8 @@ Handler = Callable[[JobRun], Any]
 
 
 @pytest.fixture
-def does(monkeypatch: pytest.MonkeyPatch) -> Callable[..., None]:
-    """`does(handler)` is what jobs of the kind "test" do."""
+def define_job(monkeypatch: pytest.MonkeyPatch) -> Callable[..., None]:
+    """`define_job(handler)` registers the handler of jobs of the type "test"."""
 
     def register(handler: Handler, attempts: int = 5) -> None:
         monkeypatch.setitem(runner._job_types, "test", runner.JobType(handler, attempts))
@@ -37,33 +37,33 @@ def does(monkeypatch: pytest.MonkeyPatch) -> Callable[..., None]:
 
 
 @pytest.fixture
-def asked(app: Flask, user: Caller) -> Callable[..., UUID]:
-    """`asked()` is a job of the user, of which no worker was told."""
+def new_job(app: Flask, user: Caller) -> Callable[..., UUID]:
+    """`new_job()` is the id of a queued job of the user, which was not sent to a worker."""
 
-    def ask(**arguments: Any) -> UUID:
+    def create(**arguments: Any) -> UUID:
         with app.app_context():
             job = create_job("test", arguments, owner_id=user.id)
             db.session.add(job)
             db.session.commit()
             return job.id
 
-    return ask
+    return create
 
 
 @pytest.fixture
 def sent(app: Flask, monkeypatch: pytest.MonkeyPatch) -> list[UUID]:
-    """The jobs that a worker was told of; nobody does them."""
+    """The ids of the jobs that are sent to a worker; none of them runs."""
     ids: list[UUID] = []
     monkeypatch.setattr(app.extensions["jobs"], "send", ids.append)
     return ids
 
 
-def do(app: Flask, job_id: UUID) -> None:
+def run(app: Flask, job_id: UUID) -> None:
     with app.app_context():
         run_job(job_id)
 
 
-def swept(app: Flask) -> int:
+def requeue_stale(app: Flask) -> int:
     with app.app_context():
         return requeue_stale_jobs()
 
@@ -78,19 +78,19 @@ def add_task(run: JobRun, title: str = "done") -> None:
     db.session.flush()
 
 
-def time_passes(app: Flask, job_id: UUID) -> None:
-    """The lease, or the patience with a message, is over."""
+def expire_lease(app: Flask, job_id: UUID) -> None:
+    """Let the lease of a running job, or the time for its message, expire."""
     rows.change(app, Job, job_id, retry_at=now())
 
 
 def test_finished_job_has_its_result_and_no_arguments(
-    app: Flask, api: Api, user: Caller, does: Any, asked: Any
+    app: Flask, api: Api, user: Caller, define_job: Any, new_job: Any
 ) -> None:
-    does(lambda run: {"sum": run.arguments["a"] + 1})
-    job_id = asked(a=1)
+    define_job(lambda run: {"sum": run.arguments["a"] + 1})
+    job_id = new_job(a=1)
     before = api.get(f"jobs/{job_id}", by=user, status=200).json
     assert (before["state"], before["result"], before["finished_at"]) == ("queued", None, None)
-    do(app, job_id)
+    run(app, job_id)
     after = api.get(f"jobs/{job_id}", by=user, status=200).json
     assert (after["state"], after["result"]) == ("succeeded", {"sum": 2})
     assert after["finished_at"] is not None
@@ -98,7 +98,7 @@ def test_finished_job_has_its_result_and_no_arguments(
 
 
 def test_running_job_shows_its_progress(
-    app: Flask, api: Api, user: Caller, does: Any, asked: Any
+    app: Flask, api: Api, user: Caller, define_job: Any, new_job: Any
 ) -> None:
     seen = []
 
@@ -107,8 +107,8 @@ def test_running_job_shows_its_progress(
             run.checkpoint(processed_count=processed, total=2)
             seen.append(api.get(f"jobs/{run.id}", by=user, status=200))
 
-    does(work)
-    do(app, asked())
+    define_job(work)
+    run(app, new_job())
 
     assert [(r.json["state"], r.json["processed_count"]) for r in seen] == [
         ("running", 1),
@@ -117,38 +117,42 @@ def test_running_job_shows_its_progress(
     assert seen[0].headers["ETag"] != seen[1].headers["ETag"]
 
 
-def test_job_that_is_run_concurrently_has_one_effect(app: Flask, does: Any, asked: Any) -> None:
-    does(add_task)
-    job_id = asked()
-    at_once(*[lambda: do(app, job_id)] * 4)
-    do(app, job_id)
+def test_job_that_is_run_concurrently_has_one_effect(
+    app: Flask, define_job: Any, new_job: Any
+) -> None:
+    define_job(add_task)
+    job_id = new_job()
+    at_once(*[lambda: run(app, job_id)] * 4)
+    run(app, job_id)
     assert rows.count(app, Task) == 1
 
 
-def test_worker_that_lost_its_lease_commits_nothing(app: Flask, does: Any, asked: Any) -> None:
-    """The first worker was so slow that it counted as dead."""
+def test_worker_that_lost_its_lease_commits_nothing(
+    app: Flask, define_job: Any, new_job: Any
+) -> None:
+    """The lease of the first worker expires while it works."""
     runs = []
 
     def work(run: JobRun) -> None:
         runs.append(run)
         add_task(run, f"attempt {len(runs)}")
         if len(runs) == 1:
-            db.session.rollback()  # nothing may be locked while another worker does it all
-            time_passes(app, run.id)
-            do(app, run.id)
+            db.session.rollback()  # releases the locks for the other worker
+            expire_lease(app, run.id)
+            run(app, run.id)
             add_task(run, "too late")
         run.checkpoint(processed_count=1)
 
-    does(work)
-    job_id = asked()
-    do(app, job_id)
+    define_job(work)
+    job_id = new_job()
+    run(app, job_id)
 
     assert rows.read(app, Task.title) == ["attempt 2"]
     assert state(app, job_id) == "succeeded"
 
 
 def test_job_resumes_at_its_checkpoint_when_its_worker_died(
-    app: Flask, does: Any, asked: Any, monkeypatch: pytest.MonkeyPatch
+    app: Flask, define_job: Any, new_job: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     class Killed(BaseException):
         """As sudden as SIGKILL: nothing catches it."""
@@ -160,16 +164,16 @@ def test_job_resumes_at_its_checkpoint_when_its_worker_died(
                 raise Killed
             run.checkpoint(processed_count=number + 1, checkpoint={"next": number + 1})
 
-    does(work)
-    job_id = asked()
+    define_job(work)
+    job_id = new_job()
     with pytest.raises(Killed):
-        do(app, job_id)
+        run(app, job_id)
     assert state(app, job_id) == "running"
-    do(app, job_id)
-    assert rows.count(app, Task) == 3  # its lease is not over yet
+    run(app, job_id)
+    assert rows.count(app, Task) == 3  # its lease has not expired yet
 
-    time_passes(app, job_id)
-    assert swept(app) == 1
+    expire_lease(app, job_id)
+    assert requeue_stale(app) == 1
     app.extensions["jobs"].drain()
 
     assert sorted(rows.read(app, Task.title)) == [f"step {n}" for n in range(5)]
@@ -177,7 +181,7 @@ def test_job_resumes_at_its_checkpoint_when_its_worker_died(
 
 
 def test_job_is_requeued_when_its_process_ends(
-    app: Flask, does: Any, asked: Any, sent: list[UUID]
+    app: Flask, define_job: Any, new_job: Any, sent: list[UUID]
 ) -> None:
     stopping = app.extensions["jobs"].stopping
 
@@ -188,52 +192,54 @@ def test_job_is_requeued_when_its_process_ends(
                 stopping.set()
             run.checkpoint(checkpoint={"next": number + 1})
 
-    does(work)
-    job_id = asked()
+    define_job(work)
+    job_id = new_job()
     try:
-        do(app, job_id)
+        run(app, job_id)
     finally:
         stopping.clear()
     assert state(app, job_id) == "queued"
 
-    assert swept(app) == 1
+    assert requeue_stale(app) == 1
     assert sent == [job_id]
-    do(app, job_id)
+    run(app, job_id)
     assert rows.count(app, Task) == 3
 
 
 def test_failing_job_is_retried_with_backoff_and_then_fails(
-    app: Flask, api: Api, user: Caller, does: Any, asked: Any, sent: list[UUID]
+    app: Flask, api: Api, user: Caller, define_job: Any, new_job: Any, sent: list[UUID]
 ) -> None:
     def work(run: JobRun) -> None:
         add_task(run)
         raise RuntimeError("secret of the implementation")
 
-    does(work, attempts=3)
-    job_id = asked()
+    define_job(work, attempts=3)
+    job_id = new_job()
     for seconds in (15, 30):
         before = now()
-        do(app, job_id)
+        run(app, job_id)
         (retry_at,) = rows.read(app, Job.retry_at, id=job_id)
         assert before <= retry_at - timedelta(seconds=seconds) <= now()
-    do(app, job_id)
-    gone = api.get(f"jobs/{job_id}", by=user, status=200).json
+    run(app, job_id)
+    failed = api.get(f"jobs/{job_id}", by=user, status=200).json
 
-    assert (gone["state"], gone["error"]) == ("failed", "Given up after 3 attempts.")
+    assert (failed["state"], failed["error"]) == ("failed", "Given up after 3 attempts.")
     assert rows.count(app, Task) == 0
 
 
-def test_job_without_attempts_left_fails_without_running(app: Flask, does: Any, asked: Any) -> None:
-    does(add_task, attempts=2)
-    job_id = asked()
+def test_job_without_attempts_left_fails_without_running(
+    app: Flask, define_job: Any, new_job: Any
+) -> None:
+    define_job(add_task, attempts=2)
+    job_id = new_job()
     rows.change(app, Job, job_id, attempts=2)
-    do(app, job_id)
+    run(app, job_id)
     assert state(app, job_id) == "failed"
     assert rows.count(app, Task) == 0
 
 
 def test_job_that_makes_progress_is_retried_without_limit(
-    app: Flask, does: Any, asked: Any
+    app: Flask, define_job: Any, new_job: Any
 ) -> None:
     def work(run: JobRun) -> None:
         for number in range(run.position.get("next", 0), 6):
@@ -241,29 +247,29 @@ def test_job_that_makes_progress_is_retried_without_limit(
             if number < 5:
                 raise RuntimeError("again")
 
-    does(work, attempts=3)
-    job_id = asked()
+    define_job(work, attempts=3)
+    job_id = new_job()
     for _ in range(6):
-        do(app, job_id)
+        run(app, job_id)
     assert state(app, job_id) == "succeeded"
 
 
 def test_job_that_commits_without_progress_fails_after_its_attempts(
-    app: Flask, api: Api, user: Caller, does: Any, asked: Any
+    app: Flask, api: Api, user: Caller, define_job: Any, new_job: Any
 ) -> None:
     def work(run: JobRun) -> None:
         run.checkpoint(total=10, failed_count=0)  # no line was processed
         raise RuntimeError("again")
 
-    does(work, attempts=3)
-    job_id = asked()
+    define_job(work, attempts=3)
+    job_id = new_job()
     for _ in range(3):
-        do(app, job_id)
+        run(app, job_id)
     failed = api.get(f"jobs/{job_id}", by=user, status=200).json
     assert (failed["state"], failed["error"]) == ("failed", "Given up after 3 attempts.")
 
 
-def test_progress_resets_the_attempts_of_a_job(app: Flask, does: Any, asked: Any) -> None:
+def test_progress_resets_the_attempts_of_a_job(app: Flask, define_job: Any, new_job: Any) -> None:
     runs = []
 
     def work(run: JobRun) -> None:
@@ -273,49 +279,49 @@ def test_progress_resets_the_attempts_of_a_job(app: Flask, does: Any, asked: Any
         if len(runs) < 5:
             raise RuntimeError("again")
 
-    does(work, attempts=3)
-    job_id = asked()
+    define_job(work, attempts=3)
+    job_id = new_job()
     for _ in range(5):
-        do(app, job_id)
+        run(app, job_id)
     assert state(app, job_id) == "succeeded"
 
 
 def test_job_of_unknown_type_fails_after_its_attempts(
-    app: Flask, api: Api, user: Caller, asked: Any
+    app: Flask, api: Api, user: Caller, new_job: Any
 ) -> None:
-    job_id = asked()  # nothing is registered for the type "test"
+    job_id = new_job()  # nothing is registered for the type "test"
     for _ in range(runner.ATTEMPTS):
         assert state(app, job_id) == "queued"
-        do(app, job_id)
+        run(app, job_id)
     failed = api.get(f"jobs/{job_id}", by=user, status=200).json
     assert (failed["state"], failed["error"]) == ("failed", "Given up after 5 attempts.")
 
 
 def test_job_error_is_shown_to_its_owner(
-    app: Flask, api: Api, user: Caller, does: Any, asked: Any
+    app: Flask, api: Api, user: Caller, define_job: Any, new_job: Any
 ) -> None:
     def work(run: JobRun) -> None:
         add_task(run)
         raise JobError("The file is not right.")
 
-    does(work)
-    job_id = asked()
-    do(app, job_id)
+    define_job(work)
+    job_id = new_job()
+    run(app, job_id)
     found = api.get(f"jobs/{job_id}", by=user, status=200).json
     assert (found["state"], found["error"]) == ("failed", "The file is not right.")
     assert rows.count(app, Task) == 0
 
 
 def test_lost_job_message_is_sent_again(
-    app: Flask, does: Any, asked: Any, sent: list[UUID]
+    app: Flask, define_job: Any, new_job: Any, sent: list[UUID]
 ) -> None:
-    does(add_task)
-    job_id = asked()
-    assert swept(app) == 0  # it may well be under way
-    time_passes(app, job_id)
-    assert swept(app) == 1
+    define_job(add_task)
+    job_id = new_job()
+    assert requeue_stale(app) == 0  # its message may be on its way
+    expire_lease(app, job_id)
+    assert requeue_stale(app) == 1
     assert sent == [job_id]
-    assert swept(app) == 0  # and again it has a while
+    assert requeue_stale(app) == 0  # the next message has its time again
 
 
 def test_request_succeeds_when_the_job_message_cannot_be_sent(
@@ -331,38 +337,40 @@ def test_request_succeeds_when_the_job_message_cannot_be_sent(
         status=202,
     )
     monkeypatch.undo()
-    time_passes(app, UUID(started.json["id"]))
-    swept(app)
+    expire_lease(app, UUID(started.json["id"]))
+    requeue_stale(app)
     app.extensions["jobs"].drain()
     api.get("products?q=B", status=200)
     done = api.get(started.headers["Location"], by=editor, status=200).json
     assert (done["state"], done["result"]["created"]) == ("succeeded", 1)
 
 
-def test_message_of_finished_or_unknown_job_does_nothing(app: Flask, does: Any, asked: Any) -> None:
-    does(add_task)
-    job_id = asked()
-    do(app, job_id)
-    time_passes(app, job_id)
-    do(app, job_id)
-    do(app, uuid4())
-    assert swept(app) == 0
+def test_message_of_finished_or_unknown_job_does_nothing(
+    app: Flask, define_job: Any, new_job: Any
+) -> None:
+    define_job(add_task)
+    job_id = new_job()
+    run(app, job_id)
+    expire_lease(app, job_id)
+    run(app, job_id)
+    run(app, uuid4())
+    assert requeue_stale(app) == 0
     assert rows.count(app, Task) == 1
 
 
 def test_cancelled_queued_job_does_not_run(
-    app: Flask, api: Api, user: Caller, does: Any, asked: Any
+    app: Flask, api: Api, user: Caller, define_job: Any, new_job: Any
 ) -> None:
-    does(add_task)
-    job_id = asked()
+    define_job(add_task)
+    job_id = new_job()
     api.delete(f"jobs/{job_id}", by=user, status=204)
-    do(app, job_id)
+    run(app, job_id)
     assert rows.count(app, Task) == 0
     api.get(f"jobs/{job_id}", by=user, status=404)
 
 
 def test_cancelled_running_job_stops_and_keeps_its_committed_work(
-    app: Flask, api: Api, user: Caller, does: Any, asked: Any
+    app: Flask, api: Api, user: Caller, define_job: Any, new_job: Any
 ) -> None:
     def work(run: JobRun) -> None:
         add_task(run, "before")
@@ -371,15 +379,15 @@ def test_cancelled_running_job_stops_and_keeps_its_committed_work(
         add_task(run, "after")
         run.checkpoint()
 
-    does(work)
-    do(app, asked())
+    define_job(work)
+    run(app, new_job())
     assert rows.read(app, Task.title) == ["before"]
 
 
 def test_cancelling_a_job_writes_an_audit_event(
-    app: Flask, api: Api, user: Caller, admin: Caller, asked: Any
+    app: Flask, api: Api, user: Caller, admin: Caller, new_job: Any
 ) -> None:
-    job_id = asked()
+    job_id = new_job()
     api.delete(f"jobs/{job_id}", by=user, status=204)
     found = api.get(f"audit-events?resource_id={job_id}", by=admin, status=200).json["items"]
     assert [(e["action"], e["resource"], e["actor_id"]) for e in found] == [
@@ -388,9 +396,9 @@ def test_cancelling_a_job_writes_an_audit_event(
 
 
 def test_job_is_visible_to_its_owner_and_admins_only(
-    api: Api, user: Caller, other: Caller, admin: Caller, asked: Any
+    api: Api, user: Caller, other: Caller, admin: Caller, new_job: Any
 ) -> None:
-    job_id = asked()
+    job_id = new_job()
     for path in (f"jobs/{job_id}", f"jobs/{job_id}/problems"):
         api.get(path, by=user, status=200)
         api.get(path, by=admin, status=200)
@@ -404,8 +412,8 @@ def test_problems_of_unknown_job_are_404(api: Api, user: Caller) -> None:
     api.get(f"jobs/{uuid4()}/problems", by=user, status=404)
 
 
-def test_jobs_are_filtered_by_type_and_state(api: Api, user: Caller, asked: Any) -> None:
-    asked()
+def test_jobs_are_filtered_by_type_and_state(api: Api, user: Caller, new_job: Any) -> None:
+    new_job()
     for query, count in (
         ("type=test", 1),
         ("type=mail", 0),
@@ -416,8 +424,8 @@ def test_jobs_are_filtered_by_type_and_state(api: Api, user: Caller, asked: Any)
     api.get("jobs?state=lost", by=user, status=422)
 
 
-def test_job_response_does_not_contain_its_arguments(api: Api, user: Caller, asked: Any) -> None:
-    job_id = asked(email="ada@example.com")
+def test_job_response_does_not_contain_its_arguments(api: Api, user: Caller, new_job: Any) -> None:
+    job_id = new_job(email="ada@example.com")
     assert "ada@" not in api.get(f"jobs/{job_id}", by=user, status=200).text
 
 
@@ -428,24 +436,24 @@ def test_audit_events_of_a_job_name_the_request_that_created_it(
         "POST",
         "products/imports",
         data=b"sku,name,category,price,currency\nA,B,C,1,EUR\n",
-        headers={"Content-Type": "text/csv", "X-Request-ID": "asked-for-an-import"},
+        headers={"Content-Type": "text/csv", "X-Request-ID": "request-of-the-import"},
         by=editor,
         status=202,
     )
-    assert started.headers["X-Request-ID"] == "asked-for-an-import"
+    assert started.headers["X-Request-ID"] == "request-of-the-import"
     events = api.get("audit-events?resource=products", by=admin, status=200).json["items"]
     assert [(e["action"], e["actor_id"], e["request_id"], e["ip_address"]) for e in events] == [
-        ("create", str(editor.id), "asked-for-an-import", "127.0.0.1")
+        ("create", str(editor.id), "request-of-the-import", "127.0.0.1")
     ]
     assert events[0]["after"]["price"] == "1.00"
 
 
 @pytest.fixture
-def finished(app: Flask, does: Any, asked: Any) -> list[UUID]:
-    does(lambda run: None)
-    ids = [asked() for _ in range(3)]
+def finished(app: Flask, define_job: Any, new_job: Any) -> list[UUID]:
+    define_job(lambda run: None)
+    ids = [new_job() for _ in range(3)]
     for job_id in ids[:2]:
-        do(app, job_id)
+        run(app, job_id)
     rows.change(app, Job, ids[0], finished_at=now() - timedelta(days=8))
     return ids
 
@@ -461,14 +469,14 @@ def test_maintenance_deletes_jobs_that_finished_a_week_ago(
 def test_maintenance_deletes_expired_and_idle_sessions_only(
     app: Flask, user: Caller, other: Caller, editor: Caller
 ) -> None:
-    expired, idle, alive = (
+    expired, idle, valid = (
         rows.read(app, Session.id, owner_id=who.id)[0] for who in (user, other, editor)
     )
     rows.change(app, Session, expired, expires_at=now())
     rows.change(app, Session, idle, last_used_at=now() - timedelta(days=8))
     result = app.test_cli_runner().invoke(args=["maintenance", "run", "sessions"])
     assert result.output == "sessions: 2\n"
-    assert rows.read(app, Session.id) == [alive]
+    assert rows.read(app, Session.id) == [valid]
 
 
 @on_postgresql

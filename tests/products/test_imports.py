@@ -1,4 +1,4 @@
-"""Importing products: every line as if it were posted, and each broken one told by its number."""
+"""Importing products: valid lines are created or updated, invalid ones reported by number."""
 
 import gzip
 import json
@@ -25,7 +25,7 @@ from app.jobs.runner import run_job
 from app.products import imports
 from app.products.models import Product
 from tests import rows
-from tests.api import Api, Caller, places
+from tests.api import Api, Caller, places, run_command
 from tests.conftest import MakeApp, on_postgresql
 
 HEADER = "sku,name,description,category,price,currency,stock,is_active"
@@ -63,7 +63,7 @@ def send(
 
 @pytest.fixture
 def importing(api: Api, editor: Caller) -> Import:
-    """`importing(file)` is the job that has imported it."""
+    """`importing(file)` imports the file and returns the finished job."""
 
     def run(data: bytes, media_type: str = CSV, query: str = "", **kwargs: Any) -> dict[str, Any]:
         started = send(api, editor, data, media_type, query, status=202, **kwargs)
@@ -75,7 +75,7 @@ def importing(api: Api, editor: Caller) -> Import:
 
 @pytest.fixture
 def problems(api: Api, editor: Caller) -> Callable[[dict[str, Any]], dict[int, set[str]]]:
-    """By the number of the line, what it is about."""
+    """`problems(job)` is the set of pointers of each invalid line by its number."""
 
     def read(job: dict[str, Any]) -> dict[int, set[str]]:
         found, path = [], f"/api/v1/jobs/{job['id']}/problems?limit=100"
@@ -207,9 +207,9 @@ def test_import_of_many_batches_is_complete(
 def test_imported_file_is_deleted(app: Flask, importing: Import) -> None:
     job = importing(csv(line("A")))
     assert rows.count(app, UploadChunk) == 0
-    for over, purged in ((None, 0), (now(), 1)):  # as long as it goes on they are asked for
-        state = "succeeded" if over else "running"
-        rows.change(app, Job, UUID(job["id"]), state=state, finished_at=over)
+    for finished_at, purged in ((None, 0), (now(), 1)):  # a running job still needs them
+        state = "succeeded" if finished_at else "running"
+        rows.change(app, Job, UUID(job["id"]), state=state, finished_at=finished_at)
         with app.app_context():
             assert imports.purge_seen_skus() == purged
 
@@ -227,8 +227,8 @@ def test_import_keeps_every_character(app: Flask, importing: Import, lines: int)
     sent = sorted((body["name"], body["description"]) for body in bodies)
     assert sorted(rows.read(app, Product.name)) == [name for name, _ in sent]
     assert sorted(rows.read(app, Product.description)) == sorted(text for _, text in sent)
-    told = rows.read(app, AuditEvent.after, resource="products")
-    assert sorted((after["name"], after["description"]) for after in told) == sent
+    audited = rows.read(app, AuditEvent.after, resource="products")
+    assert sorted((after["name"], after["description"]) for after in audited) == sent
 
 
 def test_import_invalidates_the_product_summary(api: Api, importing: Import) -> None:
@@ -280,7 +280,7 @@ BROKEN = {
 def test_invalid_lines_are_reported_by_number_among_a_thousand_valid_ones(
     app: Flask, importing: Import, problems: Any
 ) -> None:
-    """A thousand good lines, and thirty-seven that are not."""
+    """A thousand valid lines and thirty-seven invalid ones."""
     kinds = list(BROKEN.values())
     broken = [*kinds, *kinds[: 37 - len(kinds)]]
     lines: list[str | bytes] = []
@@ -376,7 +376,7 @@ def test_import_dry_run_reports_the_result_and_changes_nothing(
 
 
 @pytest.mark.parametrize(
-    ("file", "said"),
+    ("file", "reason"),
     [
         (b"sku,colour\nA,red\n", "'colour'"),
         (b"sku,sku\nA,A\n", "more than once"),
@@ -386,11 +386,11 @@ def test_import_dry_run_reports_the_result_and_changes_nothing(
     ],
 )
 def test_import_of_file_with_invalid_header_fails_with_the_reason(
-    importing: Import, file: bytes, said: str
+    importing: Import, file: bytes, reason: str
 ) -> None:
     job = importing(file)
     assert job["state"] == "failed"
-    assert said in job["error"]
+    assert reason in job["error"]
 
 
 @pytest.mark.parametrize("damage", [lambda z: b"plain", lambda z: z[:-9], lambda z: z[:40]])
@@ -496,7 +496,7 @@ def test_plan_that_finds_repeated_skus_does_not_depend_on_statistics(app: Flask)
 def test_files_without_a_job_are_purged_after_a_day(
     app: Flask, api: Api, editor: Caller, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The repetition's file is stored before it is known to be one."""
+    """The file of a repeated request is stored before the repetition is detected."""
     monkeypatch.setattr(app.extensions["jobs"], "send", lambda job_id: None)
     headers = {"Idempotency-Key": "import-1"}
     for _ in range(2):
@@ -514,12 +514,8 @@ def test_files_without_a_job_are_purged_after_a_day(
     assert skus(app) == ["A"]
 
 
-# What an export wrote, an import takes: the catalogue is the same but for ids and instants.
-
-
 def seed(app: Flask, number: int) -> None:
-    result = app.test_cli_runner().invoke(args=["seed", "--products", str(number)])
-    assert result.exit_code == 0, result.output
+    run_command(app, "seed", "--products", str(number))
 
 
 def export(api: Api, by: Caller, media_type: str) -> bytes:
@@ -527,10 +523,11 @@ def export(api: Api, by: Caller, media_type: str) -> bytes:
     return api.get("products/export?sort=name", by=by, headers=accept, status=200).data
 
 
-def but_for_instants(file: bytes) -> bytes:
+def without_timestamps(file: bytes) -> bytes:
     return re.sub(rb"\d{4}-\d\d-\d\dT[\d:.]+Z", b"", file)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("media_type", [CSV, NDJSON])
 def test_import_of_an_export_of_fifty_thousand_products_restores_the_same_bytes(
     api: Api, app: Flask, editor: Caller, importing: Import, media_type: str
@@ -542,7 +539,7 @@ def test_import_of_an_export_of_fifty_thousand_products_restores_the_same_bytes(
     assert job["result"] == {"created": 50_000, "updated": 0, "unchanged": 0}
     after = export(api, editor, media_type)
     assert after != before
-    assert but_for_instants(after) == but_for_instants(before)
+    assert without_timestamps(after) == without_timestamps(before)
     assert importing(after, media_type)["result"]["unchanged"] == 50_000
 
 
@@ -552,14 +549,12 @@ def test_import_command_restores_the_file_of_the_export_command(
 ) -> None:
     file = str(tmp_path / name)
     seed(app, 300)
-    flask = app.test_cli_runner().invoke
-    written = flask(args=["products", "export", file])
-    assert written.exit_code == 0, written.output
+    written = run_command(app, "products", "export", file)
     assert "300 products are in" in written.output
-    unchanged = flask(args=["products", "import", file, "--dry-run"])
+    unchanged = run_command(app, "products", "import", file, "--dry-run")
     assert "Would be: 0 created, 0 updated, 300 unchanged" in unchanged.output
     rows.remove(app, Product)
-    created = flask(args=["products", "import", file])
+    created = run_command(app, "products", "import", file)
     assert "300 created, 0 updated, 0 unchanged" in created.output
     assert rows.count(app, Product) == 300
 
@@ -567,14 +562,14 @@ def test_import_command_restores_the_file_of_the_export_command(
 def test_import_command_prints_invalid_lines(app: Flask, tmp_path: Path) -> None:
     file = tmp_path / "some.csv"
     file.write_bytes(csv(line("A"), line("B", price="?"), line("a")))
-    flask = app.test_cli_runner().invoke
-    refused = flask(args=["products", "import", str(file), "--on-error", "abort"])
+    refused = app.test_cli_runner().invoke(
+        args=["products", "import", str(file), "--on-error", "abort"]
+    )
     assert refused.exit_code == 1
     assert "line 3: #/price Not a decimal string" in refused.output
     assert "line 4: #/sku An earlier line has this SKU." in refused.output
     assert rows.count(app, Product) == 0
-    skipped = flask(args=["products", "import", str(file)])
-    assert skipped.exit_code == 0
+    skipped = run_command(app, "products", "import", str(file))
     assert "2 lines are not valid" in skipped.output
     assert skus(app) == ["A"]
 

@@ -1,4 +1,4 @@
-"""Products: a catalogue that anyone reads, and editors and admins write."""
+"""Products: everyone reads them, editors and admins write them."""
 
 import socket
 from datetime import UTC, datetime, timedelta
@@ -22,7 +22,7 @@ MUG = {"sku": "MUG-1", "name": "Mug", "category": "kitchen", "price": "12.50", "
 
 
 def create(api: Api, by: Caller, **members: Any) -> dict[str, Any]:
-    """A new product, as the service answers it."""
+    """A new product, as the service returns it."""
     product: dict[str, Any] = api.post("products", MUG | members, by=by, status=201).json
     return product
 
@@ -307,7 +307,7 @@ def test_reactivated_product_is_visible_to_readers(
 
 
 DAY = datetime(2030, 1, 1, tzinfo=UTC)
-CATALOGUE = [  # made one a day, changed in the opposite order
+CATALOGUE = [  # one created each day, updated in the opposite order
     {"name": "Mug", "category": "kitchen", "price": 12.50, "currency": "EUR", "stock": 25},
     {"name": "Kettle", "category": "kitchen", "price": 40, "currency": "EUR", "stock": 0},
     {"name": "Spade", "category": "garden", "price": 8, "currency": "USD", "stock": 3},

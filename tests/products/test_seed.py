@@ -18,7 +18,7 @@ MEMBERS = ("sku", "name", "description", "category", "price", "currency", "stock
 
 
 def catalogue(app: Flask) -> list[tuple[Any, ...]]:
-    """All that a product says of itself, of all of them."""
+    """The members of all products, ordered by SKU."""
     columns = [getattr(Product, name) for name in MEMBERS]
     with app.app_context():
         return [tuple(row) for row in db.session.execute(select(*columns).order_by(Product.sku))]

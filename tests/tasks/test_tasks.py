@@ -1,4 +1,4 @@
-"""Tasks: everybody has their own, and sees no others."""
+"""Tasks: a user sees and changes only their own."""
 
 import json
 from datetime import UTC, datetime, timedelta
@@ -16,7 +16,7 @@ MERGE_PATCH = {"content_type": "application/merge-patch+json"}
 
 
 def create(api: Api, by: Caller, **members: Any) -> dict[str, Any]:
-    """A new task, as the service answers it."""
+    """A new task, as the service returns it."""
     task: dict[str, Any] = api.post("tasks", {"title": "Tea"} | members, by=by, status=201).json
     return task
 
@@ -99,10 +99,10 @@ def test_task_is_404_for_others_than_its_owner(
 ) -> None:
     task = create(api, user)
     path = f"tasks/{task['id']}"
-    for stranger in (other, admin):
-        api.get(path, by=stranger, status=404)
-        api.patch(path, {"title": "Mine"}, by=stranger, status=404)
-        api.delete(path, by=stranger, status=404)
+    for caller in (other, admin):
+        api.get(path, by=caller, status=404)
+        api.patch(path, {"title": "Mine"}, by=caller, status=404)
+        api.delete(path, by=caller, status=404)
     assert api.get(path, by=user, status=200).json == task
 
 
@@ -276,7 +276,7 @@ def test_due_at_that_is_not_rfc_3339_is_422(api: Api, user: Caller, given: Any) 
 
 
 DAY = datetime(2030, 1, 1, tzinfo=UTC)
-TASKS = [  # made one a day
+TASKS = [  # one created each day
     {"title": "Buy tea", "priority": "high", "due": 3, "description": "Green, 100% leaf."},
     {"title": "wash up", "priority": "low", "due": None, "done": True},
     {"title": "Call Ada", "priority": "normal", "due": 1, "done": True},
@@ -335,7 +335,10 @@ class TestTaskList:
             ("created_at", ["Buy tea", "wash up", "Call Ada", "Sleep"]),
             ("title", ["Buy tea", "Call Ada", "Sleep", "wash up"]),  # by code point
             ("priority", ["wash up", "Sleep", "Call Ada", "Buy tea"]),  # low, normal, high
-            ("due_at", ["Call Ada", "Sleep", "Buy tea", "wash up"]),  # none is after every instant
+            (
+                "due_at",
+                ["Call Ada", "Sleep", "Buy tea", "wash up"],
+            ),  # tasks without due_at come last
         ],
     )
     def test_task_list_is_sorted_in_both_directions(

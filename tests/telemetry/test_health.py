@@ -1,4 +1,4 @@
-"""Health: one probe says that the process lives, the other that it can do its work."""
+"""Health: the liveness probe checks the process, the readiness probe what it needs."""
 
 from pathlib import Path
 
@@ -11,12 +11,12 @@ from tests.services import free_port
 
 
 @pytest.fixture
-def cut_off(make_app: MakeApp, database_url: str) -> Api:
+def without_database(make_app: MakeApp, database_url: str) -> Api:
     """An application that cannot reach its database."""
-    away = "sqlite:////nonexistent/folder/test.db"
+    unreachable = "sqlite:////nonexistent/folder/test.db"
     if database_url.startswith("postgresql"):
-        away = f"postgresql://nobody@127.0.0.1:{free_port()}/nowhere"
-    return Api(make_app(database_url=away, connect_timeout=1))
+        unreachable = f"postgresql://nobody@127.0.0.1:{free_port()}/nowhere"
+    return Api(make_app(database_url=unreachable, connect_timeout=1))
 
 
 def test_liveness_executes_no_statement(api: Api, queries: Counter) -> None:
@@ -33,9 +33,9 @@ def test_readiness_executes_one_statement(api: Api, queries: Counter) -> None:
     assert response.json == {"status": "ok"}
 
 
-def test_service_without_database_is_live_and_not_ready(cut_off: Api) -> None:
-    cut_off.get("/health/live", status=200)
-    response = cut_off.get("/health/ready", status=503)
+def test_service_without_database_is_live_and_not_ready(without_database: Api) -> None:
+    without_database.get("/health/live", status=200)
+    response = without_database.get("/health/ready", status=503)
     assert response.json["type"] == "/problems/service-unavailable"
     assert int(response.headers["Retry-After"]) > 0
 
@@ -50,10 +50,10 @@ def test_service_with_unmigrated_database_is_not_ready(
 def test_draining_service_is_live_and_not_ready(
     api: Api, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    announced = tmp_path / "draining"
-    monkeypatch.setenv("DRAINING_FILE", str(announced))
+    draining = tmp_path / "draining"
+    monkeypatch.setenv("DRAINING_FILE", str(draining))
     api.get("/health/ready", status=200)
-    announced.touch()
+    draining.touch()
     response = api.get("/health/ready", status=503)
     assert response.json["detail"] == "The service is about to end."
     assert int(response.headers["Retry-After"]) > 0

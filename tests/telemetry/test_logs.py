@@ -1,4 +1,4 @@
-"""Logs: one JSON object a line, tied together by the request id; no secrets, no forged lines."""
+"""Logs: one JSON object per line with the request id, without secrets or forged lines."""
 
 import io
 import json
@@ -22,7 +22,7 @@ from tests.conftest import Lines, MakeApp, migrate_to_head, on_sqlite, statement
 from tests.live import serve
 from tests.nginx import in_front_of
 
-# --- request ids -----------------------------------------------------------------------------
+# --- request ids --------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("offered", ["a1b2c3d4", "req_2024.01-01", "x" * 128])
@@ -59,7 +59,7 @@ def test_request_id_is_in_header_problem_and_log(logged: Api, lines: Lines) -> N
     assert [line["request_id"] for line in lines()] == ["find-me-123"]
 
 
-# --- lines -----------------------------------------------------------------------------------
+# --- lines --------------------------------------------------------------------------------------
 
 
 def test_request_is_logged_as_one_line(logged: Api, lines: Lines, user: Caller) -> None:
@@ -139,7 +139,7 @@ def test_client_input_cannot_forge_log_lines(logged: Api, lines: Lines) -> None:
 
 def test_warnings_of_libraries_are_logged_as_json(logged: Api, lines: Lines) -> None:
     logging.getLogger("some.library").warning("%s is\n{gone}", "Redis")
-    logging.getLogger("some.library").info("tells too much")
+    logging.getLogger("some.library").info("too detailed")
     (line,) = lines()
     assert (line["event"], line["level"]) == ("Redis is\n{gone}", "warning")
     assert line["logger"] == "some.library"
@@ -153,7 +153,7 @@ def test_log_line_is_ascii(logged: Api, output: io.StringIO, lines: Lines, value
 
 
 class Terminal(io.StringIO):
-    """Somebody looks at it."""
+    """Standard output that is a terminal."""
 
     def isatty(self) -> bool:
         return True
@@ -177,7 +177,7 @@ def test_log_on_a_terminal_is_readable_text_without_control_characters(make_app:
     assert all(character == "\n" or character.isprintable() for character in shown)
 
 
-# --- secrets ---------------------------------------------------------------------------------
+# --- secrets ------------------------------------------------------------------------------------
 
 
 def test_secrets_are_not_logged(
@@ -230,11 +230,11 @@ def test_database_error_is_logged_without_statement_values(
         assert value not in line["exception"]
 
 
-CANARY = "c4nary"  # in everything that is secret, or that nobody but its sender should read
+CANARY = "c4nary"  # is part of every secret that the test sends
 
 
 def send(port: int, sent: bytes) -> None:
-    """Send these bytes and wait for an answer, which a server may cut off."""
+    """Send these bytes and wait for the response, which may be incomplete."""
     with (
         suppress(ConnectionError, HTTPException),
         socket.create_connection(("127.0.0.1", port), services.SECONDS) as wire,
@@ -245,8 +245,8 @@ def send(port: int, sent: bytes) -> None:
         response.read()
 
 
-def sing(port: int) -> None:
-    """Send canaries wherever a secret might be, in good requests and in bad ones."""
+def send_canaries(port: int) -> None:
+    """Send canaries wherever a secret may be, in valid and in invalid requests."""
     canary = f"{CANARY}-of-a-client".encode()
     headers = (
         b"Host: localhost\r\nAuthorization: Bearer %s\r\nCookie: session=%s\r\n"
@@ -261,7 +261,7 @@ def sing(port: int) -> None:
         b"POST /api/v1/auth/login HTTP/1.1\r\n" + anonymous + json_body,
         b"POST /api/v1/users HTTP/1.1\r\n" + anonymous + json_body.replace(b"}", b"]"),
         b"POST /api/v1/tasks?q=%s HTTP/1.1\r\n" % canary + headers + json_body,
-        # what gunicorn refuses, quoting it
+        # gunicorn refuses these and quotes them in its error
         b"GET /?token=%s\r\n\r\n" % canary,
         b"%s /api/v1/products HTTP/1.1\r\n%s\r\n" % (canary, headers),
         b"GET /?token=%s HTTP/9.9\r\n%s\r\n" % (canary, headers),
@@ -279,8 +279,8 @@ def sing(port: int) -> None:
 
 
 @pytest.fixture(params=["gunicorn", "nginx"])
-def logs_of_everything(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Any]:
-    """The port of a service that tells as much as it can, and a function for all it has told."""
+def verbose_service(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Any]:
+    """The port and database of a service that logs at DEBUG, and a function that reads its logs."""
     gone = f"redis://:{CANARY}@127.0.0.1:{services.free_port()}/0"
     settings = {"LOG_LEVEL": "DEBUG", "REDIS_URL": gone, "CACHE_DIR": str(tmp_path)}
     settings["SECRET_KEY"] = f"{CANARY}, which is long enough for tests"
@@ -295,13 +295,13 @@ def logs_of_everything(request: pytest.FixtureRequest, tmp_path: Path) -> Iterat
         yield port, database, lambda: "".join(file.read_text() for file in files)
 
 
-def test_logs_of_service_and_nginx_contain_no_secret_of_a_client(logs_of_everything: Any) -> None:
-    port, database, told = logs_of_everything
-    sing(port)
+def test_logs_of_service_and_nginx_contain_no_secret_of_a_client(verbose_service: Any) -> None:
+    port, database, read_logs = verbose_service
+    send_canaries(port)
     with closing(sqlite3.connect(database, isolation_level=None)) as connection:
         connection.execute("ALTER TABLE users RENAME TO gone")
-    sing(port)  # errors, and their tracebacks
-    text = told()
+    send_canaries(port)  # now requests fail with a traceback
+    text = read_logs()
     assert "database_error" in text
     assert "no such table" in text
     assert CANARY not in text

@@ -1,4 +1,4 @@
-"""Traces: the caller's is gone on with (W3C Trace Context), spans are recorded where asked for."""
+"""Traces: the trace of a caller is continued (W3C Trace Context), spans are exported."""
 
 import gzip
 import json
@@ -25,13 +25,13 @@ from tests.live import serve
 TRACE, PARENT = "0af7651916cd43dd8448eb211c80319c", "b7ad6b7169203331"
 VALID = f"00-{TRACE}-{PARENT}-01"
 
-# --- what a caller sends -----------------------------------------------------------------------
+# --- the traceparent header ---------------------------------------------------------------------
 
 GOOD = {
     VALID: True,
     f"00-{TRACE}-{PARENT}-00": False,
     f"00-{TRACE}-{PARENT}-03": True,  # "random" as well
-    f"00-{TRACE}-{PARENT}-fe": False,  # flags that nobody knows yet
+    f"00-{TRACE}-{PARENT}-fe": False,  # unknown flags
     f" \t{VALID} ": True,
     f"cc-{TRACE}-{PARENT}-01": True,  # a later version
     f"cc-{TRACE}-{PARENT}-01-what-the-future-holds": True,
@@ -57,7 +57,7 @@ BAD = [
     f"00_{TRACE}_{PARENT}_01",
     f"cc-{TRACE}-{PARENT}-01.what",
     f"cc-{TRACE}-{PARENT}-011",
-    f"{VALID},{VALID}",  # the header came twice
+    f"{VALID},{VALID}",  # a repeated header
     f"{VALID}\n",
     f".{VALID}",
 ]
@@ -90,7 +90,7 @@ def test_request_without_valid_traceparent_begins_a_trace(
     assert all(re.fullmatch("[0-9a-f]{32}", trace) for trace in begun)
 
 
-# --- what goes on elsewhere --------------------------------------------------------------------
+# --- jobs ---------------------------------------------------------------------------------------
 
 
 def test_continued_trace_keeps_the_trace_id_of_the_request(
@@ -99,12 +99,12 @@ def test_continued_trace_keeps_the_trace_id_of_the_request(
 ) -> None:
     with logged.app.test_request_context(headers={"traceparent": VALID}):
         logged.app.preprocess_request()
-        told = tracing.traceparent()
-    version, trace, parent, flags = told.split("-")
+        sent = tracing.traceparent()
+    version, trace, parent, flags = sent.split("-")
     assert (version, trace, flags) == ("00", TRACE, "01")
     assert re.fullmatch("[0-9a-f]{16}", parent)
     assert parent != PARENT
-    with tracing.continue_trace("job", told):
+    with tracing.continue_trace("job", sent):
         structlog.get_logger().info("worked")
         assert tracing.traceparent().split("-")[1] == TRACE
     structlog.contextvars.clear_contextvars()
@@ -128,12 +128,12 @@ def test_work_without_trace_begins_one() -> None:
     assert tracing.parse(tracing.traceparent())
 
 
-# --- spans ---------------------------------------------------------------------------------------
+# --- spans --------------------------------------------------------------------------------------
 
 
 @contextmanager
 def collector() -> Iterator[tuple[str, list[Span]]]:
-    """Yield the address of an OTLP collector, and the spans that it has been sent."""
+    """Yield the address of an OTLP collector and the list of the spans it receives."""
     spans: list[Span] = []
 
     class Handler(BaseHTTPRequestHandler):
@@ -150,7 +150,7 @@ def collector() -> Iterator[tuple[str, list[Span]]]:
             self.end_headers()
 
         def log_message(self, *_: Any) -> None:
-            """Say nothing."""
+            """Print nothing."""
 
     with ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:
         thread = threading.Thread(target=server.serve_forever)
@@ -175,7 +175,7 @@ def test_requests_and_queries_are_exported_as_spans_of_the_callers_trace(
             with urlopen(f"{live.url}/health/ready") as probe:
                 assert probe.status == 200
             log = [json.loads(line) for line in live.log.read_text().splitlines()]
-    # The workers have ended, and so have sent all.
+    # The workers have ended and sent all spans.
     servers = [span for span in spans if span.kind == Span.SPAN_KIND_SERVER]
     (first,) = (span for span in servers if span.parent_span_id.hex() == PARENT)
     assert first.trace_id.hex() == TRACE

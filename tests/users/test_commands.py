@@ -6,7 +6,7 @@ from flask import Flask
 from app.users.models import User
 from app.users.passwords import verify_password
 from tests import rows
-from tests.api import PASSWORD, Api, Caller, run_command
+from tests.api import PASSWORD, Api, Caller, bearer, run_command
 
 
 def test_create_admin_creates_an_admin_who_can_log_in(api: Api, app: Flask) -> None:
@@ -15,8 +15,7 @@ def test_create_admin_creates_an_admin_who_can_log_in(api: Api, app: Flask) -> N
     assert printed == "root@example.com is an admin.\n"
     credentials = {"email": "root@example.com", "password": PASSWORD}
     token = api.post("auth/login", credentials, status=200).json["access_token"]
-    headers = {"Authorization": f"Bearer {token}"}
-    [admin] = api.get("users", headers=headers, status=200).json["items"]
+    [admin] = api.get("users", headers=bearer(token), status=200).json["items"]
     assert (admin["name"], admin["role"]) == ("Root", "admin")
 
 
