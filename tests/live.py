@@ -110,7 +110,11 @@ def serve(database_url: str, *, root: Path = ROOT, **settings: str) -> Iterator[
     settings = {"BIND": "127.0.0.1:0", "WEB_CONCURRENCY": "2", **settings}
     environ = _environ(database_url, **settings)
     flask = [sys.executable, "-m", "flask", "--app", "wsgi"]
-    directly = {**environ, "DATABASE_URL": pooler.direct(database_url), "DATABASE_POOLER": ""}
+    directly = {
+        **environ,
+        "DATABASE_URL": pooler.url_without_pooler(database_url),
+        "DATABASE_POOLER": "",
+    }
     subprocess.run([*flask, "db", "upgrade"], cwd=root, env=directly, check=True)
     subprocess.run(
         [*flask, "seed", "--demo"], cwd=root, env=environ, check=True, stdout=subprocess.DEVNULL

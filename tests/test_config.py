@@ -1,4 +1,4 @@
-"""Settings: read from the environment, and refused where they would make the service unsafe."""
+"""Settings: read from the environment, refused if invalid or unsafe."""
 
 import os
 import stat
@@ -23,7 +23,7 @@ PRODUCTION = {"APP_ENV": "production", "SECRET_KEY": SECRET, **SERVERS}
 
 
 def refusal(environ: dict[str, str]) -> list[str]:
-    """The reasons, a line each, for which an environment is refused."""
+    """The reasons for which an environment is refused."""
     with pytest.raises(ConfigError) as refused:
         Settings.from_env(environ)
     first, *reasons = str(refused.value).splitlines()
@@ -34,7 +34,7 @@ def refusal(environ: dict[str, str]) -> list[str]:
 
 @pytest.fixture(autouse=True)
 def instance(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """Where a development machine keeps its secret: not the developer's own."""
+    """The folder of the local secret, in place of the developer's own."""
     monkeypatch.setattr(config, "INSTANCE", tmp_path / "instance")
     return tmp_path / "instance"
 

@@ -1,4 +1,4 @@
-"""The fixtures of pytest-flask work as its documentation says, and requests stay isolated."""
+"""The fixtures of pytest-flask work as documented, and requests are isolated."""
 
 from http.client import HTTPConnection
 from typing import Any

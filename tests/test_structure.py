@@ -1,4 +1,4 @@
-"""What keeps the code base what it is meant to be."""
+"""Documents and deployment files agree with the code."""
 
 import re
 from dataclasses import fields
@@ -36,13 +36,13 @@ def test_security_document_names_existing_tests() -> None:
 
 def test_runbook_describes_exactly_the_alerts() -> None:
     rules = (ROOT / "deploy" / "observability" / "prometheus" / "alerts.yml").read_text()
-    told = re.findall(r"^\| `(\w+)` \|", RUNBOOK.partition("## Alerts")[2], re.MULTILINE)
-    assert told == re.findall(r"- alert: (\w+)", rules)
+    described = re.findall(r"^\| `(\w+)` \|", RUNBOOK.partition("## Alerts")[2], re.MULTILINE)
+    assert described == re.findall(r"- alert: (\w+)", rules)
 
 
 def test_runbook_and_tests_set_the_same_role_settings() -> None:
-    given = set(re.findall(r"ALTER ROLE app SET (\w+) =", RUNBOOK))
-    assert given == set(ROLE)
+    documented = set(re.findall(r"ALTER ROLE app SET (\w+) =", RUNBOOK))
+    assert documented == set(ROLE)
 
 
 def test_runbook_names_existing_targets_and_files() -> None:

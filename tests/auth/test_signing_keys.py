@@ -14,8 +14,8 @@ from app.auth import signing_keys
 from app.auth.jwks import MAX_AGE
 from app.config import ConfigError, Settings
 from tests.api import PASSWORD, Api, Caller, bearer
+from tests.api import run_command as flask
 from tests.conftest import MakeApp
-from tests.test_cli import flask
 
 JWK = dict[str, Any]
 PUBLISHED = {

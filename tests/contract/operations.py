@@ -1,11 +1,14 @@
 """The operations of all routes, so that a new resource is tested without a new test."""
 
+import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
+from urllib.parse import urlsplit
 
 from flask import Flask
+from werkzeug.test import TestResponse
 
 from app import create_app
 from app.config import Settings
@@ -195,3 +198,20 @@ class World:
         return self.api.call(
             operation.method, path or self.path(operation), by=by, headers=headers, **sent
         )
+
+
+def links(response: TestResponse) -> dict[str, str]:
+    return {
+        rel: "{0.path}?{0.query}".format(urlsplit(url))
+        for url, rel in re.findall(r'<([^>]*)>; rel="(\w+)"', response.headers.get("Link", ""))
+    }
+
+
+def walk(world: World, operation: Operation, path: str, rel: str = "next") -> list[dict[str, Any]]:
+    """Every page from this path on, following the links."""
+    by, pages = world.writer(operation), []
+    while path:
+        response = world.api.get(path, by=by, status=200)
+        pages.append(response.json)
+        path = links(response).get(rel)
+    return pages

@@ -7,8 +7,7 @@ import pytest
 
 from app.core.web import strict_json
 from tests.conftest import Counter
-from tests.contract.operations import COLLECTIONS, CREATES, EXPORTS, Operation, World, ids
-from tests.contract.test_pages import walk
+from tests.contract.operations import COLLECTIONS, CREATES, EXPORTS, Operation, World, ids, walk
 
 ROWS = 5
 NDJSON, CSV = "application/x-ndjson", "text/csv"

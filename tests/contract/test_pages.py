@@ -1,11 +1,16 @@
 """Lists of every resource: keyset pagination for every sort key, in both directions."""
 
-import re
-from urllib.parse import urlsplit
-
 import pytest
 
-from tests.contract.operations import COLLECTIONS, CREATES, Operation, World, ids
+from tests.contract.operations import (
+    COLLECTIONS,
+    CREATES,
+    Operation,
+    World,
+    ids,
+    links,
+    walk,
+)
 
 ROWS = 7
 SORTED = ("sort=created_at", "sort=-created_at")
@@ -32,23 +37,6 @@ def sorts(operation: Operation) -> list[str]:
 
 EVERY_SORT = [pytest.param(o, s, id=f"{o} by {s}") for o in COLLECTIONS for s in sorts(o)]
 every_list = pytest.mark.parametrize("operation", COLLECTIONS, ids=ids)
-
-
-def links(response) -> dict[str, str]:
-    return {
-        rel: "{0.path}?{0.query}".format(urlsplit(url))
-        for url, rel in re.findall(r'<([^>]*)>; rel="(\w+)"', response.headers.get("Link", ""))
-    }
-
-
-def walk(world: World, operation: Operation, path: str, rel: str = "next") -> list[dict]:
-    """Every page from this one on, following the links."""
-    by, pages = world.writer(operation), []
-    while path:
-        response = world.api.get(path, by=by, status=200)
-        pages.append(response.json)
-        path = links(response).get(rel)
-    return pages
 
 
 def found(pages: list[dict]) -> list[str]:

@@ -145,7 +145,7 @@ def test_job_created_without_broker_runs_once_the_broker_is_back(
     inspector: Flask, another_database_url: str
 ) -> None:
     with own_server("redis") as redis_url:
-        port = urlsplit(broker).port
+        port = urlsplit(redis_url).port
     with serve(another_database_url, BROKER_URL=redis_url) as live:
         path = start_import(live, 100)  # no server listens on this port
         expire_lease(inspector, path)

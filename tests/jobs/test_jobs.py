@@ -58,7 +58,7 @@ def sent(app: Flask, monkeypatch: pytest.MonkeyPatch) -> list[UUID]:
     return ids
 
 
-def run(app: Flask, job_id: UUID) -> None:
+def execute(app: Flask, job_id: UUID) -> None:
     with app.app_context():
         run_job(job_id)
 
@@ -90,7 +90,7 @@ def test_finished_job_has_its_result_and_no_arguments(
     job_id = new_job(a=1)
     before = api.get(f"jobs/{job_id}", by=user, status=200).json
     assert (before["state"], before["result"], before["finished_at"]) == ("queued", None, None)
-    run(app, job_id)
+    execute(app, job_id)
     after = api.get(f"jobs/{job_id}", by=user, status=200).json
     assert (after["state"], after["result"]) == ("succeeded", {"sum": 2})
     assert after["finished_at"] is not None
@@ -108,7 +108,7 @@ def test_running_job_shows_its_progress(
             seen.append(api.get(f"jobs/{run.id}", by=user, status=200))
 
     define_job(work)
-    run(app, new_job())
+    execute(app, new_job())
 
     assert [(r.json["state"], r.json["processed_count"]) for r in seen] == [
         ("running", 1),
@@ -122,8 +122,8 @@ def test_job_that_is_run_concurrently_has_one_effect(
 ) -> None:
     define_job(add_task)
     job_id = new_job()
-    at_once(*[lambda: run(app, job_id)] * 4)
-    run(app, job_id)
+    at_once(*[lambda: execute(app, job_id)] * 4)
+    execute(app, job_id)
     assert rows.count(app, Task) == 1
 
 
@@ -139,13 +139,13 @@ def test_worker_that_lost_its_lease_commits_nothing(
         if len(runs) == 1:
             db.session.rollback()  # releases the locks for the other worker
             expire_lease(app, run.id)
-            run(app, run.id)
+            execute(app, run.id)
             add_task(run, "too late")
         run.checkpoint(processed_count=1)
 
     define_job(work)
     job_id = new_job()
-    run(app, job_id)
+    execute(app, job_id)
 
     assert rows.read(app, Task.title) == ["attempt 2"]
     assert state(app, job_id) == "succeeded"
@@ -167,9 +167,9 @@ def test_job_resumes_at_its_checkpoint_when_its_worker_died(
     define_job(work)
     job_id = new_job()
     with pytest.raises(Killed):
-        run(app, job_id)
+        execute(app, job_id)
     assert state(app, job_id) == "running"
-    run(app, job_id)
+    execute(app, job_id)
     assert rows.count(app, Task) == 3  # its lease has not expired yet
 
     expire_lease(app, job_id)
@@ -195,14 +195,14 @@ def test_job_is_requeued_when_its_process_ends(
     define_job(work)
     job_id = new_job()
     try:
-        run(app, job_id)
+        execute(app, job_id)
     finally:
         stopping.clear()
     assert state(app, job_id) == "queued"
 
     assert requeue_stale(app) == 1
     assert sent == [job_id]
-    run(app, job_id)
+    execute(app, job_id)
     assert rows.count(app, Task) == 3
 
 
@@ -217,10 +217,10 @@ def test_failing_job_is_retried_with_backoff_and_then_fails(
     job_id = new_job()
     for seconds in (15, 30):
         before = now()
-        run(app, job_id)
+        execute(app, job_id)
         (retry_at,) = rows.read(app, Job.retry_at, id=job_id)
         assert before <= retry_at - timedelta(seconds=seconds) <= now()
-    run(app, job_id)
+    execute(app, job_id)
     failed = api.get(f"jobs/{job_id}", by=user, status=200).json
 
     assert (failed["state"], failed["error"]) == ("failed", "Given up after 3 attempts.")
@@ -233,7 +233,7 @@ def test_job_without_attempts_left_fails_without_running(
     define_job(add_task, attempts=2)
     job_id = new_job()
     rows.change(app, Job, job_id, attempts=2)
-    run(app, job_id)
+    execute(app, job_id)
     assert state(app, job_id) == "failed"
     assert rows.count(app, Task) == 0
 
@@ -250,7 +250,7 @@ def test_job_that_makes_progress_is_retried_without_limit(
     define_job(work, attempts=3)
     job_id = new_job()
     for _ in range(6):
-        run(app, job_id)
+        execute(app, job_id)
     assert state(app, job_id) == "succeeded"
 
 
@@ -264,7 +264,7 @@ def test_job_that_commits_without_progress_fails_after_its_attempts(
     define_job(work, attempts=3)
     job_id = new_job()
     for _ in range(3):
-        run(app, job_id)
+        execute(app, job_id)
     failed = api.get(f"jobs/{job_id}", by=user, status=200).json
     assert (failed["state"], failed["error"]) == ("failed", "Given up after 3 attempts.")
 
@@ -282,7 +282,7 @@ def test_progress_resets_the_attempts_of_a_job(app: Flask, define_job: Any, new_
     define_job(work, attempts=3)
     job_id = new_job()
     for _ in range(5):
-        run(app, job_id)
+        execute(app, job_id)
     assert state(app, job_id) == "succeeded"
 
 
@@ -292,7 +292,7 @@ def test_job_of_unknown_type_fails_after_its_attempts(
     job_id = new_job()  # nothing is registered for the type "test"
     for _ in range(runner.ATTEMPTS):
         assert state(app, job_id) == "queued"
-        run(app, job_id)
+        execute(app, job_id)
     failed = api.get(f"jobs/{job_id}", by=user, status=200).json
     assert (failed["state"], failed["error"]) == ("failed", "Given up after 5 attempts.")
 
@@ -306,7 +306,7 @@ def test_job_error_is_shown_to_its_owner(
 
     define_job(work)
     job_id = new_job()
-    run(app, job_id)
+    execute(app, job_id)
     found = api.get(f"jobs/{job_id}", by=user, status=200).json
     assert (found["state"], found["error"]) == ("failed", "The file is not right.")
     assert rows.count(app, Task) == 0
@@ -350,10 +350,10 @@ def test_message_of_finished_or_unknown_job_does_nothing(
 ) -> None:
     define_job(add_task)
     job_id = new_job()
-    run(app, job_id)
+    execute(app, job_id)
     expire_lease(app, job_id)
-    run(app, job_id)
-    run(app, uuid4())
+    execute(app, job_id)
+    execute(app, uuid4())
     assert requeue_stale(app) == 0
     assert rows.count(app, Task) == 1
 
@@ -364,7 +364,7 @@ def test_cancelled_queued_job_does_not_run(
     define_job(add_task)
     job_id = new_job()
     api.delete(f"jobs/{job_id}", by=user, status=204)
-    run(app, job_id)
+    execute(app, job_id)
     assert rows.count(app, Task) == 0
     api.get(f"jobs/{job_id}", by=user, status=404)
 
@@ -380,7 +380,7 @@ def test_cancelled_running_job_stops_and_keeps_its_committed_work(
         run.checkpoint()
 
     define_job(work)
-    run(app, new_job())
+    execute(app, new_job())
     assert rows.read(app, Task.title) == ["before"]
 
 
@@ -453,7 +453,7 @@ def finished(app: Flask, define_job: Any, new_job: Any) -> list[UUID]:
     define_job(lambda run: None)
     ids = [new_job() for _ in range(3)]
     for job_id in ids[:2]:
-        run(app, job_id)
+        execute(app, job_id)
     rows.change(app, Job, ids[0], finished_at=now() - timedelta(days=8))
     return ids
 

@@ -1,4 +1,4 @@
-"""`make check` where the advisory service does not answer: the package index is asked instead."""
+"""`tools/advisories.py` reads known vulnerabilities from the package index."""
 
 import json
 import subprocess
@@ -26,7 +26,7 @@ def project(newest: str = "2.0", flaws: tuple[Any, ...] = (), **releases: Any) -
 
 @pytest.fixture
 def judge(tmp_path: Path) -> Iterator[Judge]:
-    """`judge("sound==2.0", sound=project())`: a lock, and what the index has."""
+    """`judge("sound==2.0", sound=project())` checks a lock against these projects of an index."""
     projects: dict[str, Any] = {}
 
     class Index(BaseHTTPRequestHandler):

@@ -1,4 +1,4 @@
-"""`make api-diff`: what breaks a client is told from what does not."""
+"""`make api-diff` distinguishes breaking changes of the API from compatible ones."""
 
 import importlib.util
 import json
@@ -44,8 +44,8 @@ BREAKING = {
     "fewer values are taken": lambda d: member(d, "TaskNew.priority")["enum"].remove("low"),
     "null is no longer taken": lambda d: member(d, "TaskChange.due_at").update(type="string"),
     "less is taken": lambda d: member(d, "TaskNew.title").update(maxLength=100),
-    "more is asked for": lambda d: member(d, "TaskNew.description").update(minLength=1),
-    "a pattern is asked for": lambda d: member(d, "TaskNew.title").update(pattern="^[a-z]+$"),
+    "a minimum is added": lambda d: member(d, "TaskNew.description").update(minLength=1),
+    "a pattern is added": lambda d: member(d, "TaskNew.title").update(pattern="^[a-z]+$"),
     "a kind of item is gone": lambda d: member(d, "TaskBatch.items")["items"]["oneOf"].pop(),
     "an item of a kind needs more": lambda d: schema(d, "TaskBatchCreate")["required"].append("id"),
     "a parameter is gone": lambda d: d["paths"][TASKS]["get"]["parameters"].pop(0),

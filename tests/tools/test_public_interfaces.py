@@ -14,7 +14,7 @@ settings = Settings()
 
 
 def names(text: str, **others: str) -> list[str]:
-    """The names that are found in app/feature.py, with app/extensions.py and others beside it."""
+    """The names found in app/feature.py, next to app/extensions.py and other modules."""
     sources = {"app/extensions.py": EXTENSIONS, "app/config.py": "class Settings:\n    size = 1\n"}
     sources |= {f"app/{name}.py": other for name, other in others.items()}
     found = find({**sources, "app/feature.py": text})

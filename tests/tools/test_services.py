@@ -1,6 +1,5 @@
-"""The servers of the test session start, work, and leave nothing behind."""
+"""The servers of a test session start, work and leave nothing behind."""
 
-import os
 import signal
 import subprocess
 import sys
@@ -13,10 +12,11 @@ import pytest
 import redis
 
 from tests import services
+from tests.conftest import refuse
 
 
 @pytest.fixture(autouse=True)
-def nothing_given(monkeypatch):
+def no_configured_servers(monkeypatch):
     monkeypatch.delenv("TEST_DATABASE_URL", raising=False)
     monkeypatch.delenv("TEST_REDIS_URL", raising=False)
 
@@ -44,12 +44,11 @@ both = pytest.mark.parametrize(
 
 @contextmanager
 def started(name):
-    """Yield the URL of a server; skip the test, or fail it where servers are required."""
+    """Yield the URL of a server; skip the test, or fail it if servers are required."""
     try:
         with getattr(services, name)() as url:
             yield url
     except services.Unavailable as error:
-        refuse = pytest.fail if os.environ.get("REQUIRE_SERVICES") else pytest.skip
         refuse(str(error))
 
 
@@ -88,9 +87,9 @@ def test_session_server_stops_when_the_session_is_killed(name, ask, refused):
     ("name", "setting"), [("postgres", "TEST_DATABASE_URL"), ("redis", "TEST_REDIS_URL")]
 )
 def test_configured_session_server_is_used(monkeypatch, name, setting):
-    monkeypatch.setenv(setting, "scheme://given")
+    monkeypatch.setenv(setting, "scheme://configured")
     with getattr(services, name)() as url:
-        assert url == "scheme://given"
+        assert url == "scheme://configured"
 
 
 @pytest.mark.parametrize("name", ["postgres", "redis"])
