@@ -37,9 +37,8 @@ def forward(environ: "WSGIEnvironment", start_response: "StartResponse") -> Iter
     body = environ["wsgi.input"].read(int(environ.get("CONTENT_LENGTH") or 0))
     target = quote(environ["RAW_URI"], safe="/?%:@!$&'()*+,;=[]")
     with closing(HTTPConnection(urlsplit(URL).netloc, timeout=30)) as connection:
-        connection.putrequest(
-            environ["REQUEST_METHOD"], target, True, True
-        )  # adds no Host or Accept-Encoding
+        # True, True: without a Host and an Accept-Encoding of the library.
+        connection.putrequest(environ["REQUEST_METHOD"], target, True, True)
         for name, value in EnvironHeaders(environ):
             connection.putheader(name, value)
         # Changes that a test makes in the database must be visible at once.

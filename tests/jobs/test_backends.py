@@ -188,7 +188,9 @@ def test_thread_backend_resumes_job_after_being_killed(
 
 @pytest.mark.slow
 @on_sqlite
-def test_stopping_thread_backend_requeues_its_job(empty: Flask, another_database_url: str) -> None:
+def test_stopping_thread_backend_requeues_its_job(
+    inspector: Flask, another_database_url: str
+) -> None:
     with serve(another_database_url) as live:
         path = start_import(live)
         wait_for_job(live, path, is_half_done)

@@ -8,6 +8,7 @@ from uuid import UUID, uuid4
 import pytest
 from flask import Flask
 from sqlalchemy import select
+from werkzeug.test import TestResponse
 
 from app.auth.models import Session
 from app.auth.sessions import purge_sessions
@@ -70,6 +71,18 @@ def requeue_stale(app: Flask) -> int:
 
 def state(app: Flask, job_id: UUID) -> str:
     return rows.read(app, Job.state, id=job_id)[0]
+
+
+def outcome(api: Api, user: Caller, job_id: UUID) -> tuple[str, str | None]:
+    """The state and the error of a job, as its owner reads them."""
+    job = api.get(f"jobs/{job_id}", by=user, status=200).json
+    return job["state"], job["error"]
+
+
+def start_import(api: Api, editor: Caller, **headers: str) -> TestResponse:
+    file = b"sku,name,category,price,currency\nA,B,C,1,EUR\n"
+    fields = {"Content-Type": "text/csv", **headers}
+    return api.call("POST", "products/imports", data=file, headers=fields, by=editor, status=202)
 
 
 def add_task(run: JobRun, title: str = "done") -> None:
@@ -221,9 +234,7 @@ def test_failing_job_is_retried_with_backoff_and_then_fails(
         (retry_at,) = rows.read(app, Job.retry_at, id=job_id)
         assert before <= retry_at - timedelta(seconds=seconds) <= now()
     execute(app, job_id)
-    failed = api.get(f"jobs/{job_id}", by=user, status=200).json
-
-    assert (failed["state"], failed["error"]) == ("failed", "Given up after 3 attempts.")
+    assert outcome(api, user, job_id) == ("failed", "Given up after 3 attempts.")
     assert rows.count(app, Task) == 0
 
 
@@ -265,8 +276,7 @@ def test_job_that_commits_without_progress_fails_after_its_attempts(
     job_id = new_job()
     for _ in range(3):
         execute(app, job_id)
-    failed = api.get(f"jobs/{job_id}", by=user, status=200).json
-    assert (failed["state"], failed["error"]) == ("failed", "Given up after 3 attempts.")
+    assert outcome(api, user, job_id) == ("failed", "Given up after 3 attempts.")
 
 
 def test_progress_resets_the_attempts_of_a_job(app: Flask, define_job: Any, new_job: Any) -> None:
@@ -293,8 +303,7 @@ def test_job_of_unknown_type_fails_after_its_attempts(
     for _ in range(runner.ATTEMPTS):
         assert state(app, job_id) == "queued"
         execute(app, job_id)
-    failed = api.get(f"jobs/{job_id}", by=user, status=200).json
-    assert (failed["state"], failed["error"]) == ("failed", "Given up after 5 attempts.")
+    assert outcome(api, user, job_id) == ("failed", "Given up after 5 attempts.")
 
 
 def test_job_error_is_shown_to_its_owner(
@@ -307,8 +316,7 @@ def test_job_error_is_shown_to_its_owner(
     define_job(work)
     job_id = new_job()
     execute(app, job_id)
-    found = api.get(f"jobs/{job_id}", by=user, status=200).json
-    assert (found["state"], found["error"]) == ("failed", "The file is not right.")
+    assert outcome(api, user, job_id) == ("failed", "The file is not right.")
     assert rows.count(app, Task) == 0
 
 
@@ -328,14 +336,7 @@ def test_request_succeeds_when_the_job_message_cannot_be_sent(
     app: Flask, api: Api, editor: Caller, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(app.extensions["jobs"], "send", lambda job_id: 1 / 0)
-    started = api.call(
-        "POST",
-        "products/imports",
-        data=b"sku,name,category,price,currency\nA,B,C,1,EUR\n",
-        headers={"Content-Type": "text/csv"},
-        by=editor,
-        status=202,
-    )
+    started = start_import(api, editor)
     monkeypatch.undo()
     expire_lease(app, UUID(started.json["id"]))
     requeue_stale(app)
@@ -432,14 +433,7 @@ def test_job_response_does_not_contain_its_arguments(api: Api, user: Caller, new
 def test_audit_events_of_a_job_name_the_request_that_created_it(
     app: Flask, api: Api, editor: Caller, admin: Caller
 ) -> None:
-    started = api.call(
-        "POST",
-        "products/imports",
-        data=b"sku,name,category,price,currency\nA,B,C,1,EUR\n",
-        headers={"Content-Type": "text/csv", "X-Request-ID": "request-of-the-import"},
-        by=editor,
-        status=202,
-    )
+    started = start_import(api, editor, **{"X-Request-ID": "request-of-the-import"})
     assert started.headers["X-Request-ID"] == "request-of-the-import"
     events = api.get("audit-events?resource=products", by=admin, status=200).json["items"]
     assert [(e["action"], e["actor_id"], e["request_id"], e["ip_address"]) for e in events] == [

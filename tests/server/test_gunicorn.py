@@ -261,42 +261,32 @@ def test_one_of_twenty_concurrent_creates_with_a_sku_succeeds(
 # --- signals ------------------------------------------------------------------------------------
 
 
-def test_request_in_flight_is_finished_after_sigterm(stoppable: Live) -> None:
+@contextmanager
+def request_in_flight(live: Live) -> Iterator[None]:
+    """Send a request before the block and its body after the block; check that it succeeds."""
     body = json.dumps(mug()).encode()
-    fields = {
-        **stoppable.log_in(),
-        "Content-Type": "application/json",
-        "Content-Length": str(len(body)),
-        "Expect": "100-continue",
-    }
-    with connect(stoppable) as wire:
+    fields = {"Content-Type": "application/json", "Content-Length": str(len(body))}
+    fields |= {**live.log_in(), "Expect": "100-continue"}
+    with connect(live) as wire:
         wire.sendall(head("POST", "/api/v1/products", fields))
-        assert wire.recv(100).startswith(b"HTTP/1.1 100")  # a thread is at work on it
+        assert wire.recv(100).startswith(b"HTTP/1.1 100")  # a thread is processing it
+        yield
+        wire.sendall(body)
+        assert answer(wire)[0].status == 201
+
+
+def test_request_in_flight_is_finished_after_sigterm(stoppable: Live) -> None:
+    with request_in_flight(stoppable):
         stoppable.process.send_signal(signal.SIGTERM)
         wait_until(lambda: "Handling signal: term" in stoppable.log.read_text())
-        wire.sendall(body)
-        response, _ = answer(wire)
-        assert response.status == 201
     assert stoppable.process.wait(services.SECONDS) == 0
 
 
 def test_stopping_service_refuses_connections_while_it_finishes_requests(stoppable: Live) -> None:
     """A proxy then tries another instance; an accepted connection would never be answered."""
-    body = json.dumps(mug()).encode()
-    fields = {
-        **stoppable.log_in(),
-        "Content-Type": "application/json",
-        "Content-Length": str(len(body)),
-        "Expect": "100-continue",
-    }
-    with connect(stoppable) as wire:
-        wire.sendall(head("POST", "/api/v1/products", fields))
-        assert wire.recv(100).startswith(b"HTTP/1.1 100")
+    with request_in_flight(stoppable):
         stoppable.process.send_signal(signal.SIGTERM)
         wait_until(lambda: refuses_connections(stoppable))
-        wire.sendall(body)
-        response, _ = answer(wire)
-        assert response.status == 201
 
 
 def refuses_connections(live: Live) -> bool:
