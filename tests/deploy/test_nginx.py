@@ -49,8 +49,8 @@ class CachedService:
     def call(self, path: str, method: str = "GET", body: Any = None, **headers: str) -> Answer:
         """The answer to a request; a header's name is written with underscores."""
         fields = {name.replace("_", "-"): value for name, value in headers.items()}
-        through = replace(self.live, url=f"http://127.0.0.1:{self.nginx.port}")
-        return through.call(method, path, body, fields)
+        proxied = replace(self.live, url=f"http://127.0.0.1:{self.nginx.port}")
+        return proxied.call(method, path, body, fields)
 
     def fill(self, path: str, **headers: str) -> Answer:
         """The first response, which fills the cache; the next request must hit it."""
