@@ -1,4 +1,4 @@
-"""What tests call the service with: one helper that says who asks and checks the status."""
+"""Calls of the service for tests: `Api` sends requests as a caller and checks the status."""
 
 import itertools
 import re
@@ -7,6 +7,7 @@ from datetime import timedelta
 from typing import Any
 from uuid import UUID
 
+from click.testing import Result
 from flask import Flask
 from flask.testing import FlaskClient
 from werkzeug.test import TestResponse
@@ -25,7 +26,7 @@ _numbers = itertools.count(1)
 
 @dataclass(frozen=True)
 class Caller:
-    """Somebody with an account and a session."""
+    """A user with a session."""
 
     id: UUID
     email: str
@@ -43,7 +44,7 @@ class Api:
         self.app = app
 
     def sign_up(self, role: str = "user") -> Caller:
-        """A new user of that role, signed in, without the cost of a password hash."""
+        """A new user of this role with a session; the password hash is computed only once."""
         email = f"user{next(_numbers)}@example.com"
         with self.app.app_context():
             user = User(email=email, name="Test", password_hash=PASSWORD_HASH, role=role)
@@ -52,7 +53,7 @@ class Api:
             return self.sign_in(Caller(user.id, email, role, {}))
 
     def sign_in(self, caller: Caller) -> Caller:
-        """The same user in a further session."""
+        """The same user in a new session."""
         with self.app.app_context():
             expires_at = now() + timedelta(days=1)
             session = Session(owner_id=caller.id, refresh_token_hash=b"", expires_at=expires_at)
@@ -62,7 +63,7 @@ class Api:
         return replace(caller, headers={"Authorization": f"Bearer {token}"})
 
     def client(self) -> FlaskClient:
-        """What sends a request: one that keeps nothing from one to the next."""
+        """A new client, so that requests share no cookies."""
         return self.app.test_client()
 
     def call(
@@ -75,11 +76,11 @@ class Api:
         headers: dict[str, str] | None = None,
         **kwargs: Any,
     ) -> TestResponse:
-        """The response to one request, when its jobs are done; checks a status that is given."""
+        """The response to one request, after its jobs have run; `status` is checked if given."""
         url = path if path.startswith("/") else f"/api/v1/{path}"
         sent = {**(by.headers if by else {}), **(headers or {})}
         response = self.client().open(url, method=method, headers=sent, buffered=True, **kwargs)
-        if "jobs" in self.app.extensions:  # done in this process
+        if "jobs" in self.app.extensions:  # the jobs run in this process
             self.app.extensions["jobs"].drain()
         if status is not None:
             assert response.status_code == status, (method, url, response.status, response.text)
@@ -97,20 +98,20 @@ class Api:
     def patch(
         self, path: str, json: Any = None, *, etag: str | None = "*", **kwargs: Any
     ) -> TestResponse:
-        return self.call("PATCH", path, json=json, **_under(etag, kwargs))
+        return self.call("PATCH", path, json=json, **_with_if_match(etag, kwargs))
 
     def delete(self, path: str, *, etag: str | None = "*", **kwargs: Any) -> TestResponse:
-        return self.call("DELETE", path, **_under(etag, kwargs))
+        return self.call("DELETE", path, **_with_if_match(etag, kwargs))
 
 
-def _under(etag: str | None, kwargs: dict[str, Any]) -> dict[str, Any]:
+def _with_if_match(etag: str | None, kwargs: dict[str, Any]) -> dict[str, Any]:
     if etag is None:
         return kwargs
     return {**kwargs, "headers": {"If-Match": etag, **kwargs.pop("headers", {})}}
 
 
 def fresh(example: Any) -> Any:
-    """An example's value; the number at the end of a name is one not used before."""
+    """The value of an example with an unused number at the end of a name."""
     if not isinstance(example, str):
         return example
     return re.sub(
@@ -118,18 +119,29 @@ def fresh(example: Any) -> Any:
     )
 
 
+def run_command(app: Flask, *arguments: str, fails: bool = False, **kwargs: Any) -> Result:
+    """The result of a command that must succeed, or fail with an error message in the last line."""
+    result = app.test_cli_runner().invoke(args=arguments, **kwargs)
+    if fails:
+        assert result.exit_code == 1, result.output
+        assert result.output.splitlines()[-1].startswith("Error: ")
+    else:
+        assert result.exit_code == 0, result.output
+    return result
+
+
 def bearer(token: str) -> dict[str, str]:
-    """The header field that carries a token."""
+    """The Authorization header with a token."""
     return {"Authorization": f"Bearer {token}"}
 
 
 def answer_of(response: TestResponse) -> tuple[Any, ...]:
-    """What a caller can tell one refusal from another by: all but the ids of this request."""
+    """All parts of an error response by which a caller can distinguish it from others."""
     body = {k: v for k, v in response.json.items() if k not in ("instance", "request_id")}
     headers = response.headers
     return response.status_code, body, headers.get("WWW-Authenticate"), sorted(headers.keys())
 
 
 def places(response: TestResponse) -> set[str]:
-    """The pointers and parameters that a problem names."""
+    """The pointers and parameters of the errors in a problem."""
     return {place.get("pointer") or place["parameter"] for place in response.json["errors"]}

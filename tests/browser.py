@@ -1,4 +1,4 @@
-"""A headless Chromium, driven over the pipe of its DevTools protocol: no driver, no package."""
+"""A headless Chromium, controlled over the pipe of its DevTools protocol without a package."""
 
 import base64
 import json
@@ -11,14 +11,14 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
-SECONDS = 30  # that anything on a page may take
+SECONDS = 30  # for one action of a page
 FLAGS = [
     *("--headless=new", "--no-sandbox", "--disable-gpu", "--disable-dev-shm-usage"),
     *("--disable-quic", "--disable-background-networking", "--disable-component-update"),
     *("--disable-sync", "--no-first-run", "--window-size=1280,1600"),
 ]
-NAVIGATED = "navigated or closed"  # how DevTools puts it
-# Chromium reads commands from descriptor 3 and answers on 4; a process in between puts them there.
+NAVIGATED = "navigated or closed"  # in an error message of DevTools
+# Chromium reads commands from descriptor 3 and writes responses to 4; this script opens them.
 REPLACE = """import fcntl, os, sys
 pipes = [fcntl.fcntl(int(fd), fcntl.F_DUPFD, 10) for fd in sys.argv[1:3]]
 for fd, pipe in zip((3, 4), pipes):
@@ -28,11 +28,11 @@ os.execvp(sys.argv[3], sys.argv[3:])
 
 
 class NavigatedError(Exception):
-    """The page went elsewhere before it answered."""
+    """The page navigated before it returned a result."""
 
 
 class Browser:
-    """One page of a browser, and everything that it reported."""
+    """One page of a browser and the events that it reported."""
 
     def __init__(self, commands: int, answers: int) -> None:
         self._commands, self._answers = commands, answers
@@ -45,7 +45,7 @@ class Browser:
             self.call(f"{domain}.enable")
 
     def call(self, method: str, **params: Any) -> dict[str, Any]:
-        """The result of one command; events that come meanwhile are kept."""
+        """The result of one command; events that arrive before it are stored."""
         self._last += 1
         command = {"id": self._last, "method": method, "params": params, **self._session}
         os.write(self._commands, json.dumps(command).encode() + b"\0")
@@ -73,7 +73,7 @@ class Browser:
         return result["result"].get("value")
 
     def wait(self, script: str) -> Any:
-        """The value of an expression, as soon as it is true, on whichever page that is."""
+        """The value of an expression, as soon as it is true, also after a navigation."""
         deadline = time.monotonic() + SECONDS
         while time.monotonic() < deadline:
             with suppress(NavigatedError):
@@ -83,18 +83,18 @@ class Browser:
         raise AssertionError(f"never true: {script}")
 
     def click(self, selector: str) -> None:
-        """Click what the selector finds, once it is there."""
+        """Click the element of a selector, as soon as it exists."""
         found = f"document.querySelector({json.dumps(selector)})"
         self.wait(f"!!{found}")
-        with suppress(NavigatedError):  # by this very click
+        with suppress(NavigatedError):  # by the click
             self.run(f"{found}.scrollIntoView(), {found}.click()")
 
     def text(self, selector: str) -> str:
-        """The text of what the selector finds, once there is some."""
+        """The text of the element of a selector, as soon as it has some."""
         return self.wait(f"document.querySelector({json.dumps(selector)})?.textContent")
 
     def type(self, selector: str, text: str) -> None:
-        """Type into a field, as a keyboard does, and leave it."""
+        """Type into a field and move the focus away."""
         self.click(selector)
         self.run(f"document.querySelector({json.dumps(selector)}).focus()")
         self.call("Input.insertText", text=text)
@@ -107,7 +107,7 @@ class Browser:
 
     def reported(self, method: str) -> list[dict[str, Any]]:
         """The parameters of all events of one kind so far."""
-        self.wait("1")  # what was on the way is here now
+        self.wait("1")  # receives the pending events
         return [event["params"] for event in self.events if event["method"] == method]
 
 

@@ -1,7 +1,7 @@
-"""The service under test: on SQLite and on PostgreSQL, each worker with databases of its own.
+"""The service under test on SQLite and PostgreSQL; each worker has its own databases.
 
-The schema is built by the migrations. The servers are found or started once a session, by the
-process that pytest-xdist calls the controller; its workers are told their addresses.
+The migrations build the schema. The controller of pytest-xdist finds or starts the servers once and
+sends their URLs to its workers.
 """
 
 import io
@@ -45,9 +45,9 @@ _missing: list[str] = []
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    told = getattr(config, "workerinput", None)
-    config.servers = told["servers"] if told else {}
-    if told or through.URL:
+    received = getattr(config, "workerinput", None)  # in a worker
+    config.servers = received["servers"] if received else {}
+    if received or through.URL:
         return
     for name, server in SERVERS.items():
         try:
@@ -65,7 +65,7 @@ def pytest_configure(config: pytest.Config) -> None:
         if not shutil.which(name):
             if os.environ.get("REQUIRE_SERVICES"):
                 pytest.exit(f"{name} is not installed", returncode=3)
-            _missing.append(f"{name}: what needs it is not tested, it is not installed")
+            _missing.append(f"{name}: not installed, its tests are skipped")
 
 
 def pytest_configure_node(node: Any) -> None:
@@ -83,15 +83,19 @@ def pytest_terminal_summary(terminalreporter: Any) -> None:
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     if through.URL:
-        config.hook.pytest_deselected(items=[item for item in items if not through.goes(item)])
-        items[:] = filter(through.goes, items)
+        config.hook.pytest_deselected(
+            items=[item for item in items if not through.runs_on_stack(item)]
+        )
+        items[:] = filter(through.runs_on_stack, items)
     if pooler.ON:
-        config.hook.pytest_deselected(items=[item for item in items if not pooler.goes(item)])
-        items[:] = filter(pooler.goes, items)
+        config.hook.pytest_deselected(
+            items=[item for item in items if not pooler.runs_through_pooler(item)]
+        )
+        items[:] = filter(pooler.runs_through_pooler, items)
 
 
 def server_url(request: pytest.FixtureRequest, name: str) -> str:
-    """The URL of a server of this session; skips the test where there is none."""
+    """The URL of a server of this session; skip the test if there is none."""
     url: str | None = request.config.servers.get(name)
     if url is None:
         pytest.skip(f"no {name}")
@@ -100,12 +104,12 @@ def server_url(request: pytest.FixtureRequest, name: str) -> str:
 
 @contextmanager
 def own_server(name: str, *args: Any) -> Iterator[str]:
-    """The URL of a server for one test to stop; skips, or fails, the test where there is none."""
-    given = {"postgresql": "TEST_DATABASE_URL", "redis": "TEST_REDIS_URL"}[name]
+    """The URL of a new server that a test may stop; skip or fail the test without one."""
+    variable = {"postgresql": "TEST_DATABASE_URL", "redis": "TEST_REDIS_URL"}[name]
     with ExitStack() as stack:
         try:
             with pytest.MonkeyPatch.context() as patch:
-                patch.delenv(given, raising=False)
+                patch.delenv(variable, raising=False)
                 url = stack.enter_context(SERVERS[name](*args))
         except services.Unavailable as reason:
             refuse(str(reason))
@@ -114,13 +118,13 @@ def own_server(name: str, *args: Any) -> Iterator[str]:
 
 @pytest.fixture
 def redis_url() -> Iterator[str]:
-    """A Redis of this test's own."""
+    """A Redis for one test."""
     with own_server("redis") as url:
         yield url
 
 
 def refuse(reason: str) -> None:
-    """Skip the test, or fail it where servers are required."""
+    """Skip the test, or fail it if servers are required."""
     (pytest.fail if os.environ.get("REQUIRE_SERVICES") else pytest.skip)(reason)
 
 
@@ -150,7 +154,7 @@ FlaskApp.test_cli_runner_class = IsolatedCliRunner
 def database_url(
     request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[str]:
-    """An empty database of this worker's own."""
+    """The database of this worker."""
     with new_database(request, request.param, tmp_path_factory.mktemp("database")) as url:
         yield url
 
@@ -159,12 +163,12 @@ def database_url(
 def another_database_url(
     request: pytest.FixtureRequest, database_url: str, tmp_path: Path
 ) -> Iterator[str]:
-    """An empty database of the same kind, for one test to do with as it likes."""
+    """An empty database of the same kind for one test."""
     with new_database(request, database_url.partition(":")[0], tmp_path) as url:
         yield url
 
 
-# For tests of what only one of the two databases does.
+# For tests that concern one of the two databases.
 on_sqlite = pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)
 on_postgresql = pytest.mark.parametrize("database_url", ["postgresql"], indirect=True)
 
@@ -182,17 +186,14 @@ def new_database(request: pytest.FixtureRequest, kind: str, folder: Path) -> Ite
     with psycopg.connect(server, autocommit=True) as connection:
         connection.execute(f"CREATE DATABASE {name}")
         url = f"{server.rpartition('/')[0]}/{name}"
-        yield pooler.before(url) if pooler.ON else url
+        yield pooler.url_through_pooler(url) if pooler.ON else url
         connection.execute(f"DROP DATABASE {name} WITH (FORCE)")
 
 
 @pytest.fixture(scope="session")
 def settings(database_url: str, tmp_path_factory: pytest.TempPathFactory) -> Settings:
-    """Settings for tests: limits so high that only the tests of limits meet them.
-
-    There is a key for each algorithm; that for HS256 signs.
-    """
-    plenty = "100000 per minute"
+    """Settings for tests with high rate limits and a signing key for each algorithm."""
+    high_limit = "100000 per minute"
     key_file = through.JWT_KEYS or str(tmp_path_factory.mktemp("keys") / "keys.json")
     if not through.URL:
         signing_keys.write_file(
@@ -206,18 +207,18 @@ def settings(database_url: str, tmp_path_factory: pytest.TempPathFactory) -> Set
         database_url=database_url,
         database_pooler=pooler.ON and database_url.startswith("postgresql"),
         cache_dir=str(tmp_path_factory.mktemp("cache")),
-        rate_limit=plenty,
-        login_rate_limit=plenty,
-        register_rate_limit=plenty,
-        mail_rate_limit=plenty,
-        bulk_rate_limit=plenty,
+        rate_limit=high_limit,
+        login_rate_limit=high_limit,
+        register_rate_limit=high_limit,
+        mail_rate_limit=high_limit,
+        bulk_rate_limit=high_limit,
         log_level="ERROR",
     )
 
 
 @pytest.fixture(scope="session")
 def service(settings: Settings) -> Iterator[Flask]:
-    """The application with a migrated database, and with the example resource registered."""
+    """The application with a migrated database and the example resource."""
     app = create_app(settings, features=WITH_NOTES)
     migrate_to_head(app)
     os.register_at_fork(after_in_child=partial(forget_connections, app))  # for `live_server`
@@ -228,12 +229,12 @@ def service(settings: Settings) -> Iterator[Flask]:
 
 
 def migrate_to_head(app: Flask) -> None:
-    """Run all migrations, those of the example too."""
+    """Run all migrations, including those of the example."""
     if not app.config["DATABASE_POOLER"]:
         with app.app_context():
             upgrade()
         return
-    url = pooler.direct(app.config["DATABASE_URL"])
+    url = pooler.url_without_pooler(app.config["DATABASE_URL"])
     settings = Settings(app_env="testing", secret_key="x" * 32, database_url=url)
     direct = create_app(settings, features=WITH_NOTES)
     with direct.app_context():
@@ -242,7 +243,7 @@ def migrate_to_head(app: Flask) -> None:
 
 
 def dispose(app: Flask) -> None:
-    """End the application's jobs, and close its connections."""
+    """Stop the jobs of an application and close its connections."""
     app.extensions["jobs"].stop()
     with app.app_context():
         db.session.remove()
@@ -251,7 +252,7 @@ def dispose(app: Flask) -> None:
 
 
 def forget_connections(app: Flask) -> None:
-    """Leave the database connections to the parent process, which still uses them."""
+    """Drop inherited connections without closing them; the parent process uses them."""
     with app.app_context():
         for engine in db.engines.values():
             engine.dispose(close=False)
@@ -259,7 +260,7 @@ def forget_connections(app: Flask) -> None:
 
 @pytest.fixture
 def app(service: Flask) -> Iterator[Flask]:
-    """The application; its tables, limits and cache are empty again after the test."""
+    """The application; tables, limits and cache are emptied after the test."""
     yield service
     service.config["SERVER_NAME"] = None  # `live_server` does not restore it
     with service.app_context():
@@ -272,7 +273,7 @@ def app(service: Flask) -> Iterator[Flask]:
 
 @pytest.fixture
 def no_time_passes() -> Iterator[None]:
-    """For throttling, so that how long it makes one wait depends on no test's speed."""
+    """Stop the clock of the login throttle, so that waits do not depend on the test's speed."""
     moment = login_throttle.now()
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(login_throttle, "now", lambda: moment)
@@ -284,10 +285,9 @@ MakeApp = Callable[..., Flask]
 
 @pytest.fixture
 def make_app(app: Flask, settings: Settings) -> Iterator[MakeApp]:
-    """`make_app(rate_limit="2 per second")` is a further application, by default on the same data.
+    """`make_app(rate_limit="2 per second")` creates another application on the same database.
 
-    Limiter and logs belong to the process: the last application made has them during the test, and
-    `app` has them back after it.
+    Limiter and logging are global; they belong to the latest application until the test ends.
     """
     logs = structlog.get_config()
     made = []
@@ -319,7 +319,7 @@ def user(api: Api) -> Caller:
 
 @pytest.fixture
 def other(api: Api) -> Caller:
-    """Somebody else, of the same role as `user`."""
+    """Another user of the same role as `user`."""
     return api.sign_up("user")
 
 
@@ -335,7 +335,7 @@ def admin(api: Api) -> Caller:
 
 @contextmanager
 def statements(app: Flask) -> Iterator[list[str]]:
-    """Collect the SQL statements that an application executes meanwhile."""
+    """Collect the SQL statements that an application executes during the block."""
     sent: list[str] = []
 
     with app.app_context():
@@ -357,7 +357,7 @@ Counter = Callable[[], AbstractContextManager[list[str]]]
 
 @pytest.fixture
 def queries(app: Flask) -> Counter:
-    """`with queries() as sent:` collects the SQL statements that are executed meanwhile."""
+    """`with queries() as sent:` collects the SQL statements executed in the block."""
     return partial(statements, app)
 
 
@@ -366,13 +366,13 @@ Lines = Callable[[], list[dict[str, Any]]]
 
 @pytest.fixture
 def output() -> io.StringIO:
-    """What the application writes to its standard output."""
+    """The standard output of the application."""
     return io.StringIO()
 
 
 @pytest.fixture
 def lines(output: io.StringIO) -> Lines:
-    """`lines()` is what has been logged since the last time."""
+    """`lines()` is the list of log lines since the last call."""
 
     def read() -> list[dict[str, Any]]:
         found = [json.loads(line) for line in output.getvalue().splitlines()]
@@ -386,7 +386,7 @@ def lines(output: io.StringIO) -> Lines:
 
 @pytest.fixture
 def logged(output: io.StringIO, make_app: MakeApp) -> Api:
-    """An application that logs as in production."""
+    """An application with the logging of production and a failing route below /odd."""
     odd = Blueprint("odd", __name__, url_prefix="/odd", description="Fails.")
 
     @odd.get("/<path:name>", access=public)

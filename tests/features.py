@@ -1,4 +1,4 @@
-"""Features for tests: the service's own, the example, and routes that a test defines."""
+"""Features for tests: those of the service, the example, and routes that a test defines."""
 
 from types import ModuleType
 

@@ -1,4 +1,4 @@
-"""The service in its real process: gunicorn with the shipped configuration, on a loopback port."""
+"""The service in real processes: gunicorn as shipped on a loopback port, and Celery workers."""
 
 import json
 import os
@@ -8,7 +8,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from http.client import HTTPConnection
@@ -20,7 +20,7 @@ from app.users.seed import DEMO_EMAIL, DEMO_PASSWORD
 from tests import pooler, services
 
 ROOT = Path(__file__).parent.parent
-# No test may find one of these in the log of a live server, whatever it does there.
+# None of these may be in the log of a live server when it ends.
 SECRETS = (
     DEMO_PASSWORD,
     "correct horse battery",  # the password of tests and documents
@@ -30,9 +30,17 @@ SECRETS = (
 )
 
 
+def wait_until(condition: Callable[[], Any]) -> None:
+    """Return once the condition is true."""
+    deadline = time.monotonic() + 3 * services.SECONDS  # a reload boots the service twice
+    while not condition():
+        assert time.monotonic() < deadline, "the condition did not become true"
+        time.sleep(0.01)
+
+
 @dataclass(frozen=True)
 class Answer:
-    """What came back."""
+    """A response."""
 
     status: int
     headers: dict[str, str]
@@ -54,13 +62,13 @@ class Live:
     def call(
         self, method: str, path: str, body: Any = None, headers: dict[str, str] | None = None
     ) -> Answer:
-        """The answer to one request, with a JSON body where there is one."""
+        """The response to one request with an optional JSON body."""
         sent = {"Content-Type": "application/json"} if body is not None else {}
         payload = None if body is None else json.dumps(body).encode()
         return self.send(method, path, payload, {**sent, **(headers or {})})
 
     def send(self, method: str, path: str, body: bytes | None, headers: dict[str, str]) -> Answer:
-        """The answer to one request on a connection of its own."""
+        """The response to one request on a new connection."""
         connection = HTTPConnection(self.url.removeprefix("http://"), timeout=30)
         try:
             connection.request(method, f"/api/v1/{path}", body, headers)
@@ -70,7 +78,7 @@ class Live:
             connection.close()
 
     def log_in(self) -> dict[str, str]:
-        """The header fields of the demo user, who is an editor."""
+        """The Authorization header of the demo user, an editor."""
         credentials = {"email": DEMO_EMAIL, "password": DEMO_PASSWORD}
         tokens = self.call("POST", "auth/login", credentials).json
         return {"Authorization": f"Bearer {tokens['access_token']}"}
@@ -82,7 +90,7 @@ class Live:
 
 
 def release(folder: Path) -> Path:
-    """A copy of what is deployed, for a test to break."""
+    """A copy of the deployed code that a test may change."""
     for name in ("app", "migrations"):
         shutil.copytree(ROOT / name, folder / name, ignore=shutil.ignore_patterns("__pycache__"))
     for name in ("wsgi.py", "gunicorn.conf.py"):
@@ -92,17 +100,21 @@ def release(folder: Path) -> Path:
 
 @contextmanager
 def serve(database_url: str, *, root: Path = ROOT, **settings: str) -> Iterator[Live]:
-    """Yield gunicorn serving a migrated database; it is asked to end afterwards.
+    """Yield gunicorn serving a migrated and seeded database; stop it afterwards.
 
     Args:
-        database_url: of the database.
-        root: where the code is, if not here.
-        settings: for the environment.
+        database_url: The URL of the database.
+        root: The folder of the code.
+        settings: Settings by the names of their environment variables.
     """
     settings = {"BIND": "127.0.0.1:0", "WEB_CONCURRENCY": "2", **settings}
     environ = _environ(database_url, **settings)
     flask = [sys.executable, "-m", "flask", "--app", "wsgi"]
-    directly = {**environ, "DATABASE_URL": pooler.direct(database_url), "DATABASE_POOLER": ""}
+    directly = {
+        **environ,
+        "DATABASE_URL": pooler.url_without_pooler(database_url),
+        "DATABASE_POOLER": "",
+    }
     subprocess.run([*flask, "db", "upgrade"], cwd=root, env=directly, check=True)
     subprocess.run(
         [*flask, "seed", "--demo"], cwd=root, env=environ, check=True, stdout=subprocess.DEVNULL
@@ -114,7 +126,7 @@ def serve(database_url: str, *, root: Path = ROOT, **settings: str) -> Iterator[
 
 @contextmanager
 def work(database_url: str, broker_url: str, **settings: str) -> Iterator[subprocess.Popen[bytes]]:
-    """Yield a Celery worker with its clock; it is asked to end afterwards, if it still runs."""
+    """Yield a Celery worker with its scheduler; stop it afterwards if it still runs."""
     environ = _environ(database_url, BROKER_URL=broker_url, **settings)
     celery = [sys.executable, "-m", "celery", "--app", "wsgi:celery", "worker", "--beat"]
     with tempfile.TemporaryDirectory() as folder:
@@ -139,7 +151,7 @@ def _environ(database_url: str, **settings: str) -> dict[str, str]:
 def _running(
     command: list[str], environ: dict[str, str], root: Path = ROOT
 ) -> Iterator[tuple[subprocess.Popen[bytes], Path]]:
-    """Yield a process and its log, which no secret may be in when it has ended."""
+    """Yield a process and its log; check after its end that the log contains no secret."""
     with tempfile.TemporaryDirectory() as folder:
         log = Path(folder) / "log"
         with log.open("wb") as output:
@@ -151,14 +163,14 @@ def _running(
         finally:
             process.terminate()
             process.wait(60)
-            of_the_database = urlsplit(environ["DATABASE_URL"]).password
-            secrets = (*SECRETS, *([of_the_database] if of_the_database else []))
+            database_password = urlsplit(environ["DATABASE_URL"]).password
+            secrets = (*SECRETS, *([database_password] if database_password else []))
             leaked = [secret for secret in secrets if secret in log.read_text(errors="replace")]
             assert not leaked, f"in the log of {command[2]}: {leaked}"
 
 
 def _wait_for_address(process: subprocess.Popen[bytes], log: Path) -> str:
-    """Where gunicorn says that it listens, once its workers have booted."""
+    """The URL in the log of gunicorn, once its workers have booted."""
     deadline = time.monotonic() + services.SECONDS
     while process.poll() is None and time.monotonic() < deadline:
         text = log.read_text()

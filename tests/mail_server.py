@@ -1,4 +1,4 @@
-"""A mail server for tests: it speaks SMTP on a loopback port, and keeps what it is given."""
+"""A mail server for tests: SMTP on a loopback port, messages are kept in memory."""
 
 import re
 import socketserver
@@ -14,7 +14,7 @@ from typing import Any
 
 @dataclass
 class Mailbox:
-    """What a server was given, the latest last, and how it behaves."""
+    """The messages that a server received, the latest last, and its behaviour."""
 
     url: str = ""
     messages: list[EmailMessage] = field(default_factory=list)
@@ -37,7 +37,7 @@ class Mailbox:
 
 @contextmanager
 def receive(context: ssl.SSLContext | None = None) -> Iterator[Mailbox]:
-    """Yield the mailbox of a server that listens; under TLS where a context is given."""
+    """Yield the mailbox of a listening server, with TLS if a context is given."""
     mailbox = Mailbox()
 
     class Conversation(socketserver.StreamRequestHandler):
@@ -57,7 +57,7 @@ def receive(context: ssl.SSLContext | None = None) -> Iterator[Mailbox]:
                     recipients.append(line.decode().strip().partition(":")[2])
                     self.say(mailbox.refusal or "250 Ok")
                 elif verb == b"DATA":
-                    self.say("354 Go on")
+                    self.say("354 Send the message")
                     raw = b"".join(iter(self.rfile.readline, b".\r\n"))
                     mailbox.when_given()
                     mailbox.messages.append(message_from_bytes(raw, policy=policy.default))

@@ -1,4 +1,4 @@
-"""The nginx of the stack, with its shipped configuration, in front of a live service."""
+"""The nginx of the stack with its shipped configuration, in front of a live service."""
 
 import os
 import re
@@ -31,15 +31,15 @@ class Nginx:
 
 @contextmanager
 def in_front_of(live: Live, folder: Path, **changes: str) -> Iterator[Nginx]:
-    """Yield nginx serving `live`; skips the test where there is none.
+    """Yield nginx in front of `live`; skip the test if nginx is not installed.
 
-    Only addresses and paths differ from what is shipped; `changes` are further ones, or others.
+    Addresses and paths of the shipped configuration are replaced; `changes` are more replacements.
     """
     binary = shutil.which("nginx", path="/usr/sbin:/usr/local/sbin:/usr/bin:/usr/local/bin")
     if not binary:
         pytest.skip("no nginx")
     nginx = Nginx(services.free_port(), folder / "access.log", folder / "error.log")
-    own = {
+    replacements = {
         "/tmp/": f"{folder}/",
         "/dev/stdout": str(nginx.access_log),
         "/dev/stderr": str(nginx.error_log),
@@ -49,11 +49,15 @@ def in_front_of(live: Live, folder: Path, **changes: str) -> Iterator[Nginx]:
         **changes,
     }
     for file in SHIPPED.glob("*.conf"):
-        text = re.sub("|".join(map(re.escape, own)), lambda found: own[found[0]], file.read_text())
+        text = re.sub(
+            "|".join(map(re.escape, replacements)),
+            lambda found: replacements[found[0]],
+            file.read_text(),
+        )
         (folder / file.name).write_text(text)
     command = [binary, "-p", folder, "-c", folder / "nginx.conf", "-e", nginx.error_log]
     subprocess.run([*command, "-t", "-q"], check=True)
-    # Else root's workers become somebody who may not enter the folder, and the cache stays empty.
+    # Workers of root would switch to a user without access to the folder.
     user = "" if os.geteuid() else " user root;"
     process = subprocess.Popen([*command, "-g", f"daemon off;{user}"])
     try:

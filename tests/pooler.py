@@ -1,7 +1,6 @@
-"""The same tests through PgBouncer: TEST_PGBOUNCER=1, or `make test-pgbouncer`.
+"""Runs the tests of PostgreSQL through PgBouncer: TEST_PGBOUNCER=1, or `make test-pgbouncer`.
 
-Left out are tests of SQLite, and those of what does not go through a pooler: migrations, and
-timeouts that a session would be given.
+Migrations and session timeouts are excluded, because they do not pass through a pooler.
 """
 
 import os
@@ -12,7 +11,7 @@ import pytest
 from psycopg import sql
 
 ON = bool(os.environ.get("TEST_PGBOUNCER"))
-# As settings of the service would say it, in milliseconds.
+# The settings of the service for a connection, in milliseconds; here the role has them.
 ROLE = {
     "statement_timeout": 5000,
     "lock_timeout": 2000,
@@ -21,16 +20,16 @@ ROLE = {
 }
 
 
-# What a pooler does better, and a second later, for which test_pooler.py has tests of its own; and
-# worse: sessions that began read-only stay in its pool for server_lifetime, or until RECONNECT.
-_OF_A_CONNECTION = {
+# A pooler reconnects by itself, which test_pooler.py tests, and keeps connections that began
+# read-only for server_lifetime or until RECONNECT.
+_DIRECT_CONNECTION_TESTS = {
     "test_read_only_database_is_503_for_writes_only",
     "test_unavailable_database_is_503_until_it_is_back",
 }
 
 
-def before(url: str) -> str:
-    """The URL of the same database behind the pooler; the role gets what a session would have."""
+def url_through_pooler(url: str) -> str:
+    """The URL of the same database through the pooler; sets the role's session settings."""
     name = urlsplit(url).path[1:]
     with psycopg.connect(url, autocommit=True) as connection:
         for setting, value in ROLE.items():
@@ -43,16 +42,18 @@ def before(url: str) -> str:
     return url.replace(urlsplit(url).netloc.rpartition("@")[2], address)
 
 
-def direct(url: str) -> str:
+def url_without_pooler(url: str) -> str:
     """The URL of the same database without the pooler."""
     if not ON or not url.startswith("postgresql"):
         return url
     return url.replace(os.environ["TEST_PGBOUNCER_ADDRESS"], os.environ["TEST_PGBOUNCER_SERVER"])
 
 
-def goes(item: pytest.Item) -> bool:
-    """Whether a test is about what goes through a pooler."""
+def runs_through_pooler(item: pytest.Item) -> bool:
+    """Whether a test is meaningful through a pooler."""
     chosen = getattr(item, "callspec", None)
-    pooled = bool(chosen) and chosen.params.get("database_url") == "postgresql"
-    elsewhere = item.path.name == "test_migrations.py" or item.originalname in _OF_A_CONNECTION
-    return pooled and not elsewhere
+    on_postgresql = bool(chosen) and chosen.params.get("database_url") == "postgresql"
+    excluded = (
+        item.path.name == "test_migrations.py" or item.originalname in _DIRECT_CONNECTION_TESTS
+    )
+    return on_postgresql and not excluded

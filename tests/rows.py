@@ -1,4 +1,4 @@
-"""The database behind the service's back: rows looked at, moved in time, and fought over."""
+"""Direct access to the database: read and change rows, hold locks, send requests in parallel."""
 
 import threading
 import time
@@ -25,7 +25,7 @@ _WAITING = text(
 
 
 def add(app: Flask, model: type[Base], **values: Any) -> UUID:
-    """Insert a row; its id."""
+    """Insert a row and return its id."""
     with app.app_context():
         row_id: UUID = db.session.scalar(insert(model).returning(model.id), values)
         db.session.commit()
@@ -33,7 +33,7 @@ def add(app: Flask, model: type[Base], **values: Any) -> UUID:
 
 
 def change(app: Flask, model: type[Base], row_id: Any, **values: Any) -> None:
-    """Change a row: to let time pass for it, or to make what no request could make."""
+    """Set values of a row, for example to let it expire."""
     with app.app_context():
         db.session.execute(update(model).where(model.id == row_id).values(values))
         db.session.commit()
@@ -47,30 +47,30 @@ def remove(app: Flask, model: type[Base], **equal: Any) -> None:
 
 
 def read(app: Flask, column: Any, **equal: Any) -> list[Any]:
-    """The values of one column, of the rows in which other columns have these values."""
+    """The values of one column in the rows whose other columns equal these values."""
     with app.app_context():
         return list(db.session.scalars(select(column).filter_by(**equal)))
 
 
 def count(app: Flask, model: type[Base], **equal: Any) -> int:
-    """How many rows there are with these values."""
+    """The number of rows with these values."""
     with app.app_context():
         return db.session.scalar(select(func.count()).select_from(model).filter_by(**equal)) or 0
 
 
 def name_of(url: str) -> str:
-    """The database that a URL names."""
+    """The name of the database in a URL."""
     return urlsplit(url).path[1:]
 
 
 def end_sessions(superuser: psycopg.Connection, url: str) -> None:
-    """End all sessions on a database; they are over when this returns."""
+    """Terminate all connections of a database and wait for their end."""
     ended = "SELECT pg_terminate_backend(pid, 60000) FROM pg_stat_activity WHERE datname = %s"
     superuser.execute(ended, [name_of(url)])
 
 
 def at_once(*calls: Call) -> list[TestResponse]:
-    """The answers to requests that are sent at the same moment."""
+    """The responses to requests that are sent in parallel."""
     start = threading.Barrier(len(calls))
 
     def send(call: Call) -> TestResponse:
@@ -82,12 +82,10 @@ def at_once(*calls: Call) -> list[TestResponse]:
 
 
 def held_up(app: Flask, rows: Select[Any] | Update, *calls: Call) -> list[TestResponse]:
-    """The answers to requests that all stand before these locked rows, and are let go at once.
+    """The responses to requests that all wait for these locked rows and continue at once.
 
-    An update is committed when they are.
-
-    So the worst interleaving is the one that is tested. SQLite locks the whole database: there the
-    requests stand wherever they first need it.
+    An update is committed before they continue. This tests the worst interleaving. SQLite locks
+    the whole database; there the requests wait at their first statement.
     """
     with app.app_context(), ThreadPoolExecutor(len(calls)) as pool:
         with db.engine.begin() as holder:

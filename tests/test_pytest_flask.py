@@ -1,4 +1,4 @@
-"""The fixtures of pytest-flask work as its documentation says, and requests stay isolated."""
+"""The fixtures of pytest-flask work as documented, and requests are isolated."""
 
 from http.client import HTTPConnection
 from typing import Any
@@ -62,7 +62,7 @@ def test_requests_of_a_client_share_neither_state_nor_session(make_app: MakeApp)
     assert len({id(state) for state in (outer, *states)}) == 3
 
 
-def test_test_has_no_open_transaction_of_a_request(app: Flask, client: FlaskClient) -> None:
+def test_requests_leave_no_open_transaction_in_the_test(app: Flask, client: FlaskClient) -> None:
     client.get("/health/ready")
     client.get("/health/ready")
     with app.app_context():

@@ -1,4 +1,4 @@
-"""What keeps the code base what it is meant to be."""
+"""Documents and deployment files agree with the code."""
 
 import re
 from dataclasses import fields
@@ -11,17 +11,17 @@ ROOT = Path(__file__).parent.parent
 RUNBOOK = (ROOT / "docs" / "operations.md").read_text()
 
 
-def test_the_example_resource_stays_within_120_lines() -> None:
+def test_example_resource_has_at_most_120_lines() -> None:
     files = (ROOT / "examples" / "notes").rglob("*.py")
     assert sum(len(file.read_text().splitlines()) for file in files) <= 120
 
 
-def test_the_example_settings_name_every_setting() -> None:
+def test_example_env_file_names_every_setting() -> None:
     named = set(re.findall(r"^#?\s?([A-Z_]+)=", (ROOT / ".env.example").read_text(), re.MULTILINE))
     assert {field.name.upper() for field in fields(Settings)} - {"CACHE_DIR"} <= named
 
 
-def test_the_security_document_names_tests_that_exist() -> None:
+def test_security_document_names_existing_tests() -> None:
     text = (ROOT / "docs" / "security.md").read_text()
     named = re.findall(r"`([\w/]+\.py)(?:::(\w+))?`", text)
     missing = [
@@ -34,18 +34,18 @@ def test_the_security_document_names_tests_that_exist() -> None:
     assert missing == []
 
 
-def test_the_runbook_tells_of_every_alert_and_of_no_other() -> None:
+def test_runbook_describes_exactly_the_alerts() -> None:
     rules = (ROOT / "deploy" / "observability" / "prometheus" / "alerts.yml").read_text()
-    told = re.findall(r"^\| `(\w+)` \|", RUNBOOK.partition("## Alerts")[2], re.MULTILINE)
-    assert told == re.findall(r"- alert: (\w+)", rules)
+    described = re.findall(r"^\| `(\w+)` \|", RUNBOOK.partition("## Alerts")[2], re.MULTILINE)
+    assert described == re.findall(r"- alert: (\w+)", rules)
 
 
-def test_the_runbook_gives_the_role_what_the_tests_give_it() -> None:
-    given = set(re.findall(r"ALTER ROLE app SET (\w+) =", RUNBOOK))
-    assert given == set(ROLE)
+def test_runbook_and_tests_set_the_same_role_settings() -> None:
+    documented = set(re.findall(r"ALTER ROLE app SET (\w+) =", RUNBOOK))
+    assert documented == set(ROLE)
 
 
-def test_the_runbook_names_targets_and_files_that_exist() -> None:
+def test_runbook_names_existing_targets_and_files() -> None:
     targets = set(re.findall(r"^([a-z-]+):", (ROOT / "Makefile").read_text(), re.MULTILINE))
     assert set(re.findall(r"\bmake ([a-z-]+)", RUNBOOK)) <= targets
     paths = re.findall(r"`((?:docs|deploy)/[\w./-]+)`", RUNBOOK)

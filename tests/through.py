@@ -1,6 +1,6 @@
-"""The same tests through a stack that runs: requests go to its nginx, rows into its database.
+"""Runs the tests against a running stack: requests go to its nginx, rows into its database.
 
-`tests/stack/run.sh` says where it is. Without STACK_URL the application is called in this process.
+`tests/stack/run.sh` sets the variables. Without STACK_URL the application runs in this process.
 """
 
 import os
@@ -21,35 +21,36 @@ DATABASE_URL = os.environ.get("STACK_DATABASE_URL", "")
 SECRET_KEY = os.environ.get("STACK_SECRET_KEY", "")
 JWT_KEYS = os.environ.get("STACK_JWT_KEYS", "")  # a file
 
-# Through these a test looks into the process that serves it, or changes it.
-_INSIDE = {"make_app", "monkeypatch", "queries", "capfd", "another_database_url"}
+# A test with one of these fixtures needs the application in its own process.
+_IN_PROCESS = {"make_app", "monkeypatch", "queries", "capfd", "another_database_url"}
 
 
-def goes(item: pytest.Item) -> bool:
-    """Whether a test is about nothing but requests to what is shipped, their answers, and rows."""
+def runs_on_stack(item: pytest.Item) -> bool:
+    """Whether a test needs only requests, responses and rows of the shipped features."""
     if "app" not in item.fixturenames or item.callspec.params["database_url"] != "stack":
         return False
-    return not _INSIDE & set(item.fixturenames) and "/notes" not in item.name
+    return not _IN_PROCESS & set(item.fixturenames) and "/notes" not in item.name
 
 
 def forward(environ: "WSGIEnvironment", start_response: "StartResponse") -> Iterable[bytes]:
-    """Answer a request as the stack does: a WSGI application in place of the service's own."""
+    """A WSGI application that forwards a request to the stack and returns its response."""
     body = environ["wsgi.input"].read(int(environ.get("CONTENT_LENGTH") or 0))
     target = quote(environ["RAW_URI"], safe="/?%:@!$&'()*+,;=[]")
     with closing(HTTPConnection(urlsplit(URL).netloc, timeout=30)) as connection:
-        connection.putrequest(environ["REQUEST_METHOD"], target, True, True)  # no fields of its own
+        # True, True: without a Host and an Accept-Encoding of the library.
+        connection.putrequest(environ["REQUEST_METHOD"], target, True, True)
         for name, value in EnvironHeaders(environ):
             connection.putheader(name, value)
-        # What a test has changed in the database by itself must show at once.
+        # Changes that a test makes in the database must be visible at once.
         connection.putheader("Cache-Control", "no-cache")
-        # nginx may answer, and stop reading, before all is sent.
+        # nginx may respond and close before the whole body is sent.
         with suppress(ConnectionError):
             connection.endheaders(body)
         answer = connection.getresponse()
         content = answer.read()
     headers = Headers(answer.getheaders())
     headers.remove("Transfer-Encoding")
-    if "Vary" in headers:  # nginx and the service write a line each, which are one list
+    if "Vary" in headers:  # nginx and the service add a line each
         headers["Vary"] = ", ".join(headers.getlist("Vary"))
     start_response(f"{answer.status} {answer.reason}", headers.to_wsgi_list())
     return [content]

@@ -1,4 +1,4 @@
-"""Runs the console transcripts of a document: what it shows is what happens."""
+"""Runs the console transcripts of a document and compares the output with the document."""
 
 import re
 import subprocess
@@ -28,7 +28,7 @@ def read_steps(document: Path) -> list[Step]:
 
 
 def run_steps(steps: list[Step], replace: dict[str, str]) -> list[tuple[Step, str]]:
-    """Each step with what it really printed; one shell runs them all."""
+    """Each step with its real output; all steps run in one shell."""
     script = "".join(f"{step.command}\necho; echo '{_END}'\n" for step in steps)
     for old, new in replace.items():
         script = script.replace(old, new)
@@ -37,7 +37,7 @@ def run_steps(steps: list[Step], replace: dict[str, str]) -> list[tuple[Step, st
     return [(step, output.strip()) for step, output in zip(steps, outputs, strict=False)]
 
 
-def agrees(expected: str, printed: str) -> bool:
-    """Whether the output is the one shown, in which `…` stands for anything within a line."""
+def matches(expected: str, printed: str) -> bool:
+    """Whether the output is as expected; `…` matches anything within a line."""
     pattern = r"[^\n]*?".join(re.escape(part) for part in expected.split("…"))
     return re.fullmatch(pattern, printed) is not None

@@ -1,4 +1,4 @@
-"""Audit events: who changed what, when, from where; written with the change or not at all."""
+"""Audit events: who changed what, when and from where, in the transaction of the change."""
 
 from functools import partial
 from typing import Any
@@ -11,7 +11,7 @@ from sqlalchemy import update
 from app.core.resources import audit_log
 from app.tasks.models import Task
 from tests import rows
-from tests.api import PASSWORD, Api, Caller
+from tests.api import PASSWORD, Api, Caller, bearer
 from tests.conftest import on_postgresql
 
 MUG = {"sku": "MUG-1", "name": "Mug", "category": "kitchen", "price": "12.50", "currency": "EUR"}
@@ -21,7 +21,7 @@ def events(api: Api, admin: Caller, query: str = "") -> list[dict]:
     return api.get(f"audit-events?{query}", by=admin, status=200).json["items"]
 
 
-def test_creating_is_told_with_all_members(api: Api, editor: Caller, admin: Caller) -> None:
+def test_audit_event_of_creation_has_all_members(api: Api, editor: Caller, admin: Caller) -> None:
     created = api.post("products", MUG, by=editor, status=201)
     (event,) = events(api, admin, f"resource_id={created.json['id']}")
     assert (event["action"], event["resource"]) == ("create", "products")
@@ -32,7 +32,9 @@ def test_creating_is_told_with_all_members(api: Api, editor: Caller, admin: Call
     assert event["after"] == created.json
 
 
-def test_a_change_is_told_by_what_differs(api: Api, editor: Caller, admin: Caller) -> None:
+def test_audit_event_of_update_has_changed_members_only(
+    api: Api, editor: Caller, admin: Caller
+) -> None:
     product = api.post("products", MUG, by=editor, status=201).json["id"]
     api.patch(f"products/{product}", {"price": "11.00", "name": "Mug"}, by=editor, status=200)
     newest = events(api, admin, f"resource_id={product}")[0]
@@ -41,7 +43,7 @@ def test_a_change_is_told_by_what_differs(api: Api, editor: Caller, admin: Calle
     assert newest["after"] == {"price": "11.00"}
 
 
-def test_deleting_is_told_with_what_is_gone(api: Api, user: Caller, admin: Caller) -> None:
+def test_audit_event_of_deletion_has_deleted_item(api: Api, user: Caller, admin: Caller) -> None:
     task = api.post("tasks", {"title": "Gone soon"}, by=user, status=201)
     api.delete(task.headers["Location"], by=user, status=204)
     newest = events(api, admin, f"resource_id={task.json['id']}")[0]
@@ -50,7 +52,9 @@ def test_deleting_is_told_with_what_is_gone(api: Api, user: Caller, admin: Calle
     assert newest["after"] is None
 
 
-def test_what_changes_nothing_is_not_told(api: Api, user: Caller, admin: Caller) -> None:
+def test_refused_or_empty_update_writes_no_audit_event(
+    api: Api, user: Caller, admin: Caller
+) -> None:
     task = api.post("tasks", {"title": "Stays"}, by=user, status=201).headers["Location"]
     before = len(events(api, admin))
     api.patch(task, {}, by=user, status=200)
@@ -60,7 +64,7 @@ def test_what_changes_nothing_is_not_told(api: Api, user: Caller, admin: Caller)
     assert len(events(api, admin)) == before
 
 
-def test_a_change_that_cannot_be_told_is_not_made(
+def test_change_is_rolled_back_when_its_audit_event_cannot_be_written(
     api: Api, user: Caller, admin: Caller, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def fail(_change: audit_log.Change) -> None:
@@ -68,73 +72,74 @@ def test_a_change_that_cannot_be_told_is_not_made(
 
     audit_log.changes_committing.connect(fail)
     try:
-        api.post("tasks", {"title": "Untold"}, by=user, status=500)
+        api.post("tasks", {"title": "Not audited"}, by=user, status=500)
     finally:
         audit_log.changes_committing.disconnect(fail)
     assert api.get("tasks", by=user, status=200).json["items"] == []
     assert events(api, admin) == []
 
 
+@pytest.fixture
+def task(api: Api, user: Caller) -> str:
+    return api.post("tasks", {"title": "First"}, by=user, status=201).headers["Location"]
+
+
+def send_during_update(app: Flask, task: str, call: rows.Call) -> Any:
+    """The response to a request whose row another transaction updates."""
+    theirs = update(Task).where(Task.id == UUID(task.rpartition("/")[2]))
+    theirs = theirs.values(title="Theirs", version=Task.version + 1)
+    [answer] = rows.held_up(app, theirs, call)
+    return answer
+
+
 @on_postgresql
-class TestAWriteThatIsOvertaken:
-    """Somebody else changes the row while it is written. On SQLite nobody can."""
-
-    @pytest.fixture
-    def task(self, api: Api, user: Caller) -> str:
-        return api.post("tasks", {"title": "First"}, by=user, status=201).headers["Location"]
-
-    def overtake(self, app: Flask, task: str, call: rows.Call) -> Any:
-        theirs = update(Task).where(Task.id == UUID(task.rpartition("/")[2]))
-        theirs = theirs.values(title="Theirs", version=Task.version + 1)
-        [answer] = rows.held_up(app, theirs, call)
-        return answer
-
-    def test_is_412_and_not_told(
-        self, api: Api, app: Flask, user: Caller, admin: Caller, task: str
-    ) -> None:
-        before = len(events(api, admin))
-        for n, call in enumerate(
-            (partial(api.patch, task, {"title": "Mine"}), partial(api.delete, task))
-        ):
-            mine = partial(call, etag=f'"{n + 1}"', by=user, status=412)
-            self.overtake(app, task, mine)
-        assert api.get(task, by=user, status=200).json["title"] == "Theirs"
-        assert len(events(api, admin)) == before
-
-    def test_is_of_what_there_is_now_where_any_version_will_do(
-        self, api: Api, app: Flask, user: Caller, admin: Caller, task: str
-    ) -> None:
-        mine = partial(api.patch, task, {"title": "Mine"}, etag="*", by=user, status=200)
-        changed = self.overtake(app, task, mine).json
-        assert (changed["title"], changed["version"]) == ("Mine", 3)
-        assert events(api, admin)[0]["before"] == {"title": "Theirs"}
-        self.overtake(app, task, partial(api.delete, task, etag="*", by=user, status=204))
-        assert events(api, admin)[0]["before"]["title"] == "Theirs"
-        api.get(task, by=user, status=404)
+def test_write_of_concurrently_updated_row_is_412_and_not_audited(
+    api: Api, app: Flask, user: Caller, admin: Caller, task: str
+) -> None:
+    before = len(events(api, admin))
+    for n, call in enumerate(
+        (partial(api.patch, task, {"title": "Mine"}), partial(api.delete, task))
+    ):
+        mine = partial(call, etag=f'"{n + 1}"', by=user, status=412)
+        send_during_update(app, task, mine)
+    assert api.get(task, by=user, status=200).json["title"] == "Theirs"
+    assert len(events(api, admin)) == before
 
 
-def test_no_secret_is_told(api: Api, admin: Caller) -> None:
+@on_postgresql
+def test_write_with_any_version_audits_the_concurrently_updated_row(
+    api: Api, app: Flask, user: Caller, admin: Caller, task: str
+) -> None:
+    mine = partial(api.patch, task, {"title": "Mine"}, etag="*", by=user, status=200)
+    changed = send_during_update(app, task, mine).json
+    assert (changed["title"], changed["version"]) == ("Mine", 3)
+    assert events(api, admin)[0]["before"] == {"title": "Theirs"}
+    send_during_update(app, task, partial(api.delete, task, etag="*", by=user, status=204))
+    assert events(api, admin)[0]["before"]["title"] == "Theirs"
+    api.get(task, by=user, status=404)
+
+
+def test_audit_events_contain_no_secret(api: Api, admin: Caller) -> None:
     account = {"email": "ada@example.com", "name": "Ada", "password": PASSWORD}
     api.post("users", account, status=201)
     login = {"email": account["email"], "password": PASSWORD}
     tokens = api.post("auth/login", login, status=200).json
-    bearer = {"Authorization": f"Bearer {tokens['access_token']}"}
     change = {"current_password": PASSWORD, "new_password": "quite another password"}
-    api.put("users/me/password", change, headers=bearer, status=204)
-    told = str(events(api, admin))
+    api.put("users/me/password", change, headers=bearer(tokens["access_token"]), status=204)
+    logged = str(events(api, admin))
     for secret in (PASSWORD, "quite another password", "argon2", tokens["refresh_token"]):
-        assert secret not in told
+        assert secret not in logged
 
 
-def test_what_happens_to_accounts_and_sessions_is_told(
+def test_audit_log_records_account_and_session_changes(
     api: Api, user: Caller, admin: Caller
 ) -> None:
     api.post("auth/login", {"email": user.email, "password": PASSWORD}, status=200)
     change = {"current_password": PASSWORD, "new_password": "quite another password"}
     api.put("users/me/password", change, by=user, status=204)
     api.patch(f"users/{user.id}", {"role": "editor"}, by=admin, status=200)
-    told = [(e["resource"], e["action"]) for e in events(api, admin, "sort=created_at")]
-    assert told == [
+    logged = [(e["resource"], e["action"]) for e in events(api, admin, "sort=created_at")]
+    assert logged == [
         ("sessions", "create"),
         ("users", "change_password"),
         ("sessions", "delete"),
@@ -142,17 +147,19 @@ def test_what_happens_to_accounts_and_sessions_is_told(
     ]
 
 
-def test_a_login_and_its_end_name_the_account(api: Api, user: Caller, admin: Caller) -> None:
+def test_audit_events_of_login_and_logout_name_the_account(
+    api: Api, user: Caller, admin: Caller
+) -> None:
     login = {"email": user.email, "password": PASSWORD}
     token = api.post("auth/login", login, status=200).json["access_token"]
-    api.post("auth/logout", headers={"Authorization": f"Bearer {token}"}, status=204)
+    api.post("auth/logout", headers=bearer(token), status=204)
     ended, begun = events(api, admin, "resource=sessions")
     owner = {"owner_id": str(user.id)}
     assert (begun["action"], begun["before"], begun["after"]) == ("create", None, owner)
     assert (ended["action"], ended["before"], ended["after"]) == ("delete", owner, None)
 
 
-def test_events_are_found_by_every_filter(api: Api, user: Caller, admin: Caller) -> None:
+def test_audit_events_are_found_by_every_filter(api: Api, user: Caller, admin: Caller) -> None:
     task = api.post("tasks", {"title": "Find me"}, by=user, status=201)
     api.patch(f"users/{user.id}", {"name": "x"}, by=admin)
     found = events(api, admin)[0]
@@ -169,7 +176,7 @@ def test_events_are_found_by_every_filter(api: Api, user: Caller, admin: Caller)
 
 
 @pytest.mark.parametrize("method", ["POST", "PATCH", "PUT", "DELETE"])
-def test_nobody_changes_what_was_told(api: Api, user: Caller, admin: Caller, method: str) -> None:
-    api.post("tasks", {"title": "Told"}, by=user, status=201)
+def test_audit_events_cannot_be_changed(api: Api, user: Caller, admin: Caller, method: str) -> None:
+    api.post("tasks", {"title": "Audited"}, by=user, status=201)
     event = events(api, admin)[0]["id"]
     api.call(method, f"audit-events/{event}", by=admin, status=405)

@@ -9,10 +9,9 @@ import pytest
 
 from app.auth import signing_keys
 from app.config import ConfigError, Settings
-from tests.api import Api, Caller, bearer
+from tests.api import Api, Caller, bearer, run_command
 from tests.auth import login
 from tests.conftest import MakeApp
-from tests.test_cli import flask
 
 JWK = dict[str, Any]
 
@@ -43,7 +42,7 @@ def test_key_rotation_needs_no_downtime(make_app: MakeApp, user: Caller, file: P
     """Each step is a command and a reload; tokens are valid before and after it."""
 
     def step(*arguments: str) -> Api:
-        flask(now.app, "signing-keys", *arguments, "--file", str(file))
+        run_command(now.app, "signing-keys", *arguments, "--file", str(file))
         return Api(make_app(jwt_keys=str(file)))
 
     def verifies(api: Api, token: str, status: int = 200) -> None:

@@ -10,7 +10,7 @@ from tests.contract.operations import World
 
 @pytest.fixture
 def world(app: Flask) -> Iterator[World]:
-    """An application with callers of every kind, whose jobs nobody does: they stay as they are."""
+    """An application with callers of every role, whose jobs stay queued."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(app.extensions["jobs"], "send", lambda job_id: None)
         yield World(app)

@@ -1,4 +1,4 @@
-"""The OpenAPI document, held against what the service really answers."""
+"""Compares responses with the OpenAPI document."""
 
 import re
 from collections.abc import Iterator
@@ -20,7 +20,7 @@ Key = tuple[str, str]  # ("get", "/api/v1/tasks/{task_id}")
 
 
 def document_of(app: Flask) -> dict[str, Any]:
-    """The document that the application gives out."""
+    """The OpenAPI document of the application."""
     return openapi_document(app)
 
 
@@ -37,12 +37,12 @@ def operations_in(document: dict[str, Any]) -> Iterator[tuple[Key, dict[str, Any
 
 
 class Contract:
-    """Says where an answer is not what the document says."""
+    """Checks responses of an application against its OpenAPI document."""
 
     def __init__(self, app: Flask) -> None:
         self.app = app
         self.document = deepcopy(document_of(app))
-        # The document leaves answers room to grow; today's have no member beyond what it lists.
+        # Response schemas are open for new members; today no response has an undocumented one.
         for schema in self.document["components"]["schemas"].values():
             schema["additionalProperties"] = False
         resource = Resource.from_contents(self.document, default_specification=DRAFT202012)
@@ -55,27 +55,27 @@ class Contract:
         operation = self._find(method, response.request.path)
         if operation is None:
             return
-        told = f"{method} {response.request.path} -> {response.status_code}"
-        assert str(response.status_code) in operation["responses"], f"{told} is not documented"
+        where = f"{method} {response.request.path} -> {response.status_code}"
+        assert str(response.status_code) in operation["responses"], f"{where} is not documented"
         documented = self._resolved(operation["responses"][str(response.status_code)])
         for name, header in documented["headers"].items():
             header = self._resolved(header)
             value = response.headers.get(name)
-            assert value is not None or not header["required"], f"{told} lacks {name}"
+            assert value is not None or not header["required"], f"{where} lacks {name}"
             if value is not None:
                 typed = int(value) if header["schema"]["type"] == "integer" else value
-                self._validate(header["schema"], typed, f"{told}: {name}")
+                self._validate(header["schema"], typed, f"{where}: {name}")
         content = documented.get("content")
         if content is None:
-            assert not response.data, f"{told} has a body"
+            assert not response.data, f"{where} has a body"
             return
-        assert response.mimetype in content, f"{told} is {response.mimetype}"
+        assert response.mimetype in content, f"{where} is {response.mimetype}"
         schema = content[response.mimetype].get("schema")  # a stream of lines has none
         if method != "HEAD" and schema is not None:
-            self._validate(schema, response.json, told)
+            self._validate(schema, response.json, where)
 
     def _find(self, method: str, path: str) -> dict[str, Any] | None:
-        """The operation that answers; None for what is no operation, such as a 405."""
+        """The operation of a request; None if there is none, such as for a 405."""
         try:
             rule, _ = self.app.url_map.bind("localhost").match(path, method, return_rule=True)
         except HTTPException:
@@ -89,21 +89,21 @@ class Contract:
         _, section, name = part["$ref"].rsplit("/", 2)
         return self.document["components"][section][name]
 
-    def _validate(self, schema: dict[str, Any], value: Any, told: str) -> None:
+    def _validate(self, schema: dict[str, Any], value: Any, where: str) -> None:
         if reference := schema.get("$ref"):
             schema = {"$ref": f"urn:openapi{reference}"}
         validator = Draft202012Validator(
             schema, registry=self.registry, format_checker=Draft202012Validator.FORMAT_CHECKER
         )
         wrong = [f"{error.json_path}: {error.message}" for error in validator.iter_errors(value)]
-        assert not wrong, f"{told}: {wrong}"
+        assert not wrong, f"{where}: {wrong}"
 
 
 contract_of = cache(Contract)
 
 
 class CheckedApi(Api):
-    """Holds every answer against the document, whatever else a test asks of it."""
+    """An `Api` that checks every response against the OpenAPI document."""
 
     def call(self, *args: Any, **kwargs: Any) -> TestResponse:
         response = super().call(*args, **kwargs)

@@ -1,11 +1,14 @@
-"""What the routes say of themselves, so that a new resource is tested without a new test."""
+"""The operations of all routes, so that a new resource is tested without a new test."""
 
+import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
+from urllib.parse import urlsplit
 
 from flask import Flask
+from werkzeug.test import TestResponse
 
 from app import create_app
 from app.config import Settings
@@ -27,7 +30,7 @@ class Operation:
     body: dict[str, Any] | None  # an example of a valid one
     file: tuple[str, str] | None  # the same, where it is a file: its media type and content
     parameters: dict[str, Any]  # the schema of each query parameter
-    media_types: tuple[str, ...]  # of what is given where all is well
+    media_types: tuple[str, ...]  # of the successful response
 
     def __str__(self) -> str:
         return f"{self.method} {self.rule}"
@@ -39,7 +42,7 @@ class Operation:
 
     @cached_property
     def of_item(self) -> bool:
-        """Whether the path names one item, or what belongs to it."""
+        """Whether the path names one item or something below it."""
         return "<" in self.rule
 
     @cached_property
@@ -49,7 +52,7 @@ class Operation:
 
     @cached_property
     def is_private(self) -> bool:
-        """Whether the rows belong to somebody; a permission on one's own rows ends in :own."""
+        """Whether each row has an owner; a permission for own rows ends in `:own`."""
         permission = self.access.permission
         return not self.access.anonymous and (permission is None or permission.endswith(":own"))
 
@@ -126,12 +129,12 @@ BATCHES = [o for o in OPERATIONS if o.method == "POST" and o.rule.endswith("/bat
 
 
 def ids(operation: Operation) -> str:
-    """How an operation is named in a test's name."""
+    """The name of an operation in the id of a test."""
     return str(operation)
 
 
 class World:
-    """An application with callers of every kind, who can have items of every resource."""
+    """An application with callers of every role and items of every resource."""
 
     def __init__(self, app: Flask) -> None:
         self.api = CheckedApi(app)
@@ -154,7 +157,7 @@ class World:
         return operation.body and {k: fresh(v) for k, v in operation.body.items()}
 
     def writer(self, operation: Operation) -> Caller:
-        """The least powerful caller whom the operation lets in."""
+        """The caller with the fewest permissions that the operation admits."""
         from app.users.roles import ROLES
 
         needed = operation.access.permission
@@ -166,12 +169,12 @@ class World:
     def item(self, operation: Operation) -> str:
         """The path of an item for an operation on items: the owner's, or a new one."""
         create = next((c for c in CREATES if c.rule == operation.collection), None)
-        if create is None:  # made in another way, by something that happened
+        if create is None:  # an event or a job, which another request creates
             self.api.post("tasks", {"title": "Something happens"}, by=self.owner, status=201)
             self.api.post("auth/email/resend", by=self.owner, status=202)  # by a job
             page = self.api.get(operation.collection, by=self.writer(operation), status=200)
             return f"{operation.collection}/{page.json['items'][0]['id']}"
-        if create.access.anonymous:  # an account belongs to whoever it is
+        if create.access.anonymous:  # the item is the account of the caller
             return f"{create.rule}/{self.owner.id}"
         by = self.writer(create)
         response = self.api.post(create.rule, self.body(create), by=by, status=201)
@@ -185,7 +188,7 @@ class World:
         return operation.rule
 
     def call(self, operation: Operation, by: Caller | None, path: str | None = None) -> Any:
-        """Call the operation as it should be called."""
+        """Send a valid request for the operation."""
         conditional = operation.method in ("PATCH", "DELETE")
         headers = {"If-Match": "*"} if conditional else {}
         sent: dict[str, Any] = {"json": self.body(operation)}
@@ -195,3 +198,20 @@ class World:
         return self.api.call(
             operation.method, path or self.path(operation), by=by, headers=headers, **sent
         )
+
+
+def links(response: TestResponse) -> dict[str, str]:
+    return {
+        rel: "{0.path}?{0.query}".format(urlsplit(url))
+        for url, rel in re.findall(r'<([^>]*)>; rel="(\w+)"', response.headers.get("Link", ""))
+    }
+
+
+def walk(world: World, operation: Operation, path: str, rel: str = "next") -> list[dict[str, Any]]:
+    """Every page from this path on, following the links."""
+    by, pages = world.writer(operation), []
+    while path:
+        response = world.api.get(path, by=by, status=200)
+        pages.append(response.json)
+        path = links(response).get(rel)
+    return pages

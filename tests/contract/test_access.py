@@ -1,4 +1,4 @@
-"""Every operation, called by everybody: the matrix is generated from the routes."""
+"""Every operation is called by callers of every role, generated from the routes."""
 
 import pytest
 from flask import Flask
@@ -15,7 +15,7 @@ WHO = ("anonymous", "owner", "other", "editor", "admin")
 
 
 def may(operation: Operation, who: str) -> bool:
-    """Whether the declared access lets this kind of caller in."""
+    """Whether the declared access admits this caller."""
     if who == "anonymous":
         return operation.access.anonymous
     role = "user" if who in ("owner", "other") else who
@@ -25,7 +25,7 @@ def may(operation: Operation, who: str) -> bool:
 
 @pytest.mark.parametrize("who", WHO)
 @pytest.mark.parametrize("operation", OPERATIONS, ids=ids)
-def test_each_operation_lets_in_whom_it_declares_and_nobody_else(
+def test_operation_admits_only_callers_of_its_declared_access(
     world: World, operation: Operation, who: str
 ) -> None:
     response = world.call(operation, world.callers[who])
@@ -47,7 +47,7 @@ def owns(operation: Operation, who: str) -> bool:
 
 
 @pytest.mark.parametrize("operation", [o for o in ITEMS if o.is_private], ids=ids)
-def test_somebody_elses_item_answers_like_one_that_never_existed(
+def test_item_of_another_user_is_answered_like_a_missing_one(
     world: World, operation: Operation
 ) -> None:
     foreign = world.call(operation, world.other).json
@@ -61,7 +61,7 @@ def test_somebody_elses_item_answers_like_one_that_never_existed(
 @pytest.mark.parametrize("field", ["If-Match", "If-None-Match"])
 @pytest.mark.parametrize("tag", ['"1"', '"7"', "*"])
 @pytest.mark.parametrize("operation", [o for o in ITEMS if o.is_private], ids=ids)
-def test_a_condition_tells_nothing_of_somebody_elses_item(
+def test_conditional_request_does_not_reveal_item_of_another_user(
     world: World, operation: Operation, tag: str, field: str
 ) -> None:
     path, body = world.item(operation), world.body(operation)
@@ -71,15 +71,15 @@ def test_a_condition_tells_nothing_of_somebody_elses_item(
     )
 
 
-def test_a_view_without_declared_access_does_not_start() -> None:
-    forgetful = Blueprint("forgetful", __name__, url_prefix="/forgetful")
-    forgetful.add_url_rule("", "view", lambda: "anybody")
-    settings = Settings(app_env="testing", secret_key="long enough to be let through, yes")
-    with pytest.raises(RuntimeError, match=r"forgetful\.view"):
-        create_app(settings, features=(*FEATURES, as_feature(forgetful)))
+def test_view_without_declared_access_stops_the_start() -> None:
+    unprotected = Blueprint("unprotected", __name__, url_prefix="/unprotected")
+    unprotected.add_url_rule("", "view", lambda: "anybody")
+    settings = Settings(app_env="testing", secret_key="not a secret, but long enough for tests")
+    with pytest.raises(RuntimeError, match=r"unprotected\.view"):
+        create_app(settings, features=(*FEATURES, as_feature(unprotected)))
 
 
-def test_the_matrix_covers_every_route(app: Flask) -> None:
+def test_access_tests_cover_every_route(app: Flask) -> None:
     undocumented = {"docs", "jwks"}  # pages for people and a well-known file, outside the API
     covered = {operation.endpoint for operation in OPERATIONS}
     routes = {rule.endpoint for rule in app.url_map.iter_rules()}

@@ -1,4 +1,4 @@
-"""Batches of every resource: in one transaction, by the rules that a single item has."""
+"""Batches of every resource: one transaction, with the rules of single requests."""
 
 from typing import Any
 
@@ -61,7 +61,7 @@ def problems(response: TestResponse) -> list[tuple[str, int, str]]:
 
 
 @every_batch
-def test_each_item_is_answered_as_it_would_be_by_itself(world: World, batch: Operation) -> None:
+def test_batch_answers_each_item_like_a_single_request(world: World, batch: Operation) -> None:
     old, doomed = made(world, batch, 2)
     items = [change(batch, old), create(batch), delete(doomed)]
     changed, created, deleted = send(world, batch, *items, status=200).json["items"]
@@ -76,7 +76,9 @@ def test_each_item_is_answered_as_it_would_be_by_itself(world: World, batch: Ope
 
 
 @every_batch
-def test_every_item_that_fails_is_named_and_nothing_is_done(world: World, batch: Operation) -> None:
+def test_batch_with_failing_items_names_each_and_changes_nothing(
+    world: World, batch: Operation
+) -> None:
     first, second, third, fourth = made(world, batch, 4)
     (foreign,) = [
         each["id"]
@@ -119,14 +121,18 @@ def test_every_item_that_fails_is_named_and_nothing_is_done(world: World, batch:
 
 @every_batch
 @pytest.mark.parametrize("tag", ['"1"', 'W/"1"', '"7", "1"', "*", ' "1" '])
-def test_if_match_means_what_the_header_means(world: World, batch: Operation, tag: str) -> None:
+def test_batch_if_match_has_the_semantics_of_the_header(
+    world: World, batch: Operation, tag: str
+) -> None:
     old, doomed = made(world, batch, 2)
     send(world, batch, change(batch, old, tag), delete(doomed, tag), status=200)
 
 
 @every_batch
 @pytest.mark.parametrize("tag", ['"7"', "1", '"1', "", 'W/"7"'])
-def test_a_stale_or_malformed_if_match_is_412(world: World, batch: Operation, tag: str) -> None:
+def test_batch_with_stale_or_malformed_if_match_is_412(
+    world: World, batch: Operation, tag: str
+) -> None:
     old, doomed = made(world, batch, 2)
     response = send(world, batch, change(batch, old, tag), delete(doomed, tag))
     assert [status for _, status, _ in problems(response)] == [412, 412]
@@ -134,7 +140,9 @@ def test_a_stale_or_malformed_if_match_is_412(world: World, batch: Operation, ta
 
 @every_batch
 @pytest.mark.parametrize("items", [[], "nothing", None, {}, [{"op": "create"}] * 101])
-def test_one_to_a_hundred_items_are_taken(world: World, batch: Operation, items: Any) -> None:
+def test_batch_without_items_or_with_more_than_a_hundred_is_422(
+    world: World, batch: Operation, items: Any
+) -> None:
     by = world.writer(batch)
     refused = world.api.post(batch.rule, {"items": items}, by=by, status=422)
     assert refused.json["type"] == "/problems/validation-error"
@@ -142,14 +150,16 @@ def test_one_to_a_hundred_items_are_taken(world: World, batch: Operation, items:
 
 
 @every_batch
-def test_of_a_hundred_bad_items_each_is_named_once(world: World, batch: Operation) -> None:
+def test_batch_of_a_hundred_invalid_items_names_each_once(world: World, batch: Operation) -> None:
     bad = {"op": "create", "value": {"nonsense": 1, "more": 2}}
     places = problems(send(world, batch, *[bad] * 100))
     assert {pointer.split("/")[2] for pointer, _, _ in places} == {str(n) for n in range(100)}
 
 
 @every_batch
-def test_a_retry_replays_and_does_nothing_again(world: World, batch: Operation) -> None:
+def test_batch_retry_with_idempotency_key_replays_the_response(
+    world: World, batch: Operation
+) -> None:
     key = {"headers": {"Idempotency-Key": "key-1"}, "status": 200}
     (doomed,) = made(world, batch, 1)
     items = [create(batch), delete(doomed)]
@@ -164,18 +174,18 @@ def test_a_retry_replays_and_does_nothing_again(world: World, batch: Operation) 
 
 
 @every_batch
-def test_a_batch_that_failed_is_not_kept(world: World, batch: Operation) -> None:
+def test_failed_batch_is_not_stored_for_replay(world: World, batch: Operation) -> None:
     key = {"headers": {"Idempotency-Key": "key-1"}}
     send(world, batch, delete(NEVER), status=422, **key)
     send(world, batch, create(batch), status=200, **key)
 
 
 @every_batch
-def test_a_hundred_items_cost_few_statements(
+def test_batch_of_a_hundred_items_executes_few_statements(
     world: World, queries: Counter, batch: Operation
 ) -> None:
     old = made(world, batch, 100)
-    always = 1 + 2 + 1  # looks at the session, a savepoint that is released, the audit trail
+    always = 1 + 2 + 1  # session check, savepoint and its release, audit events
     for items, statements in (
         ([create(batch) for _ in range(100)], 1),
         ([change(batch, item_id) for item_id in old], 1 + 100),  # locks, changes
@@ -183,5 +193,5 @@ def test_a_hundred_items_cost_few_statements(
     ):
         with queries() as sent:
             send(world, batch, *items, status=200)
-        # PostgreSQL takes the audit trail by COPY, which is not seen here.
+        # On PostgreSQL the audit events are written by COPY, which is not counted here.
         assert len([s for s in sent if s != "BEGIN IMMEDIATE"]) <= always + statements

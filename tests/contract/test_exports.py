@@ -1,4 +1,4 @@
-"""Exports of every resource: what its list shows, to whom, in which order, as one stream."""
+"""Exports of every resource: the rows of its list in the same order, as one stream."""
 
 import csv
 import io
@@ -7,8 +7,7 @@ import pytest
 
 from app.core.web import strict_json
 from tests.conftest import Counter
-from tests.contract.operations import COLLECTIONS, CREATES, EXPORTS, Operation, World, ids
-from tests.contract.test_pages import walk
+from tests.contract.operations import COLLECTIONS, CREATES, EXPORTS, Operation, World, ids, walk
 
 ROWS = 5
 NDJSON, CSV = "application/x-ndjson", "text/csv"
@@ -21,7 +20,7 @@ every_export = pytest.mark.parametrize("export", EXPORTS, ids=ids)
 
 
 def list_of(export: Operation) -> Operation:
-    """The list that the export is the whole of."""
+    """The list whose items are exported."""
     return next(o for o in COLLECTIONS if o.rule == export.rule.rpartition("/")[0])
 
 
@@ -42,7 +41,7 @@ def lines(world: World, export: Operation, query: str = "") -> list[bytes]:
 
 
 @pytest.mark.parametrize(("export", "sort"), EVERY_SORT)
-def test_its_lines_are_the_items_of_the_list_byte_by_byte(
+def test_export_lines_equal_the_items_of_the_list(
     filled: World, export: Operation, sort: str
 ) -> None:
     pages = walk(filled, list_of(export), f"{list_of(export).rule}?sort={sort}&limit=2")
@@ -54,22 +53,22 @@ def test_its_lines_are_the_items_of_the_list_byte_by_byte(
 
 
 @every_export
-def test_csv_says_the_same(filled: World, export: Operation) -> None:
+def test_csv_export_equals_ndjson_export(filled: World, export: Operation) -> None:
     by = filled.writer(export)
     response = filled.api.get(export.rule, by=by, headers={"Accept": CSV}, status=200)
     assert response.content_type == "text/csv; charset=utf-8; header=present"
     assert response.data.endswith(b"\r\n")
     items = [strict_json.loads(line) for line in lines(filled, export)]
-    told = list(csv.DictReader(io.StringIO(response.text, newline="")))
-    assert [list(each) for each in told] == [list(item) for item in items]
-    for cells, item in zip(told, items, strict=True):
+    records = list(csv.DictReader(io.StringIO(response.text, newline="")))
+    assert [list(each) for each in records] == [list(item) for item in items]
+    for cells, item in zip(records, items, strict=True):
         for name, value in item.items():
             spelled = "" if value is None else strict_json.dumps(value).decode().strip('"')
             assert cells[name] == spelled
 
 
 @every_export
-def test_nobody_finds_what_the_list_hides_from_them(filled: World, export: Operation) -> None:
+def test_export_contains_only_rows_of_the_callers_list(filled: World, export: Operation) -> None:
     who = {"by": filled.other, "status": 200}
     for accept, nothing in ((NDJSON, 0), (CSV, 1)):
         rows = filled.api.get(export.rule, headers={"Accept": accept}, **who).data.splitlines()
@@ -95,7 +94,7 @@ def test_nobody_finds_what_the_list_hides_from_them(filled: World, export: Opera
         (f"*/*, {NDJSON};q=0, {CSV};q=0", None),
     ],
 )
-def test_the_caller_chooses_the_media_type(
+def test_export_media_type_follows_accept_header(
     world: World, export: Operation, accept: str, media_type: str | None
 ) -> None:
     for method in ("GET", "HEAD"):
@@ -107,7 +106,7 @@ def test_the_caller_chooses_the_media_type(
 
 
 @every_export
-def test_it_is_a_file_for_this_caller_alone(world: World, export: Operation) -> None:
+def test_export_is_an_attachment_that_is_not_cached(world: World, export: Operation) -> None:
     name = export.rule.split("/")[-2].replace("-", "_")
     for accept, suffix in ((NDJSON, "ndjson"), (CSV, "csv")):
         headers = {"Accept": accept}
@@ -120,7 +119,7 @@ def test_it_is_a_file_for_this_caller_alone(world: World, export: Operation) -> 
 
 @every_export
 @pytest.mark.parametrize("query", ["limit=10", "cursor=x", "count=exact", "sort=x", "sort=&sort="])
-def test_a_parameter_that_is_wrong_is_422_by_name(
+def test_export_with_invalid_parameter_is_422_and_names_it(
     world: World, export: Operation, query: str
 ) -> None:
     response = world.api.get(f"{export.rule}?{query}", by=world.writer(export), status=422)
@@ -128,16 +127,16 @@ def test_a_parameter_that_is_wrong_is_422_by_name(
 
 
 @every_export
-def test_it_takes_the_filters_of_the_list(export: Operation) -> None:
+def test_export_has_the_filters_of_the_list(export: Operation) -> None:
     pages_only = {"limit", "cursor", "count"}
     assert export.parameters.keys() == list_of(export).parameters.keys() - pages_only
 
 
 @every_export
-def test_it_is_one_statement_and_head_none(
+def test_export_executes_one_statement_and_head_none(
     filled: World, queries: Counter, export: Operation
 ) -> None:
     for method, reads in (("GET", 1), ("HEAD", 0)):
         with queries() as sent:
             filled.api.call(method, export.rule, by=filled.writer(export), status=200)
-        assert len(sent) == reads + 1, sent  # and one that looks at the session
+        assert len(sent) == reads + 1, sent  # one more checks the session

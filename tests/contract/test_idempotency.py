@@ -25,7 +25,9 @@ def rows(world: World, create: Operation) -> int:
 
 
 @every_create
-def test_a_retry_replays_status_body_and_headers(world: World, create: Operation) -> None:
+def test_retry_with_idempotency_key_replays_status_body_and_headers(
+    world: World, create: Operation
+) -> None:
     body = world.body(create)
     first = post(world, create, "key-1", body, status=201)
     before = rows(world, create)
@@ -39,14 +41,14 @@ def test_a_retry_replays_status_body_and_headers(world: World, create: Operation
 
 
 @every_create
-def test_a_key_may_be_quoted_or_bare(world: World, create: Operation) -> None:
+def test_idempotency_key_may_be_quoted_or_bare(world: World, create: Operation) -> None:
     body = world.body(create)
     first = post(world, create, '"key-1"', body, status=201)
     assert post(world, create, "key-1", body, status=201).data == first.data
 
 
 @every_create
-def test_a_key_with_another_payload_is_422_and_creates_nothing(
+def test_idempotency_key_with_another_payload_is_422_and_creates_nothing(
     world: World, create: Operation
 ) -> None:
     post(world, create, "key-1", world.body(create), status=201)
@@ -65,7 +67,7 @@ def skip_without_caller(create: Operation) -> None:
 
 
 @every_create
-def test_a_key_of_another_route_is_422(world: World, create: Operation) -> None:
+def test_idempotency_key_of_another_route_is_422(world: World, create: Operation) -> None:
     skip_without_caller(create)
     elsewhere = next(c for c in CREATES if c.rule != create.rule and not c.access.anonymous)
     by = "admin"
@@ -75,7 +77,7 @@ def test_a_key_of_another_route_is_422(world: World, create: Operation) -> None:
 
 
 @every_create
-def test_a_key_belongs_to_the_caller(world: World, create: Operation) -> None:
+def test_idempotency_key_is_scoped_to_the_caller(world: World, create: Operation) -> None:
     skip_without_caller(create)
     first = post(world, create, "key-1", world.body(create), "editor", status=201)
     other = post(world, create, "key-1", world.body(create), "admin", status=201)
@@ -84,18 +86,18 @@ def test_a_key_belongs_to_the_caller(world: World, create: Operation) -> None:
 
 @every_create
 @pytest.mark.parametrize("key", ["", '""', '"open', "two words", "é", "k" * 256, "a,\tb"])
-def test_a_malformed_key_is_400(world: World, create: Operation, key: str) -> None:
+def test_malformed_idempotency_key_is_400(world: World, create: Operation, key: str) -> None:
     post(world, create, key, world.body(create), status=400)
 
 
 @every_create
-def test_what_failed_is_not_kept(world: World, create: Operation) -> None:
+def test_failed_create_is_not_stored_for_replay(world: World, create: Operation) -> None:
     post(world, create, "key-1", {}, status=422)
     post(world, create, "key-1", world.body(create), status=201)
 
 
 @every_create
-def test_an_expired_key_is_a_new_one(world: World, create: Operation) -> None:
+def test_expired_idempotency_key_counts_as_new(world: World, create: Operation) -> None:
     first = post(world, create, "key-1", world.body(create), status=201)
     with world.api.app.app_context():
         db.session.execute(update(IdempotencyKey).values(expires_at=now() - timedelta(seconds=1)))

@@ -1,4 +1,4 @@
-"""Items of every resource: created, read, changed and deleted alike, without lost updates."""
+"""Items of every resource: create, read, update and delete, without lost updates."""
 
 import pytest
 
@@ -15,9 +15,7 @@ def by(world: World, operation: Operation):
 
 
 @pytest.mark.parametrize("create", CREATES, ids=ids)
-def test_creating_is_201_and_its_location_gives_the_same_bytes(
-    world: World, create: Operation
-) -> None:
+def test_create_is_201_and_location_returns_the_same_body(world: World, create: Operation) -> None:
     created = world.call(create, by(world, create))
     assert created.status_code == 201
     read = world.api.get(
@@ -25,7 +23,7 @@ def test_creating_is_201_and_its_location_gives_the_same_bytes(
         by=world.admin if "users" in create.rule else by(world, create),
         status=200,
     )
-    if "secret" in created.json:  # shown this once
+    if "secret" in created.json:  # shown only in this response
         assert created.json == {**read.json, "secret": created.json["secret"]}
     else:
         assert read.data == created.data
@@ -34,7 +32,9 @@ def test_creating_is_201_and_its_location_gives_the_same_bytes(
 
 @pytest.mark.parametrize("read", READS, ids=ids)
 @pytest.mark.parametrize("form", ["{}", "W/{}", '"other", {}', "*"])
-def test_an_item_the_caller_has_already_is_304(world: World, read: Operation, form: str) -> None:
+def test_get_item_with_matching_if_none_match_is_304(
+    world: World, read: Operation, form: str
+) -> None:
     path = world.item(read)
     first = world.api.get(path, by=by(world, read), status=200)
     condition = form.format(first.headers["ETag"])
@@ -47,13 +47,13 @@ def test_an_item_the_caller_has_already_is_304(world: World, read: Operation, fo
 
 
 @pytest.mark.parametrize("read", READS, ids=ids)
-def test_an_item_that_changed_is_not_304(world: World, read: Operation) -> None:
+def test_get_item_with_other_if_none_match_is_200(world: World, read: Operation) -> None:
     path = world.item(read)
     world.api.get(path, by=by(world, read), headers={"If-None-Match": '"0", "2"'}, status=200)
 
 
 @pytest.mark.parametrize("change", CHANGES, ids=ids)
-def test_a_change_without_if_match_is_428_and_changes_nothing(
+def test_change_without_if_match_is_428_and_changes_nothing(
     world: World, change: Operation
 ) -> None:
     path = world.item(change)
@@ -64,7 +64,7 @@ def test_a_change_without_if_match_is_428_and_changes_nothing(
 
 
 @pytest.mark.parametrize("change", CHANGES, ids=ids)
-def test_an_if_match_beyond_the_documented_length_is_400(world: World, change: Operation) -> None:
+def test_if_match_beyond_the_documented_length_is_400(world: World, change: Operation) -> None:
     path, body, who = world.item(change), world.body(change), by(world, change)
     for length, status in ((8000, 412), (8001, 400)):
         headers = {"If-Match": "1" * length}
@@ -72,9 +72,7 @@ def test_an_if_match_beyond_the_documented_length_is_400(world: World, change: O
 
 
 @pytest.mark.parametrize("read", READS, ids=ids)
-def test_an_if_none_match_beyond_the_documented_length_is_400(
-    world: World, read: Operation
-) -> None:
+def test_if_none_match_beyond_the_documented_length_is_400(world: World, read: Operation) -> None:
     path = world.item(read)
     for length, status in ((8000, 200), (8001, 400)):
         headers = {"If-None-Match": "1" * length}
@@ -85,7 +83,7 @@ def test_an_if_none_match_beyond_the_documented_length_is_400(
     "tag", ['"7"', '"other"', "1", '"999999999999999999"', '"1', '""', 'W/"7"', '"7", "8"']
 )
 @pytest.mark.parametrize("change", CHANGES, ids=ids)
-def test_a_stale_or_malformed_if_match_is_412_and_changes_nothing(
+def test_change_with_stale_or_malformed_if_match_is_412_and_changes_nothing(
     world: World, change: Operation, tag: str
 ) -> None:
     path = world.item(change)
@@ -96,7 +94,7 @@ def test_a_stale_or_malformed_if_match_is_412_and_changes_nothing(
 
 @pytest.mark.parametrize("tag", ['"1"', 'W/"1"', '"7", "1"', "*"])
 @pytest.mark.parametrize("patch", PATCHES, ids=ids)
-def test_a_change_of_the_current_version_makes_the_next(
+def test_patch_of_the_current_version_returns_the_next_version(
     world: World, patch: Operation, tag: str
 ) -> None:
     path = world.item(patch)
@@ -107,14 +105,14 @@ def test_a_change_of_the_current_version_makes_the_next(
 
 
 @pytest.mark.parametrize("patch", PATCHES, ids=ids)
-def test_the_second_of_two_changes_from_one_version_is_412(world: World, patch: Operation) -> None:
+def test_second_patch_of_the_same_version_is_412(world: World, patch: Operation) -> None:
     path = world.item(patch)
     call(world, patch, path, '"1"', status=200)
     call(world, patch, path, '"1"', status=412)
 
 
 @pytest.mark.parametrize("patch", PATCHES, ids=ids)
-def test_an_empty_patch_changes_nothing(world: World, patch: Operation) -> None:
+def test_empty_patch_changes_nothing(world: World, patch: Operation) -> None:
     path = world.item(patch)
     before = state(world, patch, path)
     kwargs = {"by": by(world, patch), "json": {}}
@@ -126,7 +124,7 @@ def test_an_empty_patch_changes_nothing(world: World, patch: Operation) -> None:
 
 @pytest.mark.parametrize("name", ["id", "version", "created_at", "owner_id", "nonsense"])
 @pytest.mark.parametrize("write", CREATES + PATCHES, ids=ids)
-def test_read_only_and_unknown_members_are_refused_by_name(
+def test_read_only_or_unknown_member_is_422_and_names_it(
     world: World, write: Operation, name: str
 ) -> None:
     path = world.path(write)
@@ -139,7 +137,7 @@ def test_read_only_and_unknown_members_are_refused_by_name(
 
 
 @pytest.mark.parametrize("delete", DELETES, ids=ids)
-def test_deleting_is_204_once_and_then_404(world: World, delete: Operation) -> None:
+def test_delete_is_204_and_second_delete_is_404(world: World, delete: Operation) -> None:
     path = world.item(delete)
     gone = call(world, delete, path, '"1"', status=204)
     assert gone.data == b""
@@ -149,15 +147,13 @@ def test_deleting_is_204_once_and_then_404(world: World, delete: Operation) -> N
 
 
 @pytest.mark.parametrize("change", CHANGES, ids=ids)
-def test_what_does_not_exist_is_404_before_it_is_412(world: World, change: Operation) -> None:
+def test_change_of_missing_item_is_404_before_412(world: World, change: Operation) -> None:
     never = change.collection + "/01890a5d-ac96-774b-bcce-b302099a8057"
     call(world, change, never, '"7"', status=404)
 
 
 @pytest.mark.parametrize("change", CHANGES, ids=ids)
-def test_who_may_not_is_told_so_before_conditions_are_looked_at(
-    world: World, change: Operation
-) -> None:
+def test_change_without_credentials_is_401_before_412(world: World, change: Operation) -> None:
     world.api.call(
         change.method, world.item(change), json=world.body(change),
         headers={"If-Match": '"7"'}, status=401,
@@ -166,7 +162,7 @@ def test_who_may_not_is_told_so_before_conditions_are_looked_at(
 
 @pytest.mark.parametrize("operation", ITEMS, ids=ids)
 @pytest.mark.parametrize("wrong", ["1", "abc", "01890a5d-ac96-774b-bcce", "9" * 40])
-def test_an_id_that_is_no_uuid_is_404(world: World, operation: Operation, wrong: str) -> None:
+def test_item_id_that_is_not_a_uuid_is_404(world: World, operation: Operation, wrong: str) -> None:
     response = world.call(operation, world.admin, path=f"{operation.collection}/{wrong}")
     assert response.status_code == 404
 
@@ -187,7 +183,9 @@ def state(world: World, operation: Operation, path: str) -> bytes:
 
 
 @pytest.mark.parametrize("remove", DELETES, ids=ids)
-def test_what_is_deleted_is_told_of_as_it_was_given_out(world: World, remove: Operation) -> None:
+def test_audit_event_of_deletion_has_the_item_as_it_was_read(
+    world: World, remove: Operation
+) -> None:
     path = world.item(remove)
     was = world.api.get(path, by=by(world, remove), status=200).json
     call(world, remove, path, "*", status=204)

@@ -12,13 +12,13 @@ METHODS = {"GET", "POST", "PUT", "PATCH", "DELETE", "TRACE"}
 
 
 def allowed(rule: str) -> set[str]:
-    """The methods of a path: those of its routes, and what comes with them."""
+    """The methods of a path: those of its routes, OPTIONS, and HEAD if there is GET."""
     methods = {o.method for o in OPERATIONS if o.rule == rule}
     return methods | {"OPTIONS"} | ({"HEAD"} if "GET" in methods else set())
 
 
 @pytest.mark.parametrize("operation", READS, ids=ids)
-def test_head_is_get_without_the_body(world: World, operation: Operation) -> None:
+def test_head_equals_get_without_the_body(world: World, operation: Operation) -> None:
     path, by = world.path(operation), world.writer(operation)
     get = world.api.get(path, by=by)
     head = world.api.call("HEAD", path, by=by, status=get.status_code)
@@ -28,7 +28,7 @@ def test_head_is_get_without_the_body(world: World, operation: Operation) -> Non
 
 
 @pytest.mark.parametrize("operation", RULES.values(), ids=lambda o: o.rule)
-def test_options_lists_exactly_the_methods_that_work(world: World, operation: Operation) -> None:
+def test_options_lists_exactly_the_allowed_methods(world: World, operation: Operation) -> None:
     response = world.api.call("OPTIONS", world.path(operation), status=204)
     assert set(response.headers["Allow"].split(", ")) == allowed(operation.rule)
     assert ("Accept-Patch" in response.headers) == ("PATCH" in allowed(operation.rule))
@@ -36,7 +36,9 @@ def test_options_lists_exactly_the_methods_that_work(world: World, operation: Op
 
 
 @pytest.mark.parametrize("operation", RULES.values(), ids=lambda o: o.rule)
-def test_any_other_method_is_405_with_the_same_list(world: World, operation: Operation) -> None:
+def test_other_method_is_405_and_lists_the_allowed_methods(
+    world: World, operation: Operation
+) -> None:
     path = world.path(operation)
     for method in METHODS - allowed(operation.rule):
         response = world.api.call(method, path, by=world.admin, status=405)
@@ -57,14 +59,18 @@ def test_any_other_method_is_405_with_the_same_list(world: World, operation: Ope
         ("*/*, application/json;q=0", 406),
     ],
 )
-def test_only_json_is_given(world: World, operation: Operation, accept: str, status: int) -> None:
+def test_json_response_follows_accept_header(
+    world: World, operation: Operation, accept: str, status: int
+) -> None:
     path, by = world.path(operation), world.writer(operation)
     world.api.get(path, by=by, headers={"Accept": accept}, status=status)
 
 
 @pytest.mark.parametrize("operation", WRITES, ids=ids)
 @pytest.mark.parametrize("media_type", ["text/plain", "application/xml", "multipart/form-data", ""])
-def test_only_json_is_taken(world: World, operation: Operation, media_type: str) -> None:
+def test_request_body_of_another_media_type_is_415(
+    world: World, operation: Operation, media_type: str
+) -> None:
     headers = {"If-Match": "*"}
     kwargs = {"data": b"{}", "content_type": media_type, "headers": headers}
     path, by = world.path(operation), world.writer(operation)
@@ -73,7 +79,7 @@ def test_only_json_is_taken(world: World, operation: Operation, media_type: str)
 
 
 @pytest.mark.parametrize("operation", OPERATIONS, ids=ids)
-def test_unknown_parameters_are_refused_everywhere(world: World, operation: Operation) -> None:
+def test_unknown_query_parameter_is_422_and_names_it(world: World, operation: Operation) -> None:
     path, by = world.path(operation), world.writer(operation)
     response = world.call(operation, by, path=f"{path}?nonsense=1")
     assert response.status_code == 422
@@ -83,7 +89,7 @@ def test_unknown_parameters_are_refused_everywhere(world: World, operation: Oper
 @pytest.mark.parametrize(
     "operation", COLLECTIONS + [o for o in ITEMS if o.method == "GET"], ids=ids
 )
-def test_only_what_an_anonymous_caller_reads_may_be_shared(
+def test_only_anonymous_responses_have_a_public_cache_control(
     world: World, operation: Operation
 ) -> None:
     path = world.path(operation)
@@ -97,6 +103,6 @@ def test_only_what_an_anonymous_caller_reads_may_be_shared(
 
 
 @pytest.mark.parametrize("operation", OPERATIONS, ids=ids)
-def test_a_trailing_slash_is_another_address(world: World, operation: Operation) -> None:
+def test_path_with_trailing_slash_is_404(world: World, operation: Operation) -> None:
     response = world.call(operation, world.admin, path=world.path(operation) + "/")
     assert response.status_code == 404

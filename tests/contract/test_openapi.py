@@ -1,6 +1,6 @@
-"""The document cannot lie: it is held against the routes and against real answers.
+"""The OpenAPI document agrees with the routes and with real responses.
 
-Every answer in `tests/contract` is, by `CheckedApi`; here are those that nothing else provokes.
+`CheckedApi` compares every response in `tests/contract`; the tests here provoke the others.
 """
 
 from collections.abc import Callable
@@ -29,13 +29,13 @@ def made_from_code(**settings: Any) -> tuple[Flask, dict[str, Any]]:
     return app, document_of(app)
 
 
-def test_the_committed_document_is_the_one_that_the_code_makes() -> None:
+def test_openapi_json_in_the_repository_is_current() -> None:
     app, _ = made_from_code()
     printed = app.test_cli_runner().invoke(args=["openapi"])
-    assert COMMITTED.read_text() == printed.output, "`python3 dev.py openapi` writes it anew"
+    assert COMMITTED.read_text() == printed.output, "run `python3 dev.py openapi`"
 
 
-def test_routes_and_document_agree(app: Flask) -> None:
+def test_openapi_document_lists_exactly_the_routes(app: Flask) -> None:
     routes = {
         (method.lower(), path_of(rule.rule))
         for rule in app.url_map.iter_rules()
@@ -45,13 +45,13 @@ def test_routes_and_document_agree(app: Flask) -> None:
     assert routes == {key for key, _ in operations_in(document_of(app))}
 
 
-def test_the_document_tells_the_settings_it_depends_on() -> None:
+def test_openapi_document_contains_the_configured_password_length() -> None:
     _, document = made_from_code(password_min_length=20)
     password = document["components"]["schemas"]["Registration"]["properties"]["password"]
     assert password["minLength"] == 20
 
 
-def test_what_is_taken_in_is_closed_and_what_is_given_out_is_whole_and_open(app: Flask) -> None:
+def test_request_schemas_are_closed_and_response_schemas_open_and_complete(app: Flask) -> None:
     schemas = document_of(app)["components"]["schemas"]
     assert schemas["TaskNew"]["additionalProperties"] is False
     assert schemas["TaskChange"]["additionalProperties"] is False
@@ -60,7 +60,7 @@ def test_what_is_taken_in_is_closed_and_what_is_given_out_is_whole_and_open(app:
     assert "count" not in schemas["TaskPage"]["required"]
 
 
-def test_each_201_links_to_all_that_can_be_done_with_the_new_item(app: Flask) -> None:
+def test_201_response_links_to_every_operation_on_the_item(app: Flask) -> None:
     document = document_of(app)
     for (_, path), operation in operations_in(document):
         if created := operation["responses"].get("201"):
@@ -130,9 +130,7 @@ CASES = [
 
 
 @pytest.mark.parametrize(("operation", "status"), CASES)
-def test_what_is_documented_can_be_provoked(
-    world: World, operation: Operation, status: int
-) -> None:
+def test_documented_status_can_be_provoked(world: World, operation: Operation, status: int) -> None:
     path = world.path(operation)
     assert PROVOKED[status](world, operation, path).status_code == status
 
@@ -146,7 +144,7 @@ FAILURES = {
 
 @pytest.mark.parametrize("status", FAILURES)
 @pytest.mark.parametrize("operation", OPERATIONS, ids=ids)
-def test_failures_are_as_documented(
+def test_documented_failure_status_has_the_documented_form(
     world: World, operation: Operation, status: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     if status not in documented(operation) or operation.endpoint.startswith("health."):
@@ -164,7 +162,7 @@ def test_failures_are_as_documented(
 
 
 @pytest.mark.parametrize("operation", OPERATIONS, ids=ids)
-def test_every_operation_says_what_a_reader_needs(operation: Operation) -> None:
+def test_operation_has_summary_description_and_examples(operation: Operation) -> None:
     said = SAID[(operation.method.lower(), path_of(operation.rule))]
     assert said["summary"]
     assert said["description"]
@@ -175,6 +173,6 @@ def test_every_operation_says_what_a_reader_needs(operation: Operation) -> None:
             assert media_type["example"]
 
 
-def test_a_counted_answer_tells_the_quota(world: World) -> None:
+def test_rate_limited_response_has_quota_headers(world: World) -> None:
     for path in ("products", "/api/v1/nothing-here"):
         assert {"RateLimit", "RateLimit-Policy"} <= set(world.api.get(path).headers.keys())

@@ -1,11 +1,16 @@
-"""Lists of every resource: keyset pages over every sort, in both directions."""
-
-import re
-from urllib.parse import urlsplit
+"""Lists of every resource: keyset pagination for every sort key, in both directions."""
 
 import pytest
 
-from tests.contract.operations import COLLECTIONS, CREATES, Operation, World, ids
+from tests.contract.operations import (
+    COLLECTIONS,
+    CREATES,
+    Operation,
+    World,
+    ids,
+    links,
+    walk,
+)
 
 ROWS = 7
 SORTED = ("sort=created_at", "sort=-created_at")
@@ -18,7 +23,7 @@ WRONG = [
 
 @pytest.fixture
 def filled(world: World, operation: Operation) -> World:
-    """A world with some rows of the resource, of which several tie on every sort key but the id."""
+    """A world with rows of the resource; several have equal sort keys and differ by id only."""
     create = next(c for c in CREATES if c.rule == operation.rule)
     for _ in range(ROWS):
         assert world.call(create, world.writer(create)).status_code == 201
@@ -26,7 +31,7 @@ def filled(world: World, operation: Operation) -> World:
 
 
 def sorts(operation: Operation) -> list[str]:
-    """The values of the list's `sort` parameter, as its refusal of a wrong one names them."""
+    """The values of the list's `sort` parameter."""
     return operation.parameters["sort"]["enum"]
 
 
@@ -34,29 +39,12 @@ EVERY_SORT = [pytest.param(o, s, id=f"{o} by {s}") for o in COLLECTIONS for s in
 every_list = pytest.mark.parametrize("operation", COLLECTIONS, ids=ids)
 
 
-def links(response) -> dict[str, str]:
-    return {
-        rel: "{0.path}?{0.query}".format(urlsplit(url))
-        for url, rel in re.findall(r'<([^>]*)>; rel="(\w+)"', response.headers.get("Link", ""))
-    }
-
-
-def walk(world: World, operation: Operation, path: str, rel: str = "next") -> list[dict]:
-    """Every page from this one on, following the links."""
-    by, pages = world.writer(operation), []
-    while path:
-        response = world.api.get(path, by=by, status=200)
-        pages.append(response.json)
-        path = links(response).get(rel)
-    return pages
-
-
 def found(pages: list[dict]) -> list[str]:
     return [item["id"] for page in pages for item in page["items"]]
 
 
 @pytest.mark.parametrize(("operation", "sort"), EVERY_SORT)
-def test_a_walk_over_small_pages_gives_what_one_large_page_gives(
+def test_small_pages_contain_the_same_items_as_one_large_page(
     filled: World, operation: Operation, sort: str
 ) -> None:
     path = f"{operation.rule}?sort={sort}"
@@ -75,7 +63,9 @@ def opposite(sort: str) -> str:
 
 
 @pytest.mark.parametrize(("operation", "sort"), EVERY_SORT)
-def test_walking_back_gives_the_same_pages(filled: World, operation: Operation, sort: str) -> None:
+def test_prev_links_lead_through_the_same_pages(
+    filled: World, operation: Operation, sort: str
+) -> None:
     by = filled.writer(operation)
     there = walk(filled, operation, f"{operation.rule}?sort={sort}&limit=2")
     last = filled.api.get(
@@ -86,7 +76,7 @@ def test_walking_back_gives_the_same_pages(filled: World, operation: Operation, 
 
 
 @every_list
-def test_a_cursor_carries_sort_and_filters(filled: World, operation: Operation) -> None:
+def test_cursor_keeps_the_sort_order(filled: World, operation: Operation) -> None:
     first = filled.api.get(f"{operation.rule}?sort=created_at&limit=2", by=filled.writer(operation))
     rest = walk(filled, operation, f"{operation.rule}?limit=100&cursor={first.json['next_cursor']}")
     whole = walk(filled, operation, f"{operation.rule}?sort=created_at&limit=100")
@@ -94,7 +84,7 @@ def test_a_cursor_carries_sort_and_filters(filled: World, operation: Operation) 
 
 
 @every_list
-def test_a_page_that_holds_all_has_no_links(filled: World, operation: Operation) -> None:
+def test_page_with_all_items_has_no_links(filled: World, operation: Operation) -> None:
     page = filled.api.get(f"{operation.rule}?limit=100", by=filled.writer(operation), status=200)
     assert page.json["next_cursor"] is None
     assert "Link" not in page.headers
@@ -102,13 +92,13 @@ def test_a_page_that_holds_all_has_no_links(filled: World, operation: Operation)
 
 @every_list
 @pytest.mark.parametrize("cursor", ["x", "", "a.b.c", "W10.x", "%00", "é"])
-def test_a_made_up_cursor_is_refused(world: World, operation: Operation, cursor: str) -> None:
+def test_forged_cursor_is_refused(world: World, operation: Operation, cursor: str) -> None:
     response = world.api.get(f"{operation.rule}?cursor={cursor}", by=world.writer(operation))
     assert response.status_code in (400, 422)
 
 
 @every_list
-def test_a_cursor_of_another_sort_or_list_is_400(filled: World, operation: Operation) -> None:
+def test_cursor_of_another_sort_or_list_is_400(filled: World, operation: Operation) -> None:
     by = filled.writer(operation)
     first = filled.api.get(f"{operation.rule}?limit=2&sort=created_at", by=by, status=200)
     cursor = first.json["next_cursor"]
@@ -119,7 +109,7 @@ def test_a_cursor_of_another_sort_or_list_is_400(filled: World, operation: Opera
 
 
 @every_list
-def test_a_count_is_given_where_it_is_asked_for(filled: World, operation: Operation) -> None:
+def test_page_contains_the_count_when_requested(filled: World, operation: Operation) -> None:
     by = filled.writer(operation)
     exact = filled.api.get(f"{operation.rule}?limit=2&count=exact", by=by, status=200).json
     everything = filled.api.get(f"{operation.rule}?limit=100", by=by, status=200).json
@@ -130,7 +120,7 @@ def test_a_count_is_given_where_it_is_asked_for(filled: World, operation: Operat
 
 
 @every_list
-def test_a_page_the_caller_has_already_is_304(filled: World, operation: Operation) -> None:
+def test_get_page_with_matching_if_none_match_is_304(filled: World, operation: Operation) -> None:
     by = filled.writer(operation)
     first = filled.api.get(operation.rule, by=by, status=200)
     again = filled.api.get(
@@ -141,7 +131,7 @@ def test_a_page_the_caller_has_already_is_304(filled: World, operation: Operatio
 
 
 @every_list
-def test_pages_of_one_tag_are_the_same_to_the_byte(filled: World, operation: Operation) -> None:
+def test_pages_with_equal_etags_have_equal_bodies(filled: World, operation: Operation) -> None:
     create = next(c for c in CREATES if c.rule == operation.rule)
     by, bodies = filled.writer(operation), {}
     for _ in range(2):
@@ -154,7 +144,7 @@ def test_pages_of_one_tag_are_the_same_to_the_byte(filled: World, operation: Ope
 
 @every_list
 @pytest.mark.parametrize("query", WRONG)
-def test_a_parameter_that_is_wrong_is_422_by_name(
+def test_list_with_invalid_parameter_is_422_and_names_it(
     world: World, operation: Operation, query: str
 ) -> None:
     response = world.api.get(f"{operation.rule}?{query}", by=world.writer(operation), status=422)
@@ -162,7 +152,7 @@ def test_a_parameter_that_is_wrong_is_422_by_name(
 
 
 @every_list
-def test_rows_that_come_and_go_during_a_walk_move_no_others(
+def test_rows_created_during_paging_do_not_shift_other_rows(
     filled: World, operation: Operation
 ) -> None:
     create = next(c for c in CREATES if c.rule == operation.rule)
@@ -179,12 +169,12 @@ def test_rows_that_come_and_go_during_a_walk_move_no_others(
 
 
 @pytest.mark.parametrize("operation", [o for o in COLLECTIONS if o.is_private], ids=ids)
-def test_somebody_elses_rows_are_in_no_page(filled: World, operation: Operation) -> None:
+def test_page_contains_no_row_of_another_user(filled: World, operation: Operation) -> None:
     assert filled.api.get(operation.rule, by=filled.other, status=200).json["items"] == []
 
 
 @pytest.mark.parametrize("operation", [o for o in COLLECTIONS if o.is_private], ids=ids)
-def test_somebody_elses_cursor_leads_to_none_of_their_rows(
+def test_cursor_of_another_user_reveals_none_of_their_rows(
     filled: World, operation: Operation
 ) -> None:
     theirs = filled.api.get(f"{operation.rule}?limit=2", by=filled.owner, status=200)

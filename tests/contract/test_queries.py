@@ -1,4 +1,4 @@
-"""What a request costs in SQL."""
+"""The number of SQL statements of a request."""
 
 import pytest
 
@@ -11,7 +11,7 @@ CHANGES = [o for o in ITEMS if o.method in ("PATCH", "DELETE")]
 
 
 @pytest.mark.parametrize("read", READS + COLLECTIONS, ids=ids)
-def test_a_read_is_one_statement(world: World, queries: Counter, read: Operation) -> None:
+def test_read_executes_one_statement(world: World, queries: Counter, read: Operation) -> None:
     item = world.item(read if read.by_id else next(i for i in ITEMS if i.collection == read.rule))
     with queries() as sent:
         world.api.get(item if read.by_id else read.rule, by=world.writer(read), status=200)
@@ -19,7 +19,7 @@ def test_a_read_is_one_statement(world: World, queries: Counter, read: Operation
 
 
 @pytest.mark.parametrize("read", READS, ids=ids)
-def test_a_304_is_one_statement(world: World, queries: Counter, read: Operation) -> None:
+def test_304_executes_one_statement(world: World, queries: Counter, read: Operation) -> None:
     path = world.path(read)
     with queries() as sent:
         headers = {"If-None-Match": '"1"'}
@@ -28,35 +28,41 @@ def test_a_304_is_one_statement(world: World, queries: Counter, read: Operation)
 
 
 @pytest.mark.parametrize("write", CREATES + CHANGES, ids=ids)
-def test_a_write_costs_what_it_must(world: World, queries: Counter, write: Operation) -> None:
+def test_write_executes_the_expected_number_of_statements(
+    world: World, queries: Counter, write: Operation
+) -> None:
     path = world.path(write)
     with queries() as sent:
         response = world.call(write, world.writer(write), path=path)
     assert response.status_code in (200, 201, 204)
     costs = {"writes": 1}
-    costs["has a mail sent"] = write.endpoint == "users.register"
-    costs["keeps an admin"] = write.endpoint in ("users.update_user", "users.delete_user")
+    costs["queues a mail"] = write.endpoint == "users.register"
+    costs["ensures another admin"] = write.endpoint in ("users.update_user", "users.delete_user")
     on_sqlite = world.api.app.config["DATABASE_URL"].startswith("sqlite")
-    # Else that is in the statement that writes.
-    in_transaction = on_sqlite or costs["has a mail sent"] or costs["keeps an admin"]
+    # Otherwise these are part of the statement that writes.
+    in_transaction = on_sqlite or costs["queues a mail"] or costs["ensures another admin"]
     costs["is audited"] = in_transaction
-    costs["looks at the session"] = in_transaction and not write.access.skip_authentication
-    costs["looks at the row"] = in_transaction and write.method != "POST"
+    costs["checks the session"] = in_transaction and not write.access.skip_authentication
+    costs["reads the row"] = in_transaction and write.method != "POST"
     assert len([s for s in sent if s != "BEGIN IMMEDIATE"]) == sum(costs.values()), sent
 
 
 @pytest.mark.parametrize("write", CREATES + CHANGES, ids=ids)
-def test_a_refused_write_is_none(world: World, queries: Counter, write: Operation) -> None:
+def test_write_to_unknown_path_executes_no_statement(
+    world: World, queries: Counter, write: Operation
+) -> None:
     path = world.path(write)
     with queries() as sent:
         world.call(write, None if not write.access.anonymous else world.owner, path=path + "/no")
     assert sent == []
 
 
-def test_a_login_costs_what_it_must(api: Api, queries: Counter, user: Caller) -> None:
+def test_login_executes_the_expected_number_of_statements(
+    api: Api, queries: Counter, user: Caller
+) -> None:
     with queries() as sent:
         api.post("auth/login", {"email": user.email, "password": PASSWORD}, status=200)
-    costs = {"locks the counters": 1, "counts": 1, "looks at the user": 1, "begins a session": 1}
+    costs = {"locks the counters": 1, "counts": 1, "reads the user": 1, "creates a session": 1}
     on_sqlite = api.app.config["DATABASE_URL"].startswith("sqlite")
-    costs["forgives"] = costs["is audited"] = on_sqlite  # else in the statement that begins it
+    costs["resets the counters"] = costs["is audited"] = on_sqlite  # otherwise in the insert
     assert len([s for s in sent if s != "BEGIN IMMEDIATE"]) == sum(costs.values()), sent

@@ -1,4 +1,4 @@
-"""The manifests fit together, and fit the service; `make check` holds them to their schemas."""
+"""The Kubernetes manifests agree with each other and with the service."""
 
 import re
 import tomllib
@@ -37,18 +37,18 @@ def container(name: str) -> dict[str, Any]:
     return found
 
 
-def test_each_file_is_part_of_the_kustomization_but_the_template_of_secrets() -> None:
+def test_kustomization_lists_every_manifest_except_the_secret_template() -> None:
     files = {file.name for file in FOLDER.glob("*.yaml")}
     assert files - {"kustomization.yaml", TEMPLATE.name} == set(KUSTOMIZATION["resources"])
 
 
-def test_each_setting_is_one_of_the_service() -> None:
+def test_manifests_set_only_settings_of_the_service() -> None:
     named = set(re.findall(r"^#?([A-Z_]+)=", (ROOT / ".env.example").read_text(), re.MULTILINE))
     assert set(CONFIG) <= named
     assert set(SECRETS) - {"MIGRATION_DATABASE_URL"} <= named
 
 
-def test_the_service_starts_with_these_settings() -> None:
+def test_settings_of_the_manifests_are_valid_in_production() -> None:
     secrets = {
         "SECRET_KEY": "7Vq9nB2xLr5tYw8eKd3mZp6sGf1hJc4aQu0i",
         "DATABASE_URL": "postgresql://app@db.example/app",
@@ -59,25 +59,25 @@ def test_the_service_starts_with_these_settings() -> None:
     assert set(secrets) == set(SECRETS) - {"MIGRATION_DATABASE_URL"}
     settings = Settings.from_env(CONFIG | secrets)
     assert settings.app_env == "production"
-    assert "localhost" in settings.trusted_hosts  # as which the probes come
+    assert "localhost" in settings.trusted_hosts  # the Host header of the probes
 
 
-def test_the_template_has_no_secrets() -> None:
+def test_secret_template_has_no_values() -> None:
     assert set(SECRETS.values()) == {""}
 
 
-def test_no_more_connections_are_opened_than_postgresql_has() -> None:
+def test_pods_open_no_more_connections_than_postgresql_allows() -> None:
     [scaler] = of_kind("HorizontalPodAutoscaler")
     surge = PODS["web"]["spec"]["strategy"]["rollingUpdate"]["maxSurge"]
     web = (scaler["spec"]["maxReplicas"] + surge) * int(CONFIG["WEB_CONCURRENCY"])
-    workers = 2  # there is one, and for a moment its successor
+    workers = 2  # one, and its successor during an update
     migration = 1
-    # 100 by default, of which three are kept for superusers.
+    # PostgreSQL allows 100 by default, three of them reserved for superusers.
     assert (web + workers) * int(CONFIG["POOL_SIZE"]) + migration <= 97
     assert int(CONFIG["WEB_THREADS"]) <= int(CONFIG["POOL_SIZE"])
 
 
-def test_selectors_name_labels_that_pods_have() -> None:
+def test_selectors_match_labels_of_pods() -> None:
     labels = {name: pod["spec"]["template"]["metadata"]["labels"] for name, pod in PODS.items()}
     assert len({tuple(each.items()) for each in labels.values()}) == 4
     for kind in ("Deployment", "PodDisruptionBudget"):
@@ -89,7 +89,7 @@ def test_selectors_name_labels_that_pods_have() -> None:
 
 
 @pytest.mark.parametrize("name", sorted(PODS))
-def test_pods_may_no_more_than_the_stacks_containers(name: str) -> None:
+def test_pods_have_the_restrictions_of_the_stack(name: str) -> None:
     pod = PODS[name]["spec"]["template"]["spec"]
     assert pod["automountServiceAccountToken"] is False
     assert pod["securityContext"]["runAsNonRoot"]
@@ -102,26 +102,26 @@ def test_pods_may_no_more_than_the_stacks_containers(name: str) -> None:
 
 
 @pytest.mark.parametrize("name", ["worker", "beat", "migrate"])
-def test_pods_run_what_the_stack_runs(name: str) -> None:
+def test_pods_run_the_commands_of_the_stack(name: str) -> None:
     compose = yaml.safe_load((ROOT / "docker-compose.yml").read_text())["services"][name]
     command = [part.replace("${WORKER_THREADS:-4}", "4") for part in compose["command"]]
     assert container(name)["command"] == command
 
 
-def test_a_pod_ends_after_its_last_request() -> None:
+def test_pod_grace_period_covers_the_last_request() -> None:
     web = PODS["web"]["spec"]["template"]["spec"]
     waits = container("web")["lifecycle"]["preStop"]["sleep"]["seconds"]
     finishes = re.search(r"graceful_timeout = (\d+)", (ROOT / "gunicorn.conf.py").read_text())
     assert web["terminationGracePeriodSeconds"] > waits + int(finishes[1])
 
 
-def test_the_migration_passes_by_the_pooler() -> None:
+def test_migration_job_bypasses_the_pooler() -> None:
     found = {each["name"]: each for each in container("migrate")["env"]}
     assert found["DATABASE_URL"]["valueFrom"]["secretKeyRef"]["key"] == "MIGRATION_DATABASE_URL"
     assert found["DATABASE_POOLER"]["value"] == "false"
 
 
-def test_the_image_is_that_of_this_version() -> None:
+def test_image_tag_is_the_project_version() -> None:
     version = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["version"]
     [image] = KUSTOMIZATION["images"]
     assert image["newTag"] == version

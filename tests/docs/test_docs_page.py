@@ -1,4 +1,4 @@
-"""`/docs` in a real browser: somebody authorises, creates a task and reads it back."""
+"""`/docs` in a real browser: authorise, create a task, read it back."""
 
 import json
 import shutil
@@ -29,7 +29,7 @@ def browser(tmp_path: Path) -> Iterator[Browser]:
 
 
 def try_out(browser: Browser, operation: str, **parameters: str) -> tuple[str, dict]:
-    """Open an operation, fill its parameters in, execute it; the status and body that are shown."""
+    """Fill in and execute an operation; the status and body that the page shows."""
     block = f"#operations-{operation}"
     browser.click(f"{block} .opblock-summary-control")
     browser.click(f"{block} .try-out__btn")
@@ -41,7 +41,9 @@ def try_out(browser: Browser, operation: str, **parameters: str) -> tuple[str, d
     return status[:3], json.loads(browser.text(f"{answered} .response-col_description code"))
 
 
-def test_somebody_authorises_creates_a_task_and_reads_it_back(live: Live, browser: Browser) -> None:
+def test_docs_page_authorises_creates_a_task_and_reads_it_back(
+    live: Live, browser: Browser
+) -> None:
     token = live.log_in()["Authorization"].removeprefix("Bearer ")
     browser.call("Page.navigate", url=f"{live.url}/docs")
 
@@ -60,7 +62,7 @@ def test_somebody_authorises_creates_a_task_and_reads_it_back(live: Live, browse
     assert_clean(live, browser)
 
 
-def test_problem_pages_are_readable(live: Live, browser: Browser) -> None:
+def test_problem_page_is_readable(live: Live, browser: Browser) -> None:
     browser.call("Page.navigate", url=f"{live.url}/docs")
     browser.click("a[href='/problems']")
     browser.click("a[href='/problems/precondition-failed']")
@@ -71,7 +73,7 @@ def test_problem_pages_are_readable(live: Live, browser: Browser) -> None:
 
 
 def assert_clean(live: Live, browser: Browser) -> None:
-    """The page kept to its policy, failed at nothing and asked nobody but the service."""
+    """Check that the page reported no error and sent requests to the service only."""
     asked = [event["request"]["url"] for event in browser.reported("Network.requestWillBeSent")]
     elsewhere = [u for u in asked if not u.startswith((f"{live.url}/", "data:", "blob:"))]
     assert asked

@@ -1,10 +1,10 @@
-"""Workers in their real processes: killed with SIGKILL, or cut off from Redis; nothing is lost."""
+"""Workers in real processes: no job is lost when they are killed or lose their Redis."""
 
 import json
 import os
 import signal
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from functools import partial
 from typing import Any
 from urllib.parse import urlsplit
@@ -17,7 +17,7 @@ from flask import Flask
 from app.core.database.types import now
 from app.jobs.models import Job
 from app.products.models import Product
-from tests import live as processes
+from tests import live as live_service
 from tests import rows
 from tests.conftest import MakeApp, on_postgresql, on_sqlite, own_server
 from tests.live import Live, work
@@ -26,26 +26,17 @@ LINES = 50_000
 
 
 @pytest.fixture
-def empty(another_database_url: str, make_app: MakeApp) -> Flask:
-    """An application on the database that the processes work on, to look behind their backs."""
+def inspector(another_database_url: str, make_app: MakeApp) -> Flask:
+    """An application on the database of the processes, to inspect and change its rows."""
     return make_app(database_url=another_database_url)
 
 
-@pytest.fixture
-def broker() -> Iterator[str]:
-    """A Redis of the test's own."""
-    with own_server("redis") as url:
-        yield url
+HIGH_LIMIT = "100000 per minute"  # progress is polled
+serve = partial(live_service.serve, RATE_LIMIT=HIGH_LIMIT, BULK_RATE_LIMIT=HIGH_LIMIT)
 
 
-plenty = "100000 per minute"
-serve = partial(
-    processes.serve, RATE_LIMIT=plenty, BULK_RATE_LIMIT=plenty
-)  # progress is asked for often
-
-
-def start(live: Live, lines: int = LINES) -> str:
-    """The path, below /api/v1, of a job that imports so many products."""
+def start_import(live: Live, lines: int = LINES) -> str:
+    """The path, below /api/v1, of a new job that imports this number of products."""
     members = {"name": "Mug", "category": "kitchen", "price": "1.50", "currency": "EUR"}
     file = "".join(json.dumps({"sku": f"A{n}", **members}) + "\n" for n in range(lines))
     headers = {**live.log_in(), "Content-Type": "application/x-ndjson"}
@@ -54,8 +45,8 @@ def start(live: Live, lines: int = LINES) -> str:
     return started.headers["Location"].removeprefix("/api/v1/")
 
 
-def wait(live: Live, path: str, until: Callable[[dict[str, Any]], bool]) -> dict[str, Any]:
-    """The job, as soon as it is so far."""
+def wait_for_job(live: Live, path: str, until: Callable[[dict[str, Any]], bool]) -> dict[str, Any]:
+    """The job, as soon as the condition is true for it."""
     headers = live.log_in()
     while True:
         answer = live.call("GET", path, headers=headers)
@@ -63,11 +54,11 @@ def wait(live: Live, path: str, until: Callable[[dict[str, Any]], bool]) -> dict
         job: dict[str, Any] = answer.json
         if until(job):
             return job
-        assert not is_over(job), job
+        assert not is_finished(job), job
         time.sleep(0.02)
 
 
-def is_over(job: dict[str, Any]) -> bool:
+def is_finished(job: dict[str, Any]) -> bool:
     return job["finished_at"] is not None
 
 
@@ -75,119 +66,142 @@ def is_half_done(job: dict[str, Any]) -> bool:
     return 0 < job["processed_count"] <= LINES / 2
 
 
-def forget_the_lease(app: Flask, path: str) -> None:
-    """What a minute does: the worker that has the job counts as dead."""
+def expire_lease(app: Flask, path: str) -> None:
+    """Let the lease of the job expire, as it does a minute after its worker died."""
     rows.change(app, Job, UUID(path.rpartition("/")[2]), retry_at=now())
 
 
-def check_everything_is_there_once(app: Flask, job: dict[str, Any], lines: int = LINES) -> None:
+def check_every_product_is_imported_once(
+    app: Flask, job: dict[str, Any], lines: int = LINES
+) -> None:
     assert (job["state"], job["processed_count"], job["failed_count"]) == ("succeeded", lines, 0)
     assert job["result"] == {"created": lines, "updated": 0, "unchanged": 0}
     assert rows.count(app, Product, category="kitchen", price=1.5) == lines
 
 
 @on_postgresql
-class TestCelery:
-    def test_does_what_a_web_process_asked_for(
-        self, empty: Flask, another_database_url: str, broker: str
-    ) -> None:
-        with (
-            serve(another_database_url, BROKER_URL=broker) as live,
-            work(another_database_url, broker),
-        ):
-            job = wait(live, start(live, 100), is_over)
-        check_everything_is_there_once(empty, job, 100)
+def test_celery_worker_runs_job_of_a_web_process(
+    inspector: Flask, another_database_url: str, redis_url: str
+) -> None:
+    with (
+        serve(another_database_url, BROKER_URL=redis_url) as live,
+        work(another_database_url, redis_url),
+    ):
+        job = wait_for_job(live, start_import(live, 100), is_finished)
+    check_every_product_is_imported_once(inspector, job, 100)
 
-    def test_killed_in_the_middle_goes_on_after_its_restart(
-        self, empty: Flask, another_database_url: str, broker: str
-    ) -> None:
-        with serve(another_database_url, BROKER_URL=broker) as live:
-            with work(another_database_url, broker) as worker:
-                path = start(live)
-                wait(live, path, is_half_done)
-                worker.kill()
-            assert is_half_done(live.call("GET", path, headers=live.log_in()).json)
-            forget_the_lease(empty, path)
-            with work(another_database_url, broker):
-                job = wait(live, path, is_over)
-        check_everything_is_there_once(empty, job)
 
-    def test_asked_to_end_hands_its_job_on_at_once(
-        self, empty: Flask, another_database_url: str, broker: str
-    ) -> None:
-        with serve(another_database_url, BROKER_URL=broker) as live:
-            with work(another_database_url, broker) as worker:
-                path = start(live)
-                wait(live, path, is_half_done)
-                worker.terminate()
-                assert worker.wait(60) == 0
-            assert rows.read(empty, Job.state) == ["queued"]
-            with work(another_database_url, broker):
-                job = wait(live, path, is_over)
-        check_everything_is_there_once(empty, job)
+@pytest.mark.slow
+@on_postgresql
+def test_celery_worker_resumes_job_after_being_killed(
+    inspector: Flask, another_database_url: str, redis_url: str
+) -> None:
+    with serve(another_database_url, BROKER_URL=redis_url) as live:
+        with work(another_database_url, redis_url) as worker:
+            path = start_import(live)
+            wait_for_job(live, path, is_half_done)
+            worker.kill()
+        assert is_half_done(live.call("GET", path, headers=live.log_in()).json)
+        expire_lease(inspector, path)
+        with work(another_database_url, redis_url):
+            job = wait_for_job(live, path, is_finished)
+    check_every_product_is_imported_once(inspector, job)
 
-    def test_whose_messages_were_flushed_finds_its_jobs(
-        self, empty: Flask, another_database_url: str, broker: str
-    ) -> None:
-        with serve(another_database_url, BROKER_URL=broker) as live:
-            path = start(live, 100)
-            redis.from_url(broker).flushall()
-            forget_the_lease(empty, path)
-            with work(another_database_url, broker):
-                job = wait(live, path, is_over)
-        check_everything_is_there_once(empty, job, 100)
 
-    def test_without_its_broker_loses_no_job(self, empty: Flask, another_database_url: str) -> None:
-        with own_server("redis") as broker:
-            port = urlsplit(broker).port
-        with serve(another_database_url, BROKER_URL=broker) as live:
-            path = start(live, 100)  # nobody listens there any more
-            forget_the_lease(empty, path)
-            with own_server("redis", port) as broker, work(another_database_url, broker):
-                job = wait(live, path, is_over)
-        check_everything_is_there_once(empty, job, 100)
+@pytest.mark.slow
+@on_postgresql
+def test_stopping_celery_worker_requeues_its_job(
+    inspector: Flask, another_database_url: str, redis_url: str
+) -> None:
+    with serve(another_database_url, BROKER_URL=redis_url) as live:
+        with work(another_database_url, redis_url) as worker:
+            path = start_import(live)
+            wait_for_job(live, path, is_half_done)
+            worker.terminate()
+            assert worker.wait(60) == 0
+        assert rows.read(inspector, Job.state) == ["queued"]
+        with work(another_database_url, redis_url):
+            job = wait_for_job(live, path, is_finished)
+    check_every_product_is_imported_once(inspector, job)
 
-    def test_with_a_broker_that_hangs_keeps_nobody_waiting(
-        self, empty: Flask, another_database_url: str, broker: str
-    ) -> None:
-        with serve(another_database_url, BROKER_URL=broker) as live:
-            start(live, 1)  # there is a connection now
-            server = redis.from_url(broker).info()["process_id"]
-            os.kill(server, signal.SIGSTOP)
-            try:
-                start(live, 1)
-            finally:
-                os.kill(server, signal.SIGCONT)
-        assert rows.count(empty, Job, type="products.import") == 2
+
+@pytest.mark.slow
+@on_postgresql
+def test_celery_worker_finds_jobs_whose_messages_were_flushed(
+    inspector: Flask, another_database_url: str, redis_url: str
+) -> None:
+    with serve(another_database_url, BROKER_URL=redis_url) as live:
+        path = start_import(live, 100)
+        redis.from_url(redis_url).flushall()
+        expire_lease(inspector, path)
+        with work(another_database_url, redis_url):
+            job = wait_for_job(live, path, is_finished)
+    check_every_product_is_imported_once(inspector, job, 100)
+
+
+@pytest.mark.slow
+@on_postgresql
+def test_job_created_without_broker_runs_once_the_broker_is_back(
+    inspector: Flask, another_database_url: str
+) -> None:
+    with own_server("redis") as redis_url:
+        port = urlsplit(redis_url).port
+    with serve(another_database_url, BROKER_URL=redis_url) as live:
+        path = start_import(live, 100)  # no server listens on this port
+        expire_lease(inspector, path)
+        with own_server("redis", port), work(another_database_url, redis_url):
+            job = wait_for_job(live, path, is_finished)
+    check_every_product_is_imported_once(inspector, job, 100)
+
+
+@pytest.mark.slow
+@on_postgresql
+def test_request_does_not_wait_for_a_hanging_broker(
+    inspector: Flask, another_database_url: str, redis_url: str
+) -> None:
+    with serve(another_database_url, BROKER_URL=redis_url) as live:
+        start_import(live, 1)  # opens the connection
+        server = redis.from_url(redis_url).info()["process_id"]
+        os.kill(server, signal.SIGSTOP)
+        try:
+            start_import(live, 1)
+        finally:
+            os.kill(server, signal.SIGCONT)
+    assert rows.count(inspector, Job, type="products.import") == 2
+
+
+@pytest.mark.slow
+@on_sqlite
+def test_thread_backend_resumes_job_after_being_killed(
+    inspector: Flask, another_database_url: str
+) -> None:
+    with serve(another_database_url, WEB_CONCURRENCY="1") as live:
+        path = start_import(live)
+        wait_for_job(live, path, is_half_done)
+        for pid in [live.process.pid, *live.workers()]:
+            os.kill(pid, signal.SIGKILL)
+    expire_lease(inspector, path)
+    with serve(another_database_url, WEB_CONCURRENCY="1") as live:
+        job = wait_for_job(live, path, is_finished)
+    check_every_product_is_imported_once(inspector, job)
+
+
+@pytest.mark.slow
+@on_sqlite
+def test_stopping_thread_backend_requeues_its_job(
+    inspector: Flask, another_database_url: str
+) -> None:
+    with serve(another_database_url) as live:
+        path = start_import(live)
+        wait_for_job(live, path, is_half_done)
+    assert rows.read(inspector, Job.state) == ["queued"]
+    with serve(another_database_url) as live:
+        job = wait_for_job(live, path, is_finished)
+    check_every_product_is_imported_once(inspector, job)
 
 
 @on_sqlite
-class TestInProcess:
-    def test_killed_in_the_middle_goes_on_after_its_restart(
-        self, empty: Flask, another_database_url: str
-    ) -> None:
-        with serve(another_database_url, WEB_CONCURRENCY="1") as live:
-            path = start(live)
-            wait(live, path, is_half_done)
-            for pid in [live.process.pid, *live.workers()]:
-                os.kill(pid, signal.SIGKILL)
-        forget_the_lease(empty, path)
-        with serve(another_database_url, WEB_CONCURRENCY="1") as live:
-            job = wait(live, path, is_over)
-        check_everything_is_there_once(empty, job)
-
-    def test_asked_to_end_hands_its_job_on_at_once(
-        self, empty: Flask, another_database_url: str
-    ) -> None:
-        with serve(another_database_url) as live:
-            path = start(live)
-            wait(live, path, is_half_done)
-        assert rows.read(empty, Job.state) == ["queued"]
-        with serve(another_database_url) as live:
-            job = wait(live, path, is_over)
-        check_everything_is_there_once(empty, job)
-
-    def test_answers_while_it_works(self, another_database_url: str) -> None:
-        with serve(another_database_url, WEB_CONCURRENCY="1") as live:
-            path = start(live)
-            wait(live, path, is_half_done)  # told by the one process that does it
+def test_thread_backend_answers_requests_while_a_job_runs(another_database_url: str) -> None:
+    with serve(another_database_url, WEB_CONCURRENCY="1") as live:
+        path = start_import(live)
+        wait_for_job(live, path, is_half_done)  # answered by the process that runs the job

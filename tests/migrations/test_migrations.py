@@ -1,4 +1,4 @@
-"""Migrations: up and down on both databases, safe beside each other and beside the service."""
+"""Migrations: upgrade and downgrade on both databases, concurrently and while the service runs."""
 
 import os
 import re
@@ -22,7 +22,7 @@ from flask_migrate import downgrade, upgrade
 from sqlalchemy import TextClause, inspect, text
 
 from app.extensions import db
-from tests.api import PASSWORD, PASSWORD_HASH, Api
+from tests.api import PASSWORD, PASSWORD_HASH, Api, bearer
 from tests.conftest import MakeApp, dispose, on_postgresql, on_sqlite
 from tools import squawk
 
@@ -66,7 +66,7 @@ def flask(another_database_url: str) -> Iterator[Flask_]:
 
 
 def outcome(process: subprocess.Popen[str]) -> tuple[str, str]:
-    """What a command that succeeded has printed."""
+    """The output of a command that must succeed."""
     out, err = process.communicate()
     assert process.returncode == 0, err
     return out, err
@@ -81,7 +81,7 @@ def schema(app: Flask) -> list[str]:
         " SELECT concat_ws(' ', table_name, column_name, data_type, is_nullable, column_default,"
         " collation_name) FROM information_schema.columns WHERE table_schema = 'public'"
     )
-    if_sqlite = (  # which keeps the words in which a table was made, or made anew
+    if_sqlite = (  # which stores the text of the CREATE statement
         "SELECT replace(sql, '\"', '') FROM sqlite_master WHERE sql IS NOT NULL"
     )
     with app.app_context():
@@ -94,43 +94,40 @@ def tables(app: Flask) -> set[str]:
         return set(inspect(db.engine).get_table_names()) - {"alembic_version"}
 
 
-def go_up(app: Flask, revision: str = "head") -> None:
+def upgrade_to(app: Flask, revision: str = "head") -> None:
     with app.app_context():
         upgrade(revision=revision)
 
 
-def go_down(app: Flask, revision: str = "base") -> None:
+def downgrade_to(app: Flask, revision: str = "base") -> None:
     with app.app_context():
         downgrade(revision=revision)
 
 
-def test_up_down_and_up_again_is_the_same_schema(new_app: Flask) -> None:
-    go_up(new_app)
+def test_upgrade_after_downgrade_builds_the_same_schema(new_app: Flask) -> None:
+    upgrade_to(new_app)
     built = schema(new_app)
     assert tables(new_app) >= TABLES
-
-    go_down(new_app)
+    downgrade_to(new_app)
     assert tables(new_app) == set()
-
-    go_up(new_app)
+    upgrade_to(new_app)
     assert schema(new_app) == built
 
 
-def test_an_upgrade_of_what_is_up_to_date_changes_nothing(new_app: Flask) -> None:
-    go_up(new_app)
+def test_upgrade_of_current_schema_changes_nothing(new_app: Flask) -> None:
+    upgrade_to(new_app)
     built = schema(new_app)
-    go_up(new_app)
+    upgrade_to(new_app)
     assert schema(new_app) == built
 
 
-def test_the_models_need_nothing_that_the_migrations_lack(flask: Flask_) -> None:
+def test_migrations_build_the_schema_of_the_models(flask: Flask_) -> None:
     outcome(flask("db", "upgrade"))
     out, _ = outcome(flask("db", "check"))
     assert "No new upgrade operations detected" in out
 
 
-# A row of each table. The user's password is PASSWORD; blobs are bytes, all else is what both
-# databases take for it.
+# A row of each table, as both databases accept it. The password of the user is PASSWORD.
 AT = "2026-01-02 03:04:05.000000"
 ID = [f"019b7e5a0000700080000000000000{n:02x}" for n in range(12)]
 CREATED = {"version": 3, "created_at": AT, "updated_at": AT}
@@ -149,7 +146,7 @@ SCRIPTS = ScriptDirectory(
     + [str(folder) for folder in (ROOT / "app").glob("*/migrations")],
 )
 BRANCHES = sorted(script.revision for script in SCRIPTS.walk_revisions())
-HEAD = "products_0001"  # which the documented example follows
+HEAD = "products_0001"  # the parent of the documented migrations
 
 
 def insertion(table: str, row: dict[str, Any]) -> TextClause:
@@ -157,47 +154,44 @@ def insertion(table: str, row: dict[str, Any]) -> TextClause:
     return text(f"INSERT INTO {table} ({names}) VALUES ({values})")
 
 
-def test_rows_of_other_branches_survive_a_branch_that_is_removed_and_added_again(
+def test_removing_and_adding_a_branch_keeps_rows_of_other_branches(
     new_app: Flask,
 ) -> None:
-    go_up(new_app)
+    upgrade_to(new_app)
     with new_app.app_context():
         for table, row in ROWS.items():
             db.session.execute(insertion(table, row), row)
         db.session.commit()
-    go_down(new_app, "products@base")
+    downgrade_to(new_app, "products@base")
     assert tables(new_app) & TABLES == TABLES - {"products"}
-    go_up(new_app)
+    upgrade_to(new_app)
 
     api = Api(new_app)
     login = {"email": "ada@example.com", "password": PASSWORD}
     token = api.post("auth/login", login, status=200).json["access_token"]
-    bearer = {"Authorization": f"Bearer {token}"}
     task = f"tasks/{UUID(ID[3])}"
-    assert api.get(task, headers=bearer, status=200).json["title"] == "Water"
-    kept = {"If-Match": '"3"', **bearer}
+    assert api.get(task, headers=bearer(token), status=200).json["title"] == "Water"
+    kept = {"If-Match": '"3"', **bearer(token)}
     assert api.patch(task, {"done": False}, headers=kept, status=200).json["version"] == 4
     assert api.get("products", status=200).json["items"] == []
 
 
 @pytest.mark.parametrize("revision", BRANCHES)
-def test_each_branch_is_applied_with_no_more_than_it_depends_on(
-    new_app: Flask, revision: str
-) -> None:
-    go_up(new_app, revision)
+def test_branch_is_applied_with_its_dependencies_only(new_app: Flask, revision: str) -> None:
+    upgrade_to(new_app, revision)
     feature = revision.partition("_")[0]
     expected = {revision, *to_tuple(SCRIPTS.get_revision(revision).dependencies, ())}
     with new_app.app_context():
         applied = set(db.session.scalars(text("SELECT version_num FROM alembic_version")))
     assert revision in applied <= expected
-    go_down(new_app, f"{feature}@base")
-    go_up(new_app)
+    downgrade_to(new_app, f"{feature}@base")
+    upgrade_to(new_app)
     assert tables(new_app) >= TABLES
 
 
 @contextmanager
 def documented(app: Flask, folder: Path) -> Iterator[None]:
-    """The migrations of docs/migrations.md follow ours."""
+    """Add the migrations of docs/migrations.md to those of the application."""
     document = (ROOT / "docs/migrations.md").read_text()
     blocks = re.findall(r"```python\n(.*?)```", document, re.DOTALL)
     for number, block in enumerate(blocks):
@@ -215,7 +209,7 @@ def also_from(app: Flask, folder: Path) -> Iterator[None]:
 
 
 def products(app: Flask, **columns: str) -> None:
-    """A thousand more products, written by code that knows these columns."""
+    """Insert a thousand products with these columns."""
     row = {name: value for name, value in ROWS["products"].items() if name != "category"} | columns
     with app.app_context():
         more = [{**row, "id": uuid4().hex, "sku": uuid4().hex} for _ in range(1000)]
@@ -223,35 +217,35 @@ def products(app: Flask, **columns: str) -> None:
         db.session.commit()
 
 
-def test_the_documented_example_serves_the_code_of_the_release_before(
+def test_documented_migrations_serve_the_code_of_the_previous_release(
     new_app: Flask, tmp_path: Path
 ) -> None:
     migrations = tmp_path / "versions"
     migrations.mkdir()
-    go_up(new_app)
+    upgrade_to(new_app)
     products(new_app, category="kitchen")
     with documented(new_app, migrations):
-        go_up(new_app, "products_0002")
+        upgrade_to(new_app, "products_0002")
         products(new_app, category="kitchen")
-        go_up(new_app, "products_0003")
+        upgrade_to(new_app, "products_0003")
         products(new_app, category="kitchen", department="kitchen")
-        go_up(new_app, "products_0004")
+        upgrade_to(new_app, "products_0004")
         products(new_app, category="kitchen", department="kitchen")
         with new_app.app_context():
             on_one_machine = db.engine.dialect.name == "sqlite"
         if not on_one_machine:
             products(new_app, department="kitchen")
-        go_up(new_app, "products_0005")
+        upgrade_to(new_app, "products_0005")
         products(new_app, department="kitchen")
         count = column(new_app, "count(*)")
         assert column(new_app, "DISTINCT department") == ["kitchen"]
-        go_down(new_app, HEAD)
+        downgrade_to(new_app, HEAD)
     assert column(new_app, "DISTINCT category") == ["kitchen"]
     assert column(new_app, "count(*)") == count
 
 
 @on_postgresql
-def test_the_documented_example_is_clean_and_its_opposite_is_not(
+def test_linter_accepts_documented_migrations_and_refuses_careless_ones(
     new_app: Flask, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     with documented(new_app, tmp_path), new_app.app_context():
@@ -276,28 +270,27 @@ def column(app: Flask, expression: str) -> list[Any]:
         return list(db.session.scalars(text(f"SELECT {expression} FROM products")))
 
 
-def test_a_downgrade_takes_the_rows_along(new_app: Flask) -> None:
-    go_up(new_app)
+def test_downgrade_removes_the_rows(new_app: Flask) -> None:
+    upgrade_to(new_app)
     api = Api(new_app)
     editor = api.sign_up("editor")
     api.post("tasks", {"title": "Water the plants"}, by=editor, status=201)
     mug = {"sku": "M", "name": "M", "category": "M", "price": "1", "currency": "EUR"}
     api.post("products", mug, by=editor, status=201)
-
-    go_down(new_app)
-    go_up(new_app)
+    downgrade_to(new_app)
+    upgrade_to(new_app)
     assert api.get("products", status=200).json["items"] == []
 
 
 @on_sqlite
-def test_upgrades_at_the_same_time_all_succeed(flask: Flask_, new_app: Flask) -> None:
+def test_concurrent_upgrades_of_sqlite_all_succeed(flask: Flask_, new_app: Flask) -> None:
     for process in [flask("db", "upgrade") for _ in range(2)]:
         outcome(process)
     assert tables(new_app) >= TABLES
 
 
 @on_postgresql
-def test_upgrades_at_the_same_time_queue_up_and_all_succeed(
+def test_concurrent_upgrades_of_postgresql_queue_and_all_succeed(
     flask: Flask_, new_app: Flask, another_database_url: str
 ) -> None:
     with psycopg.connect(another_database_url, autocommit=True) as first:
@@ -311,11 +304,11 @@ def test_upgrades_at_the_same_time_queue_up_and_all_succeed(
 
 
 @on_postgresql
-def test_an_upgrade_that_waits_for_another_does_not_block_a_concurrent_index(
+def test_queued_upgrade_does_not_block_create_index_concurrently(
     flask: Flask_, new_app: Flask, another_database_url: str
 ) -> None:
-    """The one that waits holds no snapshot, for which CREATE INDEX CONCURRENTLY would wait."""
-    go_up(new_app)
+    """CREATE INDEX CONCURRENTLY would wait for a snapshot that the queued upgrade held."""
+    upgrade_to(new_app)
     with psycopg.connect(another_database_url, autocommit=True) as first:
         first.execute("SELECT pg_advisory_lock(%s)", [advisory_lock()])
         other = flask("db", "upgrade")
@@ -335,11 +328,11 @@ def wait_until_queued(*processes: subprocess.Popen[str]) -> None:
         assert any("another process migrates" in line for line in process.stdout)
 
 
-def test_an_upgrade_waits_for_the_locks_of_others(
+def test_upgrade_waits_for_locks_of_other_sessions(
     flask: Flask_, new_app: Flask, another_database_url: str
 ) -> None:
-    go_up(new_app)
-    go_down(new_app)
+    upgrade_to(new_app)
+    downgrade_to(new_app)
     dispose(new_app)
     with locked(another_database_url):
         process = flask("db", "upgrade")
@@ -350,7 +343,7 @@ def test_an_upgrade_waits_for_the_locks_of_others(
 
 @contextmanager
 def locked(url: str) -> Iterator[None]:
-    """Another session, in which a transaction holds what a migration needs."""
+    """Hold a lock that a migration needs, in another session."""
     if url.startswith("sqlite"):
         file = url.removeprefix("sqlite:///")
         with closing(sqlite3.connect(file, isolation_level=None)) as session:
@@ -363,25 +356,25 @@ def locked(url: str) -> Iterator[None]:
 
 
 @on_postgresql
-def test_a_migration_that_waits_for_a_long_reader_lets_others_read(
+def test_migration_that_waits_for_a_long_reader_does_not_block_other_readers(
     flask: Flask_, make_app: MakeApp, another_database_url: str
 ) -> None:
     app = make_app(database_url=another_database_url)
-    go_up(app)
+    upgrade_to(app)
     with psycopg.connect(another_database_url) as reader:
         reader.execute("SELECT FROM products")
         process = flask("db", "downgrade", "base")
         while not reader.execute(WAITING).rowcount:
             assert process.poll() is None
             time.sleep(0.02)
-        Api(app).get("products", status=200)  # queues behind the migration, which gives way
+        Api(app).get("products", status=200)  # waits until the migration times out
         assert process.poll() is None
     outcome(process)
     assert tables(app) == set()
 
 
 @on_postgresql
-def test_the_printed_sql_builds_the_same_schema(
+def test_printed_sql_builds_the_same_schema(
     flask: Flask_, new_app: Flask, make_app: MakeApp, another_database_url: str
 ) -> None:
     nowhere = "postgresql://nobody:nothing@127.0.0.1:1/nowhere"
@@ -389,44 +382,44 @@ def test_the_printed_sql_builds_the_same_schema(
     with psycopg.connect(another_database_url, autocommit=True) as session:
         session.execute(sql)
     printed = schema(new_app)
-    go_down(new_app)
-    go_up(new_app)
+    downgrade_to(new_app)
+    upgrade_to(new_app)
     assert printed == schema(new_app)
 
 
-def test_the_service_is_not_ready_before_the_schema_is_the_codes(new_app: Flask) -> None:
+def test_service_is_not_ready_before_every_branch_is_migrated(new_app: Flask) -> None:
     api = Api(new_app)
     api.get("/health/ready", status=503)
-    go_up(new_app, "auth@head")
+    upgrade_to(new_app, "auth@head")
     behind = api.get("/health/ready", status=503)
     assert int(behind.headers["Retry-After"]) > 0
-    go_up(new_app)
+    upgrade_to(new_app)
     api.get("/health/ready", status=200)
-    go_down(new_app, "tasks@base")
+    downgrade_to(new_app, "tasks@base")
     api.get("/health/ready", status=503)
     api.get("/health/live", status=200)
 
 
-def test_the_service_is_not_ready_before_the_last_revision_of_a_branch(
+def test_service_is_not_ready_before_the_last_revision_of_a_branch(
     new_app: Flask, tmp_path: Path
 ) -> None:
-    go_up(new_app)
+    upgrade_to(new_app)
     with documented(new_app, tmp_path):
         Api(new_app).get("/health/ready", status=503)
-        go_up(new_app)
+        upgrade_to(new_app)
         Api(new_app).get("/health/ready", status=200)
 
 
-def test_the_service_stays_ready_when_a_newer_release_has_migrated(new_app: Flask) -> None:
-    go_up(new_app)
+def test_service_stays_ready_when_a_newer_release_has_migrated(new_app: Flask) -> None:
+    upgrade_to(new_app)
     migrated_by_a_newer_release(new_app)
     Api(new_app).get("/health/ready", status=200)
 
 
-def test_an_upgrade_by_an_older_release_changes_nothing_and_succeeds(
+def test_upgrade_by_an_older_release_succeeds_and_changes_nothing(
     flask: Flask_, new_app: Flask
 ) -> None:
-    go_up(new_app)
+    upgrade_to(new_app)
     migrated_by_a_newer_release(new_app)
     built = schema(new_app)
     dispose(new_app)
@@ -443,7 +436,7 @@ def migrated_by_a_newer_release(app: Flask) -> None:
         db.session.commit()
 
 
-def test_an_upgrade_works_in_a_folder_with_a_percent_sign(tmp_path: Path) -> None:
+def test_upgrade_works_in_a_folder_with_a_percent_sign(tmp_path: Path) -> None:
     copy = tmp_path / "100%"
     for name in ("app", "migrations", "wsgi.py"):
         source = ROOT / name

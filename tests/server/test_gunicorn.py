@@ -1,12 +1,11 @@
-"""The service in gunicorn, as shipped: what reaches no view, signals, and many at once."""
+"""The service in gunicorn, as shipped: malformed HTTP, concurrency and signals."""
 
 import itertools
 import json
 import signal
 import socket
 import threading
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from http.client import HTTPResponse
@@ -18,10 +17,10 @@ import pytest
 
 from tests import services
 from tests.conftest import new_database
-from tests.live import Live, release, serve
+from tests.live import Live, release, serve, wait_until
 
 LIMIT = 2000  # bytes of a body
-PLENTY = {"RATE_LIMIT": "100000 per minute", "LOGIN_RATE_LIMIT": "100000 per minute"}
+HIGH_LIMITS = {"RATE_LIMIT": "100000 per minute", "LOGIN_RATE_LIMIT": "100000 per minute"}
 SECURITY = {
     "X-Content-Type-Options": "nosniff",
     "Strict-Transport-Security": "max-age=31536000; includeSubDomains",
@@ -35,11 +34,11 @@ _numbers = itertools.count(1)
 def live(
     request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[Live]:
-    """The service, for every test that leaves it running."""
+    """The service, shared by tests that leave it running."""
     folder = tmp_path_factory.mktemp("live")
     with new_database(request, request.param, folder) as url:
         settings = {"CACHE_DIR": str(folder / "cache"), "MAX_CONTENT_LENGTH": str(LIMIT)}
-        with serve(url, **PLENTY, **settings) as service:
+        with serve(url, **HIGH_LIMITS, **settings) as service:
             yield service
 
 
@@ -50,14 +49,14 @@ def editor(live: Live) -> dict[str, str]:
 
 
 @pytest.fixture
-def mortal(tmp_path: Path) -> Iterator[Live]:
-    """The service, for a test of its end."""
-    with serve(f"sqlite:///{tmp_path}/live.db", CACHE_DIR=str(tmp_path), **PLENTY) as service:
+def stoppable(tmp_path: Path) -> Iterator[Live]:
+    """The service, for a test that stops it."""
+    with serve(f"sqlite:///{tmp_path}/live.db", CACHE_DIR=str(tmp_path), **HIGH_LIMITS) as service:
         yield service
 
 
 def mug(**members: Any) -> dict[str, Any]:
-    """A product that there is not yet."""
+    """The body of a product with a new SKU."""
     sku = f"LIVE-{next(_numbers)}"
     return {
         "sku": sku,
@@ -69,22 +68,22 @@ def mug(**members: Any) -> dict[str, Any]:
 
 
 @contextmanager
-def connected(live: Live) -> Iterator[socket.socket]:
+def connect(live: Live) -> Iterator[socket.socket]:
     host, _, port = live.url.removeprefix("http://").partition(":")
     with socket.create_connection((host, int(port)), timeout=services.SECONDS) as wire:
         yield wire
 
 
 def answer(wire: socket.socket) -> tuple[HTTPResponse, bytes]:
-    """The next response on the wire, and its body."""
+    """The next response of the connection and its body."""
     response = HTTPResponse(wire)
     response.begin()
     return response, response.read()
 
 
 def ask(live: Live, sent: bytes) -> tuple[HTTPResponse, bytes]:
-    """The answer to these very bytes."""
-    with connected(live) as wire:
+    """The response to these bytes and its body."""
+    with connect(live) as wire:
         wire.sendall(sent)
         return answer(wire)
 
@@ -99,7 +98,7 @@ def head(method: str, path: str, headers: dict[str, str]) -> bytes:
 
 
 def check_problem(response: HTTPResponse, body: bytes, status: int) -> None:
-    """A problem that is complete and hardened, whoever made it."""
+    """Check that a response is a complete problem with the security headers."""
     problem = json.loads(body)
     assert response.status == status, problem
     assert response.headers["Content-Type"] == "application/problem+json"
@@ -109,7 +108,7 @@ def check_problem(response: HTTPResponse, body: bytes, status: int) -> None:
     assert {name: response.headers[name] for name in SECURITY} == SECURITY
 
 
-# --- on the wire -----------------------------------------------------------------------------
+# --- HTTP ---------------------------------------------------------------------------------------
 
 GET = b"GET /api/v1/products HTTP/1.1\r\nHost: localhost\r\n"
 POST = b"POST /api/v1/products HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\n"
@@ -136,7 +135,9 @@ REFUSED = {
 
 
 @pytest.mark.parametrize(("sent", "status"), REFUSED.values(), ids=REFUSED)
-def test_what_is_no_good_http_is_a_problem_too(live: Live, sent: bytes, status: int) -> None:
+def test_malformed_http_request_is_answered_with_a_problem(
+    live: Live, sent: bytes, status: int
+) -> None:
     response, body = ask(live, sent)
     check_problem(response, body, status)
     assert response.headers["Connection"] == "close"
@@ -148,31 +149,29 @@ def chunks(body: bytes) -> bytes:
     return b"%x\r\n%s\r\n0\r\n\r\n" % (len(body), body)
 
 
-def test_a_chunked_body_is_read(live: Live, editor: dict[str, str]) -> None:
+def test_chunked_body_is_read(live: Live, editor: dict[str, str]) -> None:
     fields = {**editor, "Content-Type": "application/json", "Transfer-Encoding": "chunked"}
     sent = head("POST", "/api/v1/products", fields) + chunks(json.dumps(mug()).encode())
     assert ask(live, sent)[0].status == 201
 
 
-def test_a_body_that_ends_early_is_400_even_where_it_looks_whole(
-    live: Live, editor: dict[str, str]
-) -> None:
+def test_body_shorter_than_content_length_is_400(live: Live, editor: dict[str, str]) -> None:
     body = json.dumps(mug()).encode()
     fields = {"Content-Type": "application/json", "Content-Length": str(len(body) + 1)}
-    with connected(live) as wire:
+    with connect(live) as wire:
         wire.sendall(head("POST", "/api/v1/products", editor | fields) + body)
         wire.shutdown(socket.SHUT_WR)
         check_problem(*answer(wire), 400)
 
 
-def test_a_chunked_body_over_the_limit_is_413(live: Live, editor: dict[str, str]) -> None:
+def test_chunked_body_over_the_limit_is_413(live: Live, editor: dict[str, str]) -> None:
     fields = {**editor, "Content-Type": "application/json", "Transfer-Encoding": "chunked"}
     body = json.dumps(mug()).encode() + b" " * LIMIT
     response, body = ask(live, head("POST", "/api/v1/products", fields) + chunks(body))
     check_problem(response, body, 413)
 
 
-def test_a_body_that_is_announced_too_large_is_413_before_it_is_sent(
+def test_body_with_too_large_content_length_is_413_before_it_is_sent(
     live: Live, editor: dict[str, str]
 ) -> None:
     fields = {**editor, "Content-Type": "application/json", "Content-Length": str(10**12)}
@@ -180,14 +179,14 @@ def test_a_body_that_is_announced_too_large_is_413_before_it_is_sent(
     check_problem(response, body, 413)
 
 
-def test_broken_chunks_are_400(live: Live, editor: dict[str, str]) -> None:
+def test_malformed_chunks_are_400(live: Live, editor: dict[str, str]) -> None:
     fields = {**editor, "Content-Type": "application/json", "Transfer-Encoding": "chunked"}
     response, body = ask(live, head("POST", "/api/v1/products", fields) + b"nonsense\r\n")
     check_problem(response, body, 400)
 
 
-def test_a_connection_serves_one_request_after_the_other(live: Live) -> None:
-    with connected(live) as wire:
+def test_connection_is_reused_for_further_requests(live: Live) -> None:
+    with connect(live) as wire:
         for path in ("/health/live", "/nothing", "/health/ready"):
             wire.sendall(head("GET", path, {}))
             response, _ = answer(wire)
@@ -195,9 +194,9 @@ def test_a_connection_serves_one_request_after_the_other(live: Live) -> None:
 
 
 @pytest.mark.parametrize("method", ["GET", "HEAD"])
-def test_a_file_is_sent_whole(live: Live, method: str) -> None:
+def test_static_file_is_sent_completely(live: Live, method: str) -> None:
     file = Path(flask_swagger_ui.__file__).parent / "dist" / "swagger-ui.css"
-    with connected(live) as wire:
+    with connect(live) as wire:
         wire.sendall(head(method, f"/docs/{file.name}", {}))
         response = HTTPResponse(wire, method=method)
         response.begin()
@@ -206,7 +205,7 @@ def test_a_file_is_sent_whole(live: Live, method: str) -> None:
     assert body == (file.read_bytes() if method == "GET" else b"")
 
 
-def test_every_line_of_the_log_is_json(live: Live) -> None:
+def test_every_line_of_the_gunicorn_log_is_json(live: Live) -> None:
     forged = b'\n{"event": "forged"}'.hex("%")
     for path in ("/api/v1/products", f"/%{forged}", f"/problems/%{forged}"):
         ask(live, head("GET", path, {"User-Agent": '"}{"', "X-Request-ID": '{"a": "b"}'}))
@@ -217,7 +216,7 @@ def test_every_line_of_the_log_is_json(live: Live) -> None:
     assert "forged" not in events
 
 
-def test_a_refusal_is_logged_under_the_id_that_its_caller_was_told(live: Live) -> None:
+def test_refused_request_is_logged_with_the_request_id_of_its_response(live: Live) -> None:
     _, body = ask(live, b"nonsense\r\n\r\n")
     lines = [json.loads(line) for line in live.log.read_text().splitlines()]
     request_id = json.loads(body)["request_id"]
@@ -225,10 +224,12 @@ def test_a_refusal_is_logged_under_the_id_that_its_caller_was_told(live: Live) -
     assert (line["event"], line["level"]) == ("Answered 400 for InvalidRequestLine", "warning")
 
 
-# --- many at once ----------------------------------------------------------------------------
+# --- concurrency --------------------------------------------------------------------------------
 
 
-def test_of_fifty_changes_to_one_version_one_wins(live: Live, editor: dict[str, str]) -> None:
+def test_one_of_fifty_concurrent_updates_of_a_version_succeeds(
+    live: Live, editor: dict[str, str]
+) -> None:
     created = live.call("POST", "products", mug(), editor)
     path, headers = f"products/{created.json['id']}", editor | {"If-Match": created.headers["ETag"]}
     start = threading.Barrier(50)
@@ -244,7 +245,9 @@ def test_of_fifty_changes_to_one_version_one_wins(live: Live, editor: dict[str, 
     assert (after["version"], after["stock"]) == (2, statuses.index(200))
 
 
-def test_of_twenty_products_of_one_sku_one_is_created(live: Live, editor: dict[str, str]) -> None:
+def test_one_of_twenty_concurrent_creates_with_a_sku_succeeds(
+    live: Live, editor: dict[str, str]
+) -> None:
     same, start = mug(), threading.Barrier(20)
 
     def create(_: int) -> int:
@@ -255,70 +258,54 @@ def test_of_twenty_products_of_one_sku_one_is_created(live: Live, editor: dict[s
         assert sorted(pool.map(create, range(20))) == [201] + [409] * 19
 
 
-# --- signals ---------------------------------------------------------------------------------
+# --- signals ------------------------------------------------------------------------------------
 
 
-def eventually(condition: Callable[[], Any]) -> None:
-    deadline = time.monotonic() + 3 * services.SECONDS  # a reload boots the service twice
-    while not condition():
-        assert time.monotonic() < deadline, "it did not happen"
-        time.sleep(0.01)
-
-
-def test_a_request_in_flight_is_finished_before_the_end(mortal: Live) -> None:
+@contextmanager
+def request_in_flight(live: Live) -> Iterator[None]:
+    """Send a request before the block and its body after the block; check that it succeeds."""
     body = json.dumps(mug()).encode()
-    fields = {
-        **mortal.log_in(),
-        "Content-Type": "application/json",
-        "Content-Length": str(len(body)),
-        "Expect": "100-continue",
-    }
-    with connected(mortal) as wire:
+    fields = {"Content-Type": "application/json", "Content-Length": str(len(body))}
+    fields |= {**live.log_in(), "Expect": "100-continue"}
+    with connect(live) as wire:
         wire.sendall(head("POST", "/api/v1/products", fields))
-        assert wire.recv(100).startswith(b"HTTP/1.1 100")  # a thread is at work on it
-        mortal.process.send_signal(signal.SIGTERM)
-        eventually(lambda: "Handling signal: term" in mortal.log.read_text())
+        assert wire.recv(100).startswith(b"HTTP/1.1 100")  # a thread is processing it
+        yield
         wire.sendall(body)
-        response, _ = answer(wire)
-        assert response.status == 201
-    assert mortal.process.wait(services.SECONDS) == 0
+        assert answer(wire)[0].status == 201
 
 
-def test_a_service_that_ends_refuses_connections_while_it_finishes_requests(mortal: Live) -> None:
-    """Taken by the kernel and never answered, they would be lost; so a proxy can try elsewhere."""
-    body = json.dumps(mug()).encode()
-    fields = {
-        **mortal.log_in(),
-        "Content-Type": "application/json",
-        "Content-Length": str(len(body)),
-        "Expect": "100-continue",
-    }
-    with connected(mortal) as wire:
-        wire.sendall(head("POST", "/api/v1/products", fields))
-        assert wire.recv(100).startswith(b"HTTP/1.1 100")
-        mortal.process.send_signal(signal.SIGTERM)
-        eventually(lambda: refuses_connections(mortal))
-        wire.sendall(body)
-        response, _ = answer(wire)
-        assert response.status == 201
+def test_request_in_flight_is_finished_after_sigterm(stoppable: Live) -> None:
+    with request_in_flight(stoppable):
+        stoppable.process.send_signal(signal.SIGTERM)
+        wait_until(lambda: "Handling signal: term" in stoppable.log.read_text())
+    assert stoppable.process.wait(services.SECONDS) == 0
+
+
+def test_stopping_service_refuses_connections_while_it_finishes_requests(stoppable: Live) -> None:
+    """A proxy then tries another instance; an accepted connection would never be answered."""
+    with request_in_flight(stoppable):
+        stoppable.process.send_signal(signal.SIGTERM)
+        wait_until(lambda: refuses_connections(stoppable))
 
 
 def refuses_connections(live: Live) -> bool:
     try:
-        with connected(live):
+        with connect(live):
             return False
     except ConnectionRefusedError:
         return True
 
 
-def test_before_the_end_readiness_is_503_and_requests_are_served(tmp_path: Path) -> None:
+@pytest.mark.slow
+def test_draining_service_is_not_ready_and_serves_requests(tmp_path: Path) -> None:
     hours = str(24 * 60 * 60)
     with serve(f"sqlite:///{tmp_path}/live.db", CACHE_DIR=str(tmp_path), DRAIN_SECONDS=hours) as it:
         ready = head("GET", "/health/ready", {})
         assert ask(it, ready)[0].status == 200
         it.process.send_signal(signal.SIGTERM)
-        eventually(lambda: ask(it, ready)[0].status == 503)
-        for _ in range(10):  # from both workers
+        wait_until(lambda: ask(it, ready)[0].status == 503)
+        for _ in range(10):  # answered by both workers
             response, body = ask(it, ready)
             check_problem(response, body, 503)
             assert int(response.headers["Retry-After"]) > 0
@@ -328,19 +315,20 @@ def test_before_the_end_readiness_is_503_and_requests_are_served(tmp_path: Path)
         assert it.process.wait(services.SECONDS) == 0
 
 
-def test_two_listeners_that_cannot_be_told_apart_are_refused(tmp_path: Path) -> None:
+def test_listeners_on_the_same_port_are_refused(tmp_path: Path) -> None:
     same = {"BIND": "127.0.0.1:8000", "METRICS_BIND": "127.0.0.2:8000"}
     ended = pytest.raises(RuntimeError, match="must differ in their ports")
     with ended, serve(f"sqlite:///{tmp_path}/live.db", CACHE_DIR=str(tmp_path), **same):
         pass
 
 
-def test_a_reload_under_load_loses_nothing(live: Live, editor: dict[str, str]) -> None:
-    category, over = f"load-{next(_numbers)}", threading.Event()
+@pytest.mark.slow
+def test_reload_under_load_loses_no_request(live: Live, editor: dict[str, str]) -> None:
+    category, finished = f"load-{next(_numbers)}", threading.Event()
 
     def load(number: int) -> list[int]:
         statuses = []
-        while not over.is_set():
+        while not finished.is_set():
             if number % 2:
                 product = mug(category=category)
                 statuses.append(live.call("POST", "products", product, editor).status)
@@ -353,9 +341,9 @@ def test_a_reload_under_load_loses_nothing(live: Live, editor: dict[str, str]) -
         try:
             old = set(live.workers())
             live.process.send_signal(signal.SIGHUP)
-            eventually(lambda: len(live.workers()) == 2 and not old & set(live.workers()))
+            wait_until(lambda: len(live.workers()) == 2 and not old & set(live.workers()))
         finally:
-            over.set()
+            finished.set()
     statuses = [status for each in loads for status in each.result()]
     assert set(statuses) == {200, 201}
     assert count(live, category) == statuses.count(201)
@@ -363,32 +351,34 @@ def test_a_reload_under_load_loses_nothing(live: Live, editor: dict[str, str]) -
 
 @pytest.fixture
 def released(tmp_path: Path) -> Iterator[tuple[Live, Path]]:
-    """The service, and its code for a test to change."""
+    """The service and a copy of its code that a test may change."""
     root = release(tmp_path / "release")
     url = f"sqlite:///{tmp_path}/live.db"
-    with serve(url, root=root, CACHE_DIR=str(tmp_path / "cache"), **PLENTY) as service:
+    with serve(url, root=root, CACHE_DIR=str(tmp_path / "cache"), **HIGH_LIMITS) as service:
         yield service, root
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("file", ["wsgi.py", "app/server/worker.py", "gunicorn.conf.py"])
-def test_a_release_that_does_not_load_leaves_the_old_one_serving(
+def test_reload_of_code_that_does_not_load_keeps_the_old_workers(
     released: tuple[Live, Path], file: str
 ) -> None:
     live, root = released
-    assert live.call("GET", "products").status == 200  # it has booted
+    assert live.call("GET", "products").status == 200  # the service has booted
     good, old = (root / file).read_text(), live.workers()
-    (root / file).write_text("import what_is_not_there\n")
+    (root / file).write_text("import missing_module\n")
     live.process.send_signal(signal.SIGHUP)
-    eventually(lambda: "No module named 'what_is_not_there'" in live.log.read_text())
+    wait_until(lambda: "No module named 'missing_module'" in live.log.read_text())
     assert live.call("GET", "products").status == 200
     assert live.workers() == old
     (root / file).write_text(good)
     live.process.send_signal(signal.SIGHUP)
-    eventually(lambda: len(live.workers()) == 2 and not set(old) & set(live.workers()))
+    wait_until(lambda: len(live.workers()) == 2 and not set(old) & set(live.workers()))
     assert live.call("GET", "products").status == 200
 
 
-def test_reload_loads_new_code_of_the_application_and_of_the_worker_class(
+@pytest.mark.slow
+def test_reload_loads_new_code_of_the_application_and_the_worker_class(
     released: tuple[Live, Path],
 ) -> None:
     live, root = released
@@ -399,41 +389,43 @@ def test_reload_loads_new_code_of_the_application_and_of_the_worker_class(
         with (root / file).open("a") as code:
             code.write(line)
     live.process.send_signal(signal.SIGHUP)
-    eventually(lambda: all(f"new {file}" in live.log.read_text() for file in files))
+    wait_until(lambda: all(f"new {file}" in live.log.read_text() for file in files))
 
 
-def boot_only_after(go: Path, code: Path) -> None:
-    """Have workers that load this file wait until the other one exists."""
-    wait = "import os, pathlib, time\nwhile 'METRICS_SLOT' in os.environ"  # in a worker alone
+def delay_boot_until(go: Path, code: Path) -> None:
+    """Make workers that load the file `code` wait until the file `go` exists."""
+    wait = "import os, pathlib, time\nwhile 'METRICS_SLOT' in os.environ"  # workers only
     code.write_text(
         f"{wait} and not pathlib.Path({str(go)!r}).exists(): time.sleep(0.01)\n{code.read_text()}"
     )
 
 
-def test_old_workers_serve_until_the_new_ones_have_booted(released: tuple[Live, Path]) -> None:
+@pytest.mark.slow
+def test_old_workers_serve_until_the_new_workers_have_booted(released: tuple[Live, Path]) -> None:
     live, root = released
     assert live.call("GET", "products").status == 200
     old, go = set(live.workers()), root / "go"
-    boot_only_after(go, root / "wsgi.py")
+    delay_boot_until(go, root / "wsgi.py")
     live.process.send_signal(signal.SIGHUP)
-    eventually(lambda: len(live.workers()) == 4)
+    wait_until(lambda: len(live.workers()) == 4)
     for _ in range(20):
         assert live.call("GET", "products").status == 200
     assert old < set(live.workers())
     go.touch()
-    eventually(lambda: len(live.workers()) == 2 and not old & set(live.workers()))
+    wait_until(lambda: len(live.workers()) == 2 and not old & set(live.workers()))
     assert live.call("GET", "products").status == 200
 
 
-def test_old_workers_end_on_sigterm_while_the_new_ones_boot(released: tuple[Live, Path]) -> None:
+@pytest.mark.slow
+def test_old_workers_end_on_sigterm_while_new_workers_boot(released: tuple[Live, Path]) -> None:
     live, root = released
     assert live.call("GET", "products").status == 200
     old, go = set(live.workers()), root / "go"
-    boot_only_after(go, root / "wsgi.py")
+    delay_boot_until(go, root / "wsgi.py")
     live.process.send_signal(signal.SIGHUP)
-    eventually(lambda: len(live.workers()) == 4)
+    wait_until(lambda: len(live.workers()) == 4)
     live.process.send_signal(signal.SIGTERM)
-    eventually(lambda: not old & set(live.workers()))
+    wait_until(lambda: not old & set(live.workers()))
     go.touch()
     assert live.process.wait(services.SECONDS) == 0
     # The reload ends when the old workers have; only then does gunicorn handle the next signal.
@@ -442,7 +434,7 @@ def test_old_workers_end_on_sigterm_while_the_new_ones_boot(released: tuple[Live
 
 
 def count(live: Live, category: str) -> int:
-    """How many products of the category there are, page by page."""
+    """The number of products of the category, counted page by page."""
     found, more = 0, ""
     while more is not None:
         query = f"category={category}&limit=100" + (f"&cursor={more}" if more else "")

@@ -1,4 +1,4 @@
-"""Logs: one JSON object a line, tied together by the request id; no secrets, no forged lines."""
+"""Logs: one JSON object per line with the request id, without secrets or forged lines."""
 
 import io
 import json
@@ -22,11 +22,11 @@ from tests.conftest import Lines, MakeApp, migrate_to_head, on_sqlite, statement
 from tests.live import serve
 from tests.nginx import in_front_of
 
-# --- request ids -----------------------------------------------------------------------------
+# --- request ids --------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("offered", ["a1b2c3d4", "req_2024.01-01", "x" * 128])
-def test_a_well_formed_request_id_is_kept(api: Api, offered: str) -> None:
+def test_valid_request_id_is_kept(api: Api, offered: str) -> None:
     response = api.get("products", headers={"X-Request-ID": offered}, status=200)
     assert response.headers["X-Request-ID"] == offered
 
@@ -36,35 +36,33 @@ def test_a_well_formed_request_id_is_kept(api: Api, offered: str) -> None:
     ["", "short", "x" * 129, "has spaces in it", 'quote"quote', "café-café", "a1b2c3d4\t",
      "{}[];,<>", "a1b2c3d4,b1b2c3d4", "%0a%0d%0a%0d"],
 )  # fmt: skip
-def test_any_other_request_id_is_replaced(api: Api, offered: str) -> None:
+def test_invalid_request_id_is_replaced(api: Api, offered: str) -> None:
     response = api.get("products", headers={"X-Request-ID": offered}, status=200)
     assert UUID(response.headers["X-Request-ID"]).version == 7
 
 
 @pytest.mark.parametrize("offered", ["a1b2c3d4\n", "a1b2c3d4\r\nX-Evil: 1", "a1b2\0c3d4"])
-def test_a_request_id_of_several_lines_is_replaced(api: Api, offered: str) -> None:
+def test_request_id_with_line_breaks_is_replaced(api: Api, offered: str) -> None:
     environ = {"HTTP_X_REQUEST_ID": offered}
     response = api.get("products", environ_overrides=environ, status=200)
     assert UUID(response.headers["X-Request-ID"])
 
 
-def test_requests_without_an_id_have_one_each(api: Api) -> None:
+def test_request_without_id_gets_its_own(api: Api) -> None:
     assert len({api.get("products").headers["X-Request-ID"] for _ in range(5)}) == 5
 
 
-def test_the_id_is_in_the_answer_the_problem_and_the_log(logged: Api, lines: Lines) -> None:
+def test_request_id_is_in_header_problem_and_log(logged: Api, lines: Lines) -> None:
     response = logged.get("tasks", headers={"X-Request-ID": "find-me-123"}, status=401)
     assert response.headers["X-Request-ID"] == "find-me-123"
     assert response.json["request_id"] == "find-me-123"
     assert [line["request_id"] for line in lines()] == ["find-me-123"]
 
 
-# --- lines -----------------------------------------------------------------------------------
+# --- lines --------------------------------------------------------------------------------------
 
 
-def test_a_request_is_one_line_that_tells_what_happened(
-    logged: Api, lines: Lines, user: Caller
-) -> None:
+def test_request_is_logged_as_one_line(logged: Api, lines: Lines, user: Caller) -> None:
     task = "tasks/00000000-0000-7000-8000-000000000000"
     logged.get(task, by=user, environ_overrides={"REMOTE_ADDR": "192.0.2.7"}, status=404)
     (line,) = lines()
@@ -83,7 +81,7 @@ def test_a_request_is_one_line_that_tells_what_happened(
     }
 
 
-def test_a_caller_with_an_api_key_is_named_by_it(logged: Api, lines: Lines, user: Caller) -> None:
+def test_log_names_the_api_key_of_the_caller(logged: Api, lines: Lines, user: Caller) -> None:
     new = {"name": "Nightly", "scopes": ["tasks:own"]}
     key = logged.post("auth/api-keys", new, by=user, status=201).json
     lines()
@@ -91,7 +89,7 @@ def test_a_caller_with_an_api_key_is_named_by_it(logged: Api, lines: Lines, user
     assert [line["caller"] for line in lines()] == [f"key:{key['id']}"]
 
 
-def test_queries_are_counted_by_request(logged: Api, lines: Lines, editor: Caller) -> None:
+def test_log_counts_the_statements_of_a_request(logged: Api, lines: Lines, editor: Caller) -> None:
     product = {"sku": "A", "name": "A", "category": "a", "price": "1", "currency": "EUR"}
     for method, body in (("GET", None), ("POST", product), ("OPTIONS", None)):
         with statements(logged.app) as sent:
@@ -99,7 +97,7 @@ def test_queries_are_counted_by_request(logged: Api, lines: Lines, editor: Calle
         assert [line["queries"] for line in lines()] == [len(sent)]
 
 
-def test_a_request_that_meets_no_route_is_a_line_too(logged: Api, lines: Lines) -> None:
+def test_request_without_route_is_logged(logged: Api, lines: Lines) -> None:
     logged.get("/nothing", status=404)
     (line,) = lines()
     assert (line["route"], line["status"], line["caller"]) == (None, 404, None)
@@ -111,7 +109,7 @@ def test_probes_are_not_logged(logged: Api, lines: Lines) -> None:
     assert lines() == []
 
 
-def test_the_cause_of_a_500_is_logged_under_the_id_that_its_caller_was_told(
+def test_cause_of_a_500_is_logged_with_the_request_id_of_its_response(
     logged: Api, lines: Lines
 ) -> None:
     response = logged.get("odd/cause", status=500)
@@ -124,7 +122,7 @@ def test_the_cause_of_a_500_is_logged_under_the_id_that_its_caller_was_told(
 FORGED = '\n{"event": "forged"}\r\n\u2028\x1b[31m\x00"}'
 
 
-def test_nothing_that_a_client_sends_breaks_a_line(logged: Api, lines: Lines) -> None:
+def test_client_input_cannot_forge_log_lines(logged: Api, lines: Lines) -> None:
     """Each line is parsed as JSON by `lines`; a forged one would be an event of its own."""
     names = ("X_REQUEST_ID", "USER_AGENT", "REFERER", "AUTHORIZATION", "ACCEPT", "TRACEPARENT",
              "X_FORWARDED_FOR", "IF_NONE_MATCH", "COOKIE", "CONTENT_TYPE", "ORIGIN")  # fmt: skip
@@ -139,31 +137,29 @@ def test_nothing_that_a_client_sends_breaks_a_line(logged: Api, lines: Lines) ->
     assert "forged" not in events
 
 
-def test_what_libraries_warn_of_is_a_line_too(logged: Api, lines: Lines) -> None:
+def test_warnings_of_libraries_are_logged_as_json(logged: Api, lines: Lines) -> None:
     logging.getLogger("some.library").warning("%s is\n{gone}", "Redis")
-    logging.getLogger("some.library").info("tells too much")
+    logging.getLogger("some.library").info("too detailed")
     (line,) = lines()
     assert (line["event"], line["level"]) == ("Redis is\n{gone}", "warning")
     assert line["logger"] == "some.library"
 
 
 @pytest.mark.parametrize("value", ["\ud800", 2**70, "\u2028\x9b31m", {1, 2}, object()])
-def test_a_line_is_ascii_whatever_is_in_it(
-    logged: Api, output: io.StringIO, lines: Lines, value: Any
-) -> None:
+def test_log_line_is_ascii(logged: Api, output: io.StringIO, lines: Lines, value: Any) -> None:
     structlog.get_logger().warning("odd", value=value)
     assert output.getvalue().isascii()
     assert [line["event"] for line in lines()] == ["odd"]
 
 
 class Terminal(io.StringIO):
-    """Somebody looks at it."""
+    """Standard output that is a terminal."""
 
     def isatty(self) -> bool:
         return True
 
 
-def test_on_a_terminal_lines_are_for_people(make_app: MakeApp) -> None:
+def test_log_on_a_terminal_is_readable_text_without_control_characters(make_app: MakeApp) -> None:
     screen = Terminal()
     with redirect_stdout(screen):
         make_app(log_level="INFO")
@@ -181,7 +177,7 @@ def test_on_a_terminal_lines_are_for_people(make_app: MakeApp) -> None:
     assert all(character == "\n" or character.isprintable() for character in shown)
 
 
-# --- secrets ---------------------------------------------------------------------------------
+# --- secrets ------------------------------------------------------------------------------------
 
 
 def test_secrets_are_not_logged(
@@ -217,7 +213,7 @@ def test_secrets_are_not_logged(
 
 
 @on_sqlite
-def test_a_database_error_is_logged_without_the_values_of_its_statement(
+def test_database_error_is_logged_without_statement_values(
     output: io.StringIO, lines: Lines, make_app: MakeApp, another_database_url: str
 ) -> None:
     with redirect_stdout(output):
@@ -234,11 +230,11 @@ def test_a_database_error_is_logged_without_the_values_of_its_statement(
         assert value not in line["exception"]
 
 
-CANARY = "c4nary"  # in everything that is secret, or that nobody but its sender should read
+CANARY = "c4nary"  # is part of every secret that the test sends
 
 
 def send(port: int, sent: bytes) -> None:
-    """Send these bytes and wait for an answer, which a server may cut off."""
+    """Send these bytes and wait for the response, which may be incomplete."""
     with (
         suppress(ConnectionError, HTTPException),
         socket.create_connection(("127.0.0.1", port), services.SECONDS) as wire,
@@ -249,8 +245,8 @@ def send(port: int, sent: bytes) -> None:
         response.read()
 
 
-def sing(port: int) -> None:
-    """Send canaries wherever a secret might be, in good requests and in bad ones."""
+def send_canaries(port: int) -> None:
+    """Send canaries wherever a secret may be, in valid and in invalid requests."""
     canary = f"{CANARY}-of-a-client".encode()
     headers = (
         b"Host: localhost\r\nAuthorization: Bearer %s\r\nCookie: session=%s\r\n"
@@ -265,7 +261,7 @@ def sing(port: int) -> None:
         b"POST /api/v1/auth/login HTTP/1.1\r\n" + anonymous + json_body,
         b"POST /api/v1/users HTTP/1.1\r\n" + anonymous + json_body.replace(b"}", b"]"),
         b"POST /api/v1/tasks?q=%s HTTP/1.1\r\n" % canary + headers + json_body,
-        # what gunicorn refuses, quoting it
+        # gunicorn refuses these and quotes them in its error
         b"GET /?token=%s\r\n\r\n" % canary,
         b"%s /api/v1/products HTTP/1.1\r\n%s\r\n" % (canary, headers),
         b"GET /?token=%s HTTP/9.9\r\n%s\r\n" % (canary, headers),
@@ -283,8 +279,8 @@ def sing(port: int) -> None:
 
 
 @pytest.fixture(params=["gunicorn", "nginx"])
-def logs_of_everything(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Any]:
-    """The port of a service that tells as much as it can, and a function for all it has told."""
+def verbose_service(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Any]:
+    """The port and database of a service that logs at DEBUG, and a function that reads its logs."""
     gone = f"redis://:{CANARY}@127.0.0.1:{services.free_port()}/0"
     settings = {"LOG_LEVEL": "DEBUG", "REDIS_URL": gone, "CACHE_DIR": str(tmp_path)}
     settings["SECRET_KEY"] = f"{CANARY}, which is long enough for tests"
@@ -299,19 +295,19 @@ def logs_of_everything(request: pytest.FixtureRequest, tmp_path: Path) -> Iterat
         yield port, database, lambda: "".join(file.read_text() for file in files)
 
 
-def test_canaries_are_in_no_log(logs_of_everything: Any) -> None:
-    port, database, told = logs_of_everything
-    sing(port)
+def test_logs_of_service_and_nginx_contain_no_secret_of_a_client(verbose_service: Any) -> None:
+    port, database, read_logs = verbose_service
+    send_canaries(port)
     with closing(sqlite3.connect(database, isolation_level=None)) as connection:
         connection.execute("ALTER TABLE users RENAME TO gone")
-    sing(port)  # errors, and their tracebacks
-    text = told()
+    send_canaries(port)  # now requests fail with a traceback
+    text = read_logs()
     assert "database_error" in text
     assert "no such table" in text
     assert CANARY not in text
 
 
-def test_every_line_of_nginx_is_json_whatever_is_sent(tmp_path: Path) -> None:
+def test_every_line_of_the_nginx_log_is_json(tmp_path: Path) -> None:
     with serve(f"sqlite:///{tmp_path}/live.db", CACHE_DIR=str(tmp_path)) as live:
         with in_front_of(live, tmp_path) as nginx:
             hostile = b'"}\x1b[31m{"event":"forged"\xff\xe2\x80\xa8\\'

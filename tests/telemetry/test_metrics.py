@@ -1,4 +1,4 @@
-"""Metrics: exact over all workers, labelled with few values, and not for the public."""
+"""Metrics: exact over all workers, with few label values, on a port of their own."""
 
 import json
 import os
@@ -21,70 +21,69 @@ from app.telemetry.metrics import scrape_time_gauge
 from tests import services
 from tests.api import PASSWORD, Api
 from tests.conftest import MakeApp, own_server
-from tests.live import Live, serve
+from tests.live import Live, serve, wait_until
 from tests.nginx import in_front_of
-from tests.server.test_gunicorn import eventually
 
 ITEM = "products/00000000-0000-7000-8000-000000000000"
 
 
 def value(name: str, **labels: str) -> float:
-    """What a series of this process has come to."""
+    """The current value of a series of this process."""
     return REGISTRY.get_sample_value(name, labels) or 0
 
 
-class Since:
-    """How much series have grown since this was made."""
+class Growth:
+    """The growth of series since this object was created."""
 
     def __init__(self, name: str, *series: dict[str, str]) -> None:
         self.name, self.series = name, series
         self.before = [value(name, **labels) for labels in series]
 
-    def grown(self) -> list[float]:
+    def read(self) -> list[float]:
         after = [value(self.name, **labels) for labels in self.series]
         return [new - old for new, old in zip(after, self.before, strict=True)]
 
 
-# --- what is counted -------------------------------------------------------------------------
+# --- counters and gauges ------------------------------------------------------------------------
 
 
-def test_requests_are_counted_by_the_template_of_their_route(api: Api) -> None:
+def test_requests_are_counted_by_route_template(api: Api) -> None:
     template = {"method": "GET", "route": "/api/v1/products/<uuid:product_id>"}
     nowhere = {"method": "GET", "route": "none", "status": "404"}
     odd = {"method": "other", "route": "none", "status": "405"}
-    requests = Since("http_requests_total", {**template, "status": "404"}, nowhere, odd)
-    durations = Since("http_request_duration_seconds_count", template)
+    requests = Growth("http_requests_total", {**template, "status": "404"}, nowhere, odd)
+    durations = Growth("http_request_duration_seconds_count", template)
     for number in range(3):
         api.get(ITEM[:-1] + str(number), status=404)
     api.get("/nothing/1", status=404)
     api.get("/nothing/2", status=404)
     api.call("BREW", "products", status=405)
-    assert requests.grown() == [3, 2, 1]
-    assert durations.grown() == [3]
+    assert requests.read() == [3, 2, 1]
+    assert durations.read() == [3]
 
 
-def test_logins_are_counted_by_what_became_of_them(api: Api, no_time_passes: None) -> None:
+def test_logins_are_counted_by_result(api: Api, no_time_passes: None) -> None:
     results = [{"result": result} for result in ("succeeded", "failed", "throttled")]
-    logins = Since("logins_total", *results)
+    logins = Growth("logins_total", *results)
     account = {"email": "ada@example.com", "name": "Ada", "password": PASSWORD}
     api.post("users", account, status=201)
     right = {"email": account["email"], "password": PASSWORD}
     api.post("auth/login", right, status=200)
     for status in [401] * 10 + [429] * 2:
         api.post("auth/login", right | {"password": "x" * 20}, status=status)
-    assert logins.grown() == [1, 10, 2]
+    assert logins.read() == [1, 10, 2]
 
 
-def test_refusals_by_a_rate_limit_are_counted_by_the_limit(make_app: MakeApp) -> None:
+def test_rate_limit_refusals_are_counted_by_limit(make_app: MakeApp) -> None:
     limited = Api(make_app(rate_limit="2 per hour", login_rate_limit="1 per hour"))
-    refusals = Since("rate_limit_exceeded_total", {"limit": "default"}, {"limit": "log_in"})
+    refusals = Growth("rate_limit_exceeded_total", {"limit": "default"}, {"limit": "log_in"})
     for _ in range(2):
         limited.post("auth/login", {})
     limited.get("products", status=429)
-    assert refusals.grown() == [1, 1]
+    assert refusals.read() == [1, 1]
 
 
-def test_a_limiter_that_lost_its_redis_is_seen(make_app: MakeApp) -> None:
+def test_gauge_shows_the_rate_limit_fallback_while_redis_is_unreachable(make_app: MakeApp) -> None:
     port = services.free_port()
     with own_server("redis", port) as url:
         limited = Api(make_app(redis_url=url))
@@ -93,10 +92,10 @@ def test_a_limiter_that_lost_its_redis_is_seen(make_app: MakeApp) -> None:
     limited.get("products", status=200)
     assert value("rate_limit_fallback_active") == 1
     with own_server("redis", port):
-        eventually(lambda: limited.get("products") and value("rate_limit_fallback_active") == 0)
+        wait_until(lambda: limited.get("products") and value("rate_limit_fallback_active") == 0)
 
 
-def test_connections_are_in_use_only_while_they_are(app: Flask, api: Api) -> None:
+def test_gauge_counts_connections_in_use(app: Flask, api: Api) -> None:
     before = value("database_connections_in_use")
     with app.app_context(), db.engine.connect() as connection:
         connection.execute(text("SELECT 1"))
@@ -108,7 +107,7 @@ def test_connections_are_in_use_only_while_they_are(app: Flask, api: Api) -> Non
     assert value("database_connections_limit") > 0
 
 
-# --- what a scrape shows ---------------------------------------------------------------------
+# --- scrapes ------------------------------------------------------------------------------------
 
 
 @pytest.fixture
@@ -122,7 +121,7 @@ def scrape(api: Api) -> str:
     return api.get("/metrics", base_url="http://127.0.0.1:9464", status=200).text
 
 
-def test_jobs_are_counted_by_state_at_each_scrape(make_app: MakeApp) -> None:
+def test_scrape_counts_jobs_by_state(make_app: MakeApp) -> None:
     scraped = Api(make_app(metrics_bind="127.0.0.1:9464"))
     for state in ("queued", "running", "succeeded", "failed"):
         assert f'jobs{{state="{state}"}} 0.0' in scrape(scraped)
@@ -132,7 +131,7 @@ def test_jobs_are_counted_by_state_at_each_scrape(make_app: MakeApp) -> None:
     assert 'jobs{state="queued"} 1.0' in scrape(scraped)
 
 
-def test_a_gauge_that_cannot_be_read_is_absent_and_the_others_are_there(scraped: Api) -> None:
+def test_scrape_omits_a_gauge_that_cannot_be_read(scraped: Api) -> None:
     def fail() -> dict[str, float]:
         db.session.execute(text("SELECT count(*) FROM nothing"))
         return {}
@@ -145,24 +144,24 @@ def test_a_gauge_that_cannot_be_read_is_absent_and_the_others_are_there(scraped:
     assert "http_requests_total" in shown
 
 
-def test_on_the_listener_for_metrics_there_is_nothing_else(scraped: Api) -> None:
+def test_metrics_listener_serves_nothing_else(scraped: Api) -> None:
     for path in ("/", "/health/live", "/api/v1/products", "/metrics/", "//metrics"):
         scraped.get(path, base_url="http://127.0.0.1:9464", status=404)
     scraped.post("/metrics", base_url="http://127.0.0.1:9464", status=405)
 
 
 @pytest.mark.parametrize("proxies", [0, 1])
-def test_metrics_are_on_no_other_listener(make_app: MakeApp, proxies: int) -> None:
+def test_metrics_are_404_on_other_listeners(make_app: MakeApp, proxies: int) -> None:
     app = Api(make_app(metrics_bind="127.0.0.1:9464", trusted_proxies=proxies))
     forged = {"X-Forwarded-Host": "127.0.0.1:9464", "X-Forwarded-Port": "9464"}
     for headers in ({}, {"Host": "127.0.0.1:9464"}, forged):
-        # In WSGI the server, and not the client, says which port was called.
+        # In WSGI the server, not the client, determines the port.
         environ = {"SERVER_PORT": "8000"}
         response = app.get("/metrics", headers=headers, environ_overrides=environ, status=404)
         assert response.json["type"] == "/problems/not-found"
 
 
-def test_in_development_an_answer_says_what_took_how_long(make_app: MakeApp) -> None:
+def test_server_timing_header_is_sent_in_development_only(make_app: MakeApp) -> None:
     timed = Api(make_app(app_env="development")).get("products", status=200)
     timing = timed.headers["Server-Timing"]
     found = re.fullmatch(r'total;dur=([\d.]+), db;dur=([\d.]+);desc="1 queries"', timing)
@@ -171,24 +170,24 @@ def test_in_development_an_answer_says_what_took_how_long(make_app: MakeApp) -> 
     assert "Server-Timing" not in Api(make_app()).get("products", status=200).headers
 
 
-def test_dashboard_and_alerts_ask_for_metrics_that_there_are(make_app: MakeApp) -> None:
+def test_dashboard_and_alerts_use_existing_metrics(make_app: MakeApp) -> None:
     scraped = Api(make_app(metrics_bind="127.0.0.1:9464"))
-    there = {family.name for family in text_string_to_metric_families(scrape(scraped))}
+    existing = {family.name for family in text_string_to_metric_families(scrape(scraped))}
     shipped = Path(__file__).parents[2] / "deploy" / "observability"
     dashboard = json.loads((shipped / "grafana/dashboards/service.json").read_text())
-    asked = [t["expr"] for panel in dashboard["panels"] for t in panel["targets"]]
-    asked.append((shipped / "prometheus/alerts.yml").read_text())
+    queries = [t["expr"] for panel in dashboard["panels"] for t in panel["targets"]]
+    queries.append((shipped / "prometheus/alerts.yml").read_text())
     name = r"\b(jobs|(?:http|database|rate|logins)_\w+)[{[) ]"
-    names = set(re.findall(name, re.sub("#.*|summary: .*", "", " ".join(asked))))
+    names = set(re.findall(name, re.sub("#.*|summary: .*", "", " ".join(queries))))
     assert len(names) == 8
-    assert {re.sub("_(total|bucket)$", "", name) for name in names} <= there
+    assert {re.sub("_(total|bucket)$", "", name) for name in names} <= existing
 
 
-# --- over several workers --------------------------------------------------------------------
+# --- several workers ----------------------------------------------------------------------------
 
 
 def series(port: int) -> dict[tuple[str, ...], float]:
-    """What /metrics shows on this port: values by name and labels."""
+    """The values of /metrics on this port, by name and labels."""
     connection = HTTPConnection("127.0.0.1", port, timeout=services.SECONDS)
     connection.request("GET", "/metrics")
     response = connection.getresponse()
@@ -205,13 +204,14 @@ def series(port: int) -> dict[tuple[str, ...], float]:
 COUNTED = "http_requests_total", "/api/v1/products/<uuid:product_id>", "404", "GET"
 
 
-def test_sums_are_exact_over_workers_reloads_and_deaths(tmp_path: Path) -> None:
+@pytest.mark.slow
+def test_counters_are_exact_across_workers_reloads_and_crashes(tmp_path: Path) -> None:
     port, sent = services.free_port(), 0
     settings = {
         "METRICS_BIND": f"127.0.0.1:{port}",
         "CACHE_DIR": str(tmp_path),
         "RATE_LIMIT": "100000 per minute",
-        # A worker ends after so many requests, in the midst of it all.
+        # Each worker also restarts after 60 requests.
         "GUNICORN_CMD_ARGS": "--max-requests 60 --max-requests-jitter 0",
     }
     folder = Path("/dev/shm" if Path("/dev/shm").is_dir() else "/tmp")
@@ -229,18 +229,18 @@ def test_sums_are_exact_over_workers_reloads_and_deaths(tmp_path: Path) -> None:
         old = set(live.workers())
         live.process.send_signal(signal.SIGHUP)
         load(50)
-        eventually(lambda: len(live.workers()) == 2 and not old & set(live.workers()))
+        wait_until(lambda: len(live.workers()) == 2 and not old & set(live.workers()))
         load(20)
         assert series(port)[COUNTED] == sent
         victim = live.workers()[0]
         os.kill(victim, signal.SIGKILL)
-        eventually(lambda: len(live.workers()) == 2 and victim not in live.workers())
+        wait_until(lambda: len(live.workers()) == 2 and victim not in live.workers())
         load(20)
         assert series(port)[COUNTED] == sent
-        # Upkeep, which a worker begins with, has one for a moment.
-        eventually(lambda: series(port)["database_connections_in_use",] == 0)
+        # The maintenance thread of a new worker uses a connection for a moment.
+        wait_until(lambda: series(port)["database_connections_in_use",] == 0)
         (shared,) = (f for f in folder.glob("workers-*") if belongs_to(f, live))
-        # However many workers there were: two, and as many again during a reload.
+        # Two workers, and two more during a reload.
         assert len(list(shared.glob("counter_*.db"))) <= 4
     assert not shared.exists()
 
@@ -251,7 +251,7 @@ def belongs_to(folder: Path, live: Live) -> bool:
     return str(folder) in maps
 
 
-def test_nginx_gives_no_metrics_to_anyone(tmp_path: Path) -> None:
+def test_nginx_does_not_serve_metrics(tmp_path: Path) -> None:
     port = services.free_port()
     settings = {"METRICS_BIND": f"127.0.0.1:{port}", "CACHE_DIR": str(tmp_path)}
     with serve(f"sqlite:///{tmp_path}/live.db", **settings) as live:

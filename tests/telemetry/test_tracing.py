@@ -1,4 +1,4 @@
-"""Traces: the caller's is gone on with (W3C Trace Context), spans are recorded where asked for."""
+"""Traces: the trace of a caller is continued (W3C Trace Context), spans are exported."""
 
 import gzip
 import json
@@ -25,13 +25,13 @@ from tests.live import serve
 TRACE, PARENT = "0af7651916cd43dd8448eb211c80319c", "b7ad6b7169203331"
 VALID = f"00-{TRACE}-{PARENT}-01"
 
-# --- what a caller sends -----------------------------------------------------------------------
+# --- the traceparent header ---------------------------------------------------------------------
 
 GOOD = {
     VALID: True,
     f"00-{TRACE}-{PARENT}-00": False,
     f"00-{TRACE}-{PARENT}-03": True,  # "random" as well
-    f"00-{TRACE}-{PARENT}-fe": False,  # flags that nobody knows yet
+    f"00-{TRACE}-{PARENT}-fe": False,  # unknown flags
     f" \t{VALID} ": True,
     f"cc-{TRACE}-{PARENT}-01": True,  # a later version
     f"cc-{TRACE}-{PARENT}-01-what-the-future-holds": True,
@@ -57,29 +57,31 @@ BAD = [
     f"00_{TRACE}_{PARENT}_01",
     f"cc-{TRACE}-{PARENT}-01.what",
     f"cc-{TRACE}-{PARENT}-011",
-    f"{VALID},{VALID}",  # the header came twice
+    f"{VALID},{VALID}",  # a repeated header
     f"{VALID}\n",
     f".{VALID}",
 ]
 
 
 @pytest.mark.parametrize(("sent", "sampled"), GOOD.items())
-def test_a_valid_traceparent_is_understood(sent: str, sampled: bool) -> None:
+def test_valid_traceparent_is_parsed(sent: str, sampled: bool) -> None:
     assert tracing.parse(sent) == tracing.Trace(TRACE, sampled)
 
 
 @pytest.mark.parametrize("sent", BAD)
-def test_any_other_traceparent_is_as_none(sent: str) -> None:
+def test_invalid_traceparent_is_ignored(sent: str) -> None:
     assert tracing.parse(sent) is None
 
 
-def test_every_line_of_a_request_names_the_callers_trace(logged: Api, lines: Lines) -> None:
+def test_log_lines_of_a_request_name_the_callers_trace(logged: Api, lines: Lines) -> None:
     logged.get("odd/cause", headers={"traceparent": VALID}, status=500)
     assert [line["trace_id"] for line in lines()] == [TRACE, TRACE]
 
 
 @pytest.mark.parametrize("sent", BAD[:6])
-def test_without_one_a_trace_begins_and_nothing_fails(logged: Api, lines: Lines, sent: str) -> None:
+def test_request_without_valid_traceparent_begins_a_trace(
+    logged: Api, lines: Lines, sent: str
+) -> None:
     for _ in range(2):
         logged.get("products", headers={"traceparent": sent, "tracestate": "a=1"}, status=200)
     begun = {line["trace_id"] for line in lines()}
@@ -88,21 +90,21 @@ def test_without_one_a_trace_begins_and_nothing_fails(logged: Api, lines: Lines,
     assert all(re.fullmatch("[0-9a-f]{32}", trace) for trace in begun)
 
 
-# --- what goes on elsewhere --------------------------------------------------------------------
+# --- jobs ---------------------------------------------------------------------------------------
 
 
-def test_work_that_a_request_causes_elsewhere_is_part_of_its_trace(
+def test_continued_trace_keeps_the_trace_id_of_the_request(
     logged: Api,
     lines: Lines,
 ) -> None:
     with logged.app.test_request_context(headers={"traceparent": VALID}):
         logged.app.preprocess_request()
-        told = tracing.traceparent()
-    version, trace, parent, flags = told.split("-")
+        sent = tracing.traceparent()
+    version, trace, parent, flags = sent.split("-")
     assert (version, trace, flags) == ("00", TRACE, "01")
     assert re.fullmatch("[0-9a-f]{16}", parent)
     assert parent != PARENT
-    with tracing.continue_trace("job", told):
+    with tracing.continue_trace("job", sent):
         structlog.get_logger().info("worked")
         assert tracing.traceparent().split("-")[1] == TRACE
     structlog.contextvars.clear_contextvars()
@@ -112,7 +114,7 @@ def test_work_that_a_request_causes_elsewhere_is_part_of_its_trace(
     assert "trace_id" not in over
 
 
-def test_a_job_goes_on_with_the_trace_of_its_request(logged: Api, lines: Lines) -> None:
+def test_job_continues_the_trace_of_its_request(logged: Api, lines: Lines) -> None:
     account = {"email": "ada@example.com", "name": "Ada", "password": PASSWORD}
     logged.post("users", account, headers={"traceparent": VALID}, status=201)
     logged.app.extensions["jobs"].drain()
@@ -120,18 +122,18 @@ def test_a_job_goes_on_with_the_trace_of_its_request(logged: Api, lines: Lines) 
     assert finished["trace_id"] == TRACE
 
 
-def test_work_that_belongs_to_no_trace_begins_one() -> None:
+def test_work_without_trace_begins_one() -> None:
     with tracing.continue_trace("job", "nonsense"):
         assert tracing.parse(tracing.traceparent())
     assert tracing.parse(tracing.traceparent())
 
 
-# --- spans ---------------------------------------------------------------------------------------
+# --- spans --------------------------------------------------------------------------------------
 
 
 @contextmanager
 def collector() -> Iterator[tuple[str, list[Span]]]:
-    """Yield the address of an OTLP collector, and the spans that it has been sent."""
+    """Yield the address of an OTLP collector and the list of the spans it receives."""
     spans: list[Span] = []
 
     class Handler(BaseHTTPRequestHandler):
@@ -148,7 +150,7 @@ def collector() -> Iterator[tuple[str, list[Span]]]:
             self.end_headers()
 
         def log_message(self, *_: Any) -> None:
-            """Say nothing."""
+            """Print nothing."""
 
     with ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:
         thread = threading.Thread(target=server.serve_forever)
@@ -161,7 +163,7 @@ def collector() -> Iterator[tuple[str, list[Span]]]:
 
 
 @pytest.mark.parametrize("kind", ["sqlite", "postgresql"])
-def test_requests_and_their_queries_are_spans_of_the_callers_trace(
+def test_requests_and_queries_are_exported_as_spans_of_the_callers_trace(
     request: pytest.FixtureRequest, tmp_path: Path, kind: str
 ) -> None:
     with new_database(request, kind, tmp_path) as url, collector() as (endpoint, spans):
@@ -173,7 +175,7 @@ def test_requests_and_their_queries_are_spans_of_the_callers_trace(
             with urlopen(f"{live.url}/health/ready") as probe:
                 assert probe.status == 200
             log = [json.loads(line) for line in live.log.read_text().splitlines()]
-    # The workers have ended, and so have sent all.
+    # The workers have ended and sent all spans.
     servers = [span for span in spans if span.kind == Span.SPAN_KIND_SERVER]
     (first,) = (span for span in servers if span.parent_span_id.hex() == PARENT)
     assert first.trace_id.hex() == TRACE
@@ -194,7 +196,7 @@ def test_requests_and_their_queries_are_spans_of_the_callers_trace(
         assert queries == []  # only psycopg is instrumented
 
 
-def test_without_the_extra_it_goes_on_untraced(
+def test_tracing_is_disabled_without_the_otel_extra(
     make_app: MakeApp, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     missing = "opentelemetry.exporter.otlp.proto.http.trace_exporter"

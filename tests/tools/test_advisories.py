@@ -1,4 +1,4 @@
-"""`make check` where the advisory service does not answer: the package index is asked instead."""
+"""`tools/advisories.py` reads known vulnerabilities from the package index."""
 
 import json
 import subprocess
@@ -26,7 +26,7 @@ def project(newest: str = "2.0", flaws: tuple[Any, ...] = (), **releases: Any) -
 
 @pytest.fixture
 def judge(tmp_path: Path) -> Iterator[Judge]:
-    """`judge("sound==2.0", sound=project())`: a lock, and what the index has."""
+    """`judge("sound==2.0", sound=project())` checks a lock against these projects of an index."""
     projects: dict[str, Any] = {}
 
     class Index(BaseHTTPRequestHandler):
@@ -60,7 +60,7 @@ def judge(tmp_path: Path) -> Iterator[Judge]:
         server.shutdown()
 
 
-def test_what_is_sound_passes_and_what_is_not_told_is_named(judge: Judge) -> None:
+def test_advisories_pass_sound_versions_and_name_unchecked_ones(judge: Judge) -> None:
     withdrawn = FLAW | {"withdrawn": "2026-01-01T00:00:00Z"}
     done = judge(
         "sound==2.0", "old==1.0 ; sys_platform == 'x'",
@@ -81,13 +81,15 @@ def test_what_is_sound_passes_and_what_is_not_told_is_named(judge: Judge) -> Non
     ],
     ids=["a known flaw", "withdrawn", "a version that is gone", "a project that is gone"],
 )
-def test_what_is_not_sound_fails_by_name(judge: Judge, pin: str, known: Any, said: str) -> None:
+def test_advisories_fail_and_name_the_unsound_version(
+    judge: Judge, pin: str, known: Any, said: str
+) -> None:
     done = judge("sound==2.0", pin, sound=project(), bad=known)
     assert done.returncode == 1
     assert done.stderr.strip() == said
 
 
-def test_an_index_that_does_not_answer_is_told_from_one_that_finds_nothing(judge: Judge) -> None:
+def test_advisories_report_an_index_that_does_not_answer(judge: Judge) -> None:
     done = judge("sound==2.0")
     assert done.returncode == 2
     assert "could not be asked" in done.stdout

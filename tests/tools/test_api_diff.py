@@ -1,4 +1,4 @@
-"""`make api-diff`: what breaks a client is told from what does not."""
+"""`make api-diff` distinguishes breaking changes of the API from compatible ones."""
 
 import importlib.util
 import json
@@ -44,8 +44,8 @@ BREAKING = {
     "fewer values are taken": lambda d: member(d, "TaskNew.priority")["enum"].remove("low"),
     "null is no longer taken": lambda d: member(d, "TaskChange.due_at").update(type="string"),
     "less is taken": lambda d: member(d, "TaskNew.title").update(maxLength=100),
-    "more is asked for": lambda d: member(d, "TaskNew.description").update(minLength=1),
-    "a pattern is asked for": lambda d: member(d, "TaskNew.title").update(pattern="^[a-z]+$"),
+    "a minimum is added": lambda d: member(d, "TaskNew.description").update(minLength=1),
+    "a pattern is added": lambda d: member(d, "TaskNew.title").update(pattern="^[a-z]+$"),
     "a kind of item is gone": lambda d: member(d, "TaskBatch.items")["items"]["oneOf"].pop(),
     "an item of a kind needs more": lambda d: schema(d, "TaskBatchCreate")["required"].append("id"),
     "a parameter is gone": lambda d: d["paths"][TASKS]["get"]["parameters"].pop(0),
@@ -93,12 +93,12 @@ def breaks(change: Callable[[Document], Any]) -> list[str]:
 
 
 @pytest.mark.parametrize("change", BREAKING.values(), ids=BREAKING)
-def test_breaks(change: Callable[[Document], Any]) -> None:
+def test_api_diff_finds_breaking_change(change: Callable[[Document], Any]) -> None:
     assert breaks(change)
 
 
 @pytest.mark.parametrize("change", COMPATIBLE.values(), ids=COMPATIBLE)
-def test_does_not_break(change: Callable[[Document], Any]) -> None:
+def test_api_diff_accepts_compatible_change(change: Callable[[Document], Any]) -> None:
     assert breaks(change) == []
 
 
@@ -124,12 +124,12 @@ def run(where: Path) -> subprocess.CompletedProcess[str]:
     return subprocess.run([sys.executable, SCRIPT], cwd=where, capture_output=True, text=True)
 
 
-def test_without_a_tag_there_is_nothing_to_break(repository: Path) -> None:
+def test_api_diff_passes_without_a_tag(repository: Path) -> None:
     done = run(repository)
     assert (done.returncode, "no tag yet" in done.stdout) == (0, True)
 
 
-def test_a_break_fails_unless_the_major_version_moves(repository: Path) -> None:
+def test_api_diff_fails_on_a_break_unless_the_major_version_changes(repository: Path) -> None:
     git(repository, "tag", "v1.0.0")
     assert run(repository).returncode == 0
     broken = deepcopy(OPENAPI)

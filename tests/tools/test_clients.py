@@ -1,4 +1,4 @@
-"""Clients generated from openapi.json: a Python one that is used, and TypeScript's types."""
+"""Clients generated from openapi.json: a Python client and TypeScript types."""
 
 import importlib
 import json
@@ -22,7 +22,7 @@ BESIDE_PYTHON = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
 
 
 def run(*command: object, where: Path) -> str:
-    """What a command prints; fails the test, and shows it, where the command fails."""
+    """The output of a command that must succeed."""
     environ = {**os.environ, "PATH": BESIDE_PYTHON}
     done = subprocess.run(
         list(map(str, command)), cwd=where, env=environ, capture_output=True, text=True
@@ -52,7 +52,7 @@ def generated(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> ModuleType:
 
 
 class Calls:
-    """The operations of the generated package by name: each is a module of its own."""
+    """The operations of the generated package by name; each is a module."""
 
     def __init__(self, package: ModuleType) -> None:
         self.name = package.__name__
@@ -63,14 +63,12 @@ class Calls:
         return importlib.import_module(f"{self.name}.api.{tag}.{operation}")
 
 
-def test_a_python_client_logs_in_creates_pages_changes_and_is_told_problems(
-    live: Live, generated: ModuleType
-) -> None:
+def test_generated_python_client_calls_the_service(live: Live, generated: ModuleType) -> None:
     call = Calls(generated)
     models = call.models
-    with generated.Client(base_url=live.url) as nobody:
+    with generated.Client(base_url=live.url) as anonymous:
         credentials = models.Login(email=DEMO_EMAIL, password=DEMO_PASSWORD)
-        tokens = call.log_in.sync(client=nobody, body=credentials)
+        tokens = call.log_in.sync(client=anonymous, body=credentials)
     with generated.AuthenticatedClient(base_url=live.url, token=tokens.access_token) as client:
         titles = [f"Task {n}" for n in range(5)]
         created = [
@@ -130,7 +128,7 @@ export const unconditional: Change["parameters"]["header"] = {};
 
 
 @pytest.mark.skipif(not shutil.which("npm"), reason="no npm")
-def test_the_typescript_types_are_strict_and_usable(tmp_path: Path) -> None:
+def test_generated_typescript_types_are_strict_and_usable(tmp_path: Path) -> None:
     run(sys.executable, "dev.py", "npm-tools", where=ROOT)
     types, use = tmp_path / "openapi.d.ts", tmp_path / "use.ts"
     run(NODE_MODULES / "openapi-typescript", OPENAPI, "--output", types, where=tmp_path)

@@ -1,6 +1,5 @@
-"""The servers of the test session start, work, and leave nothing behind."""
+"""The servers of a test session start, work and leave nothing behind."""
 
-import os
 import signal
 import subprocess
 import sys
@@ -13,10 +12,11 @@ import pytest
 import redis
 
 from tests import services
+from tests.conftest import refuse
 
 
 @pytest.fixture(autouse=True)
-def nothing_given(monkeypatch):
+def no_configured_servers(monkeypatch):
     monkeypatch.delenv("TEST_DATABASE_URL", raising=False)
     monkeypatch.delenv("TEST_REDIS_URL", raising=False)
 
@@ -44,28 +44,26 @@ both = pytest.mark.parametrize(
 
 @contextmanager
 def started(name):
-    """Yield the URL of a server; skip the test, or fail it where servers are required."""
+    """Yield the URL of a server; skip the test, or fail it if servers are required."""
     try:
         with getattr(services, name)() as url:
             yield url
     except services.Unavailable as error:
-        refuse = pytest.fail if os.environ.get("REQUIRE_SERVICES") else pytest.skip
         refuse(str(error))
 
 
 @both
-def test_a_server_ends_with_its_block_and_leaves_no_directory(name, ask, refused):
+def test_session_server_stops_with_its_block_and_leaves_no_directory(name, ask, refused):
     with started(name) as url:
         directory = ask(url)
         assert directory.is_dir()
-
     assert not directory.exists()
     with pytest.raises(refused):
         ask(url)
 
 
 @both
-def test_a_server_ends_with_a_session_that_is_killed(name, ask, refused):
+def test_session_server_stops_when_the_session_is_killed(name, ask, refused):
     script = f"import services, time\nwith services.{name}() as url: print(url); time.sleep(60)"
     command = [sys.executable, "-u", "-c", script]
     with started(name):
@@ -88,17 +86,15 @@ def test_a_server_ends_with_a_session_that_is_killed(name, ask, refused):
 @pytest.mark.parametrize(
     ("name", "setting"), [("postgres", "TEST_DATABASE_URL"), ("redis", "TEST_REDIS_URL")]
 )
-def test_a_given_server_is_used_as_it_is(monkeypatch, name, setting):
-    monkeypatch.setenv(setting, "scheme://given")
-
+def test_configured_session_server_is_used(monkeypatch, name, setting):
+    monkeypatch.setenv(setting, "scheme://configured")
     with getattr(services, name)() as url:
-        assert url == "scheme://given"
+        assert url == "scheme://configured"
 
 
 @pytest.mark.parametrize("name", ["postgres", "redis"])
-def test_a_machine_without_binaries_is_told_so(monkeypatch, name):
+def test_missing_server_binaries_are_reported(monkeypatch, name):
     monkeypatch.setattr(services.shutil, "which", lambda _: None)
     monkeypatch.setattr(services.Path, "is_file", lambda _: False)
-
     with pytest.raises(services.Unavailable, match="was found"), getattr(services, name)():
         pass

@@ -25,7 +25,7 @@ from tests import rows
 from tests.api import Api, Caller, bearer
 from tests.conftest import MakeApp, new_database, on_postgresql
 from tests.live import Live, serve
-from tests.server.test_gunicorn import eventually
+from tests.live import wait_until as eventually
 
 CSV = {"Accept": "text/csv"}
 

@@ -1,11 +1,8 @@
-"""The tools that measure the code and check how it uses libraries, on small sources."""
-
-import sys
+"""`tools/public_interfaces.py` finds private names and patches of libraries in small sources."""
 
 import pytest
 
-import dev
-from tools import measures, public_interfaces
+from tools import public_interfaces
 from tools.public_interfaces import Allowed, find, without_exceptions
 
 EXTENSIONS = """
@@ -17,7 +14,7 @@ settings = Settings()
 
 
 def names(text: str, **others: str) -> list[str]:
-    """The names that are found in app/feature.py, with app/extensions.py and others beside it."""
+    """The names found in app/feature.py, next to app/extensions.py and other modules."""
     sources = {"app/extensions.py": EXTENSIONS, "app/config.py": "class Settings:\n    size = 1\n"}
     sources |= {f"app/{name}.py": other for name, other in others.items()}
     found = find({**sources, "app/feature.py": text})
@@ -179,6 +176,8 @@ PUBLIC = {
     "a function in an own object": (
         "class Operation: ...\ndef f(operation: Operation):\n    operation.respond = lambda: None"
     ),
+    "a setting of an extension": "from app.extensions import limiter\nlimiter.enabled = False",
+    "an own object of another module": "from app.extensions import settings\nsettings.size = 2",
     "data in an unknown object": "def f(user, role):\n    user.role = role",
     "a local variable with the name of an import": (
         "from gunicorn import util\ndef f(all):\n    for util in all:\n        util.size = 1"
@@ -189,14 +188,6 @@ PUBLIC = {
 @pytest.mark.parametrize("text", PUBLIC.values(), ids=PUBLIC)
 def test_public_and_own_names_are_not_found(text: str) -> None:
     assert names(text, base="class Base:\n    def __init__(self): self._at = 1\n") == []
-
-
-def test_setting_of_an_extension_is_not_found() -> None:
-    assert names("from app.extensions import limiter\nlimiter.enabled = False") == []
-
-
-def test_own_object_of_another_module_is_not_a_library() -> None:
-    assert names("from app.extensions import settings\nsettings.size = 2") == []
 
 
 FOUND = find({"app/x.py": "from flask.globals import _cv_app"})
@@ -243,101 +234,3 @@ def test_exceptions_of_the_repository_are_valid() -> None:
         line for line in without_exceptions([], public_interfaces.EXCEPTIONS) if "used" not in line
     ]
     assert own == []
-
-
-CODE = '''"""A docstring
-of two lines."""
-
-# Why it is so.
-X = """a string
-of two lines"""  # behind
-
-
-def f():  # noqa: X
-    """Docstring."""
-    return (
-        X
-    )
-# ---
-'''
-
-
-def test_lines_of_code_exclude_blanks_docstrings_and_comments() -> None:
-    assert measures.count_lines(CODE) == (6, 1, 1)
-
-
-def function(lines: int) -> str:
-    return "@x\ndef f():\n" + "    1\n" * (lines - 1)
-
-
-def test_function_above_the_limit_is_found() -> None:
-    assert [*measures.long_functions({"app/x.py": function(40)})] == []
-    assert [*measures.long_functions({"app/x.py": function(41)})] == ["app/x.py:2: f has 41 lines"]
-
-
-def test_file_above_the_limit_is_found() -> None:
-    assert [*measures.long_files({"app/x.py": "1\n" * 300})] == []
-    assert [*measures.long_files({"app/x.py": "1\n" * 301})] == ["app/x.py: 301 lines"]
-
-
-TREE = {
-    "app/__init__.py": "1\n",
-    "app/core/web/etags.py": "1\n" * 5,
-    "app/core/web/problems.py": "1\n" * 7,
-    "app/core/mail.py": "1\n" * 9,
-    "app/tasks/routes.py": "1\n" * 3,
-    "app/tasks/migrations/tasks_0001.py": "1\n" * 400,
-    "gunicorn.conf.py": "1\n" * 2,
-    "tests/tasks/test_tasks.py": "1\n" * 8,
-}
-
-
-def test_measures_count_lines_by_folder_without_migrations() -> None:
-    table = {what: value for what, value, _ in (*measures.rows(TREE), *measures.packages(TREE))}
-    assert table["lines of app/"] == 25
-    assert table["lines of app/core/"] == 21
-    assert table["median file of app/core/"] == 7
-    assert table["largest file of app/core/"] == 9
-    assert table["app/core/web"] == 12
-    assert table["app/core/mail.py"] == 9
-    assert table["app/tasks"] == 3
-    assert table["lines of gunicorn.conf.py"] == 2
-    assert table["lines of tests/"] == 8
-
-
-@pytest.mark.parametrize(
-    ("path", "text", "status"),
-    [
-        ("app/x.py", function(40), 0),
-        ("app/x.py", function(41), 1),
-        ("app/x.py", "1\n" * 301, 1),
-        ("app/x/migrations/x_0001.py", "1\n" * 301, 0),
-        ("tests/x.py", "1\n" * 301, 0),
-    ],
-)
-def test_measures_fail_on_code_that_is_too_long(
-    monkeypatch: pytest.MonkeyPatch,
-    capsys: pytest.CaptureFixture[str],
-    path: str,
-    text: str,
-    status: int,
-) -> None:
-    monkeypatch.setattr(measures, "read_tree", lambda: {"app/__init__.py": "", path: text})
-    assert measures.main() == status
-    printed = capsys.readouterr().out
-    assert "lines of app/ " in printed
-    assert ("too long:" in printed) == bool(status)
-
-
-@pytest.mark.parametrize(("show", "printed"), [(True, True), (False, False)])
-def test_check_prints_the_output_of_a_step_that_succeeds_where_asked(
-    capsys: pytest.CaptureFixture[str], show: bool, printed: bool
-) -> None:
-    assert dev.passes("step", [sys.executable, "-c", "print('a table')"], show=show)
-    assert ("a table" in capsys.readouterr().out) == printed
-
-
-def test_check_prints_the_output_of_a_step_that_fails(capsys: pytest.CaptureFixture[str]) -> None:
-    command = [sys.executable, "-c", "print('a table'); exit(1)"]
-    assert not dev.passes("step", command)
-    assert "a table" in capsys.readouterr().out

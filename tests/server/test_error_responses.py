@@ -25,11 +25,11 @@ from app.server.error_responses import (
     ],
     ids=lambda error: type(error).__name__,
 )
-def test_errors_of_the_application_are_500(error: Exception) -> None:
+def test_internal_gunicorn_error_is_500(error: Exception) -> None:
     assert status_of(error) == 500
 
 
-def test_every_status_has_a_response() -> None:
+def test_every_gunicorn_error_status_has_a_response() -> None:
     assert set(STATUS_BY_ERROR.values()) == set(ERROR_RESPONSES)
 
 
