@@ -22,9 +22,8 @@ ROLE = {
 
 # A pooler reconnects by itself, which test_pooler.py tests, and keeps connections that began
 # read-only for server_lifetime or until RECONNECT.
-_DIRECT_CONNECTION_TESTS = {
+DIRECT_CONNECTION_TESTS = {
     "test_a_database_that_is_read_only_is_503_for_writes_alone",
-    "test_a_write_on_a_connection_that_the_server_ended_is_not_repeated_but_503",
     "test_a_database_that_is_away_is_503_and_served_again_once_it_is_back",
 }
 
@@ -55,6 +54,6 @@ def runs_through_pooler(item: pytest.Item) -> bool:
     chosen = getattr(item, "callspec", None)
     on_postgresql = bool(chosen) and chosen.params.get("database_url") == "postgresql"
     excluded = (
-        item.path.name == "test_migrations.py" or item.originalname in _DIRECT_CONNECTION_TESTS
+        item.path.name == "test_migrations.py" or item.originalname in DIRECT_CONNECTION_TESTS
     )
     return on_postgresql and not excluded
