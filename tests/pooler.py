@@ -54,6 +54,6 @@ def runs_through_pooler(item: pytest.Item) -> bool:
     chosen = getattr(item, "callspec", None)
     on_postgresql = bool(chosen) and chosen.params.get("database_url") == "postgresql"
     excluded = (
-        item.path.name == "test_migrations.py" or item.originalname in _DIRECT_CONNECTION_TESTS
+        item.path.name == "test_migrations.py" or item.originalname in DIRECT_CONNECTION_TESTS
     )
     return on_postgresql and not excluded

@@ -5,7 +5,7 @@ from dataclasses import fields
 from pathlib import Path
 
 from app.config import Settings
-from tests.pooler import ROLE
+from tests.pooler import DIRECT_CONNECTION_TESTS, ROLE
 
 ROOT = Path(__file__).parent.parent
 RUNBOOK = (ROOT / "docs" / "operations.md").read_text()
@@ -32,6 +32,11 @@ def test_security_document_names_existing_tests() -> None:
     ]
     assert len(named) > 50
     assert missing == []
+
+
+def test_tests_excluded_from_the_pooler_run_exist() -> None:
+    sources = "".join(file.read_text() for file in (ROOT / "tests").rglob("test_*.py"))
+    assert [name for name in DIRECT_CONNECTION_TESTS if f"def {name}(" not in sources] == []
 
 
 def test_runbook_describes_exactly_the_alerts() -> None:

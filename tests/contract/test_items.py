@@ -119,6 +119,8 @@ def test_empty_patch_changes_nothing(world: World, patch: Operation) -> None:
     same = world.api.call("PATCH", path, headers={"If-Match": '"1"'}, status=200, **kwargs)
     assert same.data == before
     assert same.headers["ETag"] == '"1"'
+    read = world.api.get(path, by=by(world, patch), status=200)
+    assert (read.data, read.headers["ETag"]) == (before, '"1"')
     world.api.call("PATCH", path, headers={"If-Match": '"7"'}, status=412, **kwargs)
 
 
