@@ -80,6 +80,6 @@ STACK_DATABASE_URL=postgresql://app:$(setting POSTGRES_PASSWORD)@$database/app
 STACK_SECRET_KEY=$(setting SECRET_KEY)
 STACK_JWT_KEYS=$scratch/keys.json
 export STACK_URL STACK_DATABASE_URL STACK_SECRET_KEY STACK_JWT_KEYS
-# In one process, because they share a database; pytest-flask would create an application for each test.
+# One after the other, because they share one database; pytest-flask would patch every test.
 "$python" dev.py test -q -n 0 -p no:flask tests/contract tests/auth/test_api_keys.py tests/auth/test_auth.py \
     tests/auth/test_cookies.py tests/auth/test_sessions.py tests/auth/test_tokens.py tests/users/test_users.py
