@@ -25,7 +25,7 @@ function init(arguments)
     end
     return
   end
-  -- Each product has one request under way at most; its answer puts it back into the queue.
+  -- Each product has at most one running request; the response puts it back into the queue.
   local queue, first, last, texts = {}, 1, 0, {}
   for _, text in ipairs(all) do
     local id, version, rest = text:match("^(%S+) (%d+) (.*)$")

@@ -110,7 +110,7 @@ def _with_if_match(etag: str | None, kwargs: dict[str, Any]) -> dict[str, Any]:
     return {**kwargs, "headers": {"If-Match": etag, **kwargs.pop("headers", {})}}
 
 
-def fresh(example: Any) -> Any:
+def unique_value(example: Any) -> Any:
     """The value of an example with an unused number at the end of a name."""
     if not isinstance(example, str):
         return example
@@ -135,13 +135,13 @@ def bearer(token: str) -> dict[str, str]:
     return {"Authorization": f"Bearer {token}"}
 
 
-def answer_of(response: TestResponse) -> tuple[Any, ...]:
+def comparable_response(response: TestResponse) -> tuple[Any, ...]:
     """All parts of an error response by which a caller can distinguish it from others."""
     body = {k: v for k, v in response.json.items() if k not in ("instance", "request_id")}
     headers = response.headers
     return response.status_code, body, headers.get("WWW-Authenticate"), sorted(headers.keys())
 
 
-def places(response: TestResponse) -> set[str]:
+def error_locations(response: TestResponse) -> set[str]:
     """The pointers and parameters of the errors in a problem."""
     return {place.get("pointer") or place["parameter"] for place in response.json["errors"]}

@@ -34,7 +34,7 @@ from app.core.security.authorization import public
 from app.core.web.flask_app import FlaskApp
 from app.extensions import cache, db, limiter
 from app.features import FEATURES
-from tests import pooler, services, through
+from tests import pooler, services, stack_proxy
 from tests.api import Api, Caller
 from tests.features import WITH_NOTES, as_feature
 
@@ -47,7 +47,7 @@ _missing: list[str] = []
 def pytest_configure(config: pytest.Config) -> None:
     received = getattr(config, "workerinput", None)  # in a worker
     config.servers = received["servers"] if received else {}
-    if received or through.URL:
+    if received or stack_proxy.URL:
         return
     for name, server in SERVERS.items():
         try:
@@ -82,11 +82,11 @@ def pytest_terminal_summary(terminalreporter: Any) -> None:
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    if through.URL:
+    if stack_proxy.URL:
         config.hook.pytest_deselected(
-            items=[item for item in items if not through.runs_on_stack(item)]
+            items=[item for item in items if not stack_proxy.runs_on_stack(item)]
         )
-        items[:] = filter(through.runs_on_stack, items)
+        items[:] = filter(stack_proxy.runs_on_stack, items)
     if pooler.ON:
         config.hook.pytest_deselected(
             items=[item for item in items if not pooler.runs_through_pooler(item)]
@@ -112,7 +112,7 @@ def own_server(name: str, *args: Any) -> Iterator[str]:
                 patch.delenv(variable, raising=False)
                 url = stack.enter_context(SERVERS[name](*args))
         except services.Unavailable as reason:
-            refuse(str(reason))
+            skip_or_fail(str(reason))
         yield url
 
 
@@ -123,7 +123,7 @@ def redis_url() -> Iterator[str]:
         yield url
 
 
-def refuse(reason: str) -> None:
+def skip_or_fail(reason: str) -> None:
     """Skip the test, or fail it if servers are required."""
     (pytest.fail if os.environ.get("REQUIRE_SERVICES") else pytest.skip)(reason)
 
@@ -150,7 +150,7 @@ FlaskApp.test_client_class = IsolatedClient
 FlaskApp.test_cli_runner_class = IsolatedCliRunner
 
 
-@pytest.fixture(scope="session", params=["stack"] if through.URL else ["sqlite", "postgresql"])
+@pytest.fixture(scope="session", params=["stack"] if stack_proxy.URL else ["sqlite", "postgresql"])
 def database_url(
     request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[str]:
@@ -179,7 +179,7 @@ def new_database(request: pytest.FixtureRequest, kind: str, folder: Path) -> Ite
         yield f"sqlite:///{folder / 'test.db'}"
         return
     if kind == "stack":
-        yield through.DATABASE_URL
+        yield stack_proxy.DATABASE_URL
         return
     server = server_url(request, "postgresql")
     name = f"test_{uuid4().hex}"
@@ -194,14 +194,14 @@ def new_database(request: pytest.FixtureRequest, kind: str, folder: Path) -> Ite
 def settings(database_url: str, tmp_path_factory: pytest.TempPathFactory) -> Settings:
     """Settings for tests with high rate limits and a signing key for each algorithm."""
     high_limit = "100000 per minute"
-    key_file = through.JWT_KEYS or str(tmp_path_factory.mktemp("keys") / "keys.json")
-    if not through.URL:
+    key_file = stack_proxy.JWT_KEYS or str(tmp_path_factory.mktemp("keys") / "keys.json")
+    if not stack_proxy.URL:
         signing_keys.write_file(
             key_file, [signing_keys.generate(algorithm) for algorithm in signing_keys.KEY_TYPES]
         )
     return Settings(
         app_env="testing",
-        secret_key=through.SECRET_KEY or "not a secret, but long enough for tests",
+        secret_key=stack_proxy.SECRET_KEY or "not a secret, but long enough for tests",
         jwt_keys=key_file,
         auth_cookies=True,
         database_url=database_url,
@@ -222,8 +222,8 @@ def service(settings: Settings) -> Iterator[Flask]:
     app = create_app(settings, features=WITH_NOTES)
     migrate_to_head(app)
     os.register_at_fork(after_in_child=partial(forget_connections, app))  # for `live_server`
-    if through.URL:
-        app.wsgi_app = through.forward
+    if stack_proxy.URL:
+        app.wsgi_app = stack_proxy.forward
     yield app
     dispose(app)
 
@@ -272,7 +272,7 @@ def app(service: Flask) -> Iterator[Flask]:
 
 
 @pytest.fixture
-def no_time_passes() -> Iterator[None]:
+def frozen_throttle_clock() -> Iterator[None]:
     """Stop the clock of the login throttle, so that waits do not depend on the test's speed."""
     moment = login_throttle.now()
     with pytest.MonkeyPatch.context() as patch:

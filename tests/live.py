@@ -89,7 +89,7 @@ class Live:
         return [int(pid) for pid in children.split()]
 
 
-def release(folder: Path) -> Path:
+def copy_release(folder: Path) -> Path:
     """A copy of the deployed code that a test may change."""
     for name in ("app", "migrations"):
         shutil.copytree(ROOT / name, folder / name, ignore=shutil.ignore_patterns("__pycache__"))
@@ -125,7 +125,9 @@ def serve(database_url: str, *, root: Path = ROOT, **settings: str) -> Iterator[
 
 
 @contextmanager
-def work(database_url: str, broker_url: str, **settings: str) -> Iterator[subprocess.Popen[bytes]]:
+def celery_worker(
+    database_url: str, broker_url: str, **settings: str
+) -> Iterator[subprocess.Popen[bytes]]:
     """Yield a Celery worker with its scheduler; stop it afterwards if it still runs."""
     environ = _environ(database_url, BROKER_URL=broker_url, **settings)
     celery = [sys.executable, "-m", "celery", "--app", "wsgi:celery", "worker", "--beat"]

@@ -21,7 +21,7 @@ class Mailbox:
     recipients: list[list[str]] = field(default_factory=list)
     logins: list[str] = field(default_factory=list)
     refusal: str = ""  # the answer to every recipient, for example "550 No such user"
-    when_given: Callable[[], Any] = lambda: None
+    on_message: Callable[[], Any] = lambda: None
 
     @property
     def text(self) -> str:
@@ -59,7 +59,7 @@ def receive(context: ssl.SSLContext | None = None) -> Iterator[Mailbox]:
                 elif verb == b"DATA":
                     self.say("354 Send the message")
                     raw = b"".join(iter(self.rfile.readline, b".\r\n"))
-                    mailbox.when_given()
+                    mailbox.on_message()
                     mailbox.messages.append(message_from_bytes(raw, policy=policy.default))
                     mailbox.recipients.append(recipients)
                     self.say("250 Ok")

@@ -22,7 +22,7 @@ ROLE = {
 
 # A pooler reconnects by itself, which test_pooler.py tests, and keeps connections that began
 # read-only for server_lifetime or until RECONNECT.
-_DIRECT_CONNECTION_TESTS = {
+DIRECT_CONNECTION_TESTS = {
     "test_read_only_database_is_503_for_writes_only",
     "test_unavailable_database_is_503_until_it_is_back",
 }

@@ -58,18 +58,18 @@ def count(app: Flask, model: type[Base], **equal: Any) -> int:
         return db.session.scalar(select(func.count()).select_from(model).filter_by(**equal)) or 0
 
 
-def name_of(url: str) -> str:
+def database_name(url: str) -> str:
     """The name of the database in a URL."""
     return urlsplit(url).path[1:]
 
 
-def end_sessions(superuser: psycopg.Connection, url: str) -> None:
+def terminate_connections(superuser: psycopg.Connection, url: str) -> None:
     """Terminate all connections of a database and wait for their end."""
     ended = "SELECT pg_terminate_backend(pid, 60000) FROM pg_stat_activity WHERE datname = %s"
-    superuser.execute(ended, [name_of(url)])
+    superuser.execute(ended, [database_name(url)])
 
 
-def at_once(*calls: Call) -> list[TestResponse]:
+def in_parallel(*calls: Call) -> list[TestResponse]:
     """The responses to requests that are sent in parallel."""
     start = threading.Barrier(len(calls))
 
@@ -81,7 +81,7 @@ def at_once(*calls: Call) -> list[TestResponse]:
         return list(pool.map(send, calls))
 
 
-def held_up(app: Flask, rows: Select[Any] | Update, *calls: Call) -> list[TestResponse]:
+def blocked_by_lock(app: Flask, rows: Select[Any] | Update, *calls: Call) -> list[TestResponse]:
     """The responses to requests that all wait for these locked rows and continue at once.
 
     An update is committed before they continue. This tests the worst interleaving. SQLite locks

@@ -88,7 +88,7 @@ def send_during_update(app: Flask, task: str, call: rows.Call) -> Any:
     """The response to a request whose row another transaction updates."""
     theirs = update(Task).where(Task.id == UUID(task.rpartition("/")[2]))
     theirs = theirs.values(title="Theirs", version=Task.version + 1)
-    [answer] = rows.held_up(app, theirs, call)
+    [answer] = rows.blocked_by_lock(app, theirs, call)
     return answer
 
 

@@ -15,7 +15,7 @@ from app.extensions import db
 from app.users.models import User
 from app.users.passwords import hash_password, verify_password
 from tests import rows
-from tests.api import PASSWORD, PASSWORD_HASH, Api, Caller, places
+from tests.api import PASSWORD, PASSWORD_HASH, Api, Caller, error_locations
 from tests.auth.login import log_in
 from tests.mail_server import receive
 
@@ -118,7 +118,7 @@ def test_password_change_replaces_the_password(api: Api, user: Caller) -> None:
 
 def test_password_change_needs_the_current_password(api: Api, app: Flask, user: Caller) -> None:
     refused = change_password(api, user, "not the password", NEW_PASSWORD, status=422)
-    assert places(refused) == {"#/current_password"}
+    assert error_locations(refused) == {"#/current_password"}
     assert refused.json["errors"][0]["detail"] == "Current password is incorrect."
     [stored] = rows.read(app, User.password_hash, id=user.id)
     assert verify_password(stored, PASSWORD)
@@ -126,12 +126,12 @@ def test_password_change_needs_the_current_password(api: Api, app: Flask, user: 
 
 def test_password_change_refuses_a_short_password(api: Api, user: Caller) -> None:
     refused = change_password(api, user, PASSWORD, "fourteen chars", status=422)
-    assert places(refused) == {"#/new_password"}
+    assert error_locations(refused) == {"#/new_password"}
 
 
 def test_password_change_names_every_failing_member(api: Api, user: Caller) -> None:
     refused = api.put("users/me/password", {"password": "x"}, by=user, status=422)
-    assert places(refused) == {"#/current_password", "#/new_password", "#/password"}
+    assert error_locations(refused) == {"#/current_password", "#/new_password", "#/password"}
 
 
 def test_password_change_does_not_change_the_etag_of_the_user(api: Api, user: Caller) -> None:
@@ -144,7 +144,7 @@ def test_password_change_does_not_change_the_etag_of_the_user(api: Api, user: Ca
 def test_two_parallel_password_changes_succeed_once(api: Api, app: Flask, user: Caller) -> None:
     account = select(User).where(User.id == user.id)
     new = [f"{NEW_PASSWORD} {n}" for n in (1, 2)]
-    answers = rows.held_up(
+    answers = rows.blocked_by_lock(
         app,
         account,
         lambda: change_password(api, user, PASSWORD, new[0]),

@@ -10,8 +10,8 @@ import pytest
 from flask import Flask
 
 from app.auth import signing_keys
+from tests.api import run_command
 from tests.conftest import MakeApp
-from tests.test_cli import flask
 
 
 @pytest.fixture
@@ -25,7 +25,7 @@ def run(app: Flask, file: Path) -> Callable[..., list[str]]:
 
     def run(*arguments: str, **kwargs: Any) -> list[str]:
         arguments = ("signing-keys", *arguments, "--file", str(file))
-        return flask(app, *arguments, **kwargs).output.splitlines()
+        return run_command(app, *arguments, **kwargs).output.splitlines()
 
     return run
 
@@ -79,8 +79,8 @@ def test_list_refuses_a_file_that_is_no_jwk_set(run: Callable[..., list[str]], f
 
 
 def test_list_uses_the_file_of_the_settings_by_default(app: Flask, make_app: MakeApp) -> None:
-    assert len(flask(app, "signing-keys", "list").output.splitlines()) == len(
+    assert len(run_command(app, "signing-keys", "list").output.splitlines()) == len(
         signing_keys.KEY_TYPES
     )
-    refused = flask(make_app(jwt_keys=""), "signing-keys", "list", fails=True)
+    refused = run_command(make_app(jwt_keys=""), "signing-keys", "list", fails=True)
     assert refused.output == "Error: Name the file, with --file or JWT_KEYS.\n"

@@ -11,7 +11,7 @@ from app.core.database.types import now
 from app.extensions import db
 from app.users.models import User
 from tests import rows
-from tests.api import Caller, places
+from tests.api import Caller, error_locations
 from tests.auth.login import log_in
 from tests.auth.mailing import ADA, Mailing
 from tests.conftest import MakeApp
@@ -56,7 +56,7 @@ def test_registration_is_committed_before_its_mail_is_sent(
     mailing: Mailing, mailbox: Mailbox
 ) -> None:
     seen: list[int] = []
-    mailbox.when_given = lambda: seen.extend(
+    mailbox.on_message = lambda: seen.extend(
         rows.count(mailing.app, model) for model in (User, EmailToken)
     )
     mailing.register()
@@ -94,13 +94,15 @@ def test_ambiguous_address_is_422_and_mails_nothing(
     mailing: Mailing, mailbox: Mailbox, user: str
 ) -> None:
     refused = mailing.post("users", ADA | {"email": f"{user}@example.com"}, status=422)
-    assert places(refused) == {"#/email"}
+    assert error_locations(refused) == {"#/email"}
     assert mailbox.recipients == []
 
 
 def test_client_cannot_set_email_verified_at(mailing: Mailing) -> None:
     claim = {"email_verified_at": "2026-01-01T00:00:00Z"}
-    assert places(mailing.post("users", ADA | claim, status=422)) == {"#/email_verified_at"}
+    assert error_locations(mailing.post("users", ADA | claim, status=422)) == {
+        "#/email_verified_at"
+    }
     ada = mailing.register()
     mailing.patch("users/me", claim, by=ada, status=422)
     assert mailing.get("users/me", by=ada).json["email_verified_at"] is None

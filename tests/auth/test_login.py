@@ -18,7 +18,7 @@ from app.users import passwords
 from app.users.models import User
 from app.users.passwords import hash_password
 from tests import rows
-from tests.api import PASSWORD, Api, Caller, answer_of, bearer, places
+from tests.api import PASSWORD, Api, Caller, bearer, comparable_response, error_locations
 from tests.auth.login import claims_of, log_in, refresh, session_of
 from tests.conftest import Counter
 
@@ -53,7 +53,7 @@ class TestOutdatedHash:
         self, api: Api, app: Flask, user: Caller
     ) -> None:
         account = select(User).where(User.id == user.id)
-        answers = rows.held_up(app, account, *[lambda: log_in(api, user.email)] * 2)
+        answers = rows.blocked_by_lock(app, account, *[lambda: log_in(api, user.email)] * 2)
         assert [answer.status_code for answer in answers] == [200, 200]
 
 
@@ -110,7 +110,9 @@ def test_login_response_does_not_reveal_whether_account_exists(
     unknown = log_in(api, "nobody@example.com", status=401)
     wrong = log_in(api, user.email, "not the password", status=401)
     disabled = log_in(api, other.email, status=401)
-    assert answer_of(unknown) == answer_of(wrong) == answer_of(disabled)
+    assert (
+        comparable_response(unknown) == comparable_response(wrong) == comparable_response(disabled)
+    )
     assert unknown.headers["WWW-Authenticate"] == 'Bearer realm="api"'
 
 
@@ -147,7 +149,7 @@ def test_login_with_an_unknown_address_verifies_a_hash(
     ],
 )
 def test_malformed_login_is_422(api: Api, body: Any, place: str) -> None:
-    assert places(api.post("auth/login", body, status=422)) == {place}
+    assert error_locations(api.post("auth/login", body, status=422)) == {place}
 
 
 ROUNDS = 25
@@ -248,7 +250,7 @@ def test_login_creates_no_session_while_a_new_password_is_committed(
     api: Api, app: Flask, user: Caller
 ) -> None:
     replace = update(User).where(User.id == user.id).values(password_hash=hash_password("another"))
-    [refused] = rows.held_up(app, replace, lambda: log_in(api, user.email))
+    [refused] = rows.blocked_by_lock(app, replace, lambda: log_in(api, user.email))
     assert refused.status_code == 401
     assert rows.count(app, Session, owner_id=user.id) == 1  # of the fixture
     assert rows.read(app, login_throttle.LoginAttempts.failures) == [1, 1]  # the failure is counted
@@ -258,6 +260,6 @@ def test_login_is_retried_when_the_user_was_changed_meanwhile(
     api: Api, app: Flask, user: Caller
 ) -> None:
     promote = update(User).where(User.id == user.id).values(role="editor")
-    [tokens] = rows.held_up(app, promote, lambda: log_in(api, user.email))
+    [tokens] = rows.blocked_by_lock(app, promote, lambda: log_in(api, user.email))
     assert tokens.status_code == 200
     api.get("users/me", headers=bearer(tokens.json["access_token"]), status=200)

@@ -16,7 +16,7 @@ from app.core.database.types import now
 from app.extensions import db
 from app.users import passwords
 from tests import rows
-from tests.api import PASSWORD, Api, Caller, answer_of
+from tests.api import PASSWORD, Api, Caller, comparable_response
 from tests.conftest import MakeApp, on_sqlite, own_server
 from tests.mail_server import receive
 
@@ -57,14 +57,14 @@ def failures(app: Flask, address: str) -> list[int]:
 
 
 @pytest.fixture
-def few(no_time_passes: None, monkeypatch: pytest.MonkeyPatch) -> None:
+def few(frozen_throttle_clock: None, monkeypatch: pytest.MonkeyPatch) -> None:
     """Throttle after 3 failures from an address, and 10 from all."""
     monkeypatch.setattr(login_throttle, "MAX_FAILURES_PER_ADDRESS", 3)
     monkeypatch.setattr(login_throttle, "MAX_FAILURES_PER_ACCOUNT", 10)
 
 
 def test_eleventh_failure_from_one_address_is_429(
-    api: Api, user: Caller, no_time_passes: None
+    api: Api, user: Caller, frozen_throttle_clock: None
 ) -> None:
     assert guess(api, user.email, 11) == [401] * 10 + [429]
 
@@ -258,7 +258,7 @@ def test_throttle_does_not_reveal_whether_account_exists(api: Api, user: Caller,
     responses = []
     for email in (user.email, "nobody@example.com"):
         answers = [log_in(api, email, WRONG, address) for address in steps]
-        responses.append([(answer_of(a), a.headers.get("Retry-After")) for a in answers])
+        responses.append([(comparable_response(a), a.headers.get("Retry-After")) for a in answers])
     assert responses[0] == responses[1]
     assert {status for (status, *_), _ in responses[0]} == {401, 429}
 
@@ -270,7 +270,7 @@ def test_fifty_parallel_failures_from_many_addresses_are_all_counted(
         lambda address=address: log_in(api, user.email, WRONG, address)
         for address, _ in zip(many_addresses(), range(50), strict=False)
     ]
-    answers = rows.at_once(*guesses)
+    answers = rows.in_parallel(*guesses)
     assert {answer.status_code for answer in answers} == {401}
     assert failures(app, "") == [50]
 
@@ -279,7 +279,7 @@ def test_parallel_failures_from_one_address_pass_no_more_than_the_limit(
     api: Api, app: Flask, user: Caller, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(login_throttle, "MAX_BACKOFF", timedelta(hours=1))
-    answers = rows.at_once(*[lambda: log_in(api, user.email, WRONG)] * 50)
+    answers = rows.in_parallel(*[lambda: log_in(api, user.email, WRONG)] * 50)
     statuses = sorted(answer.status_code for answer in answers)
     assert statuses.count(401) + statuses.count(429) == 50
     # The first backoff of one second can end before the last request.

@@ -12,7 +12,7 @@ from app.core.database.types import now
 from app.extensions import db
 from app.users.models import User
 from tests import rows
-from tests.api import PASSWORD, Caller, answer_of, places
+from tests.api import PASSWORD, Caller, comparable_response, error_locations
 from tests.auth.login import log_in
 from tests.auth.mailing import NEW_PASSWORD, Mailing
 from tests.conftest import MakeApp, statements
@@ -137,7 +137,7 @@ class TestPasswordReset:
     ) -> None:
         account = select(User).where(User.id == user.id)
         passwords = [f"{NEW_PASSWORD} {n}" for n in (1, 2)]
-        answers = rows.held_up(
+        answers = rows.blocked_by_lock(
             mailing.app,
             account,
             lambda: mailing.reset(token, passwords[0]),
@@ -158,7 +158,7 @@ class TestPasswordReset:
         self, mailing: Mailing, user: Caller, token: str
     ) -> None:
         for poor in ("short", "passwordpassword", user.email):
-            assert places(mailing.reset(token, poor, status=422)) == {"#/new_password"}
+            assert error_locations(mailing.reset(token, poor, status=422)) == {"#/new_password"}
         mailing.get("users/me", by=user, status=200)
         mailing.reset(token, status=204)
 
@@ -171,9 +171,9 @@ class TestPasswordReset:
         of_a_disabled_account = mailbox.token
         rows.change(mailing.app, User, other.id, is_active=False)
         wrong = ["x", "ключ", "A" * 43, token + "A", for_another_purpose, of_a_disabled_account]
-        answers = [answer_of(mailing.reset(each, status=401)) for each in wrong]
+        answers = [comparable_response(mailing.reset(each, status=401)) for each in wrong]
         expire_tokens(mailing.app)
-        answers.append(answer_of(mailing.reset(token, status=401)))
+        answers.append(comparable_response(mailing.reset(token, status=401)))
 
         assert answers == [answers[0]] * 7
         assert answers[0][2] == 'Bearer realm="api"'
@@ -181,8 +181,8 @@ class TestPasswordReset:
 
     @pytest.mark.parametrize("token_sent", ["", None, 7, "x" * 201])
     def test_malformed_email_token_is_422(self, mailing: Mailing, token_sent: Any) -> None:
-        assert places(mailing.reset(token_sent, status=422)) == {"#/token"}
-        assert places(mailing.verify(token_sent, status=422)) == {"#/token"}
+        assert error_locations(mailing.reset(token_sent, status=422)) == {"#/token"}
+        assert error_locations(mailing.verify(token_sent, status=422)) == {"#/token"}
 
 
 def test_reset_token_does_not_confirm_an_address(

@@ -14,7 +14,7 @@ from app.core.database.ids import uuid7
 from app.core.database.types import now
 from app.users.models import User
 from tests import rows
-from tests.api import Api, Caller, answer_of, bearer, places
+from tests.api import Api, Caller, bearer, comparable_response, error_locations
 from tests.auth.login import claims_of, log_in, refresh, session_of
 
 
@@ -68,7 +68,7 @@ def test_two_parallel_refreshes_succeed_once_and_keep_the_session(
 ) -> None:
     tokens = log_in(api, user.email, status=200)
     session = select(Session).where(Session.id == session_of(app, tokens))
-    answers = rows.held_up(app, session, *[lambda: refresh(api, tokens)] * 2)
+    answers = rows.blocked_by_lock(app, session, *[lambda: refresh(api, tokens)] * 2)
     assert sorted(answer.status_code for answer in answers) == [200, 409]
     successor = next(answer for answer in answers if answer.status_code == 200)
     refresh(api, successor, status=200)
@@ -127,7 +127,7 @@ def test_invalid_refresh_tokens_have_one_response(api: Api, app: Flask, user: Ca
         urlsafe_b64encode(uuid7().bytes + bytes(32)).decode(),
         urlsafe_b64encode(session.bytes).decode(),
     ]
-    answers = [answer_of(refresh(api, token, status=401)) for token in wrong]
+    answers = [comparable_response(refresh(api, token, status=401)) for token in wrong]
     assert answers == [answers[0]] * len(wrong)
     assert answers[0][2] == 'Bearer realm="api"'
 
@@ -135,14 +135,14 @@ def test_invalid_refresh_tokens_have_one_response(api: Api, app: Flask, user: Ca
 @pytest.mark.parametrize("token", ["", None, 7, "x" * 201])
 def test_malformed_refresh_is_422(api: Api, token: Any) -> None:
     refused = api.post("auth/refresh", {"refresh_token": token}, status=422)
-    assert places(refused) == {"#/refresh_token"}
+    assert error_locations(refused) == {"#/refresh_token"}
 
 
 def test_ten_parallel_refreshes_with_one_token_return_one_successor(
     app: Flask, api: Api, user: Caller
 ) -> None:
     tokens = log_in(api, user.email, status=200)
-    answers = rows.at_once(*[lambda: refresh(api, tokens)] * 10)
+    answers = rows.in_parallel(*[lambda: refresh(api, tokens)] * 10)
     assert sorted(a.status_code for a in answers) == [200] + [409] * 9
     (successor,) = [a for a in answers if a.status_code == 200]
     api.get("users/me", headers=bearer(successor.json["access_token"]), status=200)

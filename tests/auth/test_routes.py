@@ -6,7 +6,7 @@ import pytest
 from flask import Flask
 
 from app.auth.jwt_manager import LEEWAY
-from tests.api import PASSWORD, Api, Caller, bearer, fresh
+from tests.api import PASSWORD, Api, Caller, bearer, unique_value
 from tests.auth.forged_tokens import Forge, seconds
 from tests.conftest import MakeApp, on_sqlite
 from tests.contract.operations import OPERATIONS
@@ -59,7 +59,7 @@ def test_login_and_refresh_work_with_invalid_credentials_attached(
 def test_registration_works_with_invalid_credentials_attached(
     api: Api, app: Flask, user: Caller, kind: str
 ) -> None:
-    body = {"email": fresh("new1@example.com"), "name": "New", "password": PASSWORD}
+    body = {"email": unique_value("new1@example.com"), "name": "New", "password": PASSWORD}
     api.post("users", body, headers=headers_of(kind, app, user), status=201)
 
 

@@ -9,7 +9,7 @@ from werkzeug.test import TestResponse
 
 from app.auth.models import Session
 from app.core.database.types import now
-from tests import rows, through
+from tests import rows, stack_proxy
 from tests.api import PASSWORD, Api, Caller, bearer
 from tests.auth.login import log_in, refresh, session_of
 
@@ -83,7 +83,7 @@ def test_session_list_shows_user_agent_and_address(api: Api, user: Caller) -> No
     log_in(api, user.email, headers={"User-Agent": "Browser on a bicycle"}, status=200)
     newest = api.get("auth/sessions", by=user, status=200).json["items"][0]
     assert newest["user_agent"] == "Browser on a bicycle"
-    assert newest["ip_address"] == "127.0.0.1" or through.URL  # or an address of Docker
+    assert newest["ip_address"] == "127.0.0.1" or stack_proxy.URL  # or an address of Docker
     assert "hash" not in str(newest)
 
 

@@ -13,8 +13,8 @@ from app.auth.jwt_manager import LEEWAY
 from app.auth.models import Session
 from app.core.database.ids import uuid7
 from app.users.models import User
-from tests import rows, through
-from tests.api import PASSWORD, Api, Caller, answer_of, bearer
+from tests import rows, stack_proxy
+from tests.api import PASSWORD, Api, Caller, bearer, comparable_response
 from tests.auth.forged_tokens import ATTACKS, BAD_CLAIMS, Forge, seconds, segment
 from tests.conftest import MakeApp
 
@@ -33,7 +33,7 @@ def hmac_forge(app: Flask, user: Caller) -> Forge:
 
 
 def refused(api: Api, token: str) -> None:
-    if through.URL and len(token) > NGINX_TAKES:
+    if stack_proxy.URL and len(token) > NGINX_TAKES:
         api.get("users/me", headers=bearer(token), status=431)
         return
     plainly_wrong = api.get("users/me", headers=bearer("x"), status=401)
@@ -42,7 +42,7 @@ def refused(api: Api, token: str) -> None:
 
     challenges = answer.headers.getlist("WWW-Authenticate")
     assert challenges == ['Bearer realm="api", error="invalid_token"']
-    assert answer_of(answer) == answer_of(plainly_wrong)
+    assert comparable_response(answer) == comparable_response(plainly_wrong)
 
 
 def test_unchanged_token_of_the_forge_is_accepted(api: Api, forge: Forge) -> None:

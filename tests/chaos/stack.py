@@ -21,7 +21,7 @@ import psycopg
 import redis
 
 from tests import services
-from tests.live import Live, release, serve
+from tests.live import Live, copy_release, serve
 from tests.nginx import Nginx, in_front_of
 
 TIMEOUT = 60.0  # seconds for a fault to happen, on a busy machine
@@ -123,7 +123,7 @@ class Stack:
     def __init__(self, directory: Path, own: ExitStack) -> None:
         self._own = own
         (directory / "release").mkdir()
-        self.root = release(directory / "release")
+        self.root = copy_release(directory / "release")
         (directory / "postgres").mkdir()
         directory.chmod(0o711)  # PostgreSQL runs as another user
         self.postgres = Postgres(directory / "postgres")

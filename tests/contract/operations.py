@@ -14,7 +14,7 @@ from app import create_app
 from app.config import Settings
 from app.core.openapi.document import openapi_document
 from app.core.security.authorization import Access
-from tests.api import Caller, fresh
+from tests.api import Caller, unique_value
 from tests.contract.document import CheckedApi
 from tests.features import WITH_NOTES
 
@@ -154,7 +154,7 @@ class World:
 
     def body(self, operation: Operation) -> dict[str, Any] | None:
         """A valid body for the operation that conflicts with nothing."""
-        return operation.body and {k: fresh(v) for k, v in operation.body.items()}
+        return operation.body and {k: unique_value(v) for k, v in operation.body.items()}
 
     def writer(self, operation: Operation) -> Caller:
         """The caller with the fewest permissions that the operation admits."""

@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 from werkzeug.test import TestResponse
 
-from tests.api import fresh
+from tests.api import unique_value
 from tests.conftest import Counter
 from tests.contract.operations import BATCHES, CREATES, ITEMS, Operation, World, ids
 
@@ -21,7 +21,7 @@ def single(batch: Operation, method: str) -> Operation:
 
 
 def value(batch: Operation, method: str = "POST") -> dict[str, Any]:
-    return {name: fresh(example) for name, example in single(batch, method).body.items()}
+    return {name: unique_value(example) for name, example in single(batch, method).body.items()}
 
 
 def create(batch: Operation) -> dict[str, Any]:

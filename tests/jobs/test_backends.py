@@ -20,7 +20,7 @@ from app.products.models import Product
 from tests import live as live_service
 from tests import rows
 from tests.conftest import MakeApp, on_postgresql, on_sqlite, own_server
-from tests.live import Live, work
+from tests.live import Live, celery_worker
 
 LINES = 50_000
 
@@ -85,7 +85,7 @@ def test_celery_worker_runs_job_of_a_web_process(
 ) -> None:
     with (
         serve(another_database_url, BROKER_URL=redis_url) as live,
-        work(another_database_url, redis_url),
+        celery_worker(another_database_url, redis_url),
     ):
         job = wait_for_job(live, start_import(live, 100), is_finished)
     check_every_product_is_imported_once(inspector, job, 100)
@@ -97,13 +97,13 @@ def test_celery_worker_resumes_job_after_being_killed(
     inspector: Flask, another_database_url: str, redis_url: str
 ) -> None:
     with serve(another_database_url, BROKER_URL=redis_url) as live:
-        with work(another_database_url, redis_url) as worker:
+        with celery_worker(another_database_url, redis_url) as worker:
             path = start_import(live)
             wait_for_job(live, path, is_half_done)
             worker.kill()
         assert is_half_done(live.call("GET", path, headers=live.log_in()).json)
         expire_lease(inspector, path)
-        with work(another_database_url, redis_url):
+        with celery_worker(another_database_url, redis_url):
             job = wait_for_job(live, path, is_finished)
     check_every_product_is_imported_once(inspector, job)
 
@@ -114,13 +114,13 @@ def test_stopping_celery_worker_requeues_its_job(
     inspector: Flask, another_database_url: str, redis_url: str
 ) -> None:
     with serve(another_database_url, BROKER_URL=redis_url) as live:
-        with work(another_database_url, redis_url) as worker:
+        with celery_worker(another_database_url, redis_url) as worker:
             path = start_import(live)
             wait_for_job(live, path, is_half_done)
             worker.terminate()
             assert worker.wait(60) == 0
         assert rows.read(inspector, Job.state) == ["queued"]
-        with work(another_database_url, redis_url):
+        with celery_worker(another_database_url, redis_url):
             job = wait_for_job(live, path, is_finished)
     check_every_product_is_imported_once(inspector, job)
 
@@ -134,7 +134,7 @@ def test_celery_worker_finds_jobs_whose_messages_were_flushed(
         path = start_import(live, 100)
         redis.from_url(redis_url).flushall()
         expire_lease(inspector, path)
-        with work(another_database_url, redis_url):
+        with celery_worker(another_database_url, redis_url):
             job = wait_for_job(live, path, is_finished)
     check_every_product_is_imported_once(inspector, job, 100)
 
@@ -149,7 +149,7 @@ def test_job_created_without_broker_runs_once_the_broker_is_back(
     with serve(another_database_url, BROKER_URL=redis_url) as live:
         path = start_import(live, 100)  # no server listens on this port
         expire_lease(inspector, path)
-        with own_server("redis", port), work(another_database_url, redis_url):
+        with own_server("redis", port), celery_worker(another_database_url, redis_url):
             job = wait_for_job(live, path, is_finished)
     check_every_product_is_imported_once(inspector, job, 100)
 

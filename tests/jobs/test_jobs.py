@@ -22,7 +22,7 @@ from app.tasks.models import Task
 from tests import rows
 from tests.api import Api, Caller
 from tests.conftest import MakeApp, on_postgresql
-from tests.rows import at_once
+from tests.rows import in_parallel
 
 Handler = Callable[[JobRun], Any]
 
@@ -135,7 +135,7 @@ def test_job_that_is_run_concurrently_has_one_effect(
 ) -> None:
     define_job(add_task)
     job_id = new_job()
-    at_once(*[lambda: execute(app, job_id)] * 4)
+    in_parallel(*[lambda: execute(app, job_id)] * 4)
     execute(app, job_id)
     assert rows.count(app, Task) == 1
 

@@ -25,7 +25,7 @@ from app.jobs.runner import run_job
 from app.products import imports
 from app.products.models import Product
 from tests import rows
-from tests.api import Api, Caller, places, run_command
+from tests.api import Api, Caller, error_locations, run_command
 from tests.conftest import MakeApp, on_postgresql
 
 HEADER = "sku,name,description,category,price,currency,stock,is_active"
@@ -433,7 +433,7 @@ def test_import_of_another_content_coding_is_415(api: Api, editor: Caller) -> No
 
 
 def test_import_without_a_file_is_422(api: Api, editor: Caller) -> None:
-    assert places(send(api, editor, b"", status=422)) == {"#"}
+    assert error_locations(send(api, editor, b"", status=422)) == {"#"}
 
 
 @pytest.mark.parametrize(
@@ -443,7 +443,7 @@ def test_import_without_a_file_is_422(api: Api, editor: Caller) -> None:
 def test_import_with_invalid_parameter_is_422_and_stores_nothing(
     api: Api, app: Flask, editor: Caller, query: str, named: str
 ) -> None:
-    assert places(send(api, editor, csv(line("A")), query=query, status=422)) == {named}
+    assert error_locations(send(api, editor, csv(line("A")), query=query, status=422)) == {named}
     assert rows.count(app, UploadChunk) == rows.count(app, Job) == 0
 
 

@@ -15,7 +15,7 @@ from app.core.web.rate_limit import redis_options
 from app.extensions import cache
 from app.products.models import Product
 from tests import rows
-from tests.api import Api, Caller, places
+from tests.api import Api, Caller, error_locations
 from tests.conftest import Counter
 
 MUG = {"sku": "MUG-1", "name": "Mug", "category": "kitchen", "price": "12.50", "currency": "EUR"}
@@ -42,7 +42,7 @@ def test_product_has_defaults_for_optional_members(api: Api, editor: Caller) -> 
 
 def test_product_without_required_members_is_422_and_names_each(api: Api, editor: Caller) -> None:
     refused = api.post("products", {}, by=editor, status=422)
-    assert places(refused) == {f"#/{member}" for member in MUG}
+    assert error_locations(refused) == {f"#/{member}" for member in MUG}
 
 
 @pytest.mark.parametrize(
@@ -68,7 +68,7 @@ def test_product_with_invalid_member_is_422_and_names_it(
         mug = create(api, editor)
         refused = api.patch(f"products/{mug['id']}", wrong, by=editor, status=422)
         assert api.get(f"products/{mug['id']}").json == mug
-    assert places(refused) == {f"#/{member}"}
+    assert error_locations(refused) == {f"#/{member}"}
 
 
 def test_every_writable_member_of_a_product_can_be_changed(api: Api, editor: Caller) -> None:
@@ -102,7 +102,7 @@ def test_product_description_is_removed_by_null(api: Api, editor: Caller) -> Non
 def test_sku_is_unique_regardless_of_case(api: Api, editor: Caller, taken: str) -> None:
     create(api, editor, sku="MUG-1")
     refused = api.post("products", MUG | {"sku": taken}, by=editor, status=409)
-    assert places(refused) == {"#/sku"}
+    assert error_locations(refused) == {"#/sku"}
     assert refused.json["detail"] == "A product with this SKU exists already."
 
 
@@ -114,7 +114,7 @@ def test_change_to_a_taken_sku_is_409(api: Api, editor: Caller) -> None:
     create(api, editor, sku="MUG-1")
     other = create(api, editor, sku="MUG-2")
     refused = api.patch(f"products/{other['id']}", {"sku": "mug-1"}, by=editor, status=409)
-    assert places(refused) == {"#/sku"}
+    assert error_locations(refused) == {"#/sku"}
     assert api.get(f"products/{other['id']}").json == other
 
 
@@ -131,7 +131,7 @@ def test_sku_of_a_deleted_product_can_be_reused(api: Api, editor: Caller) -> Non
 def test_concurrent_creates_with_one_sku_create_one_product(
     api: Api, app: Flask, editor: Caller
 ) -> None:
-    answers = rows.at_once(*[lambda: api.post("products", MUG, by=editor)] * 2)
+    answers = rows.in_parallel(*[lambda: api.post("products", MUG, by=editor)] * 2)
     assert sorted(answer.status_code for answer in answers) == [201, 409]
     assert rows.count(app, Product) == 1
 
@@ -168,7 +168,7 @@ def test_price_in_a_withdrawn_currency_can_be_read_and_replaced(
     assert (stored["price"], stored["currency"]) == ("12.50", "BGN")
     assert api.get("products", status=200).json["items"] == [stored]
     refused = api.patch(path, {"currency": "BGN"}, by=editor, status=422)
-    assert places(refused) == {"#/currency"}
+    assert error_locations(refused) == {"#/currency"}
     priced = {"price": "6.39", "currency": "EUR"}
     assert api.patch(path, priced, by=editor, status=200).json.items() >= priced.items()
 
@@ -182,7 +182,7 @@ def test_price_with_more_decimals_than_its_currency_is_422(
 ) -> None:
     wrong = MUG | {"price": price, "currency": currency}
     refused = api.post("products", wrong, by=editor, status=422)
-    assert places(refused) == {"#/price"}
+    assert error_locations(refused) == {"#/price"}
     assert currency in refused.json["errors"][0]["detail"]
     assert rows.count(app, Product) == 0
 
@@ -200,13 +200,13 @@ def test_price_that_is_not_a_plain_decimal_string_is_422(
     api: Api, editor: Caller, price: Any
 ) -> None:
     refused = api.post("products", MUG | {"price": price}, by=editor, status=422)
-    assert places(refused) == {"#/price"}
+    assert error_locations(refused) == {"#/price"}
 
 
 @pytest.mark.parametrize("currency", ["eur", "Eur", "EU", "EURO", "XXX", "BTC", "", None, 978])
 def test_unknown_currency_is_422(api: Api, editor: Caller, currency: Any) -> None:
     refused = api.post("products", MUG | {"currency": currency}, by=editor, status=422)
-    assert places(refused) == {"#/currency"}
+    assert error_locations(refused) == {"#/currency"}
 
 
 @pytest.mark.parametrize(
@@ -224,7 +224,7 @@ def test_change_of_price_or_currency_that_exceeds_the_scale_is_422(
 ) -> None:
     mug = create(api, editor, price=price, currency=currency)
     refused = api.patch(f"products/{mug['id']}", change | {"name": "Cup"}, by=editor, status=422)
-    assert places(refused) == {"#/price"}
+    assert error_locations(refused) == {"#/price"}
     assert "more decimals" in refused.json["errors"][0]["detail"]
     assert api.get(f"products/{mug['id']}").json == mug
 
@@ -285,7 +285,7 @@ def test_writers_can_filter_by_is_active(
 def test_filter_by_is_active_is_403_for_readers(api: Api, user: Caller, query: str) -> None:
     for reader in (None, user):
         refused = api.get(f"products?{query}", by=reader, status=403)
-        assert places(refused) == {"is_active"}
+        assert error_locations(refused) == {"is_active"}
         assert "insufficient_scope" in refused.headers["WWW-Authenticate"]
 
 
@@ -400,11 +400,11 @@ class TestProductList:
         self, api: Api, parameter: str, value: str
     ) -> None:
         refused = api.get(f"products?{urlencode({parameter: value})}", status=422)
-        assert places(refused) == {parameter}
+        assert error_locations(refused) == {parameter}
 
     def test_product_list_names_every_invalid_parameter(self, api: Api) -> None:
         refused = api.get("products?price_min=x&sort=stock&colour=blue", status=422)
-        assert places(refused) == {"price_min", "sort", "colour"}
+        assert error_locations(refused) == {"price_min", "sort", "colour"}
 
 
 class TestProductSearch:

@@ -17,7 +17,7 @@ import pytest
 
 from tests import services
 from tests.conftest import new_database
-from tests.live import Live, release, serve, wait_until
+from tests.live import Live, copy_release, serve, wait_until
 
 LIMIT = 2000  # bytes of a body
 HIGH_LIMITS = {"RATE_LIMIT": "100000 per minute", "LOGIN_RATE_LIMIT": "100000 per minute"}
@@ -352,7 +352,7 @@ def test_reload_under_load_loses_no_request(live: Live, editor: dict[str, str]) 
 @pytest.fixture
 def released(tmp_path: Path) -> Iterator[tuple[Live, Path]]:
     """The service and a copy of its code that a test may change."""
-    root = release(tmp_path / "release")
+    root = copy_release(tmp_path / "release")
     url = f"sqlite:///{tmp_path}/live.db"
     with serve(url, root=root, CACHE_DIR=str(tmp_path / "cache"), **HIGH_LIMITS) as service:
         yield service, root

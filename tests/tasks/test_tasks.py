@@ -10,7 +10,7 @@ from flask import Flask
 
 from app.tasks.models import Task
 from tests import rows
-from tests.api import Api, Caller, places
+from tests.api import Api, Caller, error_locations
 
 MERGE_PATCH = {"content_type": "application/merge-patch+json"}
 
@@ -74,13 +74,13 @@ def test_task_with_invalid_member_is_422_and_unchanged(
         tea = create(api, user)
         refused = change(api, user, tea, wrong, status=422)
         assert api.get(f"tasks/{tea['id']}", by=user).json == tea
-    assert places(refused) == {f"#/{member}"}
+    assert error_locations(refused) == {f"#/{member}"}
 
 
 def test_task_names_every_invalid_member(api: Api, user: Caller) -> None:
     wrong = {"title": "", "priority": "urgent", "due_at": "soon", "colour": "blue"}
     refused = api.post("tasks", wrong, by=user, status=422)
-    assert places(refused) == {"#/title", "#/priority", "#/due_at", "#/colour"}
+    assert error_locations(refused) == {"#/title", "#/priority", "#/due_at", "#/colour"}
 
 
 def test_task_text_keeps_every_character(api: Api, user: Caller) -> None:
@@ -123,7 +123,7 @@ def test_task_list_contains_own_tasks_only(
 
 def test_task_list_has_no_owner_filter(api: Api, user: Caller, other: Caller) -> None:
     refused = api.get(f"tasks?owner_id={user.id}", by=other, status=422)
-    assert places(refused) == {"owner_id"}
+    assert error_locations(refused) == {"owner_id"}
 
 
 def test_cursor_of_another_user_returns_own_tasks(api: Api, user: Caller, other: Caller) -> None:
@@ -207,7 +207,7 @@ def test_merge_patch_that_is_not_an_object_is_422(
     api: Api, user: Caller, task: dict[str, Any], body: Any
 ) -> None:
     refused = change(api, user, task, None, data=json.dumps(body), **MERGE_PATCH, status=422)
-    assert places(refused) == {"#"}
+    assert error_locations(refused) == {"#"}
 
 
 @pytest.mark.parametrize(
@@ -259,7 +259,7 @@ def test_due_at_is_equal_after_being_sent_back(api: Api, user: Caller) -> None:
 )  # fmt: skip
 def test_due_at_that_is_not_rfc_3339_is_422(api: Api, user: Caller, given: Any) -> None:
     refused = api.post("tasks", {"title": "Tea", "due_at": given}, by=user, status=422)
-    assert places(refused) == {"#/due_at"}
+    assert error_locations(refused) == {"#/due_at"}
 
 
 DAY = datetime(2030, 1, 1, tzinfo=UTC)
@@ -360,4 +360,4 @@ class TestTaskList:
     ) -> None:
         query = urlencode({parameter: value})
         refused = api.get(f"tasks?{query}", by=user, status=422)
-        assert places(refused) == {parameter}
+        assert error_locations(refused) == {parameter}

@@ -62,7 +62,7 @@ def test_requests_are_counted_by_route_template(api: Api) -> None:
     assert durations.read() == [3]
 
 
-def test_logins_are_counted_by_result(api: Api, no_time_passes: None) -> None:
+def test_logins_are_counted_by_result(api: Api, frozen_throttle_clock: None) -> None:
     results = [{"result": result} for result in ("succeeded", "failed", "throttled")]
     logins = Growth("logins_total", *results)
     account = {"email": "ada@example.com", "name": "Ada", "password": PASSWORD}

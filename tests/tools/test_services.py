@@ -12,7 +12,7 @@ import pytest
 import redis
 
 from tests import services
-from tests.conftest import refuse
+from tests.conftest import skip_or_fail
 
 
 @pytest.fixture(autouse=True)
@@ -49,7 +49,7 @@ def started(name):
         with getattr(services, name)() as url:
             yield url
     except services.Unavailable as error:
-        refuse(str(error))
+        skip_or_fail(str(error))
 
 
 @both

@@ -10,7 +10,7 @@ from werkzeug.test import TestResponse
 
 from app.config import ConfigError, Settings
 from app.users import password_policy
-from tests.api import PASSWORD, Api, places
+from tests.api import PASSWORD, Api, error_locations
 from tests.auth.login import log_in
 from tests.conftest import MakeApp
 from tests.mail_server import receive
@@ -120,7 +120,7 @@ def test_password_over_1024_characters_is_refused(app: Flask, set_password: Way)
 
 def test_refused_password_is_reported_with_other_failing_members(api: Api) -> None:
     body = {"email": "no address", "name": NAME, "password": COMMON[0]}
-    assert places(api.post("users", body, status=422)) == {"#/email", "#/password"}
+    assert error_locations(api.post("users", body, status=422)) == {"#/email", "#/password"}
 
 
 def test_minimum_length_is_configurable(make_app: MakeApp) -> None:

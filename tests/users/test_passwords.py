@@ -59,5 +59,5 @@ def test_parallel_hashes_are_bounded_by_the_number_of_cores(
     monkeypatch.setattr(passwords, "_hasher", Watched(2, 19 * 1024, 1))
     limit = passwords._hash_slots._initial_value
     guesses = [lambda n=n: log_in(api, f"nobody{n}@example.com") for n in range(3 * limit + 3)]
-    assert {answer.status_code for answer in rows.at_once(*guesses)} == {401}
+    assert {answer.status_code for answer in rows.in_parallel(*guesses)} == {401}
     assert most[0] == limit

@@ -90,7 +90,7 @@ def test_two_admins_that_remove_each_other_at_the_same_time_leave_one(
 ) -> None:
     rival = api.sign_up("admin")
     admins = select(User).where(User.role == "admin")
-    answers = rows.held_up(
+    answers = rows.blocked_by_lock(
         app, admins, lambda: lose(api, admin, rival), lambda: lose(api, rival, admin)
     )
     # 401: the admin was removed before their own request was checked
@@ -103,7 +103,7 @@ def test_two_admins_that_delete_themselves_at_the_same_time_leave_one(
 ) -> None:
     rival = api.sign_up("admin")
     admins = select(User).where(User.role == "admin")
-    answers = rows.held_up(
+    answers = rows.blocked_by_lock(
         app,
         admins,
         lambda: api.delete("users/me", by=admin),

@@ -15,9 +15,9 @@ from flask_migrate import upgrade
 from app.extensions import db
 from tests import services
 from tests.api import Api
-from tests.conftest import MakeApp, on_postgresql, refuse, server_url
+from tests.conftest import MakeApp, on_postgresql, server_url, skip_or_fail
 from tests.pooler import ROLE
-from tests.rows import at_once, end_sessions, name_of
+from tests.rows import database_name, in_parallel, terminate_connections
 
 pytestmark = on_postgresql
 
@@ -31,7 +31,7 @@ def pooled_url(request: pytest.FixtureRequest, app: Flask, database_url: str) ->
             one = {"default_pool_size": 1}
             pooler = stack.enter_context(services.pgbouncer(f"postgresql://{server}", **one))
         except services.Unavailable as reason:
-            refuse(str(reason))
+            skip_or_fail(str(reason))
         with app.app_context():
             db.engine.dispose()  # of its connections: a test may end them
         yield f"postgresql://postgres:any@{pooler}{urlsplit(database_url).path}"
@@ -46,7 +46,7 @@ def test_parallel_requests_share_one_connection_of_the_pooler(pooled: Api) -> No
     caller = pooled.sign_up()
     pooled.post("tasks", {"title": "T"}, by=caller, status=201)
     for _ in range(10):  # psycopg would prepare the sixth execution of a statement
-        responses = at_once(*[lambda: pooled.get("tasks", by=caller)] * 4)
+        responses = in_parallel(*[lambda: pooled.get("tasks", by=caller)] * 4)
         assert {response.status_code for response in responses} == {200}
 
 
@@ -65,7 +65,7 @@ def test_idempotency_key_creates_one_row_with_a_pooler(pooled: Api) -> None:
     caller = pooled.sign_up()
     key = {"Idempotency-Key": "a-key-that-is-retried"}
     calls = [lambda: pooled.post("tasks", {"title": "T"}, by=caller, headers=key)] * 4
-    statuses = [response.status_code for response in at_once(*calls)]
+    statuses = [response.status_code for response in in_parallel(*calls)]
     assert set(statuses) <= {201, 409}
     assert len(pooled.get("tasks", by=caller).json["items"]) == 1
 
@@ -75,7 +75,7 @@ def test_connection_of_the_pooler_that_postgresql_ended_is_replaced(
 ) -> None:
     caller = pooled.sign_up()
     with psycopg.connect(server_url(request, "postgresql"), autocommit=True) as superuser:
-        end_sessions(superuser, pooled.app.config["DATABASE_URL"])
+        terminate_connections(superuser, pooled.app.config["DATABASE_URL"])
     pooled.post("tasks", {"title": "T"}, by=caller, status=201)
 
 
@@ -83,11 +83,11 @@ def test_unavailable_database_behind_a_pooler_is_503_until_it_is_back(
     request: pytest.FixtureRequest, pooled: Api
 ) -> None:
     pooled.get("products", status=200)
-    allow = f"ALTER DATABASE {name_of(pooled.app.config['DATABASE_URL'])} ALLOW_CONNECTIONS"
+    allow = f"ALTER DATABASE {database_name(pooled.app.config['DATABASE_URL'])} ALLOW_CONNECTIONS"
     with psycopg.connect(server_url(request, "postgresql"), autocommit=True) as superuser:
         superuser.execute(f"{allow} false")
         try:
-            end_sessions(superuser, pooled.app.config["DATABASE_URL"])
+            terminate_connections(superuser, pooled.app.config["DATABASE_URL"])
             assert int(pooled.get("products", status=503).headers["Retry-After"]) > 0
             pooled.get("/health/ready", status=503)
         finally:

@@ -164,7 +164,7 @@ def test_two_batches_in_opposite_order_do_not_deadlock(
     items = ids(send(api, user, *(create(title=str(n)) for n in range(20)), status=200))
     forth = [change(item, tag, title="forth") for item in items]
     back = [change(item, tag, title="back") for item in reversed(items)]
-    answers = rows.held_up(
+    answers = rows.blocked_by_lock(
         app, select(Task), lambda: send(api, user, *forth), lambda: send(api, user, *back)
     )
     statuses = sorted(answer.status_code for answer in answers)

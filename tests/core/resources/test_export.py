@@ -24,8 +24,7 @@ from app.products.seed import sample_product
 from tests import rows
 from tests.api import Api, Caller, bearer
 from tests.conftest import MakeApp, new_database, on_postgresql
-from tests.live import Live, serve
-from tests.live import wait_until as eventually
+from tests.live import Live, serve, wait_until
 
 CSV = {"Accept": "text/csv"}
 
@@ -247,8 +246,8 @@ def test_client_disconnect_ends_the_transaction_of_an_export(
     before = broken_off(live)
     with begun(live, editor_of) as response:
         response.read(1000)
-        eventually(lambda: "idle in transaction" in states(database))
-    eventually(lambda: broken_off(live) == before + 1)
+        wait_until(lambda: "idle in transaction" in states(database))
+    wait_until(lambda: broken_off(live) == before + 1)
     assert set(states(database)) == {"idle"}
 
 
@@ -257,7 +256,7 @@ def test_client_that_stops_reading_an_export_is_disconnected(
 ) -> None:
     before = broken_off(live)
     with begun(live, editor_of) as response:
-        eventually(lambda: broken_off(live) == before + 1)
+        wait_until(lambda: broken_off(live) == before + 1)
         with pytest.raises((HTTPException, OSError)):
             response.read()
     assert set(states(database)) <= {"idle"}  # PostgreSQL may have closed the connection
@@ -270,7 +269,7 @@ def test_interrupted_export_is_an_incomplete_response(
         response.read(1000)
         with psycopg.connect(database, autocommit=True) as killer:
             # It is idle only between two reads.
-            eventually(
+            wait_until(
                 lambda: killer.execute(
                     "SELECT pg_terminate_backend(pid) FROM pg_stat_activity"
                     " WHERE datname = current_database() AND application_name = 'web'"
@@ -279,9 +278,9 @@ def test_interrupted_export_is_an_incomplete_response(
             )
         with pytest.raises((HTTPException, OSError)):
             response.read()
-    eventually(lambda: live.call("GET", "products?limit=1").status == 200)
+    wait_until(lambda: live.call("GET", "products?limit=1").status == 200)
 
 
 def test_end_of_an_export_is_logged(live: Live, editor_of: dict[str, str]) -> None:
     live.call("GET", "products/export?category=none", headers=editor_of)
-    eventually(lambda: (0, True) in [(end["rows"], end["complete"]) for end in ends(live)])
+    wait_until(lambda: (0, True) in [(end["rows"], end["complete"]) for end in ends(live)])

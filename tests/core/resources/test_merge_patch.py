@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from tests.api import Api, Caller, places
+from tests.api import Api, Caller, error_locations
 
 DUE = "2030-01-01T00:00:00Z"
 
@@ -63,5 +63,5 @@ def test_merge_patch_with_an_invalid_value_is_422(
     path = created.headers["Location"]
     body = {"data": json.dumps(named(patch)), "content_type": "application/merge-patch+json"}
     refused = api.patch(path, by=user, status=422, **body)
-    assert places(refused) == {pointer}
+    assert error_locations(refused) == {pointer}
     assert api.get(path, by=user).data == created.data

@@ -21,10 +21,10 @@ from werkzeug.test import TestResponse
 from app.core.resources.blueprint import Blueprint
 from app.core.security.authorization import public
 from app.extensions import db
-from tests.api import Api, Caller, places
+from tests.api import Api, Caller, error_locations
 from tests.conftest import Lines, MakeApp, migrate_to_head, on_postgresql, on_sqlite, own_server
 from tests.core.web.problems import check_problem, fail
-from tests.rows import end_sessions, name_of
+from tests.rows import database_name, terminate_connections
 
 MUG = {"sku": "MUG-1", "name": "Mug", "category": "kitchen", "price": "12.50", "currency": "EUR"}
 
@@ -63,7 +63,7 @@ def test_violated_constraint_is_a_problem_of_its_member(
     before = api.get(mug).json
     response = api.patch(mug, change, by=editor)
     check_problem(response, slug)
-    assert places(response) == {pointer}
+    assert error_locations(response) == {pointer}
     assert api.get(mug).json == before
 
 
@@ -71,7 +71,7 @@ def test_registered_email_address_is_a_conflict_without_the_address(api: Api, us
     body = {"email": user.email, "name": "Ada", "password": "a long enough password"}
     response = api.post("users", body)
     check_problem(response, "conflict")
-    assert places(response) == {"#/email"}
+    assert error_locations(response) == {"#/email"}
     assert user.email not in response.text
 
 
@@ -118,7 +118,7 @@ def test_read_on_a_closed_connection_succeeds(
     fragile: Api, superuser: psycopg.Connection, another_database_url: str
 ) -> None:
     fragile.get("products", status=200)
-    end_sessions(superuser, another_database_url)
+    terminate_connections(superuser, another_database_url)
     fragile.get("products", status=200)
 
 
@@ -138,7 +138,7 @@ def test_write_whose_connection_is_lost_while_it_runs_is_503_and_not_repeated(
     editor = api.sign_up("editor")
     outside.execute(f"LOCK TABLE {path}")
     waiting = "FROM pg_stat_activity WHERE datname = %s AND wait_event_type = 'Lock'"
-    name = [name_of(another_database_url)]
+    name = [database_name(another_database_url)]
     with ThreadPoolExecutor(1) as thread:
         response = thread.submit(api.post, path, body, by=editor)
         while not superuser.execute(f"SELECT {waiting}", name).fetchall():
@@ -159,7 +159,7 @@ def test_write_is_not_sent_over_a_closed_connection(
     another_database_url: str,
 ) -> None:
     editor = fragile.sign_up("editor")
-    end_sessions(superuser, another_database_url)
+    terminate_connections(superuser, another_database_url)
     fragile.post(path, body, by=editor, status=201)
 
 
@@ -167,9 +167,9 @@ def test_write_is_not_sent_over_a_closed_connection(
 def test_unavailable_database_is_503_until_it_is_back(
     fragile: Api, superuser: psycopg.Connection, another_database_url: str
 ) -> None:
-    editor, name = fragile.sign_up("editor"), name_of(another_database_url)
+    editor, name = fragile.sign_up("editor"), database_name(another_database_url)
     superuser.execute(f"ALTER DATABASE {name} ALLOW_CONNECTIONS false")
-    end_sessions(superuser, another_database_url)
+    terminate_connections(superuser, another_database_url)
     for response in (
         fragile.get("products"),
         fragile.get(f"products/{NOWHERE}"),
@@ -286,9 +286,9 @@ def test_statement_timeout_is_503(make_app: MakeApp, another_database_url: str) 
 def test_read_only_database_is_503_for_writes_only(
     fragile: Api, superuser: psycopg.Connection, another_database_url: str
 ) -> None:
-    editor, name = fragile.sign_up("editor"), name_of(another_database_url)
+    editor, name = fragile.sign_up("editor"), database_name(another_database_url)
     superuser.execute(f"ALTER DATABASE {name} SET default_transaction_read_only = on")
-    end_sessions(superuser, another_database_url)
+    terminate_connections(superuser, another_database_url)
     fragile.get("products", status=200)
     check_unavailable(fragile.post("products", MUG, by=editor))
     superuser.execute(f"ALTER DATABASE {name} RESET default_transaction_read_only")

@@ -6,7 +6,7 @@ import pytest
 from werkzeug.exceptions import HTTPException
 
 from app.core.web.problems import TYPES, Problem
-from tests.api import Api, Caller, places
+from tests.api import Api, Caller, error_locations
 from tests.conftest import MakeApp
 from tests.core.web.problems import check_problem, fail
 
@@ -145,7 +145,7 @@ def test_all_invalid_members_are_reported_at_once(api: Api, editor: Caller) -> N
 @pytest.mark.parametrize("member", ["id", "version", "created_at", "updated_at"])
 def test_read_only_member_is_422(api: Api, editor: Caller, member: str) -> None:
     response = api.post("products", MUG | {member: None}, by=editor, status=422)
-    assert places(response) == {f"#/{member}"}
+    assert error_locations(response) == {f"#/{member}"}
 
 
 @pytest.mark.parametrize(

@@ -5,7 +5,7 @@ from urllib.parse import unquote
 import pytest
 from flask import Flask
 
-from tests.api import Api, Caller, places
+from tests.api import Api, Caller, error_locations
 from tests.core.web.problems import is_problem
 
 NOWHERE = "00000000-0000-7000-8000-000000000000"
@@ -14,7 +14,7 @@ NOWHERE = "00000000-0000-7000-8000-000000000000"
 @pytest.mark.parametrize("name", ["q", "category", "currency", "created_from", "sort", "cursor"])
 def test_nul_in_a_query_parameter_is_422(api: Api, name: str) -> None:
     response = api.get(f"products?{name}=a%00b", status=422)
-    assert places(response) == {name}
+    assert error_locations(response) == {name}
 
 
 @pytest.mark.parametrize(
@@ -39,7 +39,7 @@ def test_path_with_invalid_characters_or_id_is_404(api: Api, path: str) -> None:
 def test_limit_that_is_no_number_from_1_to_100_is_422(
     api: Api, user: Caller, path: str, value: str
 ) -> None:
-    assert places(api.get(f"{path}?limit={value}", by=user, status=422)) == {"limit"}
+    assert error_locations(api.get(f"{path}?limit={value}", by=user, status=422)) == {"limit"}
 
 
 @pytest.mark.parametrize(
@@ -63,29 +63,29 @@ def test_limit_that_is_no_number_from_1_to_100_is_422(
     ],
 )
 def test_malformed_filter_is_422(api: Api, query: str, name: str) -> None:
-    assert places(api.get(f"products?{query}", status=422)) == {name}
+    assert error_locations(api.get(f"products?{query}", status=422)) == {name}
 
 
 @pytest.mark.parametrize("name", ["limit[]", "LIMIT", "access_token", "%D9%A1", ""])
 @pytest.mark.parametrize("path", ["products", f"products/{NOWHERE}"])
 def test_unknown_parameter_is_422(api: Api, path: str, name: str) -> None:
-    assert places(api.get(f"{path}?{name}=1", status=422)) == {unquote(name)}
+    assert error_locations(api.get(f"{path}?{name}=1", status=422)) == {unquote(name)}
 
 
 @pytest.mark.parametrize("query", ["limit=5&limit=5", "q=a&q=b", "limit=5&%6cimit=6"])
 def test_repeated_parameter_is_422(api: Api, query: str) -> None:
     response = api.get(f"products?{query}", status=422)
-    assert len(places(response)) == 1
+    assert len(error_locations(response)) == 1
     assert [e["detail"] for e in response.json["errors"]] == ["Parameter must not be repeated."]
 
 
 def test_repeated_unknown_parameter_is_422(api: Api) -> None:
-    assert places(api.get(f"products/{NOWHERE}?a=1&a=2", status=422)) == {"a"}
+    assert error_locations(api.get(f"products/{NOWHERE}?a=1&a=2", status=422)) == {"a"}
 
 
 def test_all_invalid_parameters_are_reported_at_once(api: Api) -> None:
     response = api.get("products?limit=0&sort=id&nonsense=1&in_stock=maybe", status=422)
-    assert places(response) == {"limit", "sort", "nonsense", "in_stock"}
+    assert error_locations(response) == {"limit", "sort", "nonsense", "in_stock"}
 
 
 @pytest.mark.parametrize("text", ["%ff", "%ED%A0%80", "%C0%80", "a%80b"])

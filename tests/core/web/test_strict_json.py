@@ -2,7 +2,7 @@
 
 import pytest
 
-from tests.api import Api, Caller, places
+from tests.api import Api, Caller, error_locations
 from tests.core.web.problems import is_problem
 from tests.core.web.raw_bodies import MUG, send, stored
 
@@ -69,27 +69,27 @@ def test_json_body_that_is_no_object_is_422(
     path = "products" if method == "POST" else f"products/{NOWHERE}"
     headers = {"If-Match": "*", "Content-Type": "application/json"}
     response = api.call(method, path, by=editor, data=body, headers=headers, status=422)
-    assert places(response) == {"#"}
+    assert error_locations(response) == {"#"}
 
 
 @pytest.mark.parametrize("value", ["1e308", "-1e308", "1.5", "2147483648", "-1", "true", '"1"'])
 def test_number_out_of_range_is_422(api: Api, editor: Caller, value: str) -> None:
     response = send(api, editor, b'{%s, "stock": ' + value.encode() + b"}", status=422)
-    assert places(response) == {"#/stock"}
+    assert error_locations(response) == {"#/stock"}
     assert stored(api) == []
 
 
 def test_json_pointer_of_an_unknown_member_is_escaped(api: Api, editor: Caller) -> None:
     odd = '{"a/b~c": 1, "é x": 2, "%41": 3, "\\u0000": 4, "": 5}'
     response = send(api, editor, odd.encode(), status=422)
-    assert {"#/a~1b~0c", "#/%C3%A9%20x", "#/%2541", "#/%00", "#/"} <= places(response)
+    assert {"#/a~1b~0c", "#/%C3%A9%20x", "#/%2541", "#/%00", "#/"} <= error_locations(response)
 
 
 @pytest.mark.parametrize("member", ["sku", "name", "description", "category", "price", "currency"])
 def test_nul_in_a_member_of_a_product_is_422(api: Api, editor: Caller, member: str) -> None:
     mug = {"sku": "A", "name": "A", "category": "A", "price": "1", "currency": "EUR"}
     response = api.post("products", mug | {member: "A\0"}, by=editor, status=422)
-    assert places(response) == {f"#/{member}"}
+    assert error_locations(response) == {f"#/{member}"}
 
 
 @pytest.mark.parametrize(
@@ -105,4 +105,4 @@ def test_nul_in_a_member_of_a_product_is_422(api: Api, editor: Caller, member: s
 def test_nul_in_a_string_is_422(api: Api, user: Caller, path: str, members: list[str]) -> None:
     body = dict.fromkeys(members, "a string of twenty characters\0")
     response = api.post(path, body, by=user, status=422)
-    assert {f"#/{name}" for name in members} <= places(response)
+    assert {f"#/{name}" for name in members} <= error_locations(response)
