@@ -38,5 +38,5 @@ def test_demo_seed_is_refused_in_production(app: Flask, monkeypatch: pytest.Monk
     with monkeypatch.context() as there:
         there.setitem(app.config, "APP_ENV", "production")
         refused = run_command(app, "seed", "--demo", fails=True)
-    assert "no demo login in production" in refused.output
+    assert "--demo is not available in production" in refused.output
     assert rows.count(app, User) == rows.count(app, Product) == 0

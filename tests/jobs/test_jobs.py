@@ -234,7 +234,7 @@ def test_failing_job_is_retried_with_backoff_and_then_fails(
         (retry_at,) = rows.read(app, Job.retry_at, id=job_id)
         assert before <= retry_at - timedelta(seconds=seconds) <= now()
     execute(app, job_id)
-    assert outcome(api, user, job_id) == ("failed", "Given up after 3 attempts.")
+    assert outcome(api, user, job_id) == ("failed", "Aborted after 3 attempts.")
     assert rows.count(app, Task) == 0
 
 
@@ -276,7 +276,7 @@ def test_job_that_commits_without_progress_fails_after_its_attempts(
     job_id = new_job()
     for _ in range(3):
         execute(app, job_id)
-    assert outcome(api, user, job_id) == ("failed", "Given up after 3 attempts.")
+    assert outcome(api, user, job_id) == ("failed", "Aborted after 3 attempts.")
 
 
 def test_progress_resets_the_attempts_of_a_job(app: Flask, define_job: Any, new_job: Any) -> None:
@@ -303,7 +303,7 @@ def test_job_of_unknown_type_fails_after_its_attempts(
     for _ in range(runner.ATTEMPTS):
         assert state(app, job_id) == "queued"
         execute(app, job_id)
-    assert outcome(api, user, job_id) == ("failed", "Given up after 5 attempts.")
+    assert outcome(api, user, job_id) == ("failed", "Aborted after 5 attempts.")
 
 
 def test_job_error_is_shown_to_its_owner(

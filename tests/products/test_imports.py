@@ -550,7 +550,7 @@ def test_import_command_restores_the_file_of_the_export_command(
     file = str(tmp_path / name)
     seed(app, 300)
     written = run_command(app, "products", "export", file)
-    assert "300 products are in" in written.output
+    assert "Exported 300 products to" in written.output
     unchanged = run_command(app, "products", "import", file, "--dry-run")
     assert "Would be: 0 created, 0 updated, 300 unchanged" in unchanged.output
     rows.remove(app, Product)

@@ -62,7 +62,7 @@ def test_create_admin_refuses_short_password_and_invalid_email(
 def test_create_admin_refuses_a_registered_email(app: Flask, user: Caller) -> None:
     arguments = ("users", "create-admin", user.email.upper(), "--password", PASSWORD)
     refused = run_command(app, *arguments, fails=True)
-    assert f"{user.email} is registered already" in refused.output
+    assert f"{user.email} is already registered" in refused.output
     assert rows.read(app, User.role, id=user.id) == ["user"]
 
 

@@ -105,7 +105,7 @@ def test_email_address_in_another_case_is_a_conflict(api: Api, app: Flask) -> No
     api.post("users", registration(), status=201)
     taken = api.post("users", registration(email="ADA@example.com"), status=409)
     assert error_locations(taken) == {"#/email"}
-    assert taken.json["detail"] == "This e-mail address is registered already."
+    assert taken.json["detail"] == "This e-mail address is already registered."
     assert rows.count(app, User) == 1
 
 
