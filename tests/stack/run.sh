@@ -84,4 +84,5 @@ export STACK_URL STACK_DATABASE_URL STACK_SECRET_KEY STACK_JWT_KEYS
 "$python" dev.py test -q -n 0 -p no:flask tests/contract tests/auth/test_accounts.py \
     tests/auth/test_api_keys.py tests/auth/test_cookies.py tests/auth/test_login.py \
     tests/auth/test_refresh_tokens.py tests/auth/test_sessions.py tests/auth/test_tokens.py \
-    tests/users/test_passwords.py tests/users/test_service.py tests/users/test_users.py
+    tests/users/test_administration.py tests/users/test_passwords.py \
+    tests/users/test_service.py tests/users/test_users.py
