@@ -141,12 +141,14 @@ def test_a_password_typed_on_another_keyboard_is_the_same(api: Api) -> None:
 
 
 def test_the_list_is_small_and_says_where_it_is_from() -> None:
-    assert password_policy._LIST.stat().st_size < 300_000
-    entries = password_policy._LIST.read_text().splitlines()
+    assert password_policy.COMMON_PASSWORDS_FILE.stat().st_size < 300_000
+    entries = password_policy.COMMON_PASSWORDS_FILE.read_text().splitlines()
     assert entries == sorted(set(entries))
     assert all(entry == entry.casefold() and len(entry) >= 8 for entry in entries)
     assert sum(len(entry) >= 15 for entry in entries) > 5000
-    licence = password_policy._LIST.with_name("common_passwords.LICENSE").read_text()
+    licence = password_policy.COMMON_PASSWORDS_FILE.with_name(
+        "common_passwords.LICENSE"
+    ).read_text()
     assert "zxcvbn-ts" in licence
     assert "Permission is hereby granted" in licence
 
