@@ -96,8 +96,8 @@ def test_each_python_block_belongs_to_a_file() -> None:
     assert len(BLOCKS) == DOCUMENT.count("```python")
 
 
-def test_document_stays_below_450_lines() -> None:
-    assert len(DOCUMENT.splitlines()) < 450
+def test_document_stays_below_480_lines() -> None:
+    assert len(DOCUMENT.splitlines()) < 480
 
 
 def test_item_is_created_read_updated_and_deleted(

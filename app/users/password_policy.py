@@ -20,7 +20,7 @@ from app.core.schemas.fields import String
 MAX_LENGTH = 1024  # characters; bounds the time to hash
 MIN_REMAINING_CHARS = 8  # after the removal of the words of the account
 
-_COMMON_PASSWORDS_FILE = Path(__file__).parent / "common_passwords.txt"  # see its LICENSE
+COMMON_PASSWORDS_FILE = Path(__file__).parent / "common_passwords.txt"  # see its LICENSE
 
 
 def password_error(password: str, *known: str) -> str | None:
@@ -51,7 +51,7 @@ def _words(*texts: str) -> list[str]:
 
 @cache
 def _common_passwords() -> frozenset[str]:
-    return frozenset(_COMMON_PASSWORDS_FILE.read_text("utf-8").splitlines())
+    return frozenset(COMMON_PASSWORDS_FILE.read_text("utf-8").splitlines())
 
 
 def _reject_weak(password: str) -> None:

@@ -39,7 +39,7 @@ def test_generate_adds_the_derived_key_to_a_new_file(
         == f"{signing_keys.derive(app.config['SECRET_KEY'])['kid']}  HS256  signs and verifies"
     )
     assert second.endswith("  EdDSA  verifies")
-    assert advice == "Reload the service to have it use them."
+    assert advice == "Reload the service to apply the change."
     assert stat.S_IMODE(file.stat().st_mode) == 0o600
     assert run("list") == [first, second]
 
@@ -60,7 +60,7 @@ def test_generate_keeps_the_mode_of_the_file(run: Callable[..., list[str]], file
 
 def test_retire_refuses_the_key_that_signs(run: Callable[..., list[str]], file: Path) -> None:
     signs = run("generate")[0].split()[0]
-    assert "have another key do so first" in run("retire", signs, fails=True)[-1]
+    assert "is the signing key; first select another" in run("retire", signs, fails=True)[-1]
     assert len(run("list")) == 2
 
 
@@ -83,4 +83,4 @@ def test_list_uses_the_file_of_the_settings_by_default(app: Flask, make_app: Mak
         signing_keys.KEY_TYPES
     )
     refused = run_command(make_app(jwt_keys=""), "signing-keys", "list", fails=True)
-    assert refused.output == "Error: Name the file, with --file or JWT_KEYS.\n"
+    assert refused.output == "Error: No key file: use --file, or set JWT_KEYS.\n"

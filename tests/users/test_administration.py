@@ -9,7 +9,7 @@ from app.auth.models import Session
 from app.tasks.models import Task
 from app.users.models import User
 from tests import rows
-from tests.api import PASSWORD, Api, Caller, places
+from tests.api import PASSWORD, Api, Caller, error_locations
 
 NEW_PASSWORD = "another horse, another staple"
 
@@ -72,7 +72,7 @@ def test_users_are_sorted_by_newest_first(api: Api, admin: Caller) -> None:
 @pytest.mark.parametrize("query", ["role=root", "is_active=1", "name=Ada", "sort=name", "q="])
 def test_invalid_parameter_of_the_user_list_is_422(api: Api, admin: Caller, query: str) -> None:
     refused = api.get(f"users?{query}", by=admin, status=422)
-    assert places(refused) == {query.partition("=")[0]}
+    assert error_locations(refused) == {query.partition("=")[0]}
 
 
 def test_user_list_has_no_password_hash(api: Api, admin: Caller) -> None:
@@ -107,7 +107,7 @@ def test_other_members_of_a_user_are_422_for_an_admin(
 ) -> None:
     before = api.get("users/me", by=user).data
     refused = api.patch(f"users/{user.id}", change, by=admin, status=422)
-    assert places(refused) == {f"#/{name}" for name in change}
+    assert error_locations(refused) == {f"#/{name}" for name in change}
     assert api.get("users/me", by=user).data == before
 
 

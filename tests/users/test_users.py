@@ -10,7 +10,7 @@ from app.core.database.ids import uuid7
 from app.tasks.models import Task
 from app.users.models import User
 from tests import rows
-from tests.api import PASSWORD, Api, Caller, places
+from tests.api import PASSWORD, Api, Caller, error_locations
 from tests.auth.login import log_in
 
 NEW_PASSWORD = "another horse, another staple"
@@ -52,13 +52,13 @@ def test_registration_returns_the_account_without_password(api: Api) -> None:
 @pytest.mark.parametrize("member", ["id", "role", "is_active", "version", "password_hash"])
 def test_registration_with_a_read_only_member_is_422(api: Api, app: Flask, member: str) -> None:
     refused = api.post("users", registration(**{member: "admin"}), status=422)
-    assert places(refused) == {f"#/{member}"}
+    assert error_locations(refused) == {f"#/{member}"}
     assert rows.count(app, User) == 0
 
 
 def test_registration_names_every_failing_member(api: Api) -> None:
     refused = api.post("users", {"email": "ada@", "password": "short"}, status=422)
-    assert places(refused) == {"#/email", "#/name", "#/password"}
+    assert error_locations(refused) == {"#/email", "#/name", "#/password"}
 
 
 @pytest.mark.parametrize(
@@ -78,7 +78,7 @@ def test_password_may_be_long_and_have_any_characters(api: Api, password: str) -
 )
 def test_password_outside_its_length_bounds_is_422(api: Api, password: Any) -> None:
     refused = api.post("users", registration(password=password), status=422)
-    assert places(refused) == {"#/password"}
+    assert error_locations(refused) == {"#/password"}
 
 
 def test_password_is_compared_to_its_last_character(api: Api) -> None:
@@ -100,13 +100,13 @@ def test_email_address_is_stored_in_lower_case(api: Api) -> None:
 def test_email_address_in_another_case_is_a_conflict(api: Api, app: Flask) -> None:
     api.post("users", registration(), status=201)
     taken = api.post("users", registration(email="ADA@example.com"), status=409)
-    assert places(taken) == {"#/email"}
-    assert taken.json["detail"] == "This e-mail address is registered already."
+    assert error_locations(taken) == {"#/email"}
+    assert taken.json["detail"] == "This e-mail address is already registered."
     assert rows.count(app, User) == 1
 
 
 def test_two_parallel_registrations_of_one_address_succeed_once(api: Api, app: Flask) -> None:
-    answers = rows.at_once(*[lambda: api.post("users", registration())] * 2)
+    answers = rows.in_parallel(*[lambda: api.post("users", registration())] * 2)
     assert sorted(answer.status_code for answer in answers) == [201, 409]
     assert rows.count(app, User) == 1
 
@@ -124,7 +124,7 @@ def test_two_parallel_registrations_of_one_address_succeed_once(api: Api, app: F
 )  # fmt: skip
 def test_invalid_email_address_is_422(api: Api, email: Any) -> None:
     refused = api.post("users", registration(email=email), status=422)
-    assert places(refused) == {"#/email"}
+    assert error_locations(refused) == {"#/email"}
 
 
 def test_own_account_is_the_same_at_its_location_and_at_me(api: Api) -> None:
@@ -146,7 +146,7 @@ def test_own_account_can_be_renamed(api: Api, user: Caller) -> None:
 @pytest.mark.parametrize("name", ["", "x" * 101, None, 7])
 def test_invalid_name_is_422(api: Api, user: Caller, name: Any) -> None:
     refused = api.patch("users/me", {"name": name}, by=user, status=422)
-    assert places(refused) == {"#/name"}
+    assert error_locations(refused) == {"#/name"}
     assert api.get("users/me", by=user).json["name"] == "Test"
 
 
@@ -155,7 +155,7 @@ def test_read_only_member_of_the_own_account_is_422(api: Api, user: Caller, memb
     before = api.get("users/me", by=user).data
     change = {"name": "Ada King", member: READ_ONLY[member]}
     refused = api.patch("users/me", change, by=user, status=422)
-    assert places(refused) == {f"#/{member}"}
+    assert error_locations(refused) == {f"#/{member}"}
     assert api.get("users/me", by=user).data == before
 
 

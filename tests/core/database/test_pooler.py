@@ -108,5 +108,8 @@ def test_role_without_timeouts_is_logged(make_app: MakeApp, pooled_url: str) -> 
 
 
 def test_migrations_refuse_a_pooler(pooled: Api) -> None:
-    with pooled.app.app_context(), pytest.raises(SystemExit, match="run migrations on PostgreSQL directly"):
+    with (
+        pooled.app.app_context(),
+        pytest.raises(SystemExit, match="run migrations on PostgreSQL directly"),
+    ):
         upgrade()
