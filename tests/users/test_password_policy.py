@@ -136,8 +136,9 @@ def test_minimum_length_cannot_be_below_8() -> None:
 
 
 def test_list_of_common_passwords_is_small_sorted_and_licensed() -> None:
-    assert password_policy._COMMON_PASSWORDS_FILE.stat().st_size < 300_000
-    entries = password_policy._COMMON_PASSWORDS_FILE.read_text().splitlines()
+    file = password_policy._COMMON_PASSWORDS_FILE
+    assert file.stat().st_size < 300_000
+    entries = file.read_text().splitlines()
     assert entries == sorted(set(entries))
     assert all(entry == entry.casefold() and len(entry) >= 8 for entry in entries)
     assert sum(len(entry) >= 15 for entry in entries) > 5000

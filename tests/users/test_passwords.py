@@ -39,31 +39,6 @@ def test_password_is_compared_in_unicode_normal_form(api: Api) -> None:
     log_in(api, EMAIL, composed + " AND TEA", status=401)
 
 
-<<<<<<< HEAD
-=======
-def test_the_list_is_small_and_says_where_it_is_from() -> None:
-    assert password_policy._COMMON_PASSWORDS_FILE.stat().st_size < 300_000
-    entries = password_policy._COMMON_PASSWORDS_FILE.read_text().splitlines()
-    assert entries == sorted(set(entries))
-    assert all(entry == entry.casefold() and len(entry) >= 8 for entry in entries)
-    assert sum(len(entry) >= 15 for entry in entries) > 5000
-    licence = password_policy._COMMON_PASSWORDS_FILE.with_name(
-        "common_passwords.LICENSE"
-    ).read_text()
-    assert "zxcvbn-ts" in licence
-    assert "Permission is hereby granted" in licence
-
-
-def test_looking_a_password_up_takes_no_time(app: Flask) -> None:
-    with app.app_context():
-        password_policy.password_error("the first one reads the list")
-        began = time.thread_time()
-        for _ in range(100):
-            password_policy.password_error("x" * 1024, EMAIL, "a" * 100)
-        assert (time.thread_time() - began) / 100 < 0.005
-
-
->>>>>>> w-features
 @on_sqlite
 def test_parallel_hashes_are_bounded_by_the_number_of_cores(
     api: Api, monkeypatch: pytest.MonkeyPatch
