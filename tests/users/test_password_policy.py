@@ -136,13 +136,13 @@ def test_minimum_length_cannot_be_below_8() -> None:
 
 
 def test_list_of_common_passwords_is_small_sorted_and_licensed() -> None:
-    file = password_policy._COMMON_PASSWORDS_FILE
+    file = password_policy.COMMON_PASSWORDS_FILE
     assert file.stat().st_size < 300_000
     entries = file.read_text().splitlines()
     assert entries == sorted(set(entries))
     assert all(entry == entry.casefold() and len(entry) >= 8 for entry in entries)
     assert sum(len(entry) >= 15 for entry in entries) > 5000
-    licence = password_policy._COMMON_PASSWORDS_FILE.with_name(
+    licence = password_policy.COMMON_PASSWORDS_FILE.with_name(
         "common_passwords.LICENSE"
     ).read_text()
     assert "zxcvbn-ts" in licence
