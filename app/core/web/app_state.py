@@ -8,6 +8,8 @@ from flask import Flask, current_app
 from limits import RateLimitItem
 from limits.strategies import RateLimiter
 
+from app.core.web.redis_connection import ThreadLocalRedis
+
 NAME = "core"  # in `app.extensions`
 
 
@@ -30,6 +32,7 @@ class AppState:
     rate_limiter: RateLimiter | None = None  # None where limits are switched off
     general_limits: list[RateLimitItem] = field(default_factory=list)  # of every request
     limited_endpoints: dict[str | None, EndpointLimits] = field(default_factory=dict)
+    redis: ThreadLocalRedis | None = None  # of the cache; None where it is in files
     derived_keys: dict[str, bytes] = field(default_factory=dict)  # by purpose
     openapi_document: dict[str, Any] | None = None  # once it has been requested
 

@@ -4,7 +4,6 @@ It extends the storage of the library `limits` through its documented interface,
 of its own. While Redis is unreachable it counts in the memory of this process.
 """
 
-import os
 import threading
 import time
 from hashlib import sha1
@@ -12,10 +11,9 @@ from typing import Any
 
 import structlog
 from limits.storage import MemoryStorage, RedisStorage
-from redis import ConnectionError as RedisConnectionError
-from redis import ConnectionPool
 from redis.exceptions import NoScriptError, RedisError
 
+from app.core.web.redis_connection import ThreadLocalRedis
 from app.core.web.request_state import request_state
 
 log = structlog.get_logger()
@@ -48,36 +46,6 @@ end
 return {allowed and 1 or 0, before, before_left, count, math.max(0, left)}
 """
 _SCRIPT_HASH = sha1(_SCRIPT.encode(), usedforsecurity=False).hexdigest()
-
-
-class ThreadLocalRedis:
-    """Sends commands to Redis over one connection per thread."""
-
-    # redis-py's pool and command layer cost as much CPU as the round trip itself.
-
-    def __init__(self, pool: ConnectionPool) -> None:
-        self._pool, self._local = pool, threading.local()
-
-    def execute(self, *command: str | int) -> Any:
-        """Return the reply to a command.
-
-        Raises:
-            RedisError: as redis-py does. A connection that Redis has closed is noticed only when it
-                is used, so it is opened a second time; after a timeout nothing is repeated.
-        """
-        try:
-            return self._send(command)
-        except RedisConnectionError:
-            return self._send(command)
-
-    def _send(self, command: tuple[str | int, ...]) -> Any:
-        local = self._local
-        if getattr(local, "pid", None) != os.getpid():  # a new thread, or a fork of its process
-            local.pid = os.getpid()
-            local.connection = self._pool.connection_class(**self._pool.connection_kwargs)
-        connection = local.connection
-        connection.send_packed_command(connection.pack_command(*command), check_health=False)
-        return connection.read_response()
 
 
 class SlidingWindowStorage(RedisStorage):
