@@ -162,7 +162,8 @@ def _require_if_match(call: Call) -> None:
 
 
 def _replay(call: Call) -> Response | None:
-    call.attempt = idempotency.lookup(call.arguments[0])
+    # A view without a body has no arguments: the fingerprint is that of method and URL.
+    call.attempt = idempotency.lookup(call.arguments[0] if call.arguments else None)
     return call.attempt.stored_response if call.attempt else None
 
 

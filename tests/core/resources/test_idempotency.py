@@ -16,12 +16,15 @@ from sqlalchemy import func, select, update
 
 from app.core.database.types import now
 from app.core.resources import idempotency
+from app.core.resources.blueprint import Blueprint
 from app.core.resources.idempotency import IdempotencyKey
+from app.core.security.authorization import authenticated, current_caller
 from app.extensions import db
 from app.jobs.periodic import purge_idempotency_keys
 from app.tasks.models import Task
+from app.tasks.schemas import TaskSchema
 from tests.api import Api, Caller
-from tests.conftest import on_postgresql
+from tests.conftest import MakeApp, on_postgresql
 from tests.live import Answer, Live, serve
 
 KEY = {"Idempotency-Key": "key-1"}
@@ -137,3 +140,21 @@ def test_expired_idempotency_keys_are_purged(app: Flask, api: Api, user: Caller)
         db.session.commit()
         assert purge_idempotency_keys() == 2
         assert list(db.session.scalars(select(IdempotencyKey.key))) == ["key-0"]
+
+
+def test_key_of_a_creation_without_a_body_replays_the_response(
+    make_app: MakeApp, user: Caller
+) -> None:
+    blank = Blueprint("blank", __name__, url_prefix="/blank", description="Creates blank tasks.")
+
+    @blank.post("", access=authenticated)
+    @blank.creates(TaskSchema)
+    def create_blank_task() -> Task:
+        """Create a task without a body."""
+        return Task(owner_id=current_caller.id, title="Blank")
+
+    api = Api(make_app(blank))
+    first = api.post("blank", by=user, headers=KEY, status=201)
+    again = api.post("blank", by=user, headers=KEY, status=201)
+    assert again.json == first.json
+    assert again.headers["Idempotent-Replayed"] == "true"
