@@ -63,9 +63,10 @@ def _finish(log: Any, response: Response) -> Response:
     stats: RequestStats = state.stats
     response.headers["X-Request-ID"] = state.request_id
     seconds = perf_counter() - stats.start
-    method, route = request.method, request.url_rule.rule if request.url_rule else None
+    http = request._get_current_object()  # type: ignore[attr-defined]  # as in `request_state`
+    method, route = http.method, http.url_rule.rule if http.url_rule else None
     metrics.count_request(method, route, response.status_code, seconds)
-    if not (request.endpoint or "").startswith("health."):
+    if not (http.endpoint or "").startswith("health."):
         # The URL rule, not the path, which may hold data of the client:
         # docs/decisions.md#57-logs-without-client-data
         log.info(
@@ -77,7 +78,7 @@ def _finish(log: Any, response: Response) -> Response:
             queries=stats.queries,
             query_ms=round(stats.query_time * 1000, 2),
             caller=_caller_name(state.caller or ANONYMOUS),
-            ip_address=client_address(request),
+            ip_address=client_address(http),
         )
     return response
 

@@ -45,5 +45,6 @@ def init_app_state(app: Flask) -> AppState:
 
 def app_state() -> AppState:
     """Return the state of the current application."""
-    state: AppState = current_app.extensions[NAME]
+    # As in `request_state`.
+    state: AppState = current_app._get_current_object().extensions[NAME]  # type: ignore[attr-defined]
     return state

@@ -41,7 +41,9 @@ class RequestState:
 
 def request_state() -> RequestState:
     """The state of the current request or application context; a new one at the first call."""
-    state: RequestState | None = g.get("state")
+    # A dozen calls a request; each access through the proxy takes 1.5 µs.
+    context = g._get_current_object()
+    state: RequestState | None = context.get("state")
     if state is None:
-        state = g.state = RequestState()
+        state = context.state = RequestState()
     return state
