@@ -80,8 +80,10 @@ STACK_DATABASE_URL=postgresql://app:$(setting POSTGRES_PASSWORD)@$database/app
 STACK_SECRET_KEY=$(setting SECRET_KEY)
 STACK_JWT_KEYS=$scratch/keys.json
 export STACK_URL STACK_DATABASE_URL STACK_SECRET_KEY STACK_JWT_KEYS
-# One after the other, because they share one database; pytest-flask would patch every test.
-"$python" dev.py test -q -n 0 -p no:flask tests/contract tests/auth/test_accounts.py \
+# One after the other, because they share one database. pytest-flask would patch every test; without
+# it, its setting in pyproject.toml is unknown, which `--strict-config` refuses.
+"$python" dev.py test -q -n 0 -p no:flask -o addopts=--import-mode=importlib \
+    -W ignore::pytest.PytestConfigWarning tests/contract tests/auth/test_accounts.py \
     tests/auth/test_api_keys.py tests/auth/test_cookies.py tests/auth/test_login.py \
     tests/auth/test_refresh_tokens.py tests/auth/test_sessions.py tests/auth/test_tokens.py \
     tests/users/test_administration.py tests/users/test_passwords.py \
