@@ -12,7 +12,7 @@ from flask import Flask, request
 
 from app.core.database.ids import uuid7
 from app.core.database.listeners import on_statement
-from app.core.security.authorization import ANONYMOUS, Caller
+from app.core.security.authorization import ANONYMOUS
 from app.core.web.client_address import client_address
 from app.core.web.flask_app import Response
 from app.core.web.request_state import request_state
@@ -77,7 +77,7 @@ def _finish(log: Any, response: Response) -> Response:
             duration_ms=round(seconds * 1000, 2),
             queries=stats.queries,
             query_ms=round(stats.query_time * 1000, 2),
-            caller=_caller_name(state.caller or ANONYMOUS),
+            caller=(state.caller or ANONYMOUS).label,
             ip_address=client_address(http),
         )
     return response
@@ -91,12 +91,6 @@ def _set_server_timing(response: Response) -> Response:
         f'total;dur={total:.2f}, db;dur={queries:.2f};desc="{stats.queries} queries"'
     )
     return response
-
-
-def _caller_name(caller: Caller) -> str | None:
-    if caller.api_key_id:
-        return f"key:{caller.api_key_id}"
-    return f"user:{caller.id}" if caller.id else None
 
 
 def _begin_query(*_: Any) -> None:

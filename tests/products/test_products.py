@@ -11,7 +11,7 @@ from flask import Flask
 from flask_caching.backends import RedisCache
 
 from app.config import Settings
-from app.core.web.rate_limit import redis_options
+from app.core.web.redis_connection import redis_options
 from app.extensions import cache
 from app.products.models import Product
 from tests import rows

@@ -29,6 +29,13 @@ class Caller:
     session_id: UUID | None = None
     api_key_id: UUID | None = None
 
+    @property
+    def label(self) -> str | None:
+        """`key:<id>` of the API key, or else `user:<id>`; None for anonymous callers."""
+        if self.api_key_id:
+            return f"key:{self.api_key_id}"
+        return f"user:{self.id}" if self.id else None
+
     def can(self, permission: str) -> bool:
         """Whether the caller has the permission: by role, and by scope where it is an API key."""
         return permission in self.permissions
@@ -106,10 +113,7 @@ def rate_limit_key() -> str:
 
     Requests with invalid credentials are counted by address.
     """
-    caller = current_caller_or_anonymous()
-    if caller.api_key_id:
-        return f"key:{caller.api_key_id}"
-    return f"user:{caller.id}" if caller.id else f"address:{client_network(request)}"
+    return current_caller_or_anonymous().label or f"address:{client_network(request)}"
 
 
 def caller_params() -> dict[str, Any]:

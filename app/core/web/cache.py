@@ -11,8 +11,7 @@ from flask import Flask
 from redis import ConnectionPool
 
 from app.core.web.app_state import app_state, init_app_state
-from app.core.web.rate_limit import redis_options
-from app.core.web.redis_connection import ThreadLocalRedis
+from app.core.web.redis_connection import ThreadLocalRedis, redis_options
 from app.extensions import cache
 
 KEY_PREFIX = "cache:"

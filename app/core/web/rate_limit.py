@@ -15,25 +15,14 @@ from typing import Any, cast
 from flask import Flask, current_app, request
 from flask_limiter import ExemptionScope
 from limits import RateLimitItem, parse_many
-from redis.backoff import NoBackoff
-from redis.retry import Retry
 
 from app.core.web.app_state import AppState, EndpointLimits, app_state, init_app_state
 from app.core.web.flask_app import Response
 from app.core.web.problems import Problem
+from app.core.web.redis_connection import redis_options
 from app.core.web.redis_window import SlidingWindowStorage
 from app.core.web.request_state import RateLimitStatus, request_state
 from app.extensions import limiter
-
-
-def redis_options(settings: Any) -> dict[str, Any]:
-    """Return connection options that keep waits short when Redis is unreachable or hangs."""
-    seconds = settings.redis_timeout_ms / 1000
-    return {
-        "socket_timeout": seconds,
-        "socket_connect_timeout": seconds,
-        "retry": Retry(NoBackoff(), 0),
-    }
 
 
 def init_app(app: Flask, settings: Any, *, key_func: Callable[[], str]) -> None:

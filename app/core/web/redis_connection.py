@@ -1,4 +1,4 @@
-"""Redis over one connection per thread, for the commands of the hot path.
+"""Connections to Redis: their options, and one per thread for the commands of the hot path.
 
 docs/decisions.md#66-redis-connections
 """
@@ -9,6 +9,18 @@ from typing import Any
 
 from redis import ConnectionError as RedisConnectionError
 from redis import ConnectionPool
+from redis.backoff import NoBackoff
+from redis.retry import Retry
+
+
+def redis_options(settings: Any) -> dict[str, Any]:
+    """Return connection options that keep waits short when Redis is unreachable or hangs."""
+    seconds = settings.redis_timeout_ms / 1000
+    return {
+        "socket_timeout": seconds,
+        "socket_connect_timeout": seconds,
+        "retry": Retry(NoBackoff(), 0),
+    }
 
 
 class ThreadLocalRedis:
