@@ -14,8 +14,6 @@ import shutil
 import socket
 import subprocess
 import sys
-import tempfile
-import time
 from pathlib import Path
 
 if sys.version_info < (3, 11):
@@ -34,7 +32,6 @@ RUN_LOCK = ROOT / "requirements.lock"
 OTEL_LOCK = ROOT / "requirements-otel.lock"
 DEV_LOCK = ROOT / "requirements-dev.lock"
 TOOLS = ROOT / "tools"
-PEERS = ROOT / "bench" / "peers"
 
 
 # --- environment ---------------------------------------------------------------------------
@@ -188,95 +185,9 @@ def chaos(*faults: str) -> None:
     develop("tests.chaos", *faults)
 
 
-def check() -> None:
+def check(*names: str) -> None:
     """Check style, types, imports, size, locks, migrations, manifests, security and OpenAPI."""
-    environment(RUN_LOCK, DEV_LOCK)
-    python = [str(PYTHON), "-m"]
-    flask_db = [*python, "flask", "db"]
-    manifests = sorted(map(str, (ROOT / "deploy" / "kubernetes").glob("[!k]*.yaml")))
-    import_linter = "from importlinter.cli import lint_imports_command as main; main()"
-    with tempfile.TemporaryDirectory() as directory:
-        database = {"DATABASE_URL": "sqlite:///{}/check.db".format(directory)}
-        results = [
-            passes("ruff check", [*python, "ruff", "check"]),
-            passes("ruff format", [*python, "ruff", "format", "--check"]),
-            passes("mypy", [*python, "mypy"]),
-            passes("imports", [str(PYTHON), "-c", import_linter]),
-            passes("locks", [str(PYTHON), "dev.py", "check-locks"], [*python, "pip", "check"]),
-            passes("migrations", [*flask_db, "upgrade"], [*flask_db, "check"], **database),
-            passes("squawk", [str(PYTHON), str(TOOLS / "squawk.py")]),
-            passes("public interfaces", [*python, "tools.public_interfaces"]),
-            passes("measures", [*python, "tools.measures"], show=True),
-            passes("bandit", [*python, "bandit", "-q", "-r", "app", "--severity-level", "medium"]),
-            passes(
-                "kubernetes", [str(VENV / "bin" / "kubernetes-validate"), "--strict", *manifests]
-            ),
-            check_advisories(),
-            check_openapi(),
-        ]
-    sys.exit(0 if all(results) else 1)
-
-
-def passes(title: str, *commands: "list[str]", show: bool = False, **settings: str) -> bool:
-    """Run the commands up to the first that fails; print one line, and the output of a failure.
-
-    With `show`, the output of the last command is printed as well when none of them fails.
-
-    Returns:
-        Whether all of them succeeded.
-    """
-    started, failed = time.monotonic(), None
-    for command in commands:
-        done = subprocess.run(
-            command,
-            cwd=str(ROOT),
-            env=environ(settings),
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
-            universal_newlines=True,
-        )
-        if done.returncode:
-            failed = done
-            break
-    seconds = time.monotonic() - started
-    print("{:<17} {:<6} {:5.1f} s".format(title, "FAILED" if failed else "ok", seconds))
-    if failed or show:
-        print(done.stdout)
-    sys.stdout.flush()
-    return failed is None
-
-
-def check_advisories() -> bool:
-    """Look for known vulnerabilities of the shipped packages, where an index can be queried."""
-    audit = [str(PYTHON), "-m", "pip_audit", "--strict", "--require-hashes", "--disable-pip"]
-    audit += ["--progress-spinner", "off", "-r", RUN_LOCK.name]
-    status, output = outcome(audit)
-    known = re.search(r"Found \d+ known vulnerabilit", output)
-    if status == 0 or known:
-        print("advisories       ", "FAILED\n" + output if known else "ok")
-        return not known
-    status, output = outcome([str(PYTHON), str(TOOLS / "advisories.py"), RUN_LOCK.name])
-    verdict = {0: "partly,", 2: "skipped,"}.get(status, "FAILED\n")
-    print("advisories       ", verdict, output, flush=True)
-    return status in (0, 2)
-
-
-def outcome(command: "list[str]") -> "tuple[int, str]":
-    """Run a command in the tree; return its status and its output."""
-    done = subprocess.run(command, cwd=str(ROOT), stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
-    return done.returncode, done.stdout.decode(errors="replace").strip()
-
-
-def check_openapi() -> bool:
-    """Lint openapi.json with Spectral; without npm this is skipped, except in CI."""
-    if not shutil.which("npm"):
-        required = bool(os.environ.get("CI"))
-        verdict = "FAILED" if required else "skipped,"
-        print("openapi           {} npm is not installed".format(verdict))
-        return not required
-    ruleset = str(TOOLS / "spectral.yaml")
-    spectral = [str(TOOLS / "node_modules/.bin/spectral"), "lint", "openapi.json", "-r", ruleset]
-    return passes("openapi", [str(PYTHON), "dev.py", "npm-tools"], [*spectral, "-F", "warn"])
+    develop("tools.check", *names)
 
 
 def npm_tools() -> None:
@@ -307,63 +218,9 @@ def api_diff() -> None:
     sys.exit(run(sys.executable, TOOLS / "api_diff.py"))
 
 
-def check_locks() -> None:
-    """Check that the locks contain no URL, satisfy pyproject.toml and agree with each other."""
-    # Imported here: this command runs in the environment, which has both.
-    import tomllib
-
-    from packaging.requirements import Requirement
-    from packaging.utils import canonicalize_name
-
-    pyproject = tomllib.loads((ROOT / "pyproject.toml").read_text())
-    project = pyproject["project"]
-    extras = project["optional-dependencies"]
-    shipped = project["dependencies"] + pyproject["tool"]["uv"]["constraint-dependencies"]
-    required = {
-        RUN_LOCK: shipped,
-        OTEL_LOCK: extras["otel"],
-        DEV_LOCK: extras["test"] + extras["dev"] + extras["otel"],
-    }
-    problems, pins = [], {}
-    for lock in (*required, *PEERS.glob("*/requirements.lock"), TOOLS / "package-lock.json"):
-        text = lock.read_text()
-        for line in re.findall(r"(?m)^.*(?:https?://|file:|index-url|find-links).*$", text):
-            problems.append("{} contains a URL: {}".format(lock.name, line.strip()))
-    for lock, requirements in required.items():
-        text = lock.read_text()
-        pins[lock] = set(re.findall(r"(?m)^([\w.-]+)==(\S+)", text))
-        for requirement in map(Requirement, requirements):
-            name = canonicalize_name(requirement.name)
-            versions = [version for pinned, version in pins[lock] if pinned == name]
-            if not versions or not all(map(requirement.specifier.contains, versions)):
-                found = ", ".join(versions) or "nothing"
-                problems.append("{} has {} for {}".format(lock.name, found, requirement))
-    for smaller, larger in ((RUN_LOCK, OTEL_LOCK), (OTEL_LOCK, DEV_LOCK)):
-        for name, version in sorted(pins[smaller] - pins[larger]):
-            problems.append("{} lacks {}=={}".format(larger.name, name, version))
-    if problems:
-        sys.exit("\n".join([*problems, "`make lock` regenerates the locks"]))
-
-
 def lock(*arguments: str) -> None:
     """Regenerate the locks from pyproject.toml (needs uv); --upgrade takes newer versions."""
-    uv = shutil.which("uv")
-    if not uv:
-        sys.exit("uv is needed to regenerate the locks: for example pipx install uv")
-    command = [uv, "pip", "compile", "--quiet", "--universal"]
-    command += ["--python-version", "3.11", "--generate-hashes", *arguments]
-    command += ["--custom-compile-command", "make lock"]
-    for peer in sorted(PEERS.glob("*/requirements.in")):
-        if run(*command, peer, "--output-file", peer.with_suffix(".lock")):
-            sys.exit(1)
-    command.append("pyproject.toml")
-    otel = ["--extra", "otel", "--constraints", RUN_LOCK.name]
-    dev = ["--extra", "test", "--extra", "dev", "--extra", "otel", "--constraints", OTEL_LOCK.name]
-    sys.exit(
-        run(*command, "--output-file", RUN_LOCK.name)
-        or run(*command, *otel, "--output-file", OTEL_LOCK.name)
-        or run(*command, *dev, "--output-file", DEV_LOCK.name)
-    )
+    sys.exit(run(sys.executable, TOOLS / "locks.py", *arguments))
 
 
 def env() -> None:
@@ -408,7 +265,6 @@ COMMANDS = {
     "bench-scale": bench_scale,
     "chaos": chaos,
     "check": check,
-    "check-locks": check_locks,
     "npm-tools": npm_tools,
     "openapi": openapi,
     "api-diff": api_diff,
@@ -425,7 +281,7 @@ def main() -> None:
     name, *arguments = sys.argv[1:] or ["help"]
     if name not in COMMANDS:
         sys.exit("No command {!r}; python3 dev.py help lists the commands".format(name))
-    takers = ("test", "test-slow", "fuzz", "chaos", "lock", "restore")
+    takers = ("test", "test-slow", "fuzz", "chaos", "check", "lock", "restore")
     if arguments and name not in takers and not name.startswith("bench"):
         sys.exit("`{}` takes no arguments".format(name))
     try:
