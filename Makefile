@@ -3,13 +3,22 @@ PYTHON ?= python3
 ARGS ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help run test test-slow test-pgbouncer fuzz chaos bench bench-check bench-profile bench-scale check openapi api-diff lock up down backup restore stack-test clean
+.PHONY: help run dev shell routes test test-slow test-pgbouncer fuzz chaos bench bench-check bench-profile bench-scale check openapi api-diff lock up down backup restore stack-test clean
 
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-14s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 run: ## Serve on SQLite with demo data; BIND=host:port sets the address (127.0.0.1:8000)
 	@$(PYTHON) dev.py run
+
+dev: ## Serve as `run` does, with reload and debugger
+	@$(PYTHON) dev.py dev
+
+shell: ## Open a Python shell with the application, `db` and the models
+	@$(PYTHON) dev.py shell
+
+routes: ## List every route with its access rule, rate limit and response
+	@$(PYTHON) dev.py routes
 
 test: ## Run the tests that are not slow, with coverage; ARGS="-k name" replaces both
 	@$(PYTHON) dev.py test $(ARGS)

@@ -8,8 +8,6 @@ so an old Python prints a clear message instead of a SyntaxError.
 import contextlib
 import hashlib
 import os
-import re
-import secrets
 import shutil
 import socket
 import subprocess
@@ -38,7 +36,7 @@ TOOLS = ROOT / "tools"
 
 
 def environment(*locks: Path) -> None:
-    """Make sure that `.venv` holds exactly the given locks, each a superset of the one before.
+    """Make sure that `.venv` holds exactly the locks, each a superset of the one before.
 
     A stamp file records what is installed, for which Python and where. An environment that is
     incomplete, outdated, moved or of another Python is recreated, so it holds nothing else.
@@ -59,8 +57,7 @@ def locked():
 def _environment(*locks: Path) -> None:
     base = "python {}.{} in {}".format(*sys.version_info[:2], VENV)
     wanted = [base] + [hashlib.sha256(lock.read_bytes()).hexdigest() for lock in locks]
-    usable = STAMP.is_file() and PYTHON.exists()
-    installed = STAMP.read_text().splitlines() if usable else []
+    installed = STAMP.read_text().splitlines() if STAMP.is_file() and PYTHON.exists() else []
     if installed[: len(wanted)] == wanted:
         return
     if installed and installed == wanted[: len(installed)]:
@@ -77,7 +74,7 @@ def _environment(*locks: Path) -> None:
 def make_venv() -> None:
     """Create an empty `.venv`; an existing one is removed."""
     try:
-        import ensurepip  # noqa: F401 - venv needs it, and Debian packages it separately
+        import ensurepip  # noqa: F401 - Debian packages it separately
         import venv
     except ImportError:
         sys.exit("Python's venv module is missing; on Debian or Ubuntu: apt install python3-venv")
@@ -103,17 +100,45 @@ def environ(settings: "dict[str, str]") -> "dict[str, str]":
 
 def serve() -> None:
     """Serve on SQLite with demo data; BIND=host:port sets the address (127.0.0.1:8000)."""
+    bind = prepare(RUN_LOCK)
+    replace_by("gunicorn", BIND=bind)
+
+
+def develop_server() -> None:
+    """Serve as `run` does, with Flask's reloader and debugger; for this machine only."""
+    host, _, port = prepare(RUN_LOCK, DEV_LOCK).rpartition(":")
+    replace_by("flask", "run", "--debug", "--host", host.strip("[]"), "--port", port)
+
+
+def shell() -> None:
+    """Open a Python shell with the application, `db` and the models."""
+    environment(RUN_LOCK)
+    replace_by("flask", "shell")
+
+
+def routes() -> None:
+    """List every route with its access rule, rate limit and response."""
+    environment(RUN_LOCK)
+    replace_by("flask", "endpoints")
+
+
+def prepare(*locks: Path) -> str:
+    """Install the locks, migrate the database and add demo data; return the address to serve."""
     bind = os.environ.get("BIND") or "127.0.0.1:8000"
     require_free(bind)
-    environment(RUN_LOCK)
+    environment(*locks)
     for step in (["db", "upgrade"], ["seed", "--demo"]):
         if run(PYTHON, "-m", "flask", *step):
             sys.exit("`flask {}` failed; see the lines above".format(" ".join(step)))
-    print("API  http://{}/api/v1".format(bind))
-    print("Docs http://{}/docs".format(bind), flush=True)
-    command = [str(PYTHON), "-m", "gunicorn"]
+    print("API  http://{0}/api/v1\nDocs http://{0}/docs".format(bind), flush=True)
+    return bind
+
+
+def replace_by(module: str, *arguments: str, **settings: str) -> None:
+    """Replace this process by a module of the environment."""
     os.chdir(str(ROOT))
-    os.execve(command[0], command, environ({"BIND": bind}))
+    command = [str(PYTHON), "-m", module, *arguments]
+    os.execve(command[0], command, environ(settings))
 
 
 def require_free(bind: str) -> None:
@@ -155,41 +180,6 @@ def develop(module: str, *arguments: str) -> None:
     sys.exit(run(PYTHON, "-m", module, *arguments))
 
 
-def fuzz(*arguments: str) -> None:
-    """Run Schemathesis against the service; --examples N --seed S limit the cases."""
-    develop("tests.fuzz.run", *arguments)
-
-
-def bench(*arguments: str) -> None:
-    """Compare the service with other frameworks (needs wrk); --quick takes minutes."""
-    develop("bench.run", *arguments)
-
-
-def bench_check(*arguments: str) -> None:
-    """Fail when a request costs 15 % more CPU than bench/baseline.json; --save rewrites it."""
-    develop("bench.check", *arguments)
-
-
-def bench_profile(*arguments: str) -> None:
-    """Show where a request spends its CPU: by-id, page-20, create or another row."""
-    develop("bench.where", *arguments)
-
-
-def bench_scale(*what: str) -> None:
-    """Measure the cost by size of the database; arguments select measurements."""
-    develop("bench.scale", *what)
-
-
-def chaos(*faults: str) -> None:
-    """Inject faults into the service under load; arguments select faults."""
-    develop("tests.chaos", *faults)
-
-
-def check(*names: str) -> None:
-    """Check style, types, imports, size, locks, migrations, manifests, security and OpenAPI."""
-    develop("tools.check", *names)
-
-
 def npm_tools() -> None:
     """Install the tools that tools/package-lock.json names, unless they are installed."""
     digest = hashlib.sha256((TOOLS / "package-lock.json").read_bytes()).hexdigest()
@@ -213,65 +203,76 @@ def openapi() -> None:
     (ROOT / "openapi.json").write_bytes(document)
 
 
-def api_diff() -> None:
-    """Fail on a breaking API change since the last tag, unless the major version is new."""
-    sys.exit(run(sys.executable, TOOLS / "api_diff.py"))
+MODULES = {
+    "fuzz": (
+        "tests.fuzz.run",
+        "Run Schemathesis against the service; --examples N --seed S limit the cases.",
+    ),
+    "bench": (
+        "bench.run",
+        "Compare the service with other frameworks (needs wrk); --quick takes minutes.",
+    ),
+    "bench-check": (
+        "bench.check",
+        "Fail when a request costs 15 % more CPU than bench/baseline.json; --save rewrites it.",
+    ),
+    "bench-profile": (
+        "bench.where",
+        "Show where a request spends its CPU: by-id, page-20, create or another row.",
+    ),
+    "bench-scale": (
+        "bench.scale",
+        "Measure the cost by size of the database; arguments select measurements.",
+    ),
+    "chaos": ("tests.chaos", "Inject faults into the service under load; arguments select faults."),
+    "check": (
+        "tools.check",
+        "Check style, types, imports, size, locks, migrations, manifests, security and OpenAPI.",
+    ),
+}
+"""Commands that run a module of the development environment: the module, and what it does."""
 
 
-def lock(*arguments: str) -> None:
-    """Regenerate the locks from pyproject.toml (needs uv); --upgrade takes newer versions."""
-    sys.exit(run(sys.executable, TOOLS / "locks.py", *arguments))
-
-
-def env() -> None:
-    """Write `.env` from `.env.example` with fresh secrets, unless it exists."""
-    target = ROOT / ".env"
-    if target.exists():
-        return
-    example = (ROOT / ".env.example").read_text()
-    text = re.sub(
-        r"(?m)^(\w+=)change-me$", lambda found: found[1] + secrets.token_urlsafe(48), example
-    )
-    with open(os.open(str(target), os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w") as file:
-        file.write(text)
-    print("Wrote .env with fresh secrets")
-
-
-def backup() -> None:
-    """Write the data of the running stack to a file in backups/."""
-    sys.exit(run(sys.executable, TOOLS / "backup.py", "backup"))
-
-
-def restore(*file: str) -> None:
-    """Replace the data of the running stack by the backup in FILE."""
-    sys.exit(run(sys.executable, TOOLS / "backup.py", "restore", *file))
+SCRIPTS = {
+    "api-diff": (
+        "api_diff.py",
+        "Fail on a breaking API change since the last tag, unless the major version is new.",
+    ),
+    "lock": (
+        "locks.py",
+        "Regenerate the locks from pyproject.toml (needs uv); --upgrade takes newer versions.",
+    ),
+    "env": (
+        "env_file.py",
+        "Write `.env` from `.env.example` with fresh secrets, unless it exists.",
+    ),
+    "backup": ("backup.py backup", "Write the data of the running stack to a file in backups/."),
+    "restore": (
+        "backup.py restore",
+        "Replace the data of the running stack by the backup in FILE.",
+    ),
+}
+"""Commands that run a script of tools/ without the environment: the script, and what it does."""
 
 
 def usage() -> None:
     """List the commands."""
     print("usage: python3 dev.py COMMAND\n")
-    for name, command in COMMANDS.items():
-        print("  {:<13} {}".format(name, (command.__doc__ or "").splitlines()[0]))
+    lines = {name: (command.__doc__ or "").splitlines()[0] for name, command in COMMANDS.items()}
+    lines.update({name: text for name, (_, text) in [*MODULES.items(), *SCRIPTS.items()]})
+    for name, text in sorted(lines.items()):
+        print("  {:<13} {}".format(name, text))
 
 
 COMMANDS = {
     "run": serve,
+    "dev": develop_server,
+    "shell": shell,
+    "routes": routes,
     "test": test,
     "test-slow": test_slow,
-    "fuzz": fuzz,
-    "bench": bench,
-    "bench-check": bench_check,
-    "bench-profile": bench_profile,
-    "bench-scale": bench_scale,
-    "chaos": chaos,
-    "check": check,
     "npm-tools": npm_tools,
     "openapi": openapi,
-    "api-diff": api_diff,
-    "lock": lock,
-    "env": env,
-    "backup": backup,
-    "restore": restore,
     "help": usage,
 }
 
@@ -279,13 +280,18 @@ COMMANDS = {
 def main() -> None:
     """Run the command that the first argument names."""
     name, *arguments = sys.argv[1:] or ["help"]
-    if name not in COMMANDS:
-        sys.exit("No command {!r}; python3 dev.py help lists the commands".format(name))
-    takers = ("test", "test-slow", "fuzz", "chaos", "check", "lock", "restore")
-    if arguments and name not in takers and not name.startswith("bench"):
-        sys.exit("`{}` takes no arguments".format(name))
     try:
-        COMMANDS[name](*arguments)
+        if name in MODULES:
+            develop(MODULES[name][0], *arguments)
+        elif name in SCRIPTS:
+            script, *first = SCRIPTS[name][0].split()
+            sys.exit(run(sys.executable, TOOLS / script, *first, *arguments))
+        elif name not in COMMANDS:
+            sys.exit("No command {!r}; python3 dev.py help lists the commands".format(name))
+        elif arguments and not name.startswith("test"):
+            sys.exit("`{}` takes no arguments".format(name))
+        else:
+            COMMANDS[name](*arguments)
     except KeyboardInterrupt:
         sys.exit(130)
 

@@ -8,7 +8,7 @@ from flask import Flask
 from werkzeug.middleware.proxy_fix import ProxyFix
 
 from app import cli, telemetry
-from app.config import INSTANCE, Settings
+from app.config import INSTANCE, ConfigError, Settings
 from app.core.database import engine, migrations
 from app.core.openapi import document
 from app.core.security import authorization
@@ -37,6 +37,8 @@ def create_app(
     """
     settings = settings or Settings.from_env()
     app = FlaskApp(__name__, static_folder=None, instance_path=str(INSTANCE))
+    if app.debug and settings.is_production:
+        raise ConfigError(["FLASK_DEBUG would let clients run code; it is for development"])
     _configure(app, settings)
 
     # Flask calls hooks in this order: telemetry is first, so that it covers every request.

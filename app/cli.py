@@ -1,11 +1,14 @@
-"""`flask seed`: sample rows, to which features contribute."""
+"""`flask seed`: sample rows, to which features contribute; `flask endpoints`: what is served."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any, NamedTuple
 
 import click
 from flask import Flask, current_app
 from flask.cli import with_appcontext
+
+from app.core.security.authorization import internal
+from app.extensions import Base, db
 
 SeedFunction = Callable[..., None]
 
@@ -21,8 +24,15 @@ _seeders: list[Seeder] = []
 
 
 def init_app(app: Flask) -> None:
-    """Add the command to `flask`."""
+    """Add the commands to `flask`, and `db` and the models to `flask shell`."""
     app.cli.add_command(seed)
+    app.cli.add_command(endpoints)
+    app.shell_context_processor(_shell_context)
+
+
+def _shell_context() -> dict[str, Any]:
+    models = {mapper.class_.__name__: mapper.class_ for mapper in Base.registry.mappers}
+    return {"db": db, **models}
 
 
 def seeder(*options: click.Option) -> Callable[[SeedFunction], SeedFunction]:
@@ -49,3 +59,23 @@ def seed(demo: bool, **values: Any) -> None:
         raise click.ClickException("--demo is not available in production.")
     for func, options in _seeders:
         func(demo=demo, **{name: values[name] for name in options})
+
+
+@click.command("endpoints")
+@with_appcontext
+def endpoints() -> None:
+    """List method, path, access rule, rate limit and kind of response of every route."""
+    rows = [("METHOD", "PATH", "ACCESS", "RATE LIMIT", "RESPONSE"), *sorted(_endpoints())]
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    for row in rows:
+        click.echo("  ".join(map(str.ljust, row, widths)).rstrip())
+
+
+def _endpoints() -> Iterator[tuple[str, ...]]:
+    for rule in current_app.url_map.iter_rules():
+        view: Any = current_app.view_functions[rule.endpoint]
+        operation = getattr(view, "operation", None)
+        kind = f"{operation.status} {operation.response_kind}" if operation else "Flask response"
+        limit = "none" if view.access is internal else view.rate_limit or "RATE_LIMIT"
+        for method in (rule.methods or set()) - {"HEAD", "OPTIONS"}:
+            yield method, rule.rule, view.access.name, limit, kind

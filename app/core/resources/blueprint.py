@@ -114,6 +114,7 @@ class Blueprint(flask.Blueprint):
             )
             if rate_limit is not None:
                 endpoint = limiter.limit(_rate_limit(view, rate_limit))(endpoint)
+            endpoint.rate_limit = rate_limit  # type: ignore[attr-defined]
             self.add_url_rule(rule, view_func=endpoint, methods=[method])
             return view
 

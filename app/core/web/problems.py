@@ -6,7 +6,7 @@ from http import HTTPStatus
 from typing import Any
 
 import structlog
-from flask import Flask
+from flask import Flask, current_app
 from werkzeug.exceptions import HTTPException, MethodNotAllowed
 
 from app.core.database.ids import uuid7
@@ -162,5 +162,7 @@ def handle_http_exception(error: HTTPException) -> Response:
 
 
 def _handle_unexpected(error: Exception) -> Response:
+    if current_app.debug:
+        raise error  # to the debugger of `make dev`
     log.exception("unhandled_exception")
     return Problem("internal-error").get_response()

@@ -3,8 +3,12 @@
 from typing import Any
 
 import pytest
+from flask import Flask
 from werkzeug.exceptions import HTTPException
 
+from app import create_app
+from app.config import ConfigError, Settings
+from app.core.resources.blueprint import Blueprint
 from app.core.web.problems import TYPES, Problem
 from tests.api import Api, Caller, error_locations
 from tests.conftest import MakeApp
@@ -158,6 +162,22 @@ def test_unexpected_exception_is_500_without_internals(make_app: MakeApp, error:
     check_problem(response, "internal-error")
     for word in ("s3cret", type(error).__name__, "Traceback", ".py"):
         assert word not in response.text
+
+
+def test_unexpected_exception_reaches_the_debugger_in_debug_mode(make_app: MakeApp) -> None:
+    def make_debug_app(*blueprints: Blueprint) -> Flask:
+        app = make_app(*blueprints)
+        app.debug = True
+        return app
+
+    with pytest.raises(ZeroDivisionError):
+        fail(make_debug_app, ZeroDivisionError())
+
+
+def test_debug_mode_is_refused_in_production(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("FLASK_DEBUG", "1")
+    with pytest.raises(ConfigError, match="FLASK_DEBUG would let clients run code"):
+        create_app(Settings(app_env="production"))
 
 
 def test_write_succeeds_after_an_internal_error(
