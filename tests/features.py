@@ -1,11 +1,16 @@
 """Features for tests: those of the service, the example, and routes that a test defines."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from types import ModuleType
 
 from flask import Flask
+from sqlalchemy import MetaData
 
 from app.core.resources.blueprint import Blueprint
+from app.extensions import db
 from app.features import FEATURES
+from app.users.models import User
 from examples import notes
 
 WITH_NOTES = (*FEATURES, notes)
@@ -22,3 +27,27 @@ def as_feature(*blueprints: Blueprint) -> ModuleType:
     feature.__file__ = "/nonexistent/feature_of_a_test/__init__.py"
     feature.init_app = lambda app: _register(app, *blueprints)
     return feature
+
+
+def own_metadata() -> MetaData:
+    """For models of a test module; their tables may refer to users."""
+    metadata = MetaData(naming_convention=db.metadata.naming_convention)
+    User.__table__.to_metadata(metadata)  # type: ignore[attr-defined]
+    return metadata
+
+
+@contextmanager
+def own_tables(app: Flask, metadata: MetaData) -> Iterator[None]:
+    """Tables without migrations, which the core knows and the database has during the block."""
+    own = [table for name, table in metadata.tables.items() if name not in db.metadata.tables]
+    tables = [table.to_metadata(db.metadata) for table in own]
+    try:
+        with app.app_context():
+            db.metadata.create_all(db.engine, tables)
+        yield
+    finally:
+        with app.app_context():
+            db.session.remove()
+            db.metadata.drop_all(db.engine, tables)
+        for table in tables:
+            db.metadata.remove(table)

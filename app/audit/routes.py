@@ -5,7 +5,7 @@ from uuid import UUID
 from app.audit.models import ALL_EVENTS
 from app.audit.schemas import AuditEventQuery, AuditEventSchema
 from app.core.resources.blueprint import Blueprint
-from app.core.resources.repository import ScopedSelect
+from app.core.resources.scoped_query import ScopedSelect
 from app.core.security.authorization import permission
 
 audit_events = Blueprint(

@@ -26,7 +26,7 @@ from app.auth.schemas import (
     TokensSchema,
 )
 from app.core.resources.blueprint import Blueprint
-from app.core.resources.repository import ScopedSelect
+from app.core.resources.scoped_query import ScopedSelect
 from app.core.security.authorization import authenticated, current_caller, no_auth
 from app.users.models import User
 from app.users.passwords import hash_password

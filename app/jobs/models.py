@@ -10,7 +10,7 @@ from sqlalchemy.orm import Mapped, mapped_column
 from app.core.database.ids import uuid7
 from app.core.database.mixins import CALLER_ID_PARAM, ResourceMixin
 from app.core.database.types import Timestamp
-from app.core.resources.statements import ITEM_ID_PARAM
+from app.core.resources.scoped_query import path_param
 from app.core.security.authorization import Caller
 from app.extensions import Base
 
@@ -79,7 +79,7 @@ class JobProblem(Base):
         return ALL_PROBLEMS if caller.can("jobs:manage") else OWN_PROBLEMS
 
 
-ALL_PROBLEMS = select(JobProblem).where(JobProblem.job_id == ITEM_ID_PARAM)
+ALL_PROBLEMS = select(JobProblem).where(JobProblem.job_id == path_param("job_id"))
 OWN_PROBLEMS = ALL_PROBLEMS.join(Job, Job.id == JobProblem.job_id).where(
     Job.owner_id == CALLER_ID_PARAM
 )

@@ -3,7 +3,7 @@
 from uuid import UUID
 
 from app.core.resources.blueprint import Blueprint
-from app.core.resources.repository import ScopedSelect
+from app.core.resources.scoped_query import ScopedSelect
 from app.core.security.authorization import current_caller, permission
 from app.jobs.models import Job, JobProblem
 from app.jobs.schemas import JobProblemQuery, JobProblemSchema, JobQuery, JobSchema

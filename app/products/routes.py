@@ -7,7 +7,7 @@ from flask import request
 
 from app.core.files.uploads import Upload
 from app.core.resources.blueprint import Blueprint
-from app.core.resources.repository import ScopedSelect
+from app.core.resources.scoped_query import ScopedSelect
 from app.core.security.authorization import current_caller, permission, public
 from app.core.web.flask_app import Response
 from app.jobs.models import Job

@@ -8,7 +8,7 @@ from sqlalchemy import func
 from app.core.database.types import now
 from app.core.resources.batch import Batch
 from app.core.resources.blueprint import Blueprint
-from app.core.resources.repository import ScopedSelect
+from app.core.resources.scoped_query import ScopedSelect
 from app.core.security.authorization import current_caller, permission
 from app.tasks.models import Task
 from app.tasks.schemas import TaskQuery, TaskSchema

@@ -7,7 +7,7 @@ from typing import Any
 from uuid import UUID
 
 from app.core.resources.blueprint import Blueprint
-from app.core.resources.repository import ScopedSelect
+from app.core.resources.scoped_query import ScopedSelect
 from app.core.security.authorization import authenticated, current_caller, permission
 from app.users import service
 from app.users.models import CURRENT_USER, User

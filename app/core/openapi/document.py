@@ -108,7 +108,9 @@ def _links(address: str, paths: JSON) -> JSON:
         for method, operation in path.items() if match else ():
             if match and method != "parameters":
                 name = operation["operationId"]
-                parameters = {match[1]: "$response.body#/id"}
+                parents = re.findall(r"\{(\w+)\}", address)
+                parameters = {name: f"$request.path.{name}" for name in parents}
+                parameters[match[1]] = "$response.body#/id"
                 if method != "get":
                     parameters["If-Match"] = "$response.header.ETag"
                 links[name] = {"operationId": name, "parameters": parameters}

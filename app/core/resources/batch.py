@@ -17,7 +17,7 @@ from app.core.database.mixins import ResourceMixin
 from app.core.resources import repository
 from app.core.resources.audit_log import batch_changes
 from app.core.resources.batch_schema import Item, problem_details, validation_details
-from app.core.resources.repository import ScopedSelect
+from app.core.resources.scoped_query import ScopedSelect
 from app.core.resources.statements import model_of
 from app.core.schemas.base import Schema
 from app.core.web.database_errors import constraint_problem
@@ -32,7 +32,7 @@ class Batch(NamedTuple):
     """The items of a body, and the views of a single item, which apply their rules to each."""
 
     items: list[Item]
-    create: Callable[[dict[str, Any]], ResourceMixin]
+    create: Callable[[dict[str, Any]], Any]
     update: Callable[[dict[str, Any], UUID], tuple[ScopedSelect, dict[str, Any]]]
     delete: Callable[[UUID], ScopedSelect]
 
@@ -45,16 +45,20 @@ class _Step:
     item: Item
     errors: list[ErrorDetail]
     instance: ResourceMixin | None = None  # to create
+    parents: ScopedSelect | None = None  # of which one is its parent
     scoped: ScopedSelect | None = None  # of the row to update or delete
     values: dict[str, Any] = field(default_factory=dict)
     before: sa.Row[Any] | None = None
     row: sa.Row[Any] | None = None
 
 
-def execute_batch(batch: Batch, schema: Schema) -> list[dict[str, Any]]:
+def execute_batch(
+    batch: Batch, schema: Schema, parent_id: UUID | None = None
+) -> list[dict[str, Any]]:
     """Execute all items in the transaction of the request; the result of each.
 
     Raises:
+        Problem: 404, the parent of new items is not in its scoped query.
         Problem: 422 `batch-failed` where an item failed; nothing is written. Each failed item is
             named, with the status and the type that it would have had by itself.
     """
@@ -65,6 +69,8 @@ def execute_batch(batch: Batch, schema: Schema) -> list[dict[str, Any]]:
             _call_view(step, batch)
         except Problem as problem:
             step.errors = problem_details(problem, step.pointer)
+    for parents in {step.parents for step in steps if step.parents is not None}:
+        repository.lock_parent(parents, parent_id)
     _lock_rows(_valid(steps), schema)
     valid = list(_valid(steps))
     database_error: IntegrityError | DataError | None = None
@@ -98,7 +104,8 @@ def _reject_repeated_ids(steps: Sequence[_Step]) -> None:
 def _call_view(step: _Step, batch: Batch) -> None:
     item = step.item
     if item.id is None:
-        step.instance = batch.create(item.value)
+        created = batch.create(item.value)
+        step.instance, step.parents = created if isinstance(created, tuple) else (created, None)
     elif item.op == "update":
         step.scoped, step.values = batch.update(item.value, item.id)
     else:

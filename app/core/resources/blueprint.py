@@ -16,7 +16,6 @@ from dataclasses import fields
 from typing import Any
 
 import flask
-import marshmallow as ma
 from flask import current_app
 from limits import parse_many
 
@@ -33,15 +32,13 @@ from app.core.resources import batch_schema, export, responders
 from app.core.resources.audit_values import register_schema
 from app.core.resources.dispatch import build_endpoint
 from app.core.resources.filters import (
-    MAX_PAGE_SIZE,
     PAGINATION_PARAMS,
-    CursorField,
     PageQuery,
     check_sort,
     listed_model,
 )
+from app.core.resources.pagination import page_schema
 from app.core.schemas.base import Schema
-from app.core.schemas.fields import Integer
 from app.core.schemas.serialisable import check_serialisable
 from app.core.security.authorization import Access
 from app.extensions import limiter
@@ -172,10 +169,8 @@ class Blueprint(flask.Blueprint):
             # The audit log shows the rows of this table as the list does.
             register_schema(model.__tablename__, row_schema)
         respond = responders.page(row_schema, parameters, parent() if parent else None)
-        page_schema = _page_schema(schema)
-        return _responds(
-            "paginated", 200, respond, page_schema, query=parameters, checks_session=True
-        )
+        envelope = page_schema(schema)
+        return _responds("paginated", 200, respond, envelope, query=parameters, checks_session=True)
 
     @staticmethod
     def exports(
@@ -211,13 +206,21 @@ class Blueprint(flask.Blueprint):
         return _responds("batch", 200, respond, response_schema, body=body)
 
     @staticmethod
-    def creates(schema: type[Schema], *, location_prefix: str | None = None) -> Decorator:
+    def creates(
+        schema: type[Schema],
+        *,
+        location_prefix: str | None = None,
+        parent: type[Schema] | None = None,
+    ) -> Decorator:
         """201 with Location and ETag: the view returns a new model instance, which is stored.
 
-        With `location_prefix`, the URL of another collection, it is a 202: the item is a job.
+        With `location_prefix`, the URL of another collection, it is a 202: the item is a job. With
+        `parent`, as for `paginated`, the view returns the scoped query of the parents as well.
         """
         row_schema, status = _row_schema(schema), 202 if location_prefix else 201
-        respond = responders.created(status, row_schema, location_prefix)
+        respond = responders.created(
+            status, row_schema, location_prefix, has_parent=parent is not None
+        )
         return _responds("creates", status, respond, row_schema, checks_session=True)
 
     @staticmethod
@@ -286,15 +289,3 @@ def _rate_limit(view: View, rate_limit: str) -> str | Callable[[], str]:
             return rate_limit
     text = f"rate_limit={rate_limit!r} is neither a limit nor a setting that holds one"
     raise DeclarationError(view, text)
-
-
-def _page_schema(schema: type[Schema]) -> Schema:
-    """The envelope of a page, for the document."""
-    on_request = {"description": "Only where `count` asks for it.", "x-optional": True}
-    at_most = ma.validate.Length(max=MAX_PAGE_SIZE)
-    members: dict[str, Any] = {
-        "items": ma.fields.List(ma.fields.Nested(schema), validate=at_most),
-        "next_cursor": CursorField(allow_none=True),
-        "count": Integer(min=0, max=2**53, metadata=on_request),
-    }
-    return Schema.from_dict(members, name=schema.__name__.replace("Schema", "PageSchema"))()  # type: ignore[return-value]

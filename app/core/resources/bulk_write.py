@@ -15,7 +15,7 @@ from app.core.database.types import now
 from app.core.resources import statements
 from app.core.resources.audit_log import Change, log_change
 from app.core.resources.audit_values import Values, recorded_columns, stored_values
-from app.core.resources.repository import column_defaults
+from app.core.resources.row_values import column_defaults
 from app.core.resources.statements import table_of
 from app.core.schemas.base import Schema
 from app.extensions import db

@@ -18,10 +18,9 @@ from app.core.database.engine import autocommit_connection
 from app.core.files.csv_injection import escape_formula
 from app.core.resources.filters import PageQuery, filter_values
 from app.core.resources.list_statements import build_list_query
-from app.core.resources.repository import ScopedSelect
+from app.core.resources.scoped_query import ScopedSelect, scope_params
 from app.core.resources.statements import model_of
 from app.core.schemas.base import Schema
-from app.core.security import authorization
 from app.core.web import strict_json
 from app.core.web.flask_app import Response
 from app.core.web.query_string import load_query
@@ -46,7 +45,7 @@ def stream_response(
     """
     parameters = load_query(query)
     filters = tuple(sorted(name for name in request.args if name != "sort"))
-    binds = {**authorization.caller_params(), **filter_values(query, parameters, filters)}
+    binds = {**scope_params(), **filter_values(query, parameters, filters)}
     statement = build_list_query(scoped, schema, query, filters, parameters["sort"])
     format_ = _FORMATS[media_type]
     response = Response(content_type=format_.content_type)

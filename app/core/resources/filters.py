@@ -10,7 +10,7 @@ from sqlalchemy.orm import InstrumentedAttribute
 
 from app.core.openapi.operation import DeclarationError
 from app.core.resources.cursor import SORTABLE
-from app.core.resources.repository import ScopedSelect
+from app.core.resources.scoped_query import ScopedSelect
 from app.core.schemas.base import Schema
 from app.core.schemas.fields import Enum, Integer, String
 from app.core.security import authorization

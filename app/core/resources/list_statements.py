@@ -10,7 +10,7 @@ from sqlalchemy.sql.compiler import SQLCompiler
 
 from app.core.database.full_text import matches
 from app.core.resources.filters import PageQuery, apply_filters, filter_conditions
-from app.core.resources.repository import ScopedSelect
+from app.core.resources.scoped_query import ScopedSelect
 from app.core.resources.statements import model_of
 from app.core.schemas.base import Schema
 

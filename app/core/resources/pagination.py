@@ -11,13 +11,21 @@ from typing import Any
 from urllib.parse import urlencode
 from uuid import UUID
 
+import marshmallow as ma
 from flask import request
 from sqlalchemy import Select
 from werkzeug.sansio.utils import get_current_url
 
 from app.core.database import execute
 from app.core.resources.cursor import PageCursor, sign_for_list
-from app.core.resources.filters import NOT_FILTERS, PageQuery, apply_filters, filter_values
+from app.core.resources.filters import (
+    MAX_PAGE_SIZE,
+    NOT_FILTERS,
+    CursorField,
+    PageQuery,
+    apply_filters,
+    filter_values,
+)
 from app.core.resources.list_statements import (
     PageShape,
     explain,
@@ -25,8 +33,9 @@ from app.core.resources.list_statements import (
     select_page,
     select_page_unless_etag_matches,
 )
-from app.core.resources.repository import ScopedSelect
+from app.core.resources.scoped_query import ScopedSelect, scope_params
 from app.core.schemas.base import Schema
+from app.core.schemas.fields import Integer
 from app.core.security import authorization
 from app.core.web import strict_json
 from app.core.web.etags import etag_digest, if_none_match_tags, matches_if_none_match
@@ -100,7 +109,7 @@ class ListQuery:
         position: dict[str, Any] = {}
         if self.cursor:
             position = {"after_key": self.cursor.key, "after_id": self.cursor.id}
-        return {"item_id": item_id, **authorization.caller_params(), **self.values, **position}
+        return {**scope_params(item_id), **self.values, **position}
 
 
 def fetch_page(
@@ -212,3 +221,15 @@ def _link(cursors: Mapping[str, str | None], filters: Mapping[str, str]) -> str:
 
 
 _url = lru_cache(maxsize=1024)(get_current_url)  # costs as much as the rows of a page
+
+
+def page_schema(schema: type[Schema]) -> Schema:
+    """The envelope of a page, for the document."""
+    on_request = {"description": "Only where `count` asks for it.", "x-optional": True}
+    at_most = ma.validate.Length(max=MAX_PAGE_SIZE)
+    members: dict[str, Any] = {
+        "items": ma.fields.List(ma.fields.Nested(schema), validate=at_most),
+        "next_cursor": CursorField(allow_none=True),
+        "count": Integer(min=0, max=2**53, metadata=on_request),
+    }
+    return Schema.from_dict(members, name=schema.__name__.replace("Schema", "PageSchema"))()  # type: ignore[return-value]

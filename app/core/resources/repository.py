@@ -6,11 +6,7 @@ On PostgreSQL a write that is a transaction by itself is one statement with its 
 transaction, and on SQLite, the row is locked, written and recorded with a statement each.
 """
 
-# A scoped query is one constant object per kind of caller, so that it is the key of the statements
-# built from it: docs/decisions.md#1-scoped-queries
-
 from collections.abc import Collection, Mapping, Sequence
-from functools import cache
 from typing import Any
 from uuid import UUID
 
@@ -23,14 +19,14 @@ from app.core.database.types import now
 from app.core.resources import statements
 from app.core.resources.audit_log import Change, log_change
 from app.core.resources.audit_values import Values, recorded_columns, stored_values
+from app.core.resources.row_values import column_defaults, instance_values
+from app.core.resources.scoped_query import ScopedSelect, scope_params
 from app.core.resources.single_statement import FurtherStatement, execute_audited
 from app.core.resources.statements import Selection, model_of, table_of, versioned_update
 from app.core.schemas.base import Schema
 from app.core.security import authorization
 from app.core.web.problems import Problem
 from app.extensions import db
-
-ScopedSelect = sa.Select[Any]
 
 
 def get(scoped: ScopedSelect, item_id: UUID | None, schema: Schema) -> sa.Row[Any]:
@@ -41,7 +37,7 @@ def get(scoped: ScopedSelect, item_id: UUID | None, schema: Schema) -> sa.Row[An
             revoked.
     """
     statement = statements.select_one(_selection(scoped, item_id, schema))
-    rows = execute.fetch_autocommit(statement, _params(item_id))
+    rows = execute.fetch_autocommit(statement, scope_params(item_id))
     if not rows:
         authorization.require_valid_session()
         raise Problem("not-found")
@@ -49,22 +45,47 @@ def get(scoped: ScopedSelect, item_id: UUID | None, schema: Schema) -> sa.Row[An
     return row
 
 
-def create(instance: ResourceMixin, schema: Schema) -> sa.Row[Any]:
+def create(
+    instance: ResourceMixin,
+    schema: Schema,
+    parents: ScopedSelect | None = None,
+    parent_id: UUID | None = None,
+) -> sa.Row[Any]:
     """Insert a new model instance; the stored row.
 
+    Args:
+        parents: the scoped query of the rows that it may belong to, and `parent_id` its parent's.
+
     Raises:
-        Problem: 401, the caller's session was revoked.
+        Problem: 401, the caller's session was revoked; 404, the parent is not in its scoped query.
     """
     condition = None
     if execute.can_autocommit():
         condition = authorization.session_is_valid_clause()
     else:
         authorization.require_valid_session()
-    source = statements.one_row_where(condition)
-    row = create_if(source, instance, schema, authorization.caller_params())
+    if parents is None:
+        source = statements.one_row_where(condition)
+    else:
+        source = statements.lock_parent(parents, condition)
+    row = create_if(source, instance, schema, scope_params(parent_id))
+    if row is None and parents is not None:
+        authorization.require_valid_session()
+        raise Problem("not-found")
     if row is None:
         raise authorization.invalid_token_problem()
     return row
+
+
+def lock_parent(parents: ScopedSelect, parent_id: UUID | None) -> None:
+    """Lock the parent of rows to create, so that it cannot be deleted until the commit.
+
+    Raises:
+        Problem: 404, it is not in the scoped query.
+    """
+    statement = statements.lock_parent(parents, None)
+    if not execute.execute_in_transaction(statement, scope_params(parent_id)):
+        raise Problem("not-found")
 
 
 def create_if(
@@ -83,7 +104,7 @@ def create_if(
             CTE of that row, or of None where it was inserted before.
     """
     model: Any = type(instance)
-    values = column_defaults(model) | _values(instance)
+    values = column_defaults(model) | instance_values(instance)
     binds = {f"new_{name}": value for name, value in values.items()} | dict(params)
     write = statements.insert_one(model, tuple(values), schema, source)
     if execute.can_autocommit():
@@ -103,7 +124,7 @@ def create_many(instances: Sequence[ResourceMixin], schema: Schema) -> list[sa.R
     One statement is executed for each set of columns that instances have values for.
     """
     model: Any = type(instances[0])
-    all_values: list[Values] = [{"id": uuid7()} | _values(each) for each in instances]
+    all_values: list[Values] = [{"id": uuid7()} | instance_values(each) for each in instances]
     by_columns: dict[frozenset[str], list[Values]] = {}
     for values in all_values:
         by_columns.setdefault(frozenset(values), []).append(values)
@@ -113,28 +134,6 @@ def create_many(instances: Sequence[ResourceMixin], schema: Schema) -> list[sa.R
     for row in rows:
         _log("create", model, row.id, after=_stored(model, row, schema.column_names))
     return rows
-
-
-def column_defaults(model: type[Any]) -> Values:
-    """The values that SQLAlchemy would insert into columns without one."""
-    moment = now()
-    defaults = {
-        name: default(None) if callable(default) else default
-        for name, default in _default_values(model)  # type: ignore[arg-type]
-    }
-    return {"id": uuid7(), "created_at": moment, "updated_at": moment, **defaults}
-
-
-@cache
-def _default_values(model: type[Any]) -> list[tuple[str, Any]]:
-    ours = ("id", "created_at", "updated_at")
-    defaults = ((c.name, c.default) for c in table_of(model).c if c.default and c.name not in ours)
-    return [(name, default.arg) for name, default in defaults]  # type: ignore[attr-defined]
-
-
-def _values(instance: ResourceMixin) -> Values:
-    columns = table_of(type(instance)).c
-    return {name: value for name, value in vars(instance).items() if name in columns}
 
 
 def update(
@@ -157,7 +156,7 @@ def update(
     if values and plain and execute.can_autocommit():
         selection = _selection(scoped, item_id, schema)
         write = statements.update_one(selection, versions is not None, tuple(values))
-        binds = _new_values(values) | _params(item_id) | {"versions": list(versions or ())}
+        binds = _new_values(values) | scope_params(item_id) | {"versions": list(versions or ())}
         row: sa.Row[Any]
         for row in execute_audited(write, binds):
             return row
@@ -219,7 +218,7 @@ def delete(
     if execute.can_autocommit():
         selection = _selection(scoped, item_id, schema)
         write = statements.delete_one(selection, versions is not None)
-        if execute_audited(write, _params(item_id) | {"versions": list(versions or ())}):
+        if execute_audited(write, scope_params(item_id) | {"versions": list(versions or ())}):
             return
     before, model = _lock(scoped, item_id, versions, schema), model_of(scoped)
     delete_where(model, table_of(model).c.id == before.id, schema)
@@ -238,7 +237,7 @@ def lock_many(
 ) -> dict[UUID, sa.Row[Any]]:
     """The rows of a scoped query with these ids, by id; locked until the commit, in their order."""
     statement = statements.lock_many(Selection(scoped, False, schema))
-    binds = {"item_ids": list(item_ids), **authorization.caller_params()}
+    binds = {"item_ids": list(item_ids), **scope_params()}
     return {row.id: row for row in db.session.connection().execute(statement, binds)}
 
 
@@ -262,17 +261,13 @@ def _selection(scoped: ScopedSelect, item_id: UUID | None, schema: Schema) -> Se
     return Selection(scoped, item_id is not None, schema, authorization.session_is_valid_clause())
 
 
-def _params(item_id: UUID | None) -> Values:
-    return {"item_id": item_id, **authorization.caller_params()}
-
-
 def _lock(
     scoped: ScopedSelect, item_id: UUID | None, versions: frozenset[int] | None, schema: Schema
 ) -> sa.Row[Any]:
     """The row as it is stored, locked until the commit."""
     authorization.require_valid_session()
     statement = statements.lock_one(Selection(scoped, item_id is not None, schema))
-    rows = execute.execute_in_transaction(statement, _params(item_id))
+    rows = execute.execute_in_transaction(statement, scope_params(item_id))
     if not rows:
         raise Problem("not-found")
     if versions is not None and rows[0].version not in versions:

@@ -10,6 +10,7 @@ from app.core.openapi.operation import Responder
 from app.core.resources import batch, export, repository
 from app.core.resources.filters import PageQuery
 from app.core.resources.pagination import fetch_page
+from app.core.resources.scoped_query import ScopedSelect
 from app.core.schemas.base import Schema
 from app.core.security.authorization import current_caller_or_anonymous
 from app.core.web import strict_json
@@ -21,7 +22,7 @@ from app.core.web.negotiation import accepted_media_type
 def item(schema: Schema) -> Responder:
     """200 with the row of a scoped query that the path's id selects, or 304."""
 
-    def respond(scoped: repository.ScopedSelect, item_id: UUID | None) -> Response:
+    def respond(scoped: ScopedSelect, item_id: UUID | None) -> Response:
         row = repository.get(scoped, item_id, schema)
         response = _json(200, schema.row_to_dict(row))
         _set_cache_headers(response)
@@ -53,18 +54,24 @@ def page(schema: Schema, query: PageQuery, parent: Schema | None) -> Responder:
 def stream(schema: Schema, query: PageQuery) -> Responder:
     """200 with all rows of a scoped query that the parameters select, as a stream."""
 
-    def respond(scoped: repository.ScopedSelect, _: UUID | None) -> Response:
+    def respond(scoped: ScopedSelect, _: UUID | None) -> Response:
         media_type = accepted_media_type(request, export.MEDIA_TYPES)
         return export.stream_response(scoped, schema, query, media_type)
 
     return respond
 
 
-def created(status: int, schema: Schema, location_prefix: str | None) -> Responder:
-    """The status with the row that was stored of a new model instance."""
+def created(
+    status: int, schema: Schema, location_prefix: str | None, *, has_parent: bool
+) -> Responder:
+    """The status with the row that was stored of a new model instance.
 
-    def respond(instance: Any, _: UUID | None) -> Response:
-        row = repository.create(instance, schema)
+    With a parent, the view returns the scoped query of the parents as well, as for `page`.
+    """
+
+    def respond(result: Any, parent_id: UUID | None) -> Response:
+        instance, parents = result if has_parent else (result, None)
+        row = repository.create(instance, schema, parents, parent_id)
         # Only a hash of a secret is stored: this response is the only one that contains it.
         shown_once = {name: getattr(instance, name) for name in schema.show_once}
         response = _json(status, schema.row_to_dict(row) | shown_once)
@@ -78,9 +85,7 @@ def created(status: int, schema: Schema, location_prefix: str | None) -> Respond
 def updated(schema: Schema) -> Responder:
     """200 with the row after the change, under If-Match; of the scoped query and new values."""
 
-    def respond(
-        change: tuple[repository.ScopedSelect, dict[str, Any]], item_id: UUID | None
-    ) -> Response:
+    def respond(change: tuple[ScopedSelect, dict[str, Any]], item_id: UUID | None) -> Response:
         scoped, values = change
         row = repository.update(scoped, item_id, values, if_match_versions(), schema)
         response = _json(200, schema.row_to_dict(row))
@@ -93,7 +98,7 @@ def updated(schema: Schema) -> Responder:
 def deleted(schema: Schema) -> Responder:
     """204 once the row of a scoped query is deleted, under If-Match."""
 
-    def respond(scoped: repository.ScopedSelect, item_id: UUID | None) -> Response:
+    def respond(scoped: ScopedSelect, item_id: UUID | None) -> Response:
         repository.delete(scoped, item_id, if_match_versions(), schema)
         return _empty()
 
@@ -103,8 +108,8 @@ def deleted(schema: Schema) -> Responder:
 def batch_result(schema: Schema) -> Responder:
     """200 with the result of each item of a `Batch`, which is executed in one transaction."""
 
-    def respond(requested: batch.Batch, _: UUID | None) -> Response:
-        return _json(200, {"items": batch.execute_batch(requested, schema)})
+    def respond(requested: batch.Batch, parent_id: UUID | None) -> Response:
+        return _json(200, {"items": batch.execute_batch(requested, schema, parent_id)})
 
     return respond
 

@@ -14,8 +14,7 @@ from app.core.resources.audit_values import recorded_columns, sql_object
 from app.core.resources.single_statement import AuditedWrite
 from app.core.schemas.base import Schema
 
-# In a constant select, the id at the end of the path.
-ITEM_ID_PARAM = sa.bindparam("item_id", type_=sa.Uuid())
+ITEM_ID_PARAM = sa.bindparam("item_id", type_=sa.Uuid())  # the id at the end of the path
 ITEM_IDS_PARAM = sa.bindparam("item_ids", type_=sa.Uuid(), expanding=True)
 _EXPECTED_VERSION_PARAM = sa.bindparam("expected_version", type_=sa.Integer())
 # BIGINT, because the numbers in an If-Match are the client's.
@@ -93,6 +92,19 @@ def lock_many(selection: Selection) -> sa.Select[Any]:
 def one_row_where(condition: sa.ColumnElement[bool] | None) -> sa.Select[Any]:
     """A source for `insert_one`: one row if the condition is true, else none."""
     return sa.select() if condition is None else sa.select().where(condition)
+
+
+@lru_cache(maxsize=256)
+def lock_parent(
+    parents: sa.Select[Any], condition: sa.ColumnElement[bool] | None
+) -> sa.Select[Any]:
+    """A source for `insert_one`: one row if the parent is in its scoped query, else none."""
+    # Locked until the commit, so that the parent cannot be deleted between here and the insert.
+    model = model_of(parents)
+    parent = parents.with_only_columns(model.id).where(model.id == ITEM_ID_PARAM)
+    locked = parent.with_for_update(read=True, key_share=True, of=model).subquery("parent")
+    source = sa.select(locked.c.id).select_from(locked)
+    return source if condition is None else source.where(condition)
 
 
 @lru_cache(maxsize=256)

@@ -14,7 +14,7 @@ from sqlalchemy import select
 
 from app.core.resources.blueprint import Blueprint
 from app.core.resources.filters import PageQuery, Sort
-from app.core.resources.repository import ScopedSelect
+from app.core.resources.scoped_query import ScopedSelect
 from app.core.schemas.base import ResourceSchema, Schema
 from app.core.schemas.fields import (
     Boolean,
