@@ -12,6 +12,7 @@ from app.core.security.authorization import public
 from app.core.web import strict_json
 from app.core.web.etags import etag_of, make_conditional
 from app.core.web.flask_app import SECURITY_HEADERS, Response
+from app.core.web.negotiation import accepted_media_type
 from app.core.web.problems import TYPES, Problem, ProblemType
 
 ASSETS = Path(__file__).parent / "assets"
@@ -20,6 +21,8 @@ CONTENT_SECURITY_POLICY = (
     "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; "
     "connect-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
 )
+
+MEDIA_TYPES = ("text/html", "application/json")  # of the problem types
 
 docs = Blueprint("docs", __name__, documented=False, template_folder="assets")
 
@@ -47,8 +50,10 @@ def send_asset(name: str) -> flask.Response:
 def list_problems() -> Response:
     """List the problem types, as HTML or JSON."""
     if _wants_json():
-        return _json_response({"items": [_problem_type_as_json(each) for each in TYPES.values()]})
-    return _html_response(render_template("problems.html", problem_types=list(TYPES.values())))
+        items = [*map(_problem_type_as_json, TYPES.values())]
+        return _vary_by_accept(_json_response({"items": items}))
+    page = render_template("problems.html", problem_types=list(TYPES.values()))
+    return _vary_by_accept(_html_response(page))
 
 
 @docs.get("/problems/<slug>", access=public)
@@ -57,11 +62,10 @@ def show_problem(slug: str) -> Response:
     if slug not in TYPES:
         raise Problem("not-found")
     if _wants_json():
-        return _json_response(_problem_type_as_json(TYPES[slug]))
+        return _vary_by_accept(_json_response(_problem_type_as_json(TYPES[slug])))
     example = current_app.json.dumps(TYPES[slug].example(), indent=2)
-    return _html_response(
-        render_template("problems.html", problem_types=[TYPES[slug]], example=example)
-    )
+    page = render_template("problems.html", problem_types=[TYPES[slug]], example=example)
+    return _vary_by_accept(_html_response(page))
 
 
 def _problem_type_as_json(problem_type: ProblemType) -> dict[str, object]:
@@ -74,8 +78,12 @@ def _problem_type_as_json(problem_type: ProblemType) -> dict[str, object]:
 
 
 def _wants_json() -> bool:
-    best = request.accept_mimetypes.best_match(("text/html", "application/json"), "text/html")
-    return best == "application/json"
+    return accepted_media_type(request, MEDIA_TYPES) == "application/json"
+
+
+def _vary_by_accept(response: Response) -> Response:
+    response.vary.add("Accept")
+    return response
 
 
 def _set_cache_headers(response: Response) -> Response:

@@ -187,10 +187,16 @@ class World:
                 return self.item(item) + operation.rule.removeprefix(item.rule)
         return operation.rule
 
-    def call(self, operation: Operation, by: Caller | None, path: str | None = None) -> Any:
-        """Send a valid request for the operation."""
+    def call(
+        self,
+        operation: Operation,
+        by: Caller | None,
+        path: str | None = None,
+        headers: dict[str, str] | None = None,
+    ) -> Any:
+        """Send a valid request for the operation, with further headers."""
         conditional = operation.method in ("PATCH", "DELETE")
-        headers = {"If-Match": "*"} if conditional else {}
+        headers = {**({"If-Match": "*"} if conditional else {}), **(headers or {})}
         sent: dict[str, Any] = {"json": self.body(operation)}
         if operation.file:
             headers["Content-Type"], text = operation.file

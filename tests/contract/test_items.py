@@ -2,7 +2,7 @@
 
 import pytest
 
-from tests.contract.operations import CREATES, ITEMS, Operation, World, ids
+from tests.contract.operations import CREATES, ITEMS, OPERATIONS, Operation, World, ids
 
 READS = [o for o in ITEMS if o.method == "GET"]
 PATCHES = [o for o in ITEMS if o.method == "PATCH"]
@@ -92,7 +92,10 @@ def test_change_with_stale_or_malformed_if_match_is_412_and_changes_nothing(
     assert state(world, change, path) == before
 
 
-@pytest.mark.parametrize("tag", ['"1"', 'W/"1"', '"7", "1"', "*"])
+@pytest.mark.parametrize(
+    "tag",
+    ['"1"', 'W/"1"', '"7", "1"', "*", '"1",', ',, W/"7" ,\t"1" , ,', '"a,b", "\xe9","1"', " * "],
+)
 @pytest.mark.parametrize("patch", PATCHES, ids=ids)
 def test_patch_of_the_current_version_returns_the_next_version(
     world: World, patch: Operation, tag: str
@@ -195,3 +198,53 @@ def test_audit_event_of_deletion_has_the_item_as_it_was_read(
     [event] = world.api.get(query, by=world.admin, status=200).json["items"]
     assert event["action"] == "delete"
     assert event["before"] == was
+
+
+@pytest.mark.parametrize("tag", ['"1"', 'W/"1"', '"7","1",', "*", ', "1"'])
+@pytest.mark.parametrize("change", CHANGES, ids=ids)
+def test_change_is_412_where_if_none_match_has_the_current_version(
+    world: World, change: Operation, tag: str
+) -> None:
+    path = world.item(change)
+    before = state(world, change, path)
+    for if_match in ("*", '"1"', '"1", "2"'):
+        headers = {"If-Match": if_match, "If-None-Match": tag}
+        refused = world.call(change, by(world, change), path, headers)
+        assert refused.status_code == 412
+        assert state(world, change, path) == before
+    never = change.collection + "/01890a5d-ac96-774b-bcce-b302099a8057"
+    missing = world.call(change, by(world, change), never, {"If-None-Match": "*"})
+    assert missing.status_code == 404
+
+
+@pytest.mark.parametrize("if_match", ["*", '"1"'])
+@pytest.mark.parametrize("other", ['"7", "1x"', "nonsense"])
+@pytest.mark.parametrize("change", CHANGES, ids=ids)
+def test_change_succeeds_where_if_none_match_has_other_versions(
+    world: World, change: Operation, if_match: str, other: str
+) -> None:
+    headers = {"If-Match": if_match, "If-None-Match": other}
+    changed = world.call(change, by(world, change), world.item(change), headers)
+    assert changed.status_code in (200, 204)
+
+
+READ_ANY = [o for o in OPERATIONS if o.method == "GET" and o.media_types]
+
+
+@pytest.mark.parametrize("read", READ_ANY, ids=ids)
+def test_read_is_412_where_if_match_does_not_have_its_entity_tag(
+    world: World, read: Operation
+) -> None:
+    path, who = world.path(read), by(world, read)
+    tag = world.api.get(path, by=who, status=200).headers.get("ETag")
+    for condition in ('"other"', f'"x{(tag or "").strip(chr(34))}"', "", "nonsense"):
+        world.api.get(path, by=who, headers={"If-Match": condition}, status=412)
+    world.api.get(path, by=who, headers={"If-Match": "*"}, status=200)
+    if tag:
+        for condition in (tag, f'"other", W/{tag},'):
+            headers = {"If-Match": condition}
+            world.api.get(path, by=who, headers=headers, status=200)
+            world.api.call("HEAD", path, by=who, headers=headers, status=200)
+            world.api.get(path, by=who, headers=headers | {"If-None-Match": tag}, status=304)
+        both = {"If-Match": '"other"', "If-None-Match": tag}
+        world.api.get(path, by=who, headers=both, status=412)

@@ -236,6 +236,14 @@ def test_request_with_invalid_credentials_bypasses_the_cache(
         ("Content_Length", "0"),
         ("Accept", "text/html"),
         ("Accept", "application/json;q=0"),
+        ("Accept", "application/json; charset=utf-8; Q=0.000"),
+        ("Accept", "*/*, application/json;q=0."),
+        ("Accept", "application/*;q=0, */*"),
+        ("Accept", 'text/html; profile="a, */*"'),
+        ("Accept", "application/problem+json"),
+        ("Accept", "application/jsonx"),
+        ("Accept", "application/json x"),
+        ("Accept", "application/json;q*0=0"),
         ("Accept", "text/*, application/xml;q=0.9"),
     ],
 )
@@ -257,11 +265,23 @@ def test_request_with_special_header_bypasses_the_cache(
 
 
 @pytest.mark.parametrize(
-    "accept", ["application/json", "text/html, */*;q=0.8", "application/xml, application/json"]
+    "accept",
+    [
+        "application/json",
+        "application/json; charset=utf-8",
+        "application/JSON;charset=utf-8;q=0.5, text/html",
+        "text/html, */*;q=0.8",
+        "text/html, *; q=.2, */*; q=.2",
+        "application/*",
+        "application/xml, application/json",
+        "text/html;q=0.001,application/json ; q=1.000",
+    ],
 )
 def test_request_that_accepts_json_is_answered_from_the_cache(
     site: CachedService, path: str, accept: str
 ) -> None:
+    directly = site.live.call("GET", path, headers={"Accept": accept})
+    assert directly.headers["Content-Type"] == "application/json"
     site.fill(path)
     assert site.call(path, Accept=accept).headers["Cache-Status"] == HIT
 

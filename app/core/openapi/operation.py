@@ -39,7 +39,7 @@ class Operation:
     checks_session: bool = False  # whether the first statement of the responder does it
     status: int = 200
     schema: Schema | None = None  # of the response
-    media_types: tuple[str, ...] = ("application/json",)  # of the response
+    media_types: tuple[str, ...] = ()  # of the response; of none if it has no body
     stream: Stream | None = None
     error_docs: dict[int, str] = field(default_factory=dict)
 

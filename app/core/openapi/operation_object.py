@@ -120,7 +120,11 @@ def _responses(route: Route, kind: conventions.OperationKind, *, has_body: bool)
 def _errors(route: Route, *, has_body: bool) -> set[int]:
     """The error statuses that follow from the access rule, the path and the parameters."""
     declared, access = route.operation, route.access
-    errors = {400, 406, 422, 500}
+    errors = {400, 422, 500}
+    if declared.media_types:
+        errors.add(406)
+    if route.method == "get":
+        errors.add(412)
     if not access.skip_authentication:
         errors.add(401)
     if access is not internal:

@@ -21,7 +21,7 @@ from app.core.resources.scoped_query import ScopedSelect
 from app.core.resources.statements import model_of
 from app.core.schemas.base import Schema
 from app.core.web.database_errors import constraint_problem
-from app.core.web.etags import etag_of_version, parse_if_match
+from app.core.web.etags import etag_of_version, has_tag, parse_tags
 from app.core.web.problems import MAX_ERRORS, ErrorDetail, Problem
 from app.extensions import db
 
@@ -129,10 +129,9 @@ def _lock_rows(steps: Iterator[_Step], schema: Schema) -> None:
 
 
 def _precondition_problem(step: _Step) -> Problem | None:
-    versions = parse_if_match(step.item.if_match)
     if step.before is None:
         return Problem("not-found", "There is no such item.")
-    if versions is not None and step.before.version not in versions:
+    if not has_tag(parse_tags(step.item.if_match), etag_of_version(step.before.version)):
         detail = "The stored version is not the one that if_match names."
         return Problem("precondition-failed", detail)
     return None

@@ -106,9 +106,7 @@ class Blueprint(flask.Blueprint):
         def register(view: View) -> View:
             if not isinstance(access, Access):
                 raise DeclarationError(view, f"access={access!r} is no access rule")
-            endpoint = build_endpoint(
-                view, access, documented=self.documented, writes=method != "GET"
-            )
+            endpoint = build_endpoint(view, access, documented=self.documented, method=method)
             if rate_limit is not None:
                 endpoint = limiter.limit(_rate_limit(view, rate_limit))(endpoint)
             endpoint.rate_limit = rate_limit  # type: ignore[attr-defined]
@@ -267,6 +265,7 @@ def _responds(
         operation = get_operation(view)
         operation.response_kind, operation.status = kind, status
         operation.responder, operation.schema = respond, schema
+        operation.media_types = ("application/json",) if schema else ()
         for name, value in declared.items():
             setattr(operation, name, value)
         return view

@@ -15,7 +15,7 @@ from app.core.resources import idempotency
 from app.core.schemas.base import Schema
 from app.core.security.authorization import Access, check_access, require_valid_session
 from app.core.web import after_commit
-from app.core.web.etags import if_match_versions
+from app.core.web.etags import check_untagged, require_if_match
 from app.core.web.flask_app import Response
 from app.core.web.negotiation import accepted_media_type
 from app.core.web.problems import Problem
@@ -58,13 +58,13 @@ def admission_steps(operation: Operation, access: Access) -> list[Step]:
     return [step for step, is_needed in steps if is_needed]
 
 
-def service_steps(operation: Operation, *, documented: bool, writes: bool) -> list[Step]:
+def service_steps(operation: Operation, *, documented: bool, method: str) -> list[Step]:
     """The steps for an admitted caller, in this order."""
-    kind = operation.response_kind
+    kind, writes = operation.response_kind, method != "GET"
     repeatable = kind in ("creates", "batch")
     steps = [
         # Before the body is read: a refused request costs little.
-        (_check_accept, documented),
+        (_check_accept, documented and bool(operation.media_types)),
         # Unknown parameters are errors everywhere, so that a typo in a filter cannot go unnoticed.
         # Lists read theirs together with the rows.
         (_reject_query, documented and operation.query is None),
@@ -74,6 +74,8 @@ def service_steps(operation: Operation, *, documented: bool, writes: bool) -> li
         # 428 before any SQL, so it does not reveal what exists; the statement that writes compares
         # the version: docs/decisions.md#3-order-of-preconditions
         (_require_if_match, kind in ("updates", "deletes")),
+        # Other reads have an entity tag, which the responder compares.
+        (_check_untagged, not writes and kind in ("exports", "response")),
         # After the body, which is part of the key's fingerprint; before the view's side effects.
         (_replay, repeatable),
         (_respond, True),
@@ -86,7 +88,7 @@ def service_steps(operation: Operation, *, documented: bool, writes: bool) -> li
 
 
 def build_endpoint(
-    view: View, access: Access, *, documented: bool = True, writes: bool = False
+    view: View, access: Access, *, documented: bool = True, method: str = "GET"
 ) -> View:
     """The function that Flask calls.
 
@@ -99,7 +101,7 @@ def build_endpoint(
     if documented and operation.responder is None:
         raise DeclarationError(view, "a response decorator is missing")
     admission = admission_steps(operation, access)
-    service = service_steps(operation, documented=documented, writes=writes)
+    service = service_steps(operation, documented=documented, method=method)
 
     @wraps(view)
     def endpoint(**path: Any) -> Any:
@@ -158,7 +160,11 @@ def _receive_upload(call: Call) -> None:
 
 
 def _require_if_match(call: Call) -> None:
-    if_match_versions()
+    require_if_match()
+
+
+def _check_untagged(_: Call) -> None:
+    check_untagged()
 
 
 def _replay(call: Call) -> Response | None:

@@ -38,7 +38,7 @@ from app.core.schemas.base import Schema
 from app.core.schemas.fields import Integer
 from app.core.security import authorization
 from app.core.web import strict_json
-from app.core.web.etags import etag_digest, if_none_match_tags, matches_if_none_match
+from app.core.web.etags import etag_digest, has_tag, precondition
 from app.core.web.problems import Problem
 from app.core.web.query_string import load_parameters, load_query
 from app.extensions import db
@@ -155,7 +155,8 @@ def _fetch_rows(
 ) -> tuple[list[Any], str, bool]:
     """The rows, their ETag, and whether it matches one of If-None-Match."""
     ending = f'-{suffix}"'
-    digests = [tag[1:33] for tag in if_none_match_tags() if tag[33:] == ending]
+    held = precondition().if_none_match
+    digests = [tag[1:33] for tag in held if tag[33:] == ending]
     by_version = schema.etag_columns == ("id", "version")
     # PostgreSQL compares the digests and returns rows only if none matches, a tenth of the cost of
     # a page. Its verdict is the answer: docs/decisions.md#12-conditional-lists
@@ -169,7 +170,7 @@ def _fetch_rows(
         rows = list(execute.fetch_autocommit(statement, binds))
         digest = etag_digest(schema, rows)
         etag = f'"{digest}{ending}'
-        matches = matches_if_none_match(etag)
+        matches = has_tag(held, etag)
     # No rows may mean that the session was revoked: the condition is part of the statement.
     if digest == _DIGEST_OF_NO_ROWS:
         authorization.require_valid_session()

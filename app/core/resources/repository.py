@@ -25,6 +25,7 @@ from app.core.resources.single_statement import FurtherStatement, execute_audite
 from app.core.resources.statements import Selection, model_of, table_of, versioned_update
 from app.core.schemas.base import Schema
 from app.core.security import authorization
+from app.core.web.etags import Precondition, etag_of_version
 from app.core.web.problems import Problem
 from app.extensions import db
 
@@ -140,14 +141,13 @@ def update(
     scoped: ScopedSelect,
     item_id: UUID | None,
     values: Mapping[str, Any],
-    versions: frozenset[int] | None,
+    condition: Precondition,
     schema: Schema,
 ) -> sa.Row[Any]:
-    """Update one row if it still has one of the versions; the stored row.
+    """Update one row if its version meets the condition; the stored row.
 
     Args:
         values: new values by column, plain or SQL expressions; if empty, nothing changes.
-        versions: None for any version.
 
     Raises:
         Problem: 404, or 412 where the row has another version; 401, the session was revoked.
@@ -155,14 +155,15 @@ def update(
     plain = not any(isinstance(value, sa.ColumnElement) for value in values.values())
     if values and plain and execute.can_autocommit():
         selection = _selection(scoped, item_id, schema)
+        versions = condition.versions
         write = statements.update_one(selection, versions is not None, tuple(values))
-        binds = _new_values(values) | scope_params(item_id) | {"versions": list(versions or ())}
+        binds = _new_values(values) | scope_params(item_id) | {"versions": versions or []}
         row: sa.Row[Any]
         for row in execute_audited(write, binds):
             return row
     # There is no such row, or another request was faster; with a lock it is known which, at a cost
     # that successful requests do not have: docs/decisions.md#2-optimistic-locking
-    before = _lock(scoped, item_id, versions, schema)
+    before = _lock(scoped, item_id, condition, schema)
     return update_locked(model_of(scoped), before, values, schema)
 
 
@@ -208,19 +209,19 @@ def _new_values(values: Mapping[str, Any]) -> Values:
 
 
 def delete(
-    scoped: ScopedSelect, item_id: UUID | None, versions: frozenset[int] | None, schema: Schema
+    scoped: ScopedSelect, item_id: UUID | None, condition: Precondition, schema: Schema
 ) -> None:
-    """Delete one row if it still has one of the versions.
+    """Delete one row if its version meets the condition.
 
     Raises:
         Problem: 404, or 412 where the row has another version; 401, the session was revoked.
     """
     if execute.can_autocommit():
-        selection = _selection(scoped, item_id, schema)
+        selection, versions = _selection(scoped, item_id, schema), condition.versions
         write = statements.delete_one(selection, versions is not None)
-        if execute_audited(write, scope_params(item_id) | {"versions": list(versions or ())}):
+        if execute_audited(write, scope_params(item_id) | {"versions": versions or []}):
             return
-    before, model = _lock(scoped, item_id, versions, schema), model_of(scoped)
+    before, model = _lock(scoped, item_id, condition, schema), model_of(scoped)
     delete_where(model, table_of(model).c.id == before.id, schema)
 
 
@@ -262,7 +263,7 @@ def _selection(scoped: ScopedSelect, item_id: UUID | None, schema: Schema) -> Se
 
 
 def _lock(
-    scoped: ScopedSelect, item_id: UUID | None, versions: frozenset[int] | None, schema: Schema
+    scoped: ScopedSelect, item_id: UUID | None, condition: Precondition, schema: Schema
 ) -> sa.Row[Any]:
     """The row as it is stored, locked until the commit."""
     authorization.require_valid_session()
@@ -270,7 +271,7 @@ def _lock(
     rows = execute.execute_in_transaction(statement, scope_params(item_id))
     if not rows:
         raise Problem("not-found")
-    if versions is not None and rows[0].version not in versions:
+    if not condition.is_met_by(etag_of_version(rows[0].version)):
         raise Problem("precondition-failed")
     row: sa.Row[Any] = rows[0]
     return row

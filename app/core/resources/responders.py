@@ -14,7 +14,7 @@ from app.core.resources.scoped_query import ScopedSelect
 from app.core.schemas.base import Schema
 from app.core.security.authorization import current_caller_or_anonymous
 from app.core.web import strict_json
-from app.core.web.etags import etag_of_version, if_match_versions, make_conditional
+from app.core.web.etags import etag_of_version, make_conditional, precondition
 from app.core.web.flask_app import Response
 from app.core.web.negotiation import accepted_media_type
 
@@ -87,7 +87,7 @@ def updated(schema: Schema) -> Responder:
 
     def respond(change: tuple[ScopedSelect, dict[str, Any]], item_id: UUID | None) -> Response:
         scoped, values = change
-        row = repository.update(scoped, item_id, values, if_match_versions(), schema)
+        row = repository.update(scoped, item_id, values, precondition(), schema)
         response = _json(200, schema.row_to_dict(row))
         response.headers["ETag"] = etag_of_version(row.version)
         return response
@@ -99,7 +99,7 @@ def deleted(schema: Schema) -> Responder:
     """204 once the row of a scoped query is deleted, under If-Match."""
 
     def respond(scoped: ScopedSelect, item_id: UUID | None) -> Response:
-        repository.delete(scoped, item_id, if_match_versions(), schema)
+        repository.delete(scoped, item_id, precondition(), schema)
         return _empty()
 
     return respond

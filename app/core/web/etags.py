@@ -3,7 +3,7 @@
 import re
 from collections.abc import Iterable
 from hashlib import blake2b, md5
-from typing import Any
+from typing import Any, NamedTuple
 
 import orjson
 from flask import request
@@ -11,11 +11,38 @@ from flask import request
 from app.core.schemas.base import Schema
 from app.core.web.flask_app import Response
 from app.core.web.problems import Problem
+from app.core.web.request_state import request_state
 
 MAX_HEADER_LENGTH = 8000  # characters of If-Match or If-None-Match
 
-_TAG = r'(?:W/)?"[\x21\x23-\x7e]*"'
-_TAG_LIST = re.compile(rf"{_TAG}(?:[ \t]*,[ \t]*{_TAG})*")
+# Also with empty elements, which recipients must accept (RFC 9110 section 5.6.1.2).
+_TAG = r'(?:W/)?"[\x21\x23-\x7e\x80-\xff]*"'
+_TAG_LIST = re.compile(rf"(?:[ \t]*(?:{_TAG}[ \t]*)?,)*[ \t]*(?:{_TAG}[ \t]*)?")
+_OPAQUE_TAG = re.compile(r'"[^"]*"')
+_VERSION = re.compile(r'"([1-9][0-9]{0,17})"')
+ANY_TAG = frozenset(["*"])
+
+
+class Precondition(NamedTuple):
+    """The entity tags of If-Match and of If-None-Match, as `parse_tags` returns them."""
+
+    if_match: frozenset[str] = ANY_TAG
+    if_none_match: frozenset[str] = frozenset()
+
+    def is_met_by(self, etag: str) -> bool:
+        """Whether a request that changes an item with this entity tag may be executed."""
+        return has_tag(self.if_match, etag) and not has_tag(self.if_none_match, etag)
+
+    @property
+    def versions(self) -> list[int] | None:
+        """The versions that meet it, None for any.
+
+        Too few where If-None-Match excludes versions: `is_met_by` decides about the others.
+        """
+        if "*" in self.if_match:
+            return [] if self.if_none_match else None
+        tags = () if "*" in self.if_none_match else self.if_match - self.if_none_match
+        return [int(found[1]) for tag in tags if (found := _VERSION.fullmatch(tag))]
 
 
 def etag_of_version(version: int) -> str:
@@ -40,74 +67,87 @@ def etag_digest(schema: Schema, rows: Iterable[Any]) -> str:
     return md5(json, usedforsecurity=False).hexdigest()
 
 
-def if_match_versions() -> frozenset[int] | None:
-    """Return the versions that the request's If-Match accepts; see `parse_if_match`.
+def require_if_match() -> None:
+    """Check that the request has If-Match.
 
     Raises:
-        Problem: 428, If-Match is missing (RFC 6585 section 3); 400, it is too long.
+        Problem: 428, it is missing (RFC 6585 section 3); 400, it is too long.
     """
-    versions = get_condition_header("If-Match")
-    if versions is None:
+    if "HTTP_IF_MATCH" not in request.environ:
         raise Problem("precondition-required")
-    return parse_if_match(versions)
+    precondition()
 
 
-def parse_if_match(condition: str) -> frozenset[int] | None:
-    """Return the versions that a condition such as `"3"` accepts; None for `*`, any version.
+def precondition() -> Precondition:
+    """The preconditions of the request, parsed once.
 
-    Weak tags match as well, which RFC 9110 section 13.1.1 does not allow.
+    Raises:
+        Problem: 400, a field is too long.
+    """
+    state = request_state()
+    if state.precondition is None:
+        tags = map(_tags_of_header, ("If-Match", "If-None-Match"), Precondition())
+        state.precondition = Precondition(*tags)
+    parsed: Precondition = state.precondition
+    return parsed
+
+
+def _tags_of_header(name: str, default: frozenset[str]) -> frozenset[str]:
+    value = request.headers.get(name)
+    if value is None:
+        return default
+    if len(value) > MAX_HEADER_LENGTH:
+        raise Problem("bad-request", f"{name} takes at most {MAX_HEADER_LENGTH} characters.")
+    return parse_tags(value)
+
+
+def parse_tags(condition: str) -> frozenset[str]:
+    """The entity tags of a condition such as `"3", W/"4"`, with quotes, or `*`.
+
+    They are compared weakly, which RFC 9110 section 13.1.1 does not allow for If-Match.
     """
     # nginx weakens the tag of a response that it compresses; the version in it is still exact:
     # docs/decisions.md#4-weak-entity-tags-in-if-match
     condition = condition.strip()
     if condition == "*":
-        return None
+        return ANY_TAG
     if not _TAG_LIST.fullmatch(condition):
-        return frozenset()  # nothing matches: 412, but 404 comes first
-    return frozenset(int(tag) for tag in re.findall(r'"([1-9][0-9]{0,17})"', condition))
+        return frozenset()  # nothing matches: a change is a 412, but 404 comes first
+    return frozenset(_OPAQUE_TAG.findall(condition))
 
 
-def if_none_match_tags() -> frozenset[str]:
-    """The entity tags of the request's If-None-Match, with quotes and without `W/`; or `*`.
+def has_tag(tags: frozenset[str], etag: str) -> bool:
+    """Whether an entity tag is one of `parse_tags`; the only comparison of entity tags."""
+    return not tags.isdisjoint((etag, "*"))
 
-    They are compared weakly (RFC 9110 section 13.1.2). Empty where the request has none.
+
+def check_untagged() -> None:
+    """Check If-Match of a request for a representation without an entity tag.
 
     Raises:
-        Problem: 400, the field is too long.
+        Problem: 412, it names a tag.
     """
-    condition = get_condition_header("If-None-Match")
-    if condition is None:
-        return frozenset()
-    return frozenset(["*"] if condition.strip() == "*" else re.findall(r'"[^"]*"', condition))
-
-
-def matches_if_none_match(etag: str) -> bool:
-    """Whether the caller has the representation with this entity tag, by If-None-Match."""
-    return not if_none_match_tags().isdisjoint((etag, "*"))
+    if "HTTP_IF_MATCH" in request.environ and not has_tag(precondition().if_match, "*"):
+        raise Problem("precondition-failed")
 
 
 def make_conditional(response: Response, etag: str, *, matches: bool | None = None) -> Response:
     """Set the entity tag of a 200, or turn it into a 304 where it matches If-None-Match.
 
     Args:
-        matches: the result of the comparison, where the database has made it.
+        matches: the result of the comparison with If-None-Match, where it has been made.
+
+    Raises:
+        Problem: 412, it does not match If-Match (RFC 9110 section 13.2.2); 400, a field is too
+            long.
     """
+    requested = precondition()
+    if not has_tag(requested.if_match, etag):
+        raise Problem("precondition-failed")
     response.headers["ETag"] = etag
-    if matches_if_none_match(etag) if matches is None else matches:
+    if has_tag(requested.if_none_match, etag) if matches is None else matches:
         response.status_code = 304
         response.set_data(b"")
         del response.headers["Content-Type"]
         response.headers.pop("Content-Length", None)
     return response
-
-
-def get_condition_header(name: str) -> str | None:
-    """Return the value of a header field, None if the request has none.
-
-    Raises:
-        Problem: 400, it is too long.
-    """
-    value = request.headers.get(name)
-    if value is not None and len(value) > MAX_HEADER_LENGTH:
-        raise Problem("bad-request", f"{name} takes at most {MAX_HEADER_LENGTH} characters.")
-    return value

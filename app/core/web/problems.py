@@ -57,8 +57,9 @@ TYPES = {
         ProblemType(409, "conflict", "The request conflicts with what is stored."),
         ProblemType(409, "request-in-progress", "The first request with this Idempotency-Key is "
                     "still running.", "Request in Progress"),
-        ProblemType(412, "precondition-failed", "The stored version is not the one that If-Match "
-                    "names. Read the resource again and repeat the change on what it is now."),
+        ProblemType(412, "precondition-failed", "The current version does not meet If-Match or "
+                    "If-None-Match. Read the resource again and repeat the change on what it is "
+                    "now."),
         ProblemType(413, "content-too-large", "The request body exceeds the limit.",
                     "Content Too Large"),
         ProblemType(414, "uri-too-long", "The address exceeds the limit.", "URI Too Long"),

@@ -26,12 +26,13 @@ class RateLimitStatus:
 class RequestState:
     """The state of one request."""
 
-    # `Any` is a class of a higher layer, which this module must not import.
+    # `Any` is a class of a module that imports this one.
 
     request_id: str | None = None
     stats: Any = None  # `app.telemetry.request_log.RequestStats`
     caller: Any = None  # `app.core.security.authorization.Caller`, once it has been loaded
     caller_error: Exception | None = None  # why it could not be loaded
+    precondition: Any = None  # `app.core.web.etags.Precondition`, once it has been parsed
     session_is_valid: bool = False  # checked by a separate statement
     rate_limit_windows: dict[str, Any] = field(default_factory=dict)  # by the storage's key
     rate_limits: list[RateLimitStatus] = field(default_factory=list)  # the general limit's

@@ -6,6 +6,7 @@ import pytest
 from flask import Response
 
 from app.core.resources.blueprint import Blueprint
+from app.core.schemas.base import Schema
 from app.core.security.authorization import authenticated, no_auth
 from tests.api import Api
 from tests.conftest import MakeApp
@@ -41,7 +42,7 @@ def test_ended_session_is_401_before_the_view_runs(make_app: MakeApp, documented
 
 def test_access_is_checked_before_media_type_and_query(make_app: MakeApp) -> None:
     shapes = blueprint()
-    shapes.get("", access=authenticated)(shapes.response(204)(read_shape))
+    shapes.get("", access=authenticated)(shapes.response(200, Schema)(read_shape))
     api = Api(make_app(shapes))
     wrong = {"path": "shapes?unknown=1", "headers": {"Accept": "text/html"}}
     api.get(**wrong, status=401)
