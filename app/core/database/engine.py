@@ -1,5 +1,6 @@
 """The engine: its options, its connections and how transactions begin."""
 
+from decimal import Decimal
 from functools import partial
 from select import POLLIN, poll
 from typing import Any
@@ -53,7 +54,14 @@ class BoundedConnection(psycopg.Connection[Any]):
 
 def to_json(value: Any) -> str:
     """Return the value of a JSON column as text."""
-    return orjson.dumps(value, option=orjson.OPT_UTC_Z | orjson.OPT_NAIVE_UTC).decode()
+    option = orjson.OPT_UTC_Z | orjson.OPT_NAIVE_UTC
+    return orjson.dumps(value, default=_decimal_as_text, option=option).decode()
+
+
+def _decimal_as_text(value: Any) -> str:
+    if not isinstance(value, Decimal):
+        raise TypeError
+    return str(value)  # a JSON number would lose digits in most readers
 
 
 def engine_options(url: str, settings: Any) -> dict[str, Any]:

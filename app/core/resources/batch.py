@@ -67,22 +67,22 @@ def execute_batch(
     for step in _valid(steps):
         try:
             _call_view(step, batch)
-        except Problem as problem:
-            step.errors = problem_details(problem, step.pointer)
+        except Problem as refused:
+            step.errors = problem_details(refused, step.pointer)
     for parents in {step.parents for step in steps if step.parents is not None}:
         repository.lock_parent(parents, parent_id)
     _lock_rows(_valid(steps), schema)
     valid = list(_valid(steps))
-    database_error: IntegrityError | DataError | None = None
+    problem: Problem | None = None
     if len(valid) == len(steps):
-        database_error = _try_write(steps, schema)
-        if database_error is None:
+        problem = _try_write(steps, schema)
+        if problem is None:
             return [_result(step, schema) for step in steps]
     for step in sorted(valid, key=_execution_order):
-        if error := _try_write([step], schema):
-            step.errors = problem_details(constraint_problem(error), step.pointer)
-    if database_error is not None and len(list(_valid(steps))) == len(steps):
-        raise database_error  # each item by itself succeeds
+        if failure := _try_write([step], schema):
+            step.errors = problem_details(failure, step.pointer)
+    if problem is not None and len(list(_valid(steps))) == len(steps):
+        raise problem  # each item by itself succeeds
     raise Problem("batch-failed", errors=_error_details(steps))
 
 
@@ -137,13 +137,15 @@ def _precondition_problem(step: _Step) -> Problem | None:
     return None
 
 
-def _try_write(steps: Sequence[_Step], schema: Schema) -> IntegrityError | DataError | None:
-    """Write the steps, or none of them and return the error of the database."""
+def _try_write(steps: Sequence[_Step], schema: Schema) -> Problem | None:
+    """Write the steps, or none of them and return the problem."""
     try:
         with db.session.connection().begin_nested(), batch_changes():
             _write(steps, schema)
     except (IntegrityError, DataError) as error:
-        return error
+        return constraint_problem(error)
+    except Problem as problem:
+        return problem
     return None
 
 

@@ -10,6 +10,7 @@ import marshmallow as ma
 from app.core.schemas.base import Schema
 from app.core.schemas.fields import Enum, Integer, String
 from app.core.schemas.loading import errors_as_json_pointers
+from app.core.schemas.merge_patch import patch_schema
 from app.core.web.etags import MAX_HEADER_LENGTH
 from app.core.web.problems import ErrorDetail, Problem
 
@@ -78,7 +79,7 @@ def _parse_item(data: Any, pointer: str, variants: dict[str, Schema]) -> Item:
 def batch_request_schema(schema: type[Schema]) -> Schema:
     """The body of a batch of such items."""
     read_only = [name for name, f in schema().fields.items() if f.dump_only]
-    new, changed = (schema(partial=partial, exclude=read_only) for partial in (False, True))
+    new, changed = schema(exclude=read_only), patch_schema(schema)
     documented = {
         "description": "The `ETag` of what the change was made from, or `*`.",
         "example": '"3"',

@@ -39,6 +39,7 @@ from app.core.resources.filters import (
 )
 from app.core.resources.pagination import page_schema
 from app.core.schemas.base import Schema
+from app.core.schemas.merge_patch import patch_schema
 from app.core.schemas.serialisable import check_serialisable
 from app.core.security.authorization import Access
 from app.extensions import limiter
@@ -117,11 +118,12 @@ class Blueprint(flask.Blueprint):
 
     @staticmethod
     def body(schema: type[Schema], *, partial: bool = False) -> Decorator:
-        """The view's first argument is the request body; with `partial`, any of its members."""
+        """The view's first argument is the request body; with `partial`, a merge patch."""
 
         def decorate(view: View) -> View:
             read_only = [name for name, f in schema().fields.items() if f.dump_only]
-            get_operation(view).body = schema(partial=partial, exclude=read_only)
+            whole = schema(exclude=read_only)
+            get_operation(view).body = patch_schema(schema) if partial else whole
             return view
 
         return decorate

@@ -19,11 +19,12 @@ from app.core.database.types import now
 from app.core.resources import statements
 from app.core.resources.audit_log import Change, log_change
 from app.core.resources.audit_values import Values, recorded_columns, stored_values
-from app.core.resources.row_values import column_defaults, instance_values
+from app.core.resources.row_values import column_defaults, instance_values, merge_objects
 from app.core.resources.scoped_query import ScopedSelect, scope_params
 from app.core.resources.single_statement import FurtherStatement, execute_audited
 from app.core.resources.statements import Selection, model_of, table_of, versioned_update
 from app.core.schemas.base import Schema
+from app.core.schemas.merge_patch import MergePatch
 from app.core.security import authorization
 from app.core.web.etags import Precondition, etag_of_version
 from app.core.web.problems import Problem
@@ -152,7 +153,7 @@ def update(
     Raises:
         Problem: 404, or 412 where the row has another version; 401, the session was revoked.
     """
-    plain = not any(isinstance(value, sa.ColumnElement) for value in values.values())
+    plain = not any(isinstance(v, sa.ColumnElement | MergePatch) for v in values.values())
     if values and plain and execute.can_autocommit():
         selection = _selection(scoped, item_id, schema)
         versions = condition.versions
@@ -175,10 +176,14 @@ def update_locked(
     Args:
         before: the row, or its model instance, as it is stored.
         values: new values by column, plain or SQL expressions; `updated_at` is now by default.
+
+    Raises:
+        Problem: 422, an object is not valid once the members of a `MergePatch` are merged into it.
     """
     if not values:
         row: sa.Row[Any] = before
         return row
+    values = merge_objects(values, model, before)
     plain = {k: v for k, v in values.items() if not isinstance(v, sa.ColumnElement)}
     statement = statements.update_locked(model, tuple(plain), schema)
     binds = _new_values(plain) | {"item_id": before.id, "expected_version": before.version}
