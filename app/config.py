@@ -7,6 +7,7 @@ import re
 import secrets
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, fields
+from ipaddress import ip_address
 from pathlib import Path
 from typing import Any, Literal, Self, get_args
 from urllib.parse import urlsplit
@@ -144,8 +145,10 @@ class Settings:
                 yield f"BROKER_URL is missing, jobs would burden requests; {hint}"
         if self.is_production and "*" in self.cors_origins:
             yield "CORS_ORIGINS must name its origins in production, not *"
+        elif "*" in self.cors_origins and len(self.cors_origins) > 1:
+            yield "CORS_ORIGINS is either * or names its origins"
         if not all(_is_origin(origin) for origin in self.cors_origins if origin != "*"):
-            yield "CORS_ORIGINS are origins such as https://app.example.com, without a path"
+            yield "CORS_ORIGINS are origins such as https://app.example.com or http://[::1]:3000"
 
     def _number_errors(self) -> Iterator[str]:
         for field in fields(self):
@@ -241,9 +244,23 @@ def _is_url(text: str, *schemes: str) -> bool:
         return False
 
 
+_LABEL = "[a-z0-9_-]+"
+_ORIGIN = re.compile(rf"https?://({_LABEL}(\.{_LABEL})*|\[[0-9a-f:]+\])(:[1-9][0-9]{{0,4}})?")
+
+
 def _is_origin(text: str) -> bool:
-    """Whether the text is a serialised origin (RFC 6454 section 7): no path, no capitals."""
-    return bool(re.fullmatch(r"https?://[^/?#@\sA-Z]+", text)) and _is_url(text, "http", "https")
+    """Whether a browser sends this origin (RFC 6454 section 6.2): the only form that can match."""
+    if not _ORIGIN.fullmatch(text):
+        return False
+    try:
+        url = urlsplit(text)
+        host, port = str(url.hostname), url.port
+        is_address = ":" in host or host.rpartition(".")[2].isdigit()
+        if is_address and str(ip_address(host)) != host:
+            return False
+    except ValueError:  # no such port or address
+        return False
+    return port != {"http": 80, "https": 443}[url.scheme]
 
 
 def _is_database_url(text: str) -> bool:

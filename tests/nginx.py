@@ -46,15 +46,16 @@ def in_front_of(live: Live, folder: Path, **changes: str) -> Iterator[Nginx]:
         "listen 8080 default_server": f"listen 127.0.0.1:{nginx.port} default_server",
         "listen 127.0.0.1:8081": f"listen 127.0.0.1:{services.free_port()}",
         "http://web:8000": f"http://{urlsplit(live.url).netloc}",
+        "${CORS_ORIGINS}": "",
         **changes,
     }
-    for file in SHIPPED.glob("*.conf"):
+    for file in (*SHIPPED.glob("*.conf"), *SHIPPED.glob("templates/*.template")):
         text = re.sub(
             "|".join(map(re.escape, replacements)),
             lambda found: replacements[found[0]],
             file.read_text(),
         )
-        (folder / file.name).write_text(text)
+        (folder / file.name.removesuffix(".template")).write_text(text)
     command = [binary, "-p", folder, "-c", folder / "nginx.conf", "-e", nginx.error_log]
     subprocess.run([*command, "-t", "-q"], check=True)
     # Workers of root would switch to a user without access to the folder.

@@ -164,10 +164,30 @@ def test_configuration_error_does_not_contain_a_secret(name: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "origin", ["https://a.example", "http://127.0.0.1:3000", "http://[::1]:3000"]
-)
+    "origin",
+    ["https://a.example", "http://127.0.0.1:3000", "http://[::1]:3000", "http://localhost:5173",
+     "https://xn--bcher-kva.example", "https://a_b.example:65535", "https://127.0.0.1.example"],
+)  # fmt: skip
 def test_cors_origin_as_browsers_send_it_is_accepted(origin: str) -> None:
     assert Settings.from_env({"CORS_ORIGINS": origin}).cors_origins == (origin,)
+
+
+@pytest.mark.parametrize(
+    "origin",
+    ["https://*.example.com", "https://a.example.com.", "https://a.example/", "https://a.example:443",
+     "http://a.example:80", "https://a.example:0", "https://a.example:65536", "https://a.example:",
+     "https://a.example:080", "https://A.example", "https://[::1", "https://[0:0:0:0:0:0:0:1]",
+     "https://1.2.3", "https://256.1.1.1", "https://b\u00fccher.example", "https://a..example",
+     "https://a.example?", "https://a.example#", "//a.example", "a.example", "null", "file://",
+     "https://(a|b).example", "^https://a.example$", "https://a.example\\", "https://a b.example",
+     "https://a.example;https://b.example", "https://u@a.example", "*.example.com", "**",
+     "*, https://a.example"],
+)  # fmt: skip
+def test_cors_origin_that_no_browser_sends_is_refused(origin: str) -> None:
+    [reason] = refusal({"CORS_ORIGINS": origin})
+    assert reason.startswith("CORS_ORIGINS ")
+    [reason] = refusal({"CORS_ORIGINS": f"https://good.example,{origin}"})
+    assert reason.startswith("CORS_ORIGINS ")
 
 
 def test_configuration_error_lists_every_reason() -> None:

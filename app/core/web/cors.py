@@ -1,14 +1,21 @@
 """Cross-origin resource sharing (CORS) by Flask-CORS, for an allow-list of origins."""
 
+import re
+
 import flask
-from flask import Flask
+from flask import Flask, Request
 
 from app.extensions import cors
 
-CORS_EXPOSE_HEADERS = [
-    "Content-Disposition", "ETag", "Link", "Location", "RateLimit", "RateLimit-Policy",
-    "Retry-After", "X-Request-ID",
+# All header fields of responses but those that every page may read: the Fetch standard calls them
+# CORS-safelisted. nginx exposes those of its own errors: deploy/nginx/templates.
+EXPOSED_HEADERS = [
+    "Accept", "Accept-Encoding", "Accept-Patch", "Allow", "Cache-Status", "Content-Disposition",
+    "Content-Security-Policy", "Date", "ETag", "Idempotent-Replayed", "Link", "Location",
+    "RateLimit", "RateLimit-Policy", "Referrer-Policy", "Retry-After", "Strict-Transport-Security",
+    "Vary", "WWW-Authenticate", "X-Content-Type-Options", "X-Request-ID",
 ]  # fmt: skip
+PREFLIGHT_SECONDS = 7200  # for which a browser may keep an answer; Chromium keeps none longer
 
 
 def init_cors(app: Flask, origins: tuple[str, ...]) -> None:
@@ -17,11 +24,24 @@ def init_cors(app: Flask, origins: tuple[str, ...]) -> None:
         app.after_request(_vary_by_origin)
         cors.init_app(
             app,
-            origins=list(origins),
-            expose_headers=CORS_EXPOSE_HEADERS,
+            # Flask-CORS takes text with a bracket, as of an IPv6 address, for a regular expression.
+            origins=[o if o == "*" else re.compile(rf"{re.escape(o)}\Z") for o in origins],
+            expose_headers=EXPOSED_HEADERS,
+            max_age=PREFLIGHT_SECONDS,
             always_send=False,
             vary_header=False,
         )
+
+
+def is_preflight(request: Request) -> bool:
+    """Whether a browser asks if it may send another request."""
+    # A page can neither prevent nor read it, so it does not count against the rate limit.
+    headers = request.headers
+    return (
+        request.method == "OPTIONS"
+        and "Origin" in headers
+        and "Access-Control-Request-Method" in headers
+    )
 
 
 def _vary_by_origin(response: flask.Response) -> flask.Response:

@@ -17,6 +17,7 @@ from flask_limiter import ExemptionScope
 from limits import RateLimitItem, parse_many
 
 from app.core.web.app_state import AppState, EndpointLimits, app_state, init_app_state
+from app.core.web.cors import is_preflight
 from app.core.web.flask_app import Response
 from app.core.web.problems import Problem
 from app.core.web.redis_connection import redis_options
@@ -107,6 +108,8 @@ def _count_request() -> None:
     app, state = app_state(), request_state()
     strategy = app.rate_limiter
     if not strategy or not limiter.enabled or _endpoint_limits(app).is_exempt:
+        return
+    if is_preflight(request):
         return
     key = app.rate_limit_key()
     # flask-limiter would need a second round trip to report what remains:

@@ -2,12 +2,16 @@
 
 import pytest
 
+from app.core.openapi.document import openapi_document
 from tests.api import Api
 from tests.conftest import MakeApp
 
 OURS, ALSO_OURS = "https://app.example.com", "https://admin.example.com:8443"
 
 
+# Fetch standard, "CORS-safelisted response-header name".
+SAFELISTED = {"Cache-Control", "Content-Language", "Content-Length", "Content-Type", "Expires",
+              "Last-Modified", "Pragma"}  # fmt: skip
 REFUSED = [
     "https://evil.example",
     "null",
@@ -17,6 +21,8 @@ REFUSED = [
     "http://app.example.com",
     "https://appXexample.com",
     "https://app.example.com/",
+    "https://APP.example.com",
+    "https://app.example.com\t",
     "https://sub.app.example.com",
     "https://app.example.com,https://evil.example",
     "*",
@@ -57,11 +63,46 @@ def test_allowed_origin_is_returned_alone_and_without_credentials(shared: Api, o
     assert "Access-Control-Allow-Credentials" not in response.headers
 
 
-def test_header_fields_of_the_api_are_exposed(shared: Api) -> None:
+def test_every_header_field_of_the_document_is_exposed(shared: Api) -> None:
+    sent = set(openapi_document(shared.app)["components"]["headers"])
     response = shared.get("products", headers={"Origin": OURS}, status=200)
-    exposed = response.headers["Access-Control-Expose-Headers"].split(", ")
-    assert {"ETag", "Link", "Location", "RateLimit", "RateLimit-Policy", "Retry-After",
-            "X-Request-ID"} <= set(exposed)  # fmt: skip
+    exposed = set(response.headers["Access-Control-Expose-Headers"].split(", "))
+    assert sent - SAFELISTED - {"Access-Control-Allow-Origin"} <= exposed
+
+
+def test_header_fields_of_other_methods_are_exposed(shared: Api) -> None:
+    refused = shared.put("tasks", headers={"Origin": OURS}, status=405)
+    options = shared.call("OPTIONS", "tasks", headers={"Origin": OURS}, status=204)
+    for response in (refused, options):
+        exposed = set(response.headers["Access-Control-Expose-Headers"].split(", "))
+        own = {name for name, _ in response.headers if not name.startswith("Access-Control-")}
+        assert own - SAFELISTED <= exposed
+
+
+def test_preflight_can_be_cached(shared: Api) -> None:
+    response = shared.call("OPTIONS", "tasks", headers={"Origin": OURS, **PREFLIGHT}, status=204)
+    assert int(response.headers["Access-Control-Max-Age"]) >= 600
+
+
+@pytest.mark.parametrize("path", ["products", "auth/login", "users", "/docs"])
+def test_preflights_do_not_count_against_the_rate_limit(make_app: MakeApp, path: str) -> None:
+    limits = {"rate_limit": "3 per hour", "login_rate_limit": "3 per hour"}
+    api = Api(make_app(cors_origins=(OURS,), redis_timeout_ms=10_000, **limits))
+    for _ in range(5):
+        preflight = api.call("OPTIONS", path, headers={"Origin": OURS, **PREFLIGHT}, status=204)
+        assert preflight.headers["Access-Control-Allow-Origin"] == OURS
+    for status in (200, 200, 200, 429):
+        api.get("products", headers={"Origin": OURS}, status=status)
+    api.call("OPTIONS", path, headers={"Origin": OURS, **PREFLIGHT}, status=204)
+    api.call("OPTIONS", path, headers={"Origin": OURS}, status=429)  # no preflight
+
+
+def test_origin_with_an_ipv6_address_is_compared_exactly(make_app: MakeApp) -> None:
+    api = Api(make_app(cors_origins=("http://[::1]:3000",)))
+    for origin, allowed in {"http://[::1]:3000": True, "http://:": False, "http://1:3000": False,
+                            "http://[::1]:30001": False}.items():  # fmt: skip
+        response = api.get("products", headers={"Origin": origin}, status=200)
+        assert ("Access-Control-Allow-Origin" in response.headers) == allowed
 
 
 @pytest.mark.parametrize("path", ["tasks", "/nothing", "products?x=1"])

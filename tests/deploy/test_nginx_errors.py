@@ -1,0 +1,85 @@
+"""nginx's own errors, which pages of allowed origins can read as they read those of the service."""
+
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from tests.live import Answer, Live, serve
+from tests.nginx import in_front_of
+
+ORIGINS = "https://one.example, http://[::1]:3000,https://two.example:8443"
+ALLOWED = ["https://one.example", "http://[::1]:3000", "https://two.example:8443"]
+REFUSED = [
+    "https://two.example",
+    "https://one.example:8443",
+    "https://one-example",
+    "https://one.example.evil.example",
+    "https://one.example,http://[::1]:3000",
+    "one.example",
+    ".*",
+    "*",
+    "null",
+    "|",
+    "",
+]
+ERRORS = [
+    (413, "POST", "tasks", {"Content-Length": "1048577"}),
+    (431, "GET", "products", {"X-Large": "x" * 9000}),
+    (501, "POST", "tasks", {"Transfer-Encoding": "gzip"}),
+    (503, "GET", "tasks", {}),
+]
+
+
+@pytest.fixture(scope="module")
+def stopped(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Live]:
+    """nginx in front of a service that has ended."""
+    folder = tmp_path_factory.mktemp("errors")
+    changes = {"${CORS_ORIGINS}": ORIGINS}
+    with (
+        serve(f"sqlite:///{folder}/live.db", CORS_ORIGINS=ORIGINS) as live,
+        in_front_of(live, folder, **changes) as nginx,
+    ):
+        live.process.terminate()
+        live.process.wait(60)
+        yield replace(live, url=f"http://127.0.0.1:{nginx.port}")
+
+
+def call(stopped: Live, error: tuple[int, str, str, dict[str, str]], origin: str) -> Answer:
+    status, method, path, fields = error
+    answer = stopped.send(method, path, None, {"Origin": origin, **fields})
+    assert answer.status == status
+    assert answer.headers["Content-Type"] == "application/problem+json"
+    assert answer.headers["Vary"] == "Origin"
+    return answer
+
+
+@pytest.mark.parametrize("origin", ALLOWED)
+@pytest.mark.parametrize("error", ERRORS, ids=lambda error: str(error[0]))
+def test_error_of_nginx_can_be_read_by_an_allowed_origin(
+    stopped: Live, error: tuple[int, str, str, dict[str, str]], origin: str
+) -> None:
+    headers = call(stopped, error, origin).headers
+    assert headers["Access-Control-Allow-Origin"] == origin
+    exposed = headers["Access-Control-Expose-Headers"].split(", ")
+    hidden = {"Access-Control-Allow-Origin", "Access-Control-Expose-Headers", "Cache-Control",
+              "Connection", "Content-Length", "Content-Type", "Server"}  # fmt: skip
+    assert set(headers) - hidden <= set(exposed)
+
+
+@pytest.mark.parametrize("origin", REFUSED)
+def test_error_of_nginx_cannot_be_read_by_another_origin(stopped: Live, origin: str) -> None:
+    for error in ERRORS:
+        assert not [n for n in call(stopped, error, origin).headers if n.startswith("Access-")]
+
+
+@pytest.mark.parametrize(("origins", "expected"), [("", None), ("*", "https://any.example")])
+def test_error_of_nginx_follows_the_setting_of_the_service(
+    stopped: Live, tmp_path: Path, origins: str, expected: str | None
+) -> None:
+    gone = replace(stopped, url="http://127.0.0.1:1")
+    with in_front_of(gone, tmp_path, **{"${CORS_ORIGINS}": origins}) as nginx:
+        proxied = replace(stopped, url=f"http://127.0.0.1:{nginx.port}")
+        headers = call(proxied, ERRORS[-1], "https://any.example").headers
+        assert headers.get("Access-Control-Allow-Origin") == expected
