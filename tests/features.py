@@ -41,6 +41,10 @@ def own_tables(app: Flask, metadata: MetaData) -> Iterator[None]:
     """Tables without migrations, which the core knows and the database has during the block."""
     own = [table for name, table in metadata.tables.items() if name not in db.metadata.tables]
     tables = [table.to_metadata(db.metadata) for table in own]
+    for before, table in zip(own, tables, strict=True):  # which does not copy this
+        info = {index.name: index.info for index in before.indexes}
+        for index in table.indexes:
+            index.info.update(info[index.name])
     try:
         with app.app_context():
             db.metadata.create_all(db.engine, tables)

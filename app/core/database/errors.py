@@ -2,13 +2,21 @@
 
 import re
 import sqlite3
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import Enum
 from typing import Any
 
 import psycopg
-from sqlalchemy import Connection, Engine, MetaData
+from sqlalchemy import (
+    Connection,
+    Engine,
+    Index,
+    MetaData,
+    PrimaryKeyConstraint,
+    Table,
+    UniqueConstraint,
+)
 from sqlalchemy.exc import DataError, DBAPIError, IntegrityError, SQLAlchemyError
 from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 from sqlalchemy.pool import PoolProxiedConnection
@@ -59,8 +67,8 @@ class DatabaseError:
 def classify(error: SQLAlchemyError, metadata: MetaData) -> DatabaseError:
     """Return what an error means; constraints are looked up in `metadata` by their name."""
     if isinstance(error, IntegrityError):
-        name = _constraint_name(error)
-        return DatabaseError(ErrorKind.CONSTRAINT, name, _constraint_info(name, metadata))
+        name, constraint = _find_constraint(error, metadata)
+        return DatabaseError(ErrorKind.CONSTRAINT, name, getattr(constraint, "info", {}))
     if isinstance(error, DataError):
         return DatabaseError(ErrorKind.OUT_OF_RANGE)
     transient = isinstance(error, PoolTimeoutError) or (
@@ -81,23 +89,37 @@ def _is_transient(error: DBAPIError) -> bool:
             return error.connection_invalidated or isinstance(orig, psycopg.OperationalError)
 
 
-def _constraint_info(name: str | None, metadata: MetaData) -> Mapping[str, Any]:
-    for table in metadata.tables.values():
-        for item in (*table.constraints, *table.indexes):
-            if name is not None and name == getattr(item, "name", None):
-                return item.info
-    return {}
-
-
-def _constraint_name(error: IntegrityError) -> str | None:
+def _find_constraint(error: IntegrityError, metadata: MetaData) -> tuple[str | None, Any]:
+    """The name of the violated constraint, and the constraint or unique index of the model."""
     if isinstance(error.orig, psycopg.Error):
-        return error.orig.diag.constraint_name
+        name = error.orig.diag.constraint_name
+        return name, _named(name, metadata)
     # SQLite names a CHECK or an index on an expression; of a plain unique one it names the columns.
     text = str(error.orig)
     if match := re.search(r"(?:CHECK constraint failed: |index ')(\w+)", text):
-        return match[1]
-    if match := re.search(r"UNIQUE constraint failed: (\w+)\.(\w+)", text):
-        return f"uq_{match[1]}_{match[2]}"
+        return match[1], _named(match[1], metadata)
+    if match := re.search(r"UNIQUE constraint failed: (\w+)\.", text):
+        found = _with_columns(metadata.tables.get(match[1]), re.findall(r"\.(\w+)", text))
+        return getattr(found, "name", None), found
+    return None, None
+
+
+def _named(name: str | None, metadata: MetaData) -> Any:
+    for table in metadata.tables.values():
+        for item in (*table.constraints, *table.indexes):
+            if name is not None and name == getattr(item, "name", None):
+                return item
+    return None
+
+
+def _with_columns(table: Table | None, columns: Sequence[str]) -> Any:
+    """The unique constraint or index of a table with these columns."""
+    items: Iterable[Any] = () if table is None else (*table.constraints, *table.indexes)
+    for item in items:
+        is_unique = isinstance(item, UniqueConstraint | PrimaryKeyConstraint)
+        is_unique = is_unique or (isinstance(item, Index) and item.unique)
+        if is_unique and sorted(item.columns.keys()) == sorted(columns):
+            return item
     return None
 
 
