@@ -63,7 +63,8 @@ class Settings:
     mail_rate_limit: str = "10 per hour"
     bulk_rate_limit: str = "10 per minute"
 
-    smtp_url: str = ""  # smtp://host:port, smtps://user:password@host; empty: mail goes to the log
+    # smtp://host:port, smtps:// or smtp+starttls://user:password@host; empty: mail goes to the log
+    smtp_url: str = ""
     mail_from: str = "service@localhost"
     public_url: str = "http://127.0.0.1:8000"  # base of the links in mails
 
@@ -173,14 +174,14 @@ class Settings:
     def _mail_errors(self) -> Iterator[str]:
         if self.is_production and not self.smtp_url:
             yield "SMTP_URL is required in production: without it mail goes to the log"
-        elif self.smtp_url and not _is_url(self.smtp_url, "smtp", "smtps"):
-            yield "SMTP_URL is smtp://host:port or smtps://user:password@host:port"
+        elif self.smtp_url and not _is_url(self.smtp_url, "smtp", "smtps", "smtp+starttls"):
+            yield "SMTP_URL is smtp://host:port, or smtps or smtp+starttls://user:password@host:port"
         elif (
             self.is_production
             and _is_url(self.smtp_url, "smtp")
             and urlsplit(self.smtp_url).username
         ):
-            yield "SMTP_URL would send its password in clear; use smtps://"
+            yield "SMTP_URL would send its password in clear; use smtps:// or smtp+starttls://"
         if not re.fullmatch(r"[^@\s<>,]+@[A-Za-z0-9.-]+", self.mail_from):
             yield "MAIL_FROM is not an e-mail address"
         if not _is_url(self.public_url, "http", "https"):

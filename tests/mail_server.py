@@ -36,9 +36,15 @@ class Mailbox:
 
 
 @contextmanager
-def receive(context: ssl.SSLContext | None = None) -> Iterator[Mailbox]:
-    """Yield the mailbox of a listening server, with TLS if a context is given."""
+def receive(
+    context: ssl.SSLContext | None = None, scheme: str = "smtps", *, offers_tls: bool = True
+) -> Iterator[Mailbox]:
+    """Yield the mailbox of a listening server, with TLS if a context is given.
+
+    With the scheme `smtp+starttls` the conversation begins in clear, and TLS is offered in it.
+    """
     mailbox = Mailbox()
+    starttls = scheme == "smtp+starttls"
 
     class Conversation(socketserver.StreamRequestHandler):
         def handle(self) -> None:
@@ -49,7 +55,13 @@ def receive(context: ssl.SSLContext | None = None) -> Iterator[Mailbox]:
                 if verb == b"EHLO":
                     self.say("250-test")
                     self.say("250-SMTPUTF8")
+                    if starttls and offers_tls and not isinstance(self.request, ssl.SSLSocket):
+                        self.say("250-STARTTLS")
                     self.say("250 AUTH PLAIN")
+                elif verb == b"STAR" and starttls and offers_tls and context:
+                    self.say("220 Go ahead")
+                    self.request = context.wrap_socket(self.request, True)
+                    super().setup()
                 elif verb == b"AUTH":
                     mailbox.logins.append(line.decode().split()[-1])
                     self.say("235 Welcome")
@@ -66,17 +78,22 @@ def receive(context: ssl.SSLContext | None = None) -> Iterator[Mailbox]:
                 else:
                     self.say("221 Bye" if verb == b"QUIT" else "250 Ok")
 
+        def finish(self) -> None:
+            super().finish()
+            self.request.close()  # the server has only the socket from before TLS
+
         def say(self, line: str) -> None:
             self.wfile.write(line.encode() + b"\r\n")
 
     class Server(socketserver.ThreadingTCPServer):
         def get_request(self) -> Any:
             connection, address = super().get_request()
-            return (context.wrap_socket(connection, True) if context else connection), address
+            at_once = context if not starttls else None
+            return (at_once.wrap_socket(connection, True) if at_once else connection), address
 
     with Server(("127.0.0.1", 0), Conversation) as server:
-        scheme = "smtps://ada:a%20secret@localhost" if context else "smtp://127.0.0.1"
-        mailbox.url = f"{scheme}:{server.server_address[1]}"
+        address = f"{scheme}://ada:a%20secret@localhost" if context else "smtp://127.0.0.1"
+        mailbox.url = f"{address}:{server.server_address[1]}"
         thread = Thread(target=server.serve_forever, args=[0.01])
         thread.start()
         try:

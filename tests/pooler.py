@@ -16,7 +16,6 @@ ROLE = {
     "statement_timeout": 5000,
     "lock_timeout": 2000,
     "idle_in_transaction_session_timeout": 10_000,
-    "timezone": "UTC",
 }
 
 

@@ -54,9 +54,17 @@ def send_mail(to: str, subject: str, text: str, *, name: str) -> None:
 
 
 def _connect(parts: SplitResult) -> smtplib.SMTP:
-    """A connection to smtp://host:port in clear, or to smtps://user:password@host with TLS."""
+    """A connection by smtp:// in clear, or with TLS by smtps:// or smtp+starttls://."""
     host = parts.hostname or ""
+    context = ssl.create_default_context()
     if parts.scheme == "smtps":
-        context = ssl.create_default_context()
         return smtplib.SMTP_SSL(host, parts.port or 465, timeout=TIMEOUT, context=context)
-    return smtplib.SMTP(host, parts.port or 25, timeout=TIMEOUT)
+    if parts.scheme == "smtp":
+        return smtplib.SMTP(host, parts.port or 25, timeout=TIMEOUT)
+    server = smtplib.SMTP(host, parts.port or 587, timeout=TIMEOUT)
+    try:
+        server.starttls(context=context)  # raises if the server does not offer it
+    except BaseException:
+        server.close()
+        raise
+    return server

@@ -155,11 +155,24 @@ class TestMailOverTls:
         return path
 
     @pytest.fixture
-    def mailbox(self, certificate: Path) -> Iterator[Mailbox]:
+    def context(self, certificate: Path) -> ssl.SSLContext:
+        """The server's."""
         context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
         context.load_cert_chain(certificate)
-        with receive(context) as box:
+        return context
+
+    @pytest.fixture(params=["smtps", "smtp+starttls"])
+    def mailbox(self, context: ssl.SSLContext, request: pytest.FixtureRequest) -> Iterator[Mailbox]:
+        with receive(context, request.param) as box:
             yield box
+
+    @on_sqlite
+    def test_nothing_is_sent_to_a_server_without_starttls(
+        self, context: ssl.SSLContext, make_app: MakeApp
+    ) -> None:
+        with receive(context, "smtp+starttls", offers_tls=False) as box:
+            Mailing(make_app(smtp_url=box.url)).register()
+            assert (box.logins, box.messages) == ([], [])
 
     @on_sqlite
     def test_mail_is_sent_with_credentials_to_a_trusted_server(

@@ -18,6 +18,20 @@ from app.extensions import db
 
 log = structlog.get_logger()
 TIMEOUT_MARGIN = 1.0  # seconds beyond statement_timeout, for the server's error to arrive
+# Defaults that a database or role may have changed, and on which answers depend. Not search_path
+# and read-only, which are choices of a deployment: docs/decisions.md#68-pinned-session-settings
+PINNED = {
+    "datestyle": "ISO,MDY",
+    "timezone": "UTC",
+    "standard_conforming_strings": "on",
+}  # a pooler restores these for each client
+PINNED_WITHOUT_POOLER = PINNED | {
+    "intervalstyle": "postgres",
+    "extra_float_digits": "1",
+    "bytea_output": "hex",
+    "default_transaction_isolation": r"read\ committed",
+    "default_transaction_deferrable": "off",
+}
 
 
 class ServerTimeoutError(psycopg.OperationalError):
@@ -76,15 +90,15 @@ def engine_options(url: str, settings: Any) -> dict[str, Any]:
     }
     if url.startswith("sqlite"):
         return {**common, "connect_args": {"timeout": settings.lock_timeout_ms / 1000}}
-    limits = (
-        f"-c statement_timeout={settings.statement_timeout_ms}"
-        f" -c lock_timeout={settings.lock_timeout_ms}"
-        f" -c idle_in_transaction_session_timeout={settings.statement_timeout_ms * 2}"
-        " -c timezone=UTC"
-    )
-    # Behind a pooler sessions are shared: their settings are the role's (docs/operations.md), and a
+    pinned = PINNED_WITHOUT_POOLER | {
+        "statement_timeout": settings.statement_timeout_ms,
+        "lock_timeout": settings.lock_timeout_ms,
+        "idle_in_transaction_session_timeout": settings.statement_timeout_ms * 2,
+    }
+    options = " ".join(f"-c {name}={value}" for name, value in pinned.items())
+    # Behind a pooler sessions are shared: timeouts are the role's (docs/operations.md), and a
     # statement that was prepared in one may be executed in another.
-    session = {"prepare_threshold": None} if settings.database_pooler else {"options": limits}
+    session = {"prepare_threshold": None} if settings.database_pooler else {"options": options}
     return {
         **common,
         "execution_options": {"isolation_level": "READ COMMITTED"},
@@ -95,6 +109,7 @@ def engine_options(url: str, settings: Any) -> dict[str, Any]:
         "pool_recycle": 1800,
         "connect_args": {
             **session,
+            "client_encoding": "utf8",
             "connect_timeout": settings.connect_timeout,
             "keepalives_idle": 30,
             "tcp_user_timeout": 10_000,
@@ -116,7 +131,7 @@ def init_app(app: Flask) -> None:
     event.listen(engine, "checkout", _check_connected)
     event.listen(engine, "checkin", _discard_read_only_connections)
     if app.config["DATABASE_POOLER"]:
-        event.listen(engine, "connect", _warn_about_missing_timeouts)
+        event.listen(engine, "connect", _prepare_shared_session)
 
 
 def autocommit_connection() -> Connection:
@@ -168,10 +183,11 @@ def _discard_read_only_connections(connection: Any, record: ConnectionPoolEntry)
         record.invalidate()
 
 
-def _warn_about_missing_timeouts(connection: Any, _record: Any) -> None:
-    """Log which timeouts the role lacks."""
+def _prepare_shared_session(connection: Any, _record: Any) -> None:
+    """Set what a pooler keeps for this client, and log which timeouts the role lacks."""
     # Through a pooler a session cannot set its own: docs/decisions.md#59-pgbouncer
     with connection.cursor() as cursor:
+        cursor.execute("; ".join(f"SET {name} = {value}" for name, value in PINNED.items()))
         cursor.execute(
             "SELECT name FROM pg_settings WHERE setting = '0' AND name IN ('statement_timeout',"
             " 'lock_timeout', 'idle_in_transaction_session_timeout') ORDER BY name"
