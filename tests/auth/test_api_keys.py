@@ -142,6 +142,21 @@ def test_etag_of_the_key_list_changes_when_a_key_was_used(api: Api, user: Caller
     assert used.json["items"][0]["last_used_at"]
 
 
+def test_etag_of_a_key_changes_when_it_was_used_and_if_match_reads_its_version(
+    api: Api, user: Caller
+) -> None:
+    key = make(api, user, "tasks:own")
+    path = f"auth/api-keys/{key['id']}"
+    tag = api.get(path, by=user, status=200).headers["ETag"]
+    api.get(path, by=user, headers={"If-None-Match": tag}, status=304)
+    api.get("tasks", headers=bearer(key), status=200)
+    used = api.get(path, by=user, headers={"If-None-Match": tag}, status=200)
+    assert used.json["last_used_at"]
+    api.get(path, by=user, headers={"If-None-Match": used.headers["ETag"]}, status=304)
+    api.delete(path, by=user, etag='"2' + tag[2:], status=412)
+    api.delete(path, by=user, etag=tag, status=204)
+
+
 def test_retried_creation_returns_the_same_secret_from_encrypted_storage(
     app: Flask, api: Api, user: Caller
 ) -> None:

@@ -1,5 +1,7 @@
 """Items of every resource: create, read, update and delete, without lost updates."""
 
+import re
+
 import pytest
 
 from tests.contract.operations import CREATES, ITEMS, OPERATIONS, Operation, World, ids
@@ -27,7 +29,8 @@ def test_create_is_201_and_location_returns_the_same_body(world: World, create: 
         assert created.json == {**read.json, "secret": created.json["secret"]}
     else:
         assert read.data == created.data
-    assert read.headers["ETag"] == created.headers["ETag"] == '"1"'
+    assert read.headers["ETag"] == created.headers["ETag"]
+    assert version_of(read) == 1
 
 
 @pytest.mark.parametrize("read", READS, ids=ids)
@@ -102,7 +105,7 @@ def test_patch_of_the_current_version_returns_the_next_version(
 ) -> None:
     path = world.item(patch)
     changed = call(world, patch, path, tag, status=200)
-    assert changed.headers["ETag"] == '"2"'
+    assert version_of(changed) == 2
     assert changed.json["version"] == 2
     assert changed.data == state(world, patch, path)
 
@@ -121,9 +124,9 @@ def test_empty_patch_changes_nothing(world: World, patch: Operation) -> None:
     kwargs = {"by": by(world, patch), "json": {}}
     same = world.api.call("PATCH", path, headers={"If-Match": '"1"'}, status=200, **kwargs)
     assert same.data == before
-    assert same.headers["ETag"] == '"1"'
+    assert version_of(same) == 1
     read = world.api.get(path, by=by(world, patch), status=200)
-    assert (read.data, read.headers["ETag"]) == (before, '"1"')
+    assert (read.data, read.headers["ETag"]) == (before, same.headers["ETag"])
     world.api.call("PATCH", path, headers={"If-Match": '"7"'}, status=412, **kwargs)
 
 
@@ -181,6 +184,13 @@ def call(world: World, change: Operation, path: str, tag: str, status: int):
         headers={"If-Match": tag},
         status=status,
     )
+
+
+def version_of(response) -> int:
+    """The version in an entity tag, which a digest of read-only members may follow."""
+    tag = re.fullmatch(r'"([1-9]\d*)(-[0-9a-f]{8})?"', response.headers["ETag"])
+    assert tag
+    return int(tag[1])
 
 
 def state(world: World, operation: Operation, path: str) -> bytes:

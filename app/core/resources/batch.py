@@ -21,7 +21,7 @@ from app.core.resources.scoped_query import ScopedSelect
 from app.core.resources.statements import model_of
 from app.core.schemas.base import Schema
 from app.core.web.database_errors import constraint_problem
-from app.core.web.etags import etag_of_version, has_tag, parse_tags
+from app.core.web.etags import Precondition, etag_of_item, parse_tags
 from app.core.web.problems import MAX_ERRORS, ErrorDetail, Problem
 from app.extensions import db
 
@@ -131,7 +131,7 @@ def _lock_rows(steps: Iterator[_Step], schema: Schema) -> None:
 def _precondition_problem(step: _Step) -> Problem | None:
     if step.before is None:
         return Problem("not-found", "There is no such item.")
-    if not has_tag(parse_tags(step.item.if_match), etag_of_version(step.before.version)):
+    if not Precondition(parse_tags(step.item.if_match)).is_met_by(step.before.version):
         detail = "The stored version is not the one that if_match names."
         return Problem("precondition-failed", detail)
     return None
@@ -178,7 +178,7 @@ def _result(step: _Step, schema: Schema) -> dict[str, Any]:
     status: dict[str, Any] = {"status": STATUS_BY_OP[step.item.op]}
     if step.row is None:
         return status | {"id": step.item.id}
-    etag = etag_of_version(step.row.version)
+    etag = etag_of_item(schema, step.row)
     return status | {"id": step.row.id, "etag": etag, "value": schema.row_to_dict(step.row)}
 
 

@@ -157,10 +157,9 @@ def _fetch_rows(
     ending = f'-{suffix}"'
     held = precondition().if_none_match
     digests = [tag[1:33] for tag in held if tag[33:] == ending]
-    by_version = schema.etag_columns == ("id", "version")
     # PostgreSQL compares the digests and returns rows only if none matches, a tenth of the cost of
     # a page. Its verdict is the answer: docs/decisions.md#12-conditional-lists
-    if digests and by_version and db.engine.dialect.name == "postgresql":
+    if digests and schema.is_versioned and db.engine.dialect.name == "postgresql":
         conditional = select_page_unless_etag_matches(statement, shape.is_descending)
         result = execute.fetch_autocommit(conditional, {**binds, "digests": digests})
         digest, matches = result[0].digest, result[0].matches

@@ -26,7 +26,7 @@ from app.core.resources.statements import Selection, model_of, table_of, version
 from app.core.schemas.base import Schema
 from app.core.schemas.merge_patch import MergePatch
 from app.core.security import authorization
-from app.core.web.etags import Precondition, etag_of_version
+from app.core.web.etags import Precondition
 from app.core.web.problems import Problem
 from app.extensions import db
 
@@ -276,7 +276,7 @@ def _lock(
     rows = execute.execute_in_transaction(statement, scope_params(item_id))
     if not rows:
         raise Problem("not-found")
-    if not condition.is_met_by(etag_of_version(rows[0].version)):
+    if not condition.is_met_by(rows[0].version):
         raise Problem("precondition-failed")
     row: sa.Row[Any] = rows[0]
     return row

@@ -14,7 +14,7 @@ from app.core.resources.scoped_query import ScopedSelect
 from app.core.schemas.base import Schema
 from app.core.security.authorization import current_caller_or_anonymous
 from app.core.web import strict_json
-from app.core.web.etags import etag_of_version, make_conditional, precondition
+from app.core.web.etags import etag_of_item, make_conditional, precondition
 from app.core.web.flask_app import Response
 from app.core.web.negotiation import accepted_media_type
 
@@ -26,7 +26,7 @@ def item(schema: Schema) -> Responder:
         row = repository.get(scoped, item_id, schema)
         response = _json(200, schema.row_to_dict(row))
         _set_cache_headers(response)
-        return make_conditional(response, etag_of_version(row.version))
+        return make_conditional(response, etag_of_item(schema, row))
 
     return respond
 
@@ -76,7 +76,7 @@ def created(
         shown_once = {name: getattr(instance, name) for name in schema.show_once}
         response = _json(status, schema.row_to_dict(row) | shown_once)
         response.headers["Location"] = f"{location_prefix or quote(request.path)}/{row.id}"
-        response.headers["ETag"] = etag_of_version(row.version)
+        response.headers["ETag"] = etag_of_item(schema, row)
         return response
 
     return respond
@@ -89,7 +89,7 @@ def updated(schema: Schema) -> Responder:
         scoped, values = change
         row = repository.update(scoped, item_id, values, precondition(), schema)
         response = _json(200, schema.row_to_dict(row))
-        response.headers["ETag"] = etag_of_version(row.version)
+        response.headers["ETag"] = etag_of_item(schema, row)
         return response
 
     return respond

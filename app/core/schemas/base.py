@@ -108,6 +108,11 @@ class Schema(ma.Schema):
         return tuple(name for name in self.column_names if name not in covered)
 
     @cached_property
+    def is_versioned(self) -> bool:
+        """Whether the ETag of a row is decided by its id and version alone."""
+        return self.etag_columns == ("id", "version")
+
+    @cached_property
     def etag_values(self) -> Callable[[Any], Any]:
         """A function that picks the values of `etag_columns` from a row of `columns`."""
         return itemgetter(*map(self.column_names.index, self.etag_columns))

@@ -19,7 +19,7 @@ MAX_HEADER_LENGTH = 8000  # characters of If-Match or If-None-Match
 _TAG = r'(?:W/)?"[\x21\x23-\x7e\x80-\xff]*"'
 _TAG_LIST = re.compile(rf"(?:[ \t]*(?:{_TAG}[ \t]*)?,)*[ \t]*(?:{_TAG}[ \t]*)?")
 _OPAQUE_TAG = re.compile(r'"[^"]*"')
-_VERSION = re.compile(r'"([1-9][0-9]{0,17})"')
+_VERSION = re.compile(r'"([1-9][0-9]{0,17})(?:-[0-9a-f]+)?"')  # of `etag_of_item`
 ANY_TAG = frozenset(["*"])
 
 
@@ -29,9 +29,12 @@ class Precondition(NamedTuple):
     if_match: frozenset[str] = ANY_TAG
     if_none_match: frozenset[str] = frozenset()
 
-    def is_met_by(self, etag: str) -> bool:
-        """Whether a request that changes an item with this entity tag may be executed."""
-        return has_tag(self.if_match, etag) and not has_tag(self.if_none_match, etag)
+    def is_met_by(self, version: int) -> bool:
+        """Whether a request that changes an item of this version may be executed."""
+        # By the version alone: a member that changes without it is no reason to refuse a change.
+        if "*" not in self.if_match and version not in _versions(self.if_match):
+            return False
+        return "*" not in self.if_none_match and version not in _versions(self.if_none_match)
 
     @property
     def versions(self) -> list[int] | None:
@@ -41,13 +44,27 @@ class Precondition(NamedTuple):
         """
         if "*" in self.if_match:
             return [] if self.if_none_match else None
-        tags = () if "*" in self.if_none_match else self.if_match - self.if_none_match
-        return [int(found[1]) for tag in tags if (found := _VERSION.fullmatch(tag))]
+        if "*" in self.if_none_match:
+            return []
+        return [*_versions(self.if_match) - _versions(self.if_none_match)]
 
 
-def etag_of_version(version: int) -> str:
-    """Return the strong ETag of an item: its version."""
-    return f'"{version}"'
+def _versions(tags: frozenset[str]) -> set[int]:
+    return {int(found[1]) for tag in tags if (found := _VERSION.fullmatch(tag))}
+
+
+def etag_of_item(schema: Schema, row: Any) -> str:
+    """Return the strong ETag of an item, such as `"3"` or `"3-5fd1a0b2"`.
+
+    It is the version; where the schema has members that may change without it, a digest of them
+    follows: docs/decisions.md#69-entity-tags-of-items
+
+    Args:
+        row: a row that begins with `schema.columns` and has a `version`.
+    """
+    if schema.is_versioned:
+        return f'"{row.version}"'
+    return f'"{row.version}-{etag_digest(schema, [row])[:8]}"'
 
 
 def etag_of(content: bytes) -> str:
