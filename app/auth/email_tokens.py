@@ -34,8 +34,9 @@ from app.core.security.authorization import unauthorized_problem
 from app.core.security.signing import sign
 from app.core.web.problems import Problem
 from app.extensions import Base, db
+from app.jobs.job_run import JobRun
 from app.jobs.periodic import HOUR, periodic_task
-from app.jobs.runner import JobRun, create_job, job
+from app.jobs.runner import create_job, job
 from app.users.models import User
 from app.users.passwords import sha256_digest
 

@@ -8,50 +8,36 @@ transaction of the job renews. A worker that has lost the lease cannot commit.
 
 from collections.abc import Callable
 from contextvars import copy_context
-from copy import deepcopy
 from dataclasses import asdict, dataclass
-from datetime import datetime, timedelta
-from typing import Any
+from datetime import timedelta
 from uuid import UUID, uuid4
 
 import structlog
 from flask import current_app
-from sqlalchemy import Row, and_, bindparam, delete, func, or_, select
+from sqlalchemy import and_, bindparam, func, or_, select
 
 from app.core.database import execute
 from app.core.database.ids import uuid7
 from app.core.database.types import Timestamp, now
-from app.core.files.uploads import UploadChunk, UploadError
+from app.core.files.uploads import UploadError
 from app.core.resources import repository
 from app.core.resources.audit_log import AuditContext, current_audit_context, job_audit_context
 from app.core.web.after_commit import run_after_commit
 from app.extensions import db
 from app.jobs.base import job_backend
+from app.jobs.job_run import LEASE, Arguments, JobError, JobRun, LeaseLost, ShutdownRequested
 from app.jobs.models import STATES, Job
 from app.telemetry import tracing
 from app.telemetry.metrics import scrape_time_gauge
 
-LEASE = timedelta(seconds=60)  # within which a job must commit, else its worker is considered dead
 DISPATCH_TIMEOUT = timedelta(seconds=60)  # after which a queued job is dispatched again
+FIRST_BACKOFF = timedelta(seconds=15)
 MAX_BACKOFF = timedelta(minutes=15)  # between two attempts
 ATTEMPTS = 5  # without progress; more are configured per job type
 
-Arguments = dict[str, Any]
 Handler = Callable[["JobRun"], Arguments | None]
 
 log = structlog.get_logger()
-
-
-class JobError(Exception):
-    """A permanent failure; the message is a sentence for the owner of the job."""
-
-
-class LeaseLost(Exception):
-    """The job was cancelled, or another worker has claimed it."""
-
-
-class ShutdownRequested(Exception):
-    """This process is shutting down; another one resumes the job."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,20 +46,25 @@ class JobType:
 
     handler: Handler
     attempts: int
+    permission: str | None = None  # that the owner must still have at each transaction
 
 
 _job_types: dict[str, JobType] = {}
 
 
-def job(name: str, *, attempts: int = ATTEMPTS) -> Callable[[Handler], Handler]:
+def job(
+    name: str, *, attempts: int = ATTEMPTS, permission: str | None = None
+) -> Callable[[Handler], Handler]:
     """Register the function that runs jobs of this type.
+
+    A job stops before its next transaction if its owner was disabled or has lost the permission.
 
     It receives a `JobRun` and returns the job's result. It is called again after a failure: only
     what it commits with `JobRun.checkpoint` happens once, all other effects must be idempotent.
     """
 
     def register(handler: Handler) -> Handler:
-        _job_types[name] = JobType(handler, attempts)
+        _job_types[name] = JobType(handler, attempts, permission)
         return handler
 
     return register
@@ -118,65 +109,6 @@ def requeue_stale_jobs() -> int:
     for row in stale:
         dispatch(row.id)
     return len(stale)
-
-
-class JobRun:
-    """One attempt to run a job, by the worker that holds the lease."""
-
-    def __init__(self, row: Row[Any], lease_token: UUID) -> None:
-        self.id: UUID = row.id
-        self.owner_id: UUID | None = row.owner_id
-        self.arguments: Arguments = row.arguments
-        self.position: Arguments = row.checkpoint  # where to resume
-        self.processed_count: int = row.processed_count
-        self.failed_count: int = row.failed_count
-        self.total: int | None = row.total
-        self.attempts: int = row.attempts
-        self._progress = (row.processed_count, deepcopy(row.checkpoint))
-        self._lease_token = lease_token
-
-    def checkpoint(self, **values: Any) -> None:
-        """Commit the transaction together with the progress of the job, and renew the lease.
-
-        The number of attempts is reset if `processed_count` or `checkpoint` has changed.
-
-        Args:
-            values: new values of the job: processed_count, failed_count, total, checkpoint.
-
-        Raises:
-            LeaseLost: the job was cancelled or claimed by another worker; nothing was committed.
-            ShutdownRequested: this process is shutting down; the transaction was committed.
-        """
-        count, checkpoint = self._progress
-        progress = values.get("processed_count", count), values.get("checkpoint", checkpoint)
-        # Otherwise a job that repeats its first step would never use up its attempts:
-        # docs/decisions.md#42-job-retries
-        if progress != self._progress:
-            self._progress = deepcopy(progress)
-            self.attempts = 1
-        self._update(retry_at=now() + LEASE, attempts=self.attempts, **values)
-        db.session.commit()
-        if job_backend(current_app).stopping.is_set():
-            raise ShutdownRequested
-
-    def release(self, retry_at: datetime) -> None:
-        """Release the lease; the job is queued and can be claimed from `retry_at` on."""
-        self._update(state="queued", lease_token=None, retry_at=retry_at)
-        db.session.commit()
-
-    def finish(self, state: str, *, result: Any = None, error: str | None = None) -> None:
-        """Store the outcome; delete the arguments and the upload, which may be personal data."""
-        values = {"state": state, "result": result, "error": error, "finished_at": now()}
-        db.session.execute(delete(UploadChunk).where(UploadChunk.upload_id == self.id))
-        self._update(arguments={}, lease_token=None, **values)
-        db.session.commit()
-        log.info("job_finished", state=state)
-
-    def _update(self, **values: Any) -> None:
-        leased = and_(Job.id == self.id, Job.lease_token == self._lease_token)
-        if not repository.update_unrecorded(Job, leased, values):
-            db.session.rollback()
-            raise LeaseLost
 
 
 _SELECT_COUNTS = (
@@ -229,7 +161,8 @@ def _claim_and_run(job_id: UUID) -> None:
     )
     try:
         with tracing.continue_trace(f"job {row.type}", traceparent):
-            _run_attempt(JobRun(row, lease_token), _job_types.get(row.type, _UNKNOWN_TYPE))
+            job_type = _job_types.get(row.type, _UNKNOWN_TYPE)
+            _run_attempt(JobRun(row, lease_token, job_type.permission), job_type)
     except LeaseLost:
         log.info("job_lease_lost")
 
@@ -246,11 +179,12 @@ def _run_attempt(run: JobRun, job_type: JobType) -> None:
     try:
         if run.attempts > job_type.attempts:  # each time, the worker died
             raise JobError(f"Aborted after {job_type.attempts} attempts.")
+        run.check_owner()
         run.finish("succeeded", result=job_type.handler(run))
     except LeaseLost:
         raise
     except ShutdownRequested:
-        run.release(now())
+        run.release(now(), attempts=run.attempts - 1)  # an attempt that has not failed
     except (JobError, UploadError) as error:
         db.session.rollback()
         run.finish("failed", error=str(error))
@@ -264,5 +198,5 @@ def _retry_later(run: JobRun, job_type: JobType) -> None:
     if run.attempts >= job_type.attempts:
         run.finish("failed", error=f"Aborted after {job_type.attempts} attempts.")
         return
-    wait = min(MAX_BACKOFF, timedelta(seconds=15 * 2 ** (run.attempts - 1)))
-    run.release(now() + wait)
+    wait = min(MAX_BACKOFF, FIRST_BACKOFF * 2 ** (run.attempts - 1))
+    run.release(now() + wait, run.attempts)

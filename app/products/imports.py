@@ -6,13 +6,13 @@ with the same SKU is updated; members that a line does not have are unchanged.
 docs/decisions.md#39-imports-in-batches
 """
 
-from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from functools import partial
 from itertools import islice
 from typing import Any, NamedTuple
 from uuid import UUID
 
-from flask import current_app
+import structlog
 from marshmallow import ValidationError
 from sqlalchemy import (
     Text,
@@ -24,13 +24,15 @@ from sqlalchemy import (
     true,
 )
 from sqlalchemy.dialects.postgresql import insert  # SQLite has the same words for ON CONFLICT
+from sqlalchemy.exc import DBAPIError
 from sqlalchemy.orm import Mapped, mapped_column
 
 from app.core.database import bulk
+from app.core.database.errors import ErrorKind, classify
 from app.core.database.ids import uuid7
 from app.core.files import uploads
 from app.core.files.record_lines import Record
-from app.core.files.record_reader import read_records
+from app.core.files.record_reader import count_lines, read_records
 from app.core.resources import repository
 from app.core.resources.audit_log import batch_changes
 from app.core.resources.bulk_write import bulk_create, bulk_update
@@ -40,15 +42,20 @@ from app.core.schemas.loading import errors_as_json_pointers, load
 from app.core.web import strict_json
 from app.core.web.problems import MAX_ERRORS, ErrorDetail
 from app.extensions import Base, db
+from app.jobs.job_run import JobError, JobRun
 from app.jobs.models import Job, JobProblem
 from app.jobs.periodic import HOUR, periodic_task
-from app.jobs.runner import JobError, JobRun, job
+from app.jobs.prefetch import CheckStopped, prefetch_batches
+from app.jobs.runner import job
 from app.products.models import Product
 from app.products.schemas import ProductSchema
 from app.products.service import invalidate_summary
 
 BATCH_LINES = 5_000
+BATCH_ATTEMPTS = 10  # of a batch that meets other transactions
 MAX_PROBLEMS = 10_000  # stored per job; the others are only counted
+
+log = structlog.get_logger()
 
 SCHEMA = ProductSchema()
 COLUMNS = SCHEMA.columns(Product)
@@ -97,11 +104,12 @@ def purge_seen_skus() -> int:
 class Batch(NamedTuple):
     """Lines by number: the members of valid lines, and the errors of invalid ones."""
 
+    last_line: int
     valid: dict[int, dict[str, Any]]
     problems: dict[int, Sequence[ErrorDetail]]
 
 
-@job("products.import")
+@job("products.import", permission="products:write")
 def import_products(run: JobRun) -> dict[str, Any]:
     """Import the file with the id of the job; return the numbers of products."""
     dry_run, check_first = run.arguments["dry_run"], run.arguments["on_error"] == "abort"
@@ -128,58 +136,73 @@ def initial_position(*, writing: bool) -> dict[str, Any]:
 
 def _count_lines(run: JobRun) -> int:
     """Return the number of lines: an upper bound of the records, since cells can have breaks."""
-    lines = 0
-    with uploads.open_upload(run.id, run.arguments["coding"]) as stream:
-        while part := stream.read(uploads.CHUNK_BYTES):
-            lines += part.count(b"\n")
+    with uploads.open_upload(run.id, run.arguments["coding"], run.heartbeat) as stream:
+        lines = count_lines(stream)
     header = run.arguments["media_type"] == "text/csv"
     return max(0, lines - int(header))
 
 
 def process_file(run: JobRun, *, first: bool) -> None:
     """Validate the lines after the checkpoint, and write them unless this is a dry run."""
-    start = run.position["line"]
-    with uploads.open_upload(run.id, run.arguments["coding"]) as stream:
+    with prefetch_batches(run, partial(_read_batches, run, run.position["line"])) as batches:
+        for batch in batches:
+            run.position["line"] = batch.last_line
+            if batch.valid or batch.problems:
+                run.processed_count += len(batch.valid) + len(batch.problems)
+                _commit_batch(run, batch, first=first)
+                invalidate_summary()
+            else:
+                run.heartbeat()
+
+
+def _read_batches(run: JobRun, start: int, check_stopped: CheckStopped) -> Iterator[Batch]:
+    """The batches of the lines after the one with the number `start`."""
+    coding = run.arguments["coding"]
+    with uploads.open_upload(run.id, coding, check_stopped) as stream:
         records = read_records(stream, run.arguments["media_type"], SCHEMA)
         remaining = (record for record in records if record.line > start)
-        for batch in prefetch_batches(lambda: _validate_lines(islice(remaining, BATCH_LINES))):
-            run.processed_count += len(batch.valid) + len(batch.problems)
-            run.position["line"] = max([*batch.valid, *batch.problems])
+        while lines := list(islice(remaining, BATCH_LINES)):
+            yield _validate_lines(lines)
+
+
+def _validate_lines(lines: Sequence[Record]) -> Batch:
+    batch = Batch(lines[-1].line, {}, {})
+    for line, members, error in lines:
+        if error:
+            batch.problems[line] = [{"detail": error, "pointer": "#"}]
+        elif members is not None:
+            try:
+                batch.valid[line] = load(SCHEMA, members)
+            except ValidationError as invalid:
+                batch.problems[line] = errors_as_json_pointers(invalid.messages_dict)[:MAX_ERRORS]
+    return batch
+
+
+def _commit_batch(run: JobRun, batch: Batch, *, first: bool) -> None:
+    """Process a batch and commit it; again, where another transaction was faster.
+
+    Two imports that create the same product meet in the unique index, or wait for each other. In
+    the second try the product exists, and is updated.
+    """
+    before = run.failed_count, run.position
+    for attempts_left in reversed(range(BATCH_ATTEMPTS)):
+        run.failed_count, run.position = before[0], dict(before[1])
+        try:
             _process_batch(run, batch, first=first)
             run.checkpoint(
                 processed_count=run.processed_count,
                 failed_count=run.failed_count,
                 checkpoint=run.position,
             )
-            invalidate_summary()
-
-
-def _validate_lines(lines: Iterable[Record]) -> Batch:
-    batch = Batch({}, {})
-    for line, members, error in lines:
-        if members is None:
-            batch.problems[line] = [{"detail": error, "pointer": "#"}]
-            continue
-        try:
-            batch.valid[line] = load(SCHEMA, members)
-        except ValidationError as invalid:
-            batch.problems[line] = errors_as_json_pointers(invalid.messages_dict)[:MAX_ERRORS]
-    return batch
-
-
-def prefetch_batches(read: Callable[[], Batch]) -> Iterator[Batch]:
-    """Iterate over all batches; a thread reads the next one while this one is written."""
-    app = current_app._get_current_object()  # type: ignore[attr-defined]
-
-    def read_in_context() -> Batch:
-        with app.app_context():
-            return read()
-
-    with ThreadPoolExecutor(1) as thread:
-        next_batch = thread.submit(read_in_context)
-        while any(batch := next_batch.result()):
-            next_batch = thread.submit(read_in_context)
-            yield batch
+            return
+        except DBAPIError as error:
+            db.session.rollback()
+            kind = classify(error, db.metadata).kind
+            is_conflict = kind in (ErrorKind.CONSTRAINT, ErrorKind.UNAVAILABLE)
+            if not attempts_left or not is_conflict or error.connection_invalidated:
+                raise
+            log.info("import_batch_repeated", error=type(error).__name__)
+            run.heartbeat()
 
 
 def _process_batch(run: JobRun, batch: Batch, *, first: bool) -> None:

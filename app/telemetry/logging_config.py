@@ -9,6 +9,8 @@ import orjson
 import structlog
 from structlog.typing import EventDict, Processor, WrappedLogger
 
+from app.telemetry.tracebacks import format_exception, hide_values
+
 
 def configure(level: str) -> None:
     """Log events of this service from `level` on, and those of libraries from WARNING on."""
@@ -17,7 +19,7 @@ def configure(level: str) -> None:
             structlog.contextvars.merge_contextvars,
             structlog.processors.add_log_level,
             structlog.processors.TimeStamper(fmt="iso", utc=True),
-            structlog.processors.format_exc_info,
+            structlog.processors.ExceptionRenderer(format_exception),
             *(_CONSOLE if sys.stdout.isatty() else _JSON),
         ],
         wrapper_class=structlog.make_filtering_bound_logger(logging.getLevelName(level.upper())),
@@ -34,7 +36,8 @@ class _StructlogHandler(logging.Handler):
 
     def emit(self, record: logging.LogRecord) -> None:
         log = structlog.get_logger()
-        message = record.getMessage()
+        error = record.exc_info[1] if record.exc_info else None
+        message = hide_values(record.getMessage(), error)
         log.log(record.levelno, message, logger=record.name, exc_info=record.exc_info)
 
 

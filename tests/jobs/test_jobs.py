@@ -15,9 +15,10 @@ from app.auth.sessions import purge_sessions
 from app.core.database.types import now
 from app.extensions import db
 from app.jobs import runner
+from app.jobs.job_run import JobError, JobRun
 from app.jobs.models import Job
 from app.jobs.periodic import HOUR, PERIODIC_TASKS
-from app.jobs.runner import JobError, JobRun, create_job, requeue_stale_jobs, run_job
+from app.jobs.runner import create_job, requeue_stale_jobs, run_job
 from app.tasks.models import Task
 from tests import rows
 from tests.api import Api, Caller

@@ -7,7 +7,10 @@ TOO_LONG = f"The line is longer than {MAX_RECORD_LENGTH} bytes."
 
 
 class Record(NamedTuple):
-    """The members for a schema to load, or the error for which there are none."""
+    """The members for a schema to load, or the error for which there are none.
+
+    A blank line has neither: readers return it, so that each step of an iteration is a bounded one.
+    """
 
     line: int  # its first line, from 1
     members: dict[str, Any] | None

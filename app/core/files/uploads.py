@@ -6,10 +6,11 @@ Chunks without a job, because the client disconnected or the request was refused
 import gzip
 import io
 import zlib
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from datetime import datetime
 from functools import partial
 from hashlib import sha256
+from itertools import count
 from typing import IO, Any, NamedTuple
 from uuid import UUID
 
@@ -25,7 +26,11 @@ from app.core.web.problems import Problem
 from app.extensions import Base
 
 CHUNK_BYTES = 256 * 1024
-MAX_DECOMPRESSION_RATIO = 20  # decompressed bytes per byte of MAX_UPLOAD_LENGTH; a bomb has 1,000
+MAX_DECOMPRESSION_FACTOR = 20  # decompressed bytes per byte of MAX_UPLOAD_LENGTH
+# Decompressed bytes per byte as sent. Lists compress to a tenth, a bomb to a thousandth:
+# docs/decisions.md#39-imports-in-batches
+MAX_DECOMPRESSION_RATIO = 100
+MIN_DECOMPRESSED_BYTES = 1024 * 1024  # that are accepted at any ratio
 
 
 class UploadChunk(Base):
@@ -102,52 +107,85 @@ def _read_chunk() -> bytes:
     return b"".join(parts)
 
 
-def open_upload(upload_id: UUID, coding: str) -> IO[bytes]:
-    """The file as a stream of decompressed bytes; reading it may raise `UploadError`."""
-    raw = io.BufferedReader(_ChunkReader(upload_id), CHUNK_BYTES)
-    if coding != "gzip":
-        return raw
-    limit = current_app.config["MAX_UPLOAD_LENGTH"] * MAX_DECOMPRESSION_RATIO
-    return io.BufferedReader(_GzipReader(gzip.GzipFile(fileobj=raw), limit), CHUNK_BYTES)
+def open_upload(
+    upload_id: UUID, coding: str, on_read: Callable[[], None] = lambda: None
+) -> IO[bytes]:
+    """The file as a stream of decompressed bytes; reading it may raise `UploadError`.
+
+    Args:
+        on_read: called before each part of CHUNK_BYTES or less is read; it may raise an exception
+            to stop the reader.
+    """
+    stored = _StoredChunks(upload_id)
+    chunks: Iterator[bytes] = iter(stored)
+    if coding == "gzip":
+        chunks = _decompress(stored)
+    return io.BufferedReader(ChunkStream(_each(chunks, on_read)), CHUNK_BYTES)
 
 
-class _ChunkReader(io.RawIOBase):
-    """The bytes of a stored file; one chunk at a time is in memory."""
+def _each(chunks: Iterator[bytes], on_read: Callable[[], None]) -> Iterator[bytes]:
+    on_read()
+    for chunk in chunks:
+        yield chunk
+        on_read()
 
-    def __init__(self, upload_id: UUID) -> None:
-        self._id, self._number, self._unread = upload_id, 0, memoryview(b"")
+
+class ChunkStream(io.RawIOBase):
+    """A stream of the bytes of all chunks, one of which at a time is in memory."""
+
+    def __init__(self, chunks: Iterator[bytes]) -> None:
+        self._chunks, self._unread = chunks, memoryview(b"")
 
     def readable(self) -> bool:
+        """Whether the stream can be read: yes."""
         return True
 
     def readinto(self, buffer: Any) -> int:
-        if not self._unread:
-            rows = execute.fetch_autocommit(
-                _SELECT_CHUNK, {"upload_id": self._id, "number": self._number}
-            )
-            if not rows:
+        """Write the next bytes into the buffer; their number, which is 0 at the end."""
+        while not self._unread:
+            if (chunk := next(self._chunks, None)) is None:
                 return 0
-            self._unread, self._number = memoryview(rows[0].data), self._number + 1
+            self._unread = memoryview(chunk)
         size = min(len(buffer), len(self._unread))
         buffer[:size], self._unread = self._unread[:size], self._unread[size:]
         return size
 
 
-class _GzipReader(io.RawIOBase):
-    """The decompressed bytes of a gzip file; more than `limit` are an `UploadError`."""
+class _StoredChunks:
+    """The chunks of a stored file."""
 
-    def __init__(self, compressed: gzip.GzipFile, limit: int) -> None:
-        self._compressed, self._remaining = compressed, limit
+    def __init__(self, upload_id: UUID) -> None:
+        self._id = upload_id
+        self.size = 0  # bytes that were read so far
 
-    def readable(self) -> bool:
-        return True
+    def __iter__(self) -> Iterator[bytes]:
+        for number in count():
+            params = {"upload_id": self._id, "number": number}
+            rows = execute.fetch_autocommit(_SELECT_CHUNK, params)
+            if not rows:
+                return
+            self.size += len(rows[0].data)
+            yield rows[0].data
 
-    def readinto(self, buffer: Any) -> int:
+
+def _decompress(stored: _StoredChunks) -> Iterator[bytes]:
+    """The decompressed bytes of a gzip file, unless they are far more than those of the file."""
+    raw = io.BufferedReader(ChunkStream(iter(stored)), CHUNK_BYTES)
+    compressed, size = gzip.GzipFile(fileobj=raw), 0
+    limit = current_app.config["MAX_UPLOAD_LENGTH"] * MAX_DECOMPRESSION_FACTOR
+    while True:
         try:
-            size = self._compressed.readinto(buffer)
+            chunk = compressed.read(CHUNK_BYTES)
         except (EOFError, OSError, zlib.error) as error:
             raise UploadError("The file is not, or not to its end, a gzip file.") from error
-        self._remaining -= size
-        if self._remaining < 0:
+        if not chunk:
+            return
+        size += len(chunk)
+        if size > limit:
             raise UploadError("The file is too large once it is decompressed.")
-        return size
+        if size > max(MIN_DECOMPRESSED_BYTES, stored.size * MAX_DECOMPRESSION_RATIO):
+            raise UploadError(
+                f"The file is more than {MAX_DECOMPRESSION_RATIO} times as large once it is "
+                "decompressed. Send it without Content-Encoding."
+            )
+        yield chunk
