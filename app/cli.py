@@ -7,6 +7,7 @@ import click
 from flask import Flask, current_app
 from flask.cli import with_appcontext
 
+from app.config import ROOT
 from app.core.security.authorization import internal
 from app.extensions import Base, db
 
@@ -28,6 +29,11 @@ def init_app(app: Flask) -> None:
     app.cli.add_command(seed)
     app.cli.add_command(endpoints)
     app.shell_context_processor(_shell_context)
+    if (ROOT / "tools").is_dir():  # a checkout; the image has only the service
+        from tools.scaffold import commands
+
+        app.cli.add_command(commands.new)
+        app.cli.add_command(commands.remove)
 
 
 def _shell_context() -> dict[str, Any]:

@@ -10,7 +10,23 @@ imported, and only then have all features granted theirs.
 
 from types import ModuleType
 
-from app import audit, auth, docs, jobs, products, tasks, users
+from app import (
+    audit,
+    auth,
+    docs,
+    jobs,
+    products,
+    tasks,
+    users,
+)
 
 # The order of initialisation, and of the OpenAPI document.
-FEATURES: tuple[ModuleType, ...] = (auth, users, products, tasks, jobs, audit, docs)
+FEATURES: tuple[ModuleType, ...] = (
+    auth,
+    users,
+    products,
+    tasks,
+    jobs,
+    audit,
+    docs,
+)

@@ -22,6 +22,7 @@ from app.users.passwords import hash_password
 PASSWORD = "correct horse battery staple"
 PASSWORD_HASH = hash_password(PASSWORD)
 _numbers = itertools.count(1)
+_UUID = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}")
 
 
 @dataclass(frozen=True)
@@ -112,10 +113,12 @@ def _with_if_match(etag: str | None, kwargs: dict[str, Any]) -> dict[str, Any]:
 
 def unique_value(example: Any) -> Any:
     """The value of an example with an unused number at the end of a name."""
-    if not isinstance(example, str):
+    if not isinstance(example, str) or _UUID.fullmatch(example):
         return example
     return re.sub(
-        r"(?<=[a-zA-Z-])\d+(?=$|@)", lambda old: f"{next(_numbers):0{len(old[0])}d}", example
+        r"(?<=[a-zA-Z])(-?)(\d+)(?=$|@)",
+        lambda old: f"{old[1]}{next(_numbers):0{len(old[2])}d}",
+        example,
     )
 
 

@@ -36,7 +36,7 @@ from app.extensions import cache, db, limiter
 from app.features import FEATURES
 from tests import pooler, services, stack_proxy
 from tests.api import Api, Caller
-from tests.features import WITH_NOTES, as_feature
+from tests.features import WITH_EXAMPLES, as_feature
 
 PROGRAMS = ("chromium", "npm")
 SERVERS = {"postgresql": services.postgres, "redis": services.redis}
@@ -219,7 +219,7 @@ def settings(database_url: str, tmp_path_factory: pytest.TempPathFactory) -> Set
 @pytest.fixture(scope="session")
 def service(settings: Settings) -> Iterator[Flask]:
     """The application with a migrated database and the example resource."""
-    app = create_app(settings, features=WITH_NOTES)
+    app = create_app(settings, features=WITH_EXAMPLES)
     migrate_to_head(app)
     os.register_at_fork(after_in_child=partial(forget_connections, app))  # for `live_server`
     if stack_proxy.URL:
@@ -236,7 +236,7 @@ def migrate_to_head(app: Flask) -> None:
         return
     url = pooler.url_without_pooler(app.config["DATABASE_URL"])
     settings = Settings(app_env="testing", secret_key="x" * 32, database_url=url)
-    direct = create_app(settings, features=WITH_NOTES)
+    direct = create_app(settings, features=WITH_EXAMPLES)
     with direct.app_context():
         upgrade()
     dispose(direct)

@@ -1,4 +1,4 @@
-"""Features for tests: those of the service, the example, and routes that a test defines."""
+"""Features for tests: those of the service, the examples, and routes that a test defines."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -11,9 +11,9 @@ from app.core.resources.blueprint import Blueprint
 from app.extensions import db
 from app.features import FEATURES
 from app.users.models import User
-from examples import notes
+from examples import notes, places
 
-WITH_NOTES = (*FEATURES, notes)
+WITH_EXAMPLES = (*FEATURES, notes, places)
 
 
 def _register(app: Flask, *blueprints: Blueprint) -> None:

@@ -8,16 +8,16 @@ from app.audit.models import AuditEvent
 from app.core.resources.audit_values import shown_change
 from app.core.resources.filters import PageQuery, Sort, filter_by
 from app.core.schemas.base import ResourceSchema
-from app.core.schemas.fields import DateTime, String
+from app.core.schemas.fields import UUID, DateTime, String
 
 
 class AuditEventSchema(ResourceSchema):
     """A change and its author."""
 
-    actor_id = ma.fields.UUID(dump_only=True, allow_none=True)
+    actor_id = UUID(dump_only=True, allow_none=True)
     action = String(max_length=50, dump_only=True, metadata={"example": "update"})
     resource = String(max_length=63, dump_only=True, metadata={"example": "products"})
-    resource_id = ma.fields.UUID(dump_only=True, allow_none=True)
+    resource_id = UUID(dump_only=True, allow_none=True)
     before = ma.fields.Dict(
         dump_only=True, allow_none=True, metadata={"example": {"price": "12.50"}}
     )
@@ -37,7 +37,7 @@ class AuditEventSchema(ResourceSchema):
 class AuditEventQuery(PageQuery):
     """Filters and order of audit events."""
 
-    actor_id = filter_by(ma.fields.UUID(), lambda value: AuditEvent.actor_id == value)
+    actor_id = filter_by(UUID(), lambda value: AuditEvent.actor_id == value)
     action = filter_by(
         String(min_length=1, max_length=50, metadata={"example": "update"}),
         lambda value: AuditEvent.action == value,
@@ -45,7 +45,7 @@ class AuditEventQuery(PageQuery):
     resource = filter_by(
         String(min_length=1, max_length=63), lambda value: AuditEvent.resource == value
     )
-    resource_id = filter_by(ma.fields.UUID(), lambda value: AuditEvent.resource_id == value)
+    resource_id = filter_by(UUID(), lambda value: AuditEvent.resource_id == value)
     request_id = filter_by(
         String(min_length=1, max_length=128), lambda value: AuditEvent.request_id == value
     )

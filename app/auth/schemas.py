@@ -5,7 +5,7 @@ import marshmallow as ma
 from app.auth.models import ApiKey, Session
 from app.core.resources.filters import PageQuery, Sort
 from app.core.schemas.base import ResourceSchema, Schema
-from app.core.schemas.fields import DateTime, Email, Enum, Integer, String
+from app.core.schemas.fields import UUID, DateTime, Email, Enum, Integer, String
 from app.users.password_policy import Password
 from app.users.roles import ROLES
 
@@ -103,7 +103,7 @@ class SessionSchema(ResourceSchema):
 class SessionOwnerSchema(Schema):
     """The members of a session that the audit log records."""
 
-    owner_id = ma.fields.UUID(dump_only=True)
+    owner_id = UUID(dump_only=True)
 
 
 class SessionQuery(PageQuery):

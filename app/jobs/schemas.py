@@ -4,7 +4,7 @@ import marshmallow as ma
 
 from app.core.resources.filters import PageQuery, Sort, filter_by
 from app.core.schemas.base import ResourceSchema, Schema
-from app.core.schemas.fields import DateTime, Enum, Integer, String
+from app.core.schemas.fields import UUID, DateTime, Enum, Integer, String
 from app.core.web.problems import MAX_ERRORS
 from app.jobs.models import STATES, Job, JobProblem
 
@@ -13,7 +13,7 @@ class JobSchema(ResourceSchema):
     """A job and its progress."""
 
     type = String(max_length=50, dump_only=True, metadata={"example": "products.import"})
-    owner_id = ma.fields.UUID(dump_only=True, allow_none=True)
+    owner_id = UUID(dump_only=True, allow_none=True)
     state = Enum(STATES, dump_only=True)
     processed_count = Integer(min=0, max=2**31 - 1, dump_only=True, metadata={"example": 1000})
     failed_count = Integer(min=0, max=2**31 - 1, dump_only=True, metadata={"example": 37})
@@ -43,7 +43,7 @@ class LineErrorSchema(Schema):
 class JobProblemSchema(Schema):
     """A rejected line and its errors."""
 
-    id = ma.fields.UUID(dump_only=True)
+    id = UUID(dump_only=True)
     line = Integer(min=1, max=2**31 - 1, dump_only=True, metadata={"example": 17})
     errors = ma.fields.List(
         ma.fields.Nested(LineErrorSchema),

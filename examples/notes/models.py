@@ -8,7 +8,7 @@ from app.extensions import Base
 
 
 class Note(OwnedMixin, Base):
-    """A text that its owner wrote."""
+    """A note of its owner."""
 
     __tablename__ = "notes"
     __table_args__ = (Index("ix_notes_owner_id_created_at", "owner_id", "created_at", "id"),)

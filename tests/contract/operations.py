@@ -16,7 +16,7 @@ from app.core.openapi.document import openapi_document
 from app.core.security.authorization import Access
 from tests.api import Caller, unique_value
 from tests.contract.document import CheckedApi
-from tests.features import WITH_NOTES
+from tests.features import WITH_EXAMPLES
 
 
 @dataclass(frozen=True, eq=False)
@@ -60,7 +60,7 @@ class Operation:
 def _read_operations() -> Iterator[Operation]:
     app = create_app(
         Settings(app_env="testing", secret_key="only reads the routes, starts nothing"),
-        features=WITH_NOTES,
+        features=WITH_EXAMPLES,
     )
     document = openapi_document(app)
     for rule in app.url_map.iter_rules():

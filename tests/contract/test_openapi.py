@@ -18,7 +18,7 @@ from app.config import Settings
 from app.core.resources import dispatch
 from tests.contract.document import document_of, operations_in, path_of
 from tests.contract.operations import OPERATIONS, Operation, World, ids
-from tests.features import WITH_NOTES
+from tests.features import WITH_EXAMPLES
 
 COMMITTED = Path(__file__).parents[2] / "openapi.json"
 NEVER = "01890a5d-ac96-774b-bcce-b302099a8057"
@@ -75,7 +75,7 @@ def documented(operation: Operation) -> set[int]:
 
 def _said() -> dict[Any, dict[str, Any]]:
     settings = Settings(app_env="testing", secret_key="only reads the routes")
-    return dict(operations_in(document_of(create_app(settings, features=WITH_NOTES))))
+    return dict(operations_in(document_of(create_app(settings, features=WITH_EXAMPLES))))
 
 
 SAID = _said()

@@ -451,4 +451,9 @@ def test_upgrade_works_in_a_folder_with_a_percent_sign(tmp_path: Path) -> None:
     ended = subprocess.run(command, cwd=copy, env=environ, capture_output=True, text=True)
     assert ended.returncode == 0, ended.stderr
     with closing(sqlite3.connect(tmp_path / "test.db")) as session:
-        assert session.execute("SELECT count(*) FROM alembic_version").fetchone() == (6,)
+        applied = {name for (name,) in session.execute("SELECT version_num FROM alembic_version")}
+    # Alembic does not record a head on which another branch depends.
+    depended = {
+        name for script in SCRIPTS.walk_revisions() for name in to_tuple(script.dependencies, ())
+    }
+    assert applied == set(SCRIPTS.get_heads()) - depended

@@ -1,10 +1,7 @@
 """The files with which GitHub, pre-commit and editors work on the repository."""
 
 import json
-import os
 import re
-import shutil
-import subprocess
 import sys
 from pathlib import Path
 from typing import Any
@@ -13,6 +10,7 @@ import pytest
 import yaml
 
 from tests.live import ROOT
+from tests.tools.checkout import copy_tree, run
 from tools import check, release
 
 WORKFLOWS = sorted((ROOT / ".github/workflows").glob("*.yml"))
@@ -56,24 +54,14 @@ def test_pre_commit_hooks_run_checks_of_make_check() -> None:
 
 @pytest.mark.slow
 def test_pre_commit_finds_nothing(tmp_path: Path) -> None:
-    """In a clone of the committed and changed files, with this environment in place of its own."""
-    files = subprocess.check_output(["git", "ls-files", "-co", "--exclude-standard"], cwd=ROOT)
-    for name in files.decode().splitlines():
-        if (ROOT / name).is_file():
-            (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
-            shutil.copy2(ROOT / name, tmp_path / name)
+    """In a copy of the tree, with this environment in place of its own."""
+    copy_tree(tmp_path)
+    config = tmp_path / ".pre-commit-config.yaml"
     # The hooks call dev.py, which would install; here they call what dev.py calls.
-    config = (tmp_path / ".pre-commit-config.yaml").read_text()
-    entry = f"{sys.executable} -m tools.check"
-    (tmp_path / ".pre-commit-config.yaml").write_text(config.replace("python3 dev.py check", entry))
-    environ = {**os.environ, "PRE_COMMIT_HOME": str(tmp_path / ".cache"), "SKIP": "workflows"}
-    for command in (
-        ["git", "init", "-q"],
-        ["git", "add", "-A"],
-        [sys.executable, "-m", "pre_commit", "run", "--all-files"],
-    ):
-        done = subprocess.run(command, cwd=tmp_path, env=environ, capture_output=True, text=True)
-        assert done.returncode == 0, done.stdout + done.stderr
+    command = f"{sys.executable} -m tools.check"
+    config.write_text(config.read_text().replace("python3 dev.py check", command))
+    cache = str(tmp_path / ".cache")
+    run(tmp_path, "pre_commit", "run", "--all-files", PRE_COMMIT_HOME=cache, SKIP="workflows")
 
 
 def test_release_notes_are_those_of_the_version() -> None:

@@ -18,7 +18,6 @@ def schema_name(schema: Any) -> str:
     return f"{name}New" if instance.exclude else name
 
 
-UUID_LENGTH = {"minLength": 36, "maxLength": 36}
 _FILTERS = {
     "_from": "Only items whose `{}_at` is this or later.",
     "_to": "Only items whose `{}_at` is earlier.",
@@ -40,8 +39,6 @@ def describe_field(converter: Any, field: ma.fields.Field[Any], ret: JSON, **__:
         mapping = {op: ref["$ref"] for op, ref in refs.items()}
         discriminator = {"propertyName": "op", "mapping": mapping}
         properties["items"] = {"oneOf": list(refs.values()), "discriminator": discriminator}
-    if isinstance(field, ma.fields.UUID):
-        properties = dict(UUID_LENGTH)
     if "condition" in field.metadata:
         properties["description"] = _describe_filter(field, ret.get("description"))
     return properties

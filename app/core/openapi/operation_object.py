@@ -7,9 +7,9 @@ from http import HTTPStatus
 from typing import NamedTuple
 
 from app.core.openapi import conventions
-from app.core.openapi.components import UUID_LENGTH
 from app.core.openapi.conventions import JSON
 from app.core.openapi.operation import Operation
+from app.core.schemas.fields import UUID
 from app.core.security.authorization import Access, internal
 from app.core.web.problems import BY_STATUS, TYPES
 
@@ -44,7 +44,7 @@ def path_parameters(rule: str) -> list[JSON]:
             "in": "path",
             "name": name,
             "required": True,
-            "schema": {"type": "string", "format": converter} | UUID_LENGTH,
+            "schema": {"type": "string", "format": converter} | UUID.LENGTH,
             "description": "The item's `id`.",
         }
         for converter, name in _PATH_PARAMETER.findall(rule)

@@ -7,6 +7,7 @@ from uuid import UUID
 
 import marshmallow as ma
 
+from app.core.schemas import fields
 from app.core.schemas.base import Schema
 from app.core.schemas.fields import Enum, Integer, String
 from app.core.schemas.loading import errors_as_json_pointers
@@ -85,7 +86,7 @@ def batch_request_schema(schema: type[Schema]) -> Schema:
         "example": '"3"',
     }
     existing = {
-        "id": ma.fields.UUID(required=True),
+        "id": fields.UUID(required=True),
         "if_match": String(max_length=MAX_HEADER_LENGTH, required=True, metadata=documented),
     }
     members_by_op: dict[str, dict[str, Any]] = {
@@ -108,7 +109,7 @@ def batch_response_schema(schema: type[Schema]) -> Schema:
     absent = {"description": "Absent where the item was deleted.", "x-optional": True}
     members = {
         "status": Integer(min=200, max=204, metadata={"example": 201}),
-        "id": ma.fields.UUID(),
+        "id": fields.UUID(),
         "etag": String(max_length=200, metadata=absent | {"example": '"1"'}),
         "value": ma.fields.Nested(schema, metadata=absent),
     }

@@ -7,7 +7,7 @@ from typing import Any, ClassVar
 
 import marshmallow as ma
 
-from app.core.schemas.fields import DateTime, Integer, MoneyAmount
+from app.core.schemas.fields import UUID, DateTime, Integer, MoneyAmount
 
 
 class Schema(ma.Schema):
@@ -175,7 +175,7 @@ def nested_schema(field: ma.fields.Field[Any]) -> ma.Schema | None:
 class ResourceSchema(Schema):
     """The members of every resource that has a URL, all of them read-only."""
 
-    id = ma.fields.UUID(dump_only=True)
+    id = UUID(dump_only=True)
     version = Integer(min=1, max=2**31 - 1, dump_only=True)
     created_at = DateTime(dump_only=True)
     updated_at = DateTime(dump_only=True)

@@ -129,6 +129,37 @@ class DateTime(ma.fields.AwareDateTime):
         return value.astimezone(UTC).isoformat().replace("+00:00", "Z")
 
 
+class Date(ma.fields.Date):
+    """A day as RFC 3339 section 5.6 writes it: "2030-01-31"; other ISO 8601 forms are refused."""
+
+    PATTERN = re.compile(r"(?!0000)[0-9]{4}-[0-9]{2}-[0-9]{2}")
+
+    def openapi_properties(self) -> dict[str, Any]:
+        """JSON Schema keywords for the document."""
+        return {"minLength": 10, "maxLength": 10}
+
+    def _deserialize(self, value: Any, *args: Any, **kwargs: Any) -> Any:
+        if not isinstance(value, str) or not self.PATTERN.fullmatch(value):
+            raise self.make_error("invalid", input=value, obj_type="date")
+        return super()._deserialize(value, *args, **kwargs)
+
+
+class UUID(ma.fields.UUID):
+    """A UUID as RFC 9562 section 4 writes it: 36 characters, without braces or `urn:uuid:`."""
+
+    LENGTH = {"minLength": 36, "maxLength": 36}
+    PATTERN = re.compile(r"[0-9A-Fa-f]{8}(-[0-9A-Fa-f]{4}){3}-[0-9A-Fa-f]{12}")
+
+    def openapi_properties(self) -> dict[str, Any]:
+        """JSON Schema keywords for the document."""
+        return dict(self.LENGTH)
+
+    def _deserialize(self, value: Any, *args: Any, **kwargs: Any) -> Any:
+        if not isinstance(value, str) or not self.PATTERN.fullmatch(value):
+            raise self.make_error("invalid_uuid")
+        return super()._deserialize(value, *args, **kwargs)
+
+
 class Email(String):
     """An e-mail address, loaded in lower case.
 

@@ -8,6 +8,7 @@ from uuid import UUID
 import marshmallow as ma
 import orjson
 
+from app.core.schemas import fields
 from app.core.schemas.base import Schema, nested_schema
 from app.core.schemas.fields import Boolean, Currency, DateTime, MoneyAmount
 
@@ -17,12 +18,12 @@ S = TypeVar("S", bound=Schema)
 _SAMPLES: dict[type[ma.fields.Field[Any]], Any] = {
     MoneyAmount: Decimal("7.5"),
     Currency: "KWD",
-    ma.fields.UUID: UUID("01a1f7fe-8f50-7a21-ab70-405360359d28"),
+    fields.UUID: UUID("01a1f7fe-8f50-7a21-ab70-405360359d28"),
     ma.fields.String: "a",
     ma.fields.Integer: 7,
     Boolean: True,
     DateTime: datetime(2030, 1, 2, 3, 4, 5, 6, UTC),
-    ma.fields.Date: date(2030, 1, 2),
+    fields.Date: date(2030, 1, 2),
     ma.fields.Dict: {"a": [1, None]},
 }
 

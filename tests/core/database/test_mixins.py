@@ -11,6 +11,7 @@ from sqlalchemy.orm import Mapped, mapped_column, relationship, selectinload, va
 
 from app.core.database.mixins import ResourceMixin
 from app.core.resources import repository
+from app.core.schemas import fields
 from app.core.schemas.base import Schema
 from app.extensions import Base, db
 from app.users.models import User
@@ -52,16 +53,16 @@ class Book(ResourceMixin, OwnBase):
 class ShelfSchema(Schema):
     """A shelf."""
 
-    id = ma.fields.UUID(dump_only=True)
+    id = fields.UUID(dump_only=True)
     label = ma.fields.String(required=True)
 
 
 class BookSchema(Schema):
     """A book."""
 
-    id = ma.fields.UUID(dump_only=True)
+    id = fields.UUID(dump_only=True)
     title = ma.fields.String(required=True)
-    shelf_id = ma.fields.UUID(required=True)
+    shelf_id = fields.UUID(required=True)
 
 
 SHELF_SCHEMA, BOOK_SCHEMA = ShelfSchema(), BookSchema()

@@ -3,7 +3,7 @@
 Invalid addresses, dates and prices: tests/users/, tests/tasks/ and tests/products/.
 """
 
-from datetime import UTC, datetime, timedelta, timezone
+from datetime import UTC, date, datetime, timedelta, timezone
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
@@ -14,8 +14,10 @@ from jsonschema import Draft202012Validator
 
 from app.core.schemas.currencies import CURRENCY_SCALES
 from app.core.schemas.fields import (
+    UUID,
     Boolean,
     Currency,
+    Date,
     DateTime,
     Email,
     Enum,
@@ -207,3 +209,32 @@ def test_currency_is_an_iso_4217_code_in_capitals() -> None:
     for wrong in ("eur", "XXX", "EU", "EURO", "", None, 978):
         with pytest.raises(ma.ValidationError):
             Currency().deserialize(wrong)
+
+
+@pytest.mark.parametrize(
+    ("field", "text"),
+    [
+        (Date(), "20300131"),
+        (Date(), "2030-W05-4"),
+        (Date(), "2030-1-31"),
+        (Date(), "2030-02-30"),
+        (Date(), "0000-01-01"),
+        (Date(), 20300131),
+        (UUID(), "{019b7e5a-0000-7000-8000-000000000000}"),
+        (UUID(), "urn:uuid:019b7e5a-0000-7000-8000-000000000000"),
+        (UUID(), "019b7e5a000070008000000000000000"),
+        (UUID(), "0" * 36),
+        (UUID(), 7),
+    ],
+)
+def test_other_spelling_of_a_date_or_uuid_is_refused(
+    field: ma.fields.Field[Any], text: Any
+) -> None:
+    with pytest.raises(ma.ValidationError):
+        field.deserialize(text)
+
+
+def test_date_and_uuid_load_as_python_values() -> None:
+    assert Date().deserialize("2030-01-31") == date(2030, 1, 31)
+    text = "019b7e5a-0000-7000-8000-000000000000"
+    assert str(UUID().deserialize(text.upper())) == text

@@ -15,6 +15,7 @@ from sqlalchemy import select
 from app.core.resources.blueprint import Blueprint
 from app.core.resources.filters import PageQuery, Sort
 from app.core.resources.scoped_query import ScopedSelect
+from app.core.schemas import fields
 from app.core.schemas.base import ResourceSchema, Schema
 from app.core.schemas.fields import (
     Boolean,
@@ -78,10 +79,10 @@ VALUES: dict[type[ma.fields.Field[Any]], Any] = {
     Integer: 7,
     Boolean: True,
     DateTime: SPLIT,
-    ma.fields.UUID: UUID("01a1f7fe-8f50-7a21-ab70-405360359d28"),
+    fields.UUID: UUID("01a1f7fe-8f50-7a21-ab70-405360359d28"),
     ma.fields.List: ["ä"],
     ma.fields.Dict: {"name": "ä"},
-    ma.fields.Date: date(2030, 1, 2),
+    fields.Date: date(2030, 1, 2),
     ma.fields.Nested: {"street": "ä"},
 }
 
@@ -177,8 +178,8 @@ FIELDS: dict[str, Any] = {
     "DateTime": lambda **role: DateTime(**role),
     "MoneyAmount": lambda **role: MoneyAmount(currency="code", **role),
     "MoneyAmount without currency": lambda **role: MoneyAmount(**role),
-    "UUID": lambda **role: ma.fields.UUID(**role),
-    "Date": lambda **role: ma.fields.Date(**role),
+    "UUID": lambda **role: fields.UUID(**role),
+    "Date": lambda **role: fields.Date(**role),
     "Dict": lambda **role: ma.fields.Dict(**role),
     "List": lambda **role: ma.fields.List(String(max_length=9), **role),
     "Nested": lambda **role: ma.fields.Nested(Address, **role),
@@ -286,7 +287,7 @@ class Upper(String):
 def test_member_that_rows_cannot_serialise_stops_the_start(
     field: ma.fields.Field[Any], reason: str
 ) -> None:
-    schema = Schema.from_dict({"id": ma.fields.UUID(), "member": field}, name="OddSchema")()
+    schema = Schema.from_dict({"id": fields.UUID(), "member": field}, name="OddSchema")()
     assert isinstance(schema, Schema)
     with pytest.raises(RuntimeError) as refused:
         check_serialisable(schema)

@@ -1,0 +1,73 @@
+"""`flask new resource` and `flask remove feature`, in a copy of the tree."""
+
+import re
+from pathlib import Path
+
+import click
+import pytest
+
+from tests.tools.checkout import changes, copy_tree, run
+from tools.scaffold.field_types import FIELD_TYPES
+from tools.scaffold.resource import parse_resource
+
+EVERY_TYPE = [f"{name}_member:{name}" for name in FIELD_TYPES]
+
+
+@pytest.fixture
+def tree(tmp_path: Path) -> Path:
+    copy_tree(tmp_path)
+    return tmp_path
+
+
+def flask(tree: Path, *arguments: str, status: int = 0) -> str:
+    return run(tree, "flask", *arguments, status=status, DATABASE_URL=f"sqlite:///{tree}/new.db")
+
+
+@pytest.mark.slow
+def test_new_resources_pass_checks_contract_tests_and_fuzzing_and_are_removed_completely(
+    tree: Path,
+) -> None:
+    flask(tree, "new", "resource", "diaries")
+    flask(tree, "new", "resource", "price_lists", *EVERY_TYPE, "--shared")
+    flask(tree, "db", "upgrade")
+    assert "No new upgrade operations" in flask(tree, "db", "check")
+    run(tree, "tools.check", "ruff-check", "ruff-format", "mypy", "imports", "public-interfaces")
+    selected = "diaries or diary or price_list or price-lists"
+    tests = ["tests/contract", "tests/diaries", "tests/price_lists"]
+    summary = run(tree, "pytest", "-q", "-n2", "-k", selected, *tests).splitlines()[-1]
+    assert int(summary.split()[0]) > 500, summary
+    only = ["--include-path-regex", "/(diaries|price-lists)"]
+    run(tree, "tests.fuzz.run", "--examples", "20", "--seed", "1", *only)
+
+    for name in ("price_lists", "diaries"):
+        flask(tree, "remove", "feature", name)
+    assert [name for name in changes(tree) if not name.startswith(("new.db", "instance"))] == []
+
+
+@pytest.mark.parametrize(
+    ("arguments", "reason"),
+    [
+        (["invoice"], "NAME is a plural in lower case that ends in s"),
+        (["Invoices"], "NAME is a plural in lower case that ends in s"),
+        (["../invoices"], "NAME is a plural in lower case that ends in s"),
+        (["products"], "app/products/ exists already and is not overwritten"),
+        (["notes"], "examples/notes/ exists already and is not overwritten"),
+        (["invoices", "id:string"], "the name id is taken"),
+        (["invoices", "a:text", "a:date"], "the name a is taken"),
+        (["invoices", "total:float"], "the type is one of string, text"),
+        (["invoices", "class:text"], "a field is name:type"),
+        (["invoices", "total"], "the type is one of string, text"),
+    ],
+)
+def test_wrong_arguments_of_new_resource_are_refused(arguments: list[str], reason: str) -> None:
+    name, *fields = arguments
+    with pytest.raises(click.ClickException, match=re.escape(reason)):
+        parse_resource(name, tuple(fields), shared=False)
+
+
+def test_feature_that_others_import_is_not_removed(tree: Path) -> None:
+    output = flask(tree, "remove", "feature", "users", status=1)
+    assert "users is needed, remove these imports first:" in output
+    assert "app/auth/routes.py" in output
+    assert "is not in app/features.py" in flask(tree, "remove", "feature", "nothing", status=1)
+    assert changes(tree) == []

@@ -1,0 +1,66 @@
+"""The commands `flask new resource` and `flask remove feature`."""
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import click
+
+from tools.scaffold.create import create_feature
+from tools.scaffold.feature_list import ROOT
+from tools.scaffold.field_types import FIELD_TYPES
+from tools.scaffold.remove import remove_feature
+from tools.scaffold.resource import parse_resource
+
+
+@click.group()
+def new() -> None:
+    """Write the files of something new."""
+
+
+@click.group()
+def remove() -> None:
+    """Delete files of something that is no longer needed."""
+
+
+@new.command("resource")
+@click.argument("name")
+@click.argument("fields", nargs=-1, metavar="[FIELD:TYPE]...")
+@click.option("--owned/--shared", default=True, help="Private to its owner (default), or shared.")
+def new_resource(name: str, fields: tuple[str, ...], owned: bool) -> None:
+    """Write a feature with a model, schemas, routes, a migration and tests.
+
+    NAME is a plural, such as invoices. Nothing is overwritten; `flask remove feature` undoes it.
+    """
+    resource = parse_resource(name, fields, shared=not owned)
+    _report("wrote", create_feature(resource))
+    click.echo(f'Next: flask db upgrade, make test ARGS="-k {name}", docs/resources.md')
+
+
+new_resource.help = f"{new_resource.help}\n\nTYPE is one of {', '.join(FIELD_TYPES)}."
+
+
+@remove.command("feature")
+@click.argument("name")
+def remove_feature_command(name: str) -> None:
+    """Delete the packages of a feature and its lines in app/features.py and pyproject.toml.
+
+    Its tables stay: run `flask db downgrade NAME@base` before.
+    """
+    _report("removed", remove_feature(name))
+
+
+def _report(verb: str, paths: list[Path]) -> None:
+    _write_openapi()
+    for path in [*paths, Path("openapi.json")]:
+        changed = verb if path.suffix == ".py" and path.name != "features.py" else "changed"
+        click.echo(f"{changed if (ROOT / path).exists() else verb} {path}")
+
+
+def _write_openapi() -> None:
+    """Write openapi.json in a new process, which has the features that the list now has."""
+    environ = {**os.environ, "APP_ENV": "testing", "PASSWORD_MIN_LENGTH": ""}
+    command = [sys.executable, "-m", "flask", "openapi"]
+    document = subprocess.check_output(command, cwd=ROOT, env=environ)
+    (ROOT / "openapi.json").write_bytes(document)

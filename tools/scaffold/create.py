@@ -1,0 +1,93 @@
+"""`flask new resource`: the files of an example, with other names and fields."""
+
+import re
+import subprocess
+import sys
+from collections.abc import Iterable
+from pathlib import Path
+
+from tools.scaffold import feature_list
+from tools.scaffold.feature_list import ROOT
+from tools.scaffold.resource import Resource
+
+# What any of the types needs; ruff removes what is unused.
+MODEL_IMPORTS = """
+from datetime import date, datetime
+from decimal import Decimal
+from uuid import UUID
+
+from sqlalchemy import BigInteger, Boolean, Date, Uuid
+
+from app.core.database.types import CodepointText, Money, Timestamp
+"""
+SCHEMA_IMPORTS = """
+from app.core.schemas.fields import UUID, Boolean, Date, DateTime, Email, Integer, MoneyAmount
+"""
+
+
+def create_feature(resource: Resource) -> list[Path]:
+    """Write the files of the feature and add it to `app/features.py` and the layers.
+
+    Returns:
+        The files that were written or changed, from the root of the tree.
+    """
+    example = Path("examples") / resource.example
+    package, tests = Path("app") / resource.name, Path("tests") / resource.name
+    sources = {
+        path: package
+        / path.relative_to(ROOT / example).as_posix().replace(resource.example, resource.name)
+        for path in sorted((ROOT / example).rglob("*.py"))
+    }
+    own_test = ROOT / "tests" / resource.example / f"test_{resource.example}.py"
+    sources[own_test] = tests / f"test_{resource.name}.py"
+    for source, target in sources.items():
+        (ROOT / target).parent.mkdir(parents=True, exist_ok=True)
+        (ROOT / target).write_text(resource.rename(write_fields(source, resource)))
+    feature_list.add(resource.name)
+    _tidy(sources.values())
+    return [*sources.values(), feature_list.FEATURES, feature_list.PYPROJECT]
+
+
+def write_fields(source: Path, resource: Resource) -> str:
+    """The text of a file of the example, with the fields in place of its member `text`."""
+    text = source.read_text()
+    fields = resource.fields.items()
+    if source.name == "models.py":
+        lines = [f"{n}: Mapped[{f.annotation}] = mapped_column({f.column})" for n, f in fields]
+        text = _replace_line(text, "text: Mapped", lines)
+        return text.replace("\n\n", f"\n{MODEL_IMPORTS}\n", 1)
+    if source.name == "schemas.py":
+        lines = []
+        for name, field in fields:
+            arguments = f'required=True, metadata={{"example": {field.example}}}'
+            lines.append(f"{name} = {field.field.format(arguments)}")
+        text = _replace_line(text, "text = ", lines)
+        searched = re.search(r"matches\(words, (\w+)\.text\)", text)
+        assert searched, source
+        columns = ", ".join(f"{searched[1]}.{name}" for name in resource.texts)
+        text = text.replace(searched[0], f"matches(words, {columns})")
+        if not resource.texts:
+            text = _replace_line(text, "q = ", [])
+        return text.replace("\n\n", f"\n{SCHEMA_IMPORTS}\n", 1)
+    if "migrations" in source.parts:
+        lines = [f'sa.Column("{n}", {f.stored}, nullable=False),' for n, f in fields]
+        text = _replace_line(text, 'sa.Column("text"', lines)
+        if "postgresql" in text:
+            dialect = '    postgresql = op.get_context().dialect.name == "postgresql"\n'
+            text = text.replace("def upgrade() -> None:\n", f"def upgrade() -> None:\n{dialect}")
+        return text
+    body = ", ".join(f'"{name}": {field.example}' for name, field in fields)
+    return re.sub(r"(?m)^BODY = .*", lambda _: f"BODY = {{{body}}}", text)
+
+
+def _replace_line(text: str, start: str, lines: list[str]) -> str:
+    found = re.search(rf"(?m)^( +){re.escape(start)}.*\n", text)
+    assert found, start
+    return text.replace(found[0], "".join(f"{found[1]}{line}\n" for line in lines), 1)
+
+
+def _tidy(paths: Iterable[Path]) -> None:
+    """Sort imports, remove unused ones and format, with ruff."""
+    ruff, files = [sys.executable, "-m", "ruff"], list(map(str, paths))
+    for command in (["check", "-q", "--fix", "--select", "I,F401"], ["format", "-q"]):
+        subprocess.run([*ruff, *command, *files], cwd=ROOT, check=True)
