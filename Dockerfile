@@ -32,14 +32,12 @@ ENV APP_ENV=production \
 USER 10001:10001
 EXPOSE 8000
 STOPSIGNAL SIGTERM
-# Liveness: an unavailable database is no reason to restart the service. The Host header is one that
-# TRUSTED_HOSTS allows.
+# Liveness: an unavailable database is no reason to restart the service.
 HEALTHCHECK --interval=15s --timeout=3s --start-period=30s --start-interval=1s \
     CMD ["python", "-c", "import http.client, os, sys; \
-host = os.environ.get('TRUSTED_HOSTS', '').split(',')[0].strip(' .') or 'localhost'; \
 connection = http.client.HTTPConnection('127.0.0.1', 8000, timeout=2); \
 path = os.environ.get('HEALTHCHECK_PATH', '/health/live'); \
-connection.request('GET', path, headers={'Host': host}); \
+connection.request('GET', os.environ.get('SCRIPT_NAME', '') + path); \
 sys.exit(connection.getresponse().status != 200)"]
 
 CMD ["gunicorn"]

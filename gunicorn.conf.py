@@ -4,6 +4,7 @@ The worker class, the log format and the hooks are in app/server.
 """
 
 import os
+import re
 import sys
 from pathlib import Path
 
@@ -19,7 +20,7 @@ sys.path.pop()
 
 wsgi_app = "wsgi:app"
 bind = [os.environ.get("BIND") or "127.0.0.1:8000"]
-# On this address the application serves only metrics; it recognises the address by its port.
+# On this address the application serves only metrics; it recognises it by the connection's port.
 if metrics_bind := os.environ.get("METRICS_BIND"):
     bind.append(metrics_bind)
     if bind[0].rpartition(":")[2] == metrics_bind.rpartition(":")[2]:
@@ -53,9 +54,13 @@ keepalive = 5
 limit_request_line = 8190
 limit_request_fields = 100
 limit_request_field_size = 8190
-# Only these peers may set the scheme of the client's connection, and only with this header.
-forwarded_allow_ips = os.environ.get("FORWARDED_ALLOW_IPS") or "127.0.0.1"
-secure_scheme_headers = {"X-FORWARDED-PROTO": "https"}
+# No header changes how gunicorn sees a request: the application knows the proxies to trust
+# (TRUSTED_PROXIES). Its defaults let clients on the same machine set SCRIPT_NAME and the scheme.
+forwarder_headers = ""
+secure_scheme_headers: dict[str, str] = {}
+# The path below which the service is mounted; a proxy that removes it sends X-Forwarded-Prefix.
+if not re.fullmatch(r"(/[A-Za-z0-9._~-]+)*", os.environ.get("SCRIPT_NAME", "")):
+    sys.exit("SCRIPT_NAME is a path such as /shop, without / at its end")
 
 # --- logs ------------------------------------------------------------------------------------
 

@@ -5,14 +5,13 @@ from dataclasses import asdict
 from types import ModuleType
 
 from flask import Flask
-from werkzeug.middleware.proxy_fix import ProxyFix
 
 from app import cli, telemetry
 from app.config import INSTANCE, ConfigError, Settings
 from app.core.database import engine, migrations
 from app.core.openapi import document
 from app.core.security import authorization
-from app.core.web import cache, database_errors, problems, rate_limit
+from app.core.web import cache, database_errors, forwarded, host, problems, rate_limit
 from app.core.web.cors import init_cors
 from app.core.web.flask_app import FlaskApp
 from app.core.web.strict_json import ORJSONProvider
@@ -45,6 +44,7 @@ def create_app(
     telemetry.init_app(app, settings)
     init_cors(app, settings.cors_origins)
     problems.init_app(app)
+    host.init_app(app, settings.trusted_hosts, exempt=health.health.name)
     db.init_app(app)
     engine.init_app(app)
     database_errors.init_app(app)
@@ -65,8 +65,7 @@ def _configure(app: Flask, settings: Settings) -> None:
     app.config.from_mapping({name.upper(): value for name, value in asdict(settings).items()})
     app.config["SQLALCHEMY_DATABASE_URI"] = settings.database_url
     app.config["SQLALCHEMY_ENGINE_OPTIONS"] = engine.engine_options(settings.database_url, settings)
-    app.config["TRUSTED_HOSTS"] = list(settings.trusted_hosts) or None
+    app.config["TRUSTED_HOSTS"] = None  # app/core/web/host.py checks them
     app.json = ORJSONProvider(app)
     app.url_map.merge_slashes = False  # a redirect would trust the Host header
-    if n := settings.trusted_proxies:
-        app.wsgi_app = ProxyFix(app.wsgi_app, x_for=n, x_proto=n, x_host=n)  # type: ignore[method-assign]
+    forwarded.init_app(app, settings.trusted_proxies)

@@ -73,7 +73,7 @@ class Settings:
     job_retention_days: int = 7
     public_max_age: int = 30  # seconds for which anonymous responses may be cached
     cors_origins: tuple[str, ...] = ()
-    trusted_hosts: tuple[str, ...] = ()  # empty: any Host header is accepted
+    trusted_hosts: tuple[str, ...] = ()  # empty, outside production: any host is accepted
     trusted_proxies: int = 0  # number of proxies that set X-Forwarded-*
 
     statement_timeout_ms: int = 5000
@@ -144,6 +144,8 @@ class Settings:
                 yield f"REDIS_URL is missing, each worker would limit by itself; {hint}"
             if not self.broker_url:
                 yield f"BROKER_URL is missing, jobs would burden requests; {hint}"
+        if self.is_production and not self.trusted_hosts:
+            yield "TRUSTED_HOSTS is required in production: answers contain the host they trust"
         if self.is_production and "*" in self.cors_origins:
             yield "CORS_ORIGINS must name its origins in production, not *"
         elif "*" in self.cors_origins and len(self.cors_origins) > 1:

@@ -176,7 +176,7 @@ def _wait_for_address(process: subprocess.Popen[bytes], log: Path) -> str:
     deadline = time.monotonic() + services.SECONDS
     while process.poll() is None and time.monotonic() < deadline:
         text = log.read_text()
-        found = re.search(r"Listening at: (http://[^\s,]+)", text)
+        found = re.search(r"Listening at: ((?:http://|unix:)[^\s,]+)", text)
         if found and "Booting worker" in text:
             return found[1]
         time.sleep(0.02)

@@ -13,6 +13,7 @@ from app.config import ConfigError, Settings
 
 SECRET = "7Vq9nB2xLr5tYw8eKd3mZp6sGf1hJc4aQu0i"
 SERVERS = {
+    "TRUSTED_HOSTS": "api.example",
     "SMTP_URL": "smtp://mail.example",
     "PUBLIC_URL": "https://app.example",
     "DATABASE_URL": "postgresql://app@db.example/app",
@@ -250,6 +251,12 @@ def test_production_requires_mail_settings_and_encrypted_smtp(
     [reason] = refusal(PRODUCTION | {name: value})
     assert reason.startswith(start)
     assert "hidden" not in reason
+
+
+@pytest.mark.parametrize("value", ["", ",", " , "])
+def test_production_requires_trusted_hosts(value: str) -> None:
+    [reason] = refusal(PRODUCTION | {"TRUSTED_HOSTS": value})
+    assert reason.startswith("TRUSTED_HOSTS is required in production")
 
 
 def test_production_refuses_a_wildcard_cors_origin() -> None:

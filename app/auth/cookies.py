@@ -11,13 +11,14 @@ from typing import Any
 from uuid import UUID
 
 from flask import Flask, after_this_request, current_app, request
-from flask_jwt_extended import set_access_cookies, set_refresh_cookies, unset_jwt_cookies
+from flask_jwt_extended import set_access_cookies, unset_access_cookies
 
 from app.auth.refresh_tokens import split_refresh_token
 from app.core.security.authorization import CHALLENGE, unauthorized_problem
 from app.core.security.signing import sign
 from app.core.web.flask_app import Response
 from app.core.web.problems import Problem
+from app.core.web.urls import below_prefix
 
 # Browsers accept these names only with Secure and, after __Host-, without Domain and for all paths:
 # no other host of the domain can set one (RFC 6265bis section 4.1.3).
@@ -25,7 +26,7 @@ ACCESS_COOKIE = "__Host-access_token"
 CSRF_COOKIE = "__Host-csrf_token"
 REFRESH_COOKIE = "__Secure-refresh_token"
 CSRF_HEADER = "X-CSRF-Token"
-_CSRF_COOKIE_OPTIONS: dict[str, Any] = {"secure": True, "samesite": "Strict"}
+_COOKIE_OPTIONS: dict[str, Any] = {"secure": True, "samesite": "Strict"}
 _SAFE_METHODS = ("GET", "HEAD", "OPTIONS")  # RFC 9110 section 9.2.1
 
 
@@ -34,8 +35,6 @@ def init_app(app: Flask, *, enabled: bool) -> None:
     app.config |= {
         "JWT_TOKEN_LOCATION": ["headers", "cookies"] if enabled else ["headers"],
         "JWT_ACCESS_COOKIE_NAME": ACCESS_COOKIE,
-        "JWT_REFRESH_COOKIE_NAME": REFRESH_COOKIE,
-        "JWT_REFRESH_COOKIE_PATH": "/api/v1/auth",
         "JWT_COOKIE_SECURE": True,  # for browsers http://127.0.0.1 and localhost are secure
         "JWT_COOKIE_SAMESITE": "Strict",
         "JWT_COOKIE_CSRF_PROTECT": False,  # it requires a claim; refresh tokens are no JWTs
@@ -83,8 +82,9 @@ def set_auth_cookies(tokens: dict[str, Any]) -> dict[str, Any]:
     def set_cookies(response: Response) -> Response:
         if response.status_code == 200:  # the session was committed
             set_access_cookies(response, access)
-            set_refresh_cookies(response, refresh)
-            response.set_cookie(CSRF_COOKIE, csrf, **_CSRF_COOKIE_OPTIONS)
+            options = _COOKIE_OPTIONS | {"httponly": True, "path": _refresh_path()}
+            response.set_cookie(REFRESH_COOKIE, refresh, **options)
+            response.set_cookie(CSRF_COOKIE, csrf, **_COOKIE_OPTIONS)
         return response
 
     after_this_request(set_cookies)
@@ -122,9 +122,15 @@ def _csrf_token(session_id: UUID | None) -> str:
 
 
 def _unset_cookies(response: Response) -> Response:
-    unset_jwt_cookies(response)
-    response.delete_cookie(CSRF_COOKIE, **_CSRF_COOKIE_OPTIONS)
+    unset_access_cookies(response)
+    response.delete_cookie(REFRESH_COOKIE, **_COOKIE_OPTIONS, path=_refresh_path())
+    response.delete_cookie(CSRF_COOKIE, **_COOKIE_OPTIONS)
     return response
+
+
+def _refresh_path() -> str:
+    # The other names begin with __Host-, which requires the path "/".
+    return below_prefix("/api/v1/auth")
 
 
 def _unset_cookies_on_401(response: Response) -> Response:

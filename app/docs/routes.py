@@ -14,6 +14,7 @@ from app.core.web.etags import etag_of, make_conditional
 from app.core.web.flask_app import SECURITY_HEADERS, Response
 from app.core.web.negotiation import accepted_media_type
 from app.core.web.problems import TYPES, Problem, ProblemType
+from app.core.web.urls import below_prefix
 
 ASSETS = Path(__file__).parent / "assets"
 SWAGGER_UI = Path(flask_swagger_ui.__file__).parent / "dist"
@@ -30,7 +31,9 @@ docs = Blueprint("docs", __name__, documented=False, template_folder="assets")
 @docs.get("/openapi.json", access=public)
 def send_openapi() -> Response:
     """Send the OpenAPI document."""
-    return _set_cache_headers(_json_response(openapi_document(current_app)))
+    document = openapi_document(current_app)
+    server = {**document["servers"][0], "url": below_prefix("") or "/"}
+    return _set_cache_headers(_json_response({**document, "servers": [server]}))
 
 
 @docs.get("/docs", access=public)
@@ -70,7 +73,7 @@ def show_problem(slug: str) -> Response:
 
 def _problem_type_as_json(problem_type: ProblemType) -> dict[str, object]:
     return {
-        "type": f"/problems/{problem_type.slug}",
+        "type": problem_type.uri,
         "title": problem_type.title,
         "status": problem_type.status,
         "detail": problem_type.default_detail,

@@ -1,6 +1,7 @@
 """Problem details (RFC 9457) for requests that never reach the application."""
 
 import json
+import os
 import socket
 import ssl
 
@@ -15,7 +16,7 @@ STATUS_BY_ERROR: dict[type[BaseException], int] = {
     errors.LimitRequestLine: 414,
     errors.ExpectationFailed: 417,
     errors.LimitRequestHeaders: 431,
-    errors.ConfigurationProblem: 500,
+    errors.ConfigurationProblem: 404,  # raised for a path that is not below SCRIPT_NAME
     # Gunicorn derives these from errors in request headers, but the application sent them.
     errors.InvalidResponseHeader: 500,
     errors.InvalidResponseHeaderName: 500,
@@ -25,6 +26,7 @@ STATUS_BY_ERROR: dict[type[BaseException], int] = {
 ERROR_RESPONSES = {
     400: ("/problems/bad-request", "Bad Request", "The request is not well-formed HTTP."),
     403: ("/problems/forbidden", "Forbidden", "This connection is not allowed."),
+    404: ("/problems/not-found", "Not Found", "There is nothing at this address."),
     414: ("/problems/uri-too-long", "URI Too Long", "The request line is too long."),
     417: ("about:blank", "Expectation Failed", "The expectation of this request cannot be met."),
     431: ("/problems/header-fields-too-large", "Request Header Fields Too Large",
@@ -50,6 +52,8 @@ def write_problem_response(sock: socket.socket, status: int, request_id: str) ->
         OSError: the client does not read, or has closed the connection.
     """
     kind, title, detail = ERROR_RESPONSES[status]
+    if kind.startswith("/"):
+        kind = os.environ.get("SCRIPT_NAME", "") + kind
     problem = {"type": kind, "title": title, "status": status, "detail": detail,
                "instance": f"urn:uuid:{request_id}", "request_id": request_id}  # fmt: skip
     body = json.dumps(problem)

@@ -61,7 +61,7 @@ def init_app(app: Flask, settings: Any) -> None:
     """Serve `/metrics` on the listener of METRICS_BIND, and nothing else there."""
     CONNECTIONS_LIMIT.set(settings.pool_size)
     if settings.metrics_bind:
-        port = settings.metrics_bind.rpartition(":")[2]
+        port = int(settings.metrics_bind.rpartition(":")[2])
         app.wsgi_app = _route_by_port(app, port, app.wsgi_app)  # type: ignore[method-assign]
 
 
@@ -141,14 +141,17 @@ def _registry(app: Flask) -> CollectorRegistry:
 Wsgi = Callable[..., Iterable[bytes]]
 
 
-def _route_by_port(app: Flask, port: str, service: Wsgi) -> Wsgi:
+def _route_by_port(app: Flask, port: int, service: Wsgi) -> Wsgi:
     """Return a WSGI application that serves `/metrics` on this port and the service on all others.
 
-    It is the outermost middleware, so no header of a client or proxy can change the port.
+    The port is that of the connection. gunicorn derives SERVER_PORT from the Host header where it
+    listens on a Unix socket.
     """
 
     def route(environ: dict[str, Any], start_response: Any) -> Iterable[bytes]:
-        if environ["SERVER_PORT"] != port:
+        wire = environ.get("gunicorn.socket")
+        address = wire.getsockname() if wire else None
+        if not isinstance(address, tuple) or address[1] != port:
             return service(environ, start_response)
         if environ["PATH_INFO"] != "/metrics":
             start_response("404 Not Found", [("Content-Type", "text/plain; charset=utf-8")])

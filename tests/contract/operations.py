@@ -221,3 +221,16 @@ def walk(world: World, operation: Operation, path: str, rel: str = "next") -> li
         pages.append(response.json)
         path = links(response).get(rel)
     return pages
+
+
+# Three and four bytes of UTF-8, and a control character, which JSON writes as six characters.
+LONG = ["\N{CJK UNIFIED IDEOGRAPH-6F22}", "\N{GRINNING FACE}", "\x01"]
+
+
+def longest(schema: dict[str, Any], character: str) -> str | None:
+    """The longest value of a parameter that takes any character; None where others are allowed."""
+    if "enum" in schema or schema.get("type") != "string" or "format" in schema:
+        return None
+    pattern = schema.get("pattern", "")
+    value = character * schema["maxLength"]
+    return value if re.search(pattern, value) else None

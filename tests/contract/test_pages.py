@@ -1,14 +1,20 @@
 """Lists of every resource: keyset pagination for every sort key, in both directions."""
 
+from urllib.parse import parse_qs, urlsplit
+
 import pytest
 
+from app.core.database.ids import uuid7
+from app.core.resources.cursor import PageCursor
 from tests.contract.operations import (
     COLLECTIONS,
     CREATES,
+    LONG,
     Operation,
     World,
     ids,
     links,
+    longest,
     walk,
 )
 
@@ -180,3 +186,30 @@ def test_cursor_of_another_user_reveals_none_of_their_rows(
     theirs = filled.api.get(f"{operation.rule}?limit=2", by=filled.owner, status=200)
     path = f"{operation.rule}?cursor={theirs.json['next_cursor']}"
     assert filled.api.get(path, by=filled.other, status=200).json["items"] == []
+
+
+@every_list
+def test_links_to_other_pages_have_only_limit_and_cursor(
+    filled: World, operation: Operation
+) -> None:
+    by = filled.writer(operation)
+    path = f"{operation.rule}?limit=2&count=exact&sort=created_at"
+    while path:
+        page = filled.api.get(path, by=by, status=200)
+        found = {rel: set(parse_qs(urlsplit(url).query)) for rel, url in links(page).items()}
+        assert found.pop("first") >= {"limit", "sort"}
+        assert all(names == {"limit", "cursor"} for names in found.values())
+        path = links(page).get("next", "")
+
+
+@pytest.mark.parametrize("character", LONG, ids=ascii)
+@pytest.mark.parametrize("operation", COLLECTIONS, ids=ids)
+def test_list_accepts_each_cursor_that_it_can_issue(
+    world: World, operation: Operation, character: str
+) -> None:
+    filters = {n: longest(s, character) or "" for n, s in operation.parameters.items()}
+    filters = {name: value for name, value in filters.items() if value and name != "cursor"}
+    with world.api.app.test_request_context(operation.rule):
+        key = character * 254
+        cursor = PageCursor("-created_at", filters, True, key, uuid7()).dumps()
+    assert len(cursor) <= operation.parameters["cursor"]["maxLength"]

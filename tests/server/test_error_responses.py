@@ -20,7 +20,6 @@ from app.server.error_responses import (
     [
         errors.InvalidResponseHeader("of the application"),
         errors.InvalidResponseHeaderName("of the application"),
-        errors.ConfigurationProblem("of ours"),
         ZeroDivisionError(),
     ],
     ids=lambda error: type(error).__name__,

@@ -4,15 +4,19 @@ import json
 import os
 import re
 import signal
+import socket
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from http.client import HTTPConnection
+from http.client import HTTPConnection, HTTPResponse
 from pathlib import Path
+from typing import Any
 
 import pytest
 from flask import Flask
 from prometheus_client import REGISTRY
 from prometheus_client.parser import text_string_to_metric_families
 from sqlalchemy import text
+from werkzeug.test import TestResponse
 
 from app.extensions import db
 from app.jobs.runner import create_job
@@ -110,19 +114,38 @@ def test_gauge_counts_connections_in_use(app: Flask, api: Api) -> None:
 # --- scrapes ------------------------------------------------------------------------------------
 
 
+class MetricsApi(Api):
+    """An application whose requests arrive on its listener for metrics."""
+
+    def __init__(self, make_app: MakeApp, listener: socket.socket) -> None:
+        self.environ = {"gunicorn.socket": listener}
+        super().__init__(make_app(metrics_bind=f"127.0.0.1:{listener.getsockname()[1]}"))
+
+    def call(self, *args: Any, **kwargs: Any) -> TestResponse:
+        return super().call(*args, environ_overrides=self.environ, **kwargs)
+
+
 @pytest.fixture
-def scraped(make_app: MakeApp, monkeypatch: pytest.MonkeyPatch) -> Api:
-    """An application with a listener for metrics on port 9464."""
+def listener() -> Iterator[socket.socket]:
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        yield listener
+
+
+@pytest.fixture
+def scraped(
+    make_app: MakeApp, listener: socket.socket, monkeypatch: pytest.MonkeyPatch
+) -> MetricsApi:
+    """An application with a listener for metrics."""
     monkeypatch.setattr(metrics, "_scrape_time_gauges", {})
-    return Api(make_app(metrics_bind="127.0.0.1:9464"))
+    return MetricsApi(make_app, listener)
 
 
-def scrape(api: Api) -> str:
-    return api.get("/metrics", base_url="http://127.0.0.1:9464", status=200).text
+def scrape(api: MetricsApi) -> str:
+    return api.get("/metrics", status=200).text
 
 
-def test_scrape_counts_jobs_by_state(make_app: MakeApp) -> None:
-    scraped = Api(make_app(metrics_bind="127.0.0.1:9464"))
+def test_scrape_counts_jobs_by_state(make_app: MakeApp, listener: socket.socket) -> None:
+    scraped = MetricsApi(make_app, listener)
     for state in ("queued", "running", "succeeded", "failed"):
         assert f'jobs{{state="{state}"}} 0.0' in scrape(scraped)
     with scraped.app.app_context():
@@ -131,7 +154,7 @@ def test_scrape_counts_jobs_by_state(make_app: MakeApp) -> None:
     assert 'jobs{state="queued"} 1.0' in scrape(scraped)
 
 
-def test_scrape_omits_a_gauge_that_cannot_be_read(scraped: Api) -> None:
+def test_scrape_omits_a_gauge_that_cannot_be_read(scraped: MetricsApi) -> None:
     def fail() -> dict[str, float]:
         db.session.execute(text("SELECT count(*) FROM nothing"))
         return {}
@@ -144,10 +167,10 @@ def test_scrape_omits_a_gauge_that_cannot_be_read(scraped: Api) -> None:
     assert "http_requests_total" in shown
 
 
-def test_metrics_listener_serves_nothing_else(scraped: Api) -> None:
+def test_metrics_listener_serves_nothing_else(scraped: MetricsApi) -> None:
     for path in ("/", "/health/live", "/api/v1/products", "/metrics/", "//metrics"):
-        scraped.get(path, base_url="http://127.0.0.1:9464", status=404)
-    scraped.post("/metrics", base_url="http://127.0.0.1:9464", status=405)
+        scraped.get(path, status=404)
+    scraped.post("/metrics", status=405)
 
 
 @pytest.mark.parametrize("proxies", [0, 1])
@@ -155,10 +178,29 @@ def test_metrics_are_404_on_other_listeners(make_app: MakeApp, proxies: int) -> 
     app = Api(make_app(metrics_bind="127.0.0.1:9464", trusted_proxies=proxies))
     forged = {"X-Forwarded-Host": "127.0.0.1:9464", "X-Forwarded-Port": "9464"}
     for headers in ({}, {"Host": "127.0.0.1:9464"}, forged):
-        # In WSGI the server, not the client, determines the port.
-        environ = {"SERVER_PORT": "8000"}
+        # As gunicorn sets it on a Unix socket, from the Host header.
+        environ = {"SERVER_PORT": "9464"}
         response = app.get("/metrics", headers=headers, environ_overrides=environ, status=404)
         assert response.json["type"] == "/problems/not-found"
+
+
+@pytest.mark.parametrize("host", ["api.example.com:9464", "127.0.0.1:9464", "[::1]:9464"])
+def test_metrics_are_404_on_a_unix_socket_whatever_the_host_is(tmp_path: Path, host: str) -> None:
+    port, path = services.free_port(), str(tmp_path / "socket")
+    settings = {"BIND": f"unix:{path}", "METRICS_BIND": f"127.0.0.1:{port}"}
+    database = f"sqlite:///{tmp_path}/live.db"
+    with serve(database, CACHE_DIR=str(tmp_path), WEB_CONCURRENCY="1", **settings):
+        with socket.socket(socket.AF_UNIX) as wire:
+            wire.connect(path)
+            sent = f"GET /metrics HTTP/1.1\r\nHost: {host.replace('9464', str(port))}\r\n\r\n"
+            wire.sendall(sent.encode())
+            response = HTTPResponse(wire)
+            response.begin()
+            assert (response.status, response.headers["Content-Type"]) == (
+                404,
+                "application/problem+json",
+            )
+        assert series(port)
 
 
 def test_server_timing_header_is_sent_in_development_only(make_app: MakeApp) -> None:
@@ -170,8 +212,10 @@ def test_server_timing_header_is_sent_in_development_only(make_app: MakeApp) -> 
     assert "Server-Timing" not in Api(make_app()).get("products", status=200).headers
 
 
-def test_dashboard_and_alerts_use_existing_metrics(make_app: MakeApp) -> None:
-    scraped = Api(make_app(metrics_bind="127.0.0.1:9464"))
+def test_dashboard_and_alerts_use_existing_metrics(
+    make_app: MakeApp, listener: socket.socket
+) -> None:
+    scraped = MetricsApi(make_app, listener)
     existing = {family.name for family in text_string_to_metric_families(scrape(scraped))}
     shipped = Path(__file__).parents[2] / "deploy" / "observability"
     dashboard = json.loads((shipped / "grafana/dashboards/service.json").read_text())

@@ -219,7 +219,7 @@ OPERATION_KINDS = {
     "response": OperationKind(),
 }
 
-_TYPE = _string(100, "^/problems/[a-z-]+$", format="uri-reference")
+_TYPE = _string(100, "^/(.+/)?problems/[a-z-]+$", format="uri-reference")
 _STATUS: JSON = {"type": "integer", "format": "int32", "minimum": 400, "maximum": 599}
 ERROR_DETAIL: JSON = {
     "type": "object",

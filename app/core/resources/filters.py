@@ -49,7 +49,7 @@ class CursorField(String):
     """An opaque cursor of letters, digits and `-_.`."""
 
     def __init__(self, **kwargs: Any) -> None:
-        super().__init__(min_length=1, max_length=4096, **kwargs)
+        super().__init__(min_length=1, max_length=6144, **kwargs)
 
     def openapi_properties(self) -> dict[str, Any]:
         """JSON Schema keywords for the document."""

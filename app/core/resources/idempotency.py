@@ -22,7 +22,7 @@ from app.core.database.types import Timestamp, now
 from app.core.security.authorization import current_caller
 from app.core.security.keys import derive_key
 from app.core.security.signing import sign
-from app.core.web.client_address import client_address
+from app.core.web.client_address import client_network
 from app.core.web.flask_app import Response
 from app.core.web.problems import Problem
 from app.extensions import Base, db
@@ -112,7 +112,7 @@ def _parse(text: str) -> str:
 
 def _scope() -> str:
     return (
-        f"user:{current_caller.id}" if current_caller.id else f"address:{client_address(request)}"
+        f"user:{current_caller.id}" if current_caller.id else f"address:{client_network(request)}"
     )
 
 

@@ -205,17 +205,20 @@ def _neighbours(
         return None, None
     prev_cursor = cursor_at(rows[0], backwards=True) if has_prev else None
     cursors = {"first": "", "prev": prev_cursor, "next": next_cursor}
-    return _link(cursors, parameters.filters), next_cursor
+    return _link(cursors, parameters), next_cursor
 
 
-def _link(cursors: Mapping[str, str | None], filters: Mapping[str, str]) -> str:
-    kept = {k: v for k, v in request.args.items() if k in ("limit", "count", "sort")}
+def _link(cursors: Mapping[str, str | None], parameters: ListQuery) -> str:
     base = _url(request.scheme, request.host, request.root_path, request.path)
-    query = urlencode(kept | dict(filters))
+    limit = {k: v for k, v in request.args.items() if k == "limit"}
+    first = {k: v for k, v in request.args.items() if k in ("count", "sort")} | parameters.filters
+    if parameters.cursor:
+        first["sort"] = parameters.sort
 
     def url(cursor: str) -> str:
-        parameters = "&".join(filter(None, (query, cursor and f"cursor={cursor}")))
-        return f"{base}?{parameters}" if parameters else base
+        # A cursor contains sort and filters: repeated, they would make the header field too large.
+        query = urlencode(limit | ({"cursor": cursor} if cursor else first))
+        return f"{base}?{query}" if query else base
 
     return ", ".join(f'<{url(c)}>; rel="{rel}"' for rel, c in cursors.items() if c is not None)
 

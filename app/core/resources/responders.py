@@ -1,7 +1,6 @@
 """The responders: for each kind of operation, the response from what its view returned."""
 
 from typing import Any
-from urllib.parse import quote
 from uuid import UUID
 
 from flask import current_app, request
@@ -17,6 +16,7 @@ from app.core.web import strict_json
 from app.core.web.etags import etag_of_item, make_conditional, precondition
 from app.core.web.flask_app import Response
 from app.core.web.negotiation import accepted_media_type
+from app.core.web.urls import below_prefix
 
 
 def item(schema: Schema) -> Responder:
@@ -75,7 +75,7 @@ def created(
         # Only a hash of a secret is stored: this response is the only one that contains it.
         shown_once = {name: getattr(instance, name) for name in schema.show_once}
         response = _json(status, schema.row_to_dict(row) | shown_once)
-        response.headers["Location"] = f"{location_prefix or quote(request.path)}/{row.id}"
+        response.headers["Location"] = f"{below_prefix(location_prefix or request.path)}/{row.id}"
         response.headers["ETag"] = etag_of_item(schema, row)
         return response
 

@@ -6,7 +6,10 @@ from ipaddress import IPv4Address, IPv6Address, ip_address, ip_network
 
 from flask import Request
 
-_WITH_PORT = re.compile(r"\[(?P<ipv6>[^\]]*)\](?::\d+)?|(?P<ipv4>[\d.]+):\d+")
+# As proxies write it: with a port, and as a node of the header Forwarded (RFC 7239 section 6).
+_WITH_PORT = re.compile(
+    r'(?:for=)?"?(?:\[(?P<ipv6>[^\]]*)\](?::\d+)?|(?P<ipv4>[\d.]+)(?::\d+)?)"?', re.IGNORECASE
+)
 
 
 def client_address(request: Request) -> str:

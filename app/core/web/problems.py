@@ -13,6 +13,7 @@ from app.core.database.ids import uuid7
 from app.core.web import strict_json
 from app.core.web.flask_app import Response
 from app.core.web.request_state import request_state
+from app.core.web.urls import below_prefix
 
 log = structlog.get_logger()
 
@@ -29,10 +30,15 @@ class ProblemType:
     def __post_init__(self) -> None:
         object.__setattr__(self, "title", self.title or HTTPStatus(self.status).phrase)
 
+    @property
+    def uri(self) -> str:
+        """The URI reference of the type (RFC 9457 section 3.1.1)."""
+        return below_prefix(f"/problems/{self.slug}")
+
     def example(self) -> dict[str, Any]:
         """Return an example body for the documentation."""
         return {
-            "type": f"/problems/{self.slug}",
+            "type": self.uri,
             "title": self.title,
             "status": self.status,
             "detail": self.default_detail,
@@ -121,7 +127,7 @@ class Problem(HTTPException):
     @property
     def type(self) -> str:
         """The URI reference of the problem type (RFC 9457 section 3.1.1)."""
-        return f"/problems/{self.kind.slug}"
+        return self.kind.uri
 
     def get_response(self, *args: Any, **kwargs: Any) -> Response:
         """Return the response; Flask calls this method of every HTTP exception."""

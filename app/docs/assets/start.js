@@ -1,5 +1,5 @@
 SwaggerUIBundle({
-  url: "/openapi.json",
+  url: document.getElementById("docs").dataset.url,
   dom_id: "#docs",
   deepLinking: true,
   persistAuthorization: true,

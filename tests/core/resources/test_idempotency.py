@@ -158,3 +158,17 @@ def test_key_of_a_creation_without_a_body_replays_the_response(
     again = api.post("blank", by=user, headers=KEY, status=201)
     assert again.json == first.json
     assert again.headers["Idempotent-Replayed"] == "true"
+
+
+def test_anonymous_client_repeats_its_request_from_another_address_of_its_network(
+    api: Api,
+) -> None:
+    body = {"email": "ada@example.com", "name": "Ada", "password": "correct horse battery staple"}
+
+    def post(address: str) -> int:
+        environ = {"REMOTE_ADDR": address}
+        return api.post("users", body, headers=KEY, environ_overrides=environ).status_code
+
+    assert post("2001:db8::1") == 201
+    assert post("2001:db8::2") == post("[2001:DB8::3]:443") == 201  # the stored response
+    assert post("2001:db8:0:1::1") != 201
