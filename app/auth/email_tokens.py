@@ -29,7 +29,7 @@ from sqlalchemy.orm import Mapped, mapped_column
 from app.core.database import execute
 from app.core.database.types import Timestamp, now
 from app.core.mail import send_mail
-from app.core.resources import repository
+from app.core.resources import unrecorded
 from app.core.security.authorization import unauthorized_problem
 from app.core.security.signing import sign
 from app.core.web.problems import Problem
@@ -147,7 +147,7 @@ def _count_pending_tokens(user_id: UUID, purpose: Purpose) -> int:
 @periodic_task("email-tokens", interval=HOUR)
 def purge_email_tokens() -> int:
     """Delete expired tokens; return their number."""
-    return repository.delete_in_batches(EmailToken, EmailToken.expires_at <= now())
+    return unrecorded.delete_in_batches(EmailToken, EmailToken.expires_at <= now())
 
 
 _SELECT_RECIPIENT = (

@@ -18,7 +18,7 @@ from app.auth.refresh_tokens import (
 from app.auth.sessions import revoke_session
 from app.auth.tokens import issue_access_token
 from app.core.database.types import now
-from app.core.resources import repository
+from app.core.resources import unrecorded
 from app.core.web.problems import Problem
 from app.extensions import db
 from app.users.models import User
@@ -60,7 +60,7 @@ def refresh(token: str) -> dict[str, Any]:
         "previous_token_hash": session.refresh_token_hash,
         "last_used_at": now(),
     }
-    repository.update_unrecorded(Session, Session.id == session.id, values)
+    unrecorded.update_where(Session, Session.id == session.id, values)
     return make_token_pair(session, user.role, new_secret)
 
 

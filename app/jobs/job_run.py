@@ -12,7 +12,7 @@ from sqlalchemy import ColumnElement, Row, and_, delete, exists, select, true
 
 from app.core.database.types import now
 from app.core.files.uploads import UploadChunk
-from app.core.resources import repository
+from app.core.resources import unrecorded
 from app.extensions import db
 from app.jobs.base import job_backend
 from app.jobs.models import Job
@@ -126,7 +126,7 @@ class JobRun:
 
     def _update(self, *conditions: ColumnElement[bool], **values: Any) -> None:
         leased = and_(Job.id == self.id, Job.lease_token == self._lease_token, *conditions)
-        if not repository.update_unrecorded(Job, leased, values):
+        if not unrecorded.update_where(Job, leased, values):
             db.session.rollback()
             raise LeaseLost
 

@@ -9,7 +9,7 @@ from sqlalchemy import exists
 
 from app.core.database.types import now
 from app.core.files.uploads import UploadChunk
-from app.core.resources import repository
+from app.core.resources import unrecorded
 from app.core.resources.idempotency import IdempotencyKey
 from app.jobs import runner
 from app.jobs.models import Job
@@ -47,14 +47,14 @@ periodic_task("unsent-jobs", interval=15)(runner.requeue_stale_jobs)
 def purge_jobs() -> int:
     """Delete jobs that ended JOB_RETENTION_DAYS ago, and their rejected lines."""
     ended_before = now() - timedelta(days=current_app.config["JOB_RETENTION_DAYS"])
-    return repository.delete_in_batches(Job, Job.finished_at <= ended_before)
+    return unrecorded.delete_in_batches(Job, Job.finished_at <= ended_before)
 
 
 @periodic_task("uploads", interval=HOUR)
 def purge_uploads() -> int:
     """Delete files without a job: the request failed, or the job was cancelled."""
     old = UploadChunk.created_at <= now() - ORPHAN_AGE
-    return repository.delete_in_batches(
+    return unrecorded.delete_in_batches(
         UploadChunk, old & ~exists().where(Job.id == UploadChunk.upload_id)
     )
 
@@ -62,4 +62,4 @@ def purge_uploads() -> int:
 @periodic_task("idempotency-keys", interval=HOUR)
 def purge_idempotency_keys() -> int:
     """Delete stored responses that have expired."""
-    return repository.delete_in_batches(IdempotencyKey, IdempotencyKey.expires_at <= now())
+    return unrecorded.delete_in_batches(IdempotencyKey, IdempotencyKey.expires_at <= now())

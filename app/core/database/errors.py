@@ -11,6 +11,7 @@ import psycopg
 from sqlalchemy import (
     Connection,
     Engine,
+    ForeignKeyConstraint,
     Index,
     MetaData,
     PrimaryKeyConstraint,
@@ -45,6 +46,7 @@ class ErrorKind(Enum):
     """What a caller can do about an error."""
 
     CONSTRAINT = "constraint"  # change the values, or the stored rows
+    REFERENCE = "reference"  # a foreign key: change the values, or the rows that refer to this one
     OUT_OF_RANGE = "out of range"  # change the values
     UNAVAILABLE = "unavailable"  # try again: connection, timeout, lock, resources
     DEFECT = "defect"  # nothing: the SQL or its use is wrong
@@ -57,18 +59,23 @@ class DatabaseError:
     Args:
         constraint: name of the violated constraint or unique index, where it is known.
         info: its `info` in the model: `field`, `detail` and optionally `problem`.
+        columns: those of a violated foreign key, where it is known.
     """
 
     kind: ErrorKind
     constraint: str | None = None
     info: Mapping[str, Any] = field(default_factory=dict)
+    columns: tuple[str, ...] = ()
 
 
 def classify(error: SQLAlchemyError, metadata: MetaData) -> DatabaseError:
     """Return what an error means; constraints are looked up in `metadata` by their name."""
     if isinstance(error, IntegrityError):
         name, constraint = _find_constraint(error, metadata)
-        return DatabaseError(ErrorKind.CONSTRAINT, name, getattr(constraint, "info", {}))
+        is_reference = _is_foreign_key(error, constraint)
+        kind = ErrorKind.REFERENCE if is_reference else ErrorKind.CONSTRAINT
+        columns = tuple(constraint.columns.keys()) if is_reference and constraint else ()
+        return DatabaseError(kind, name, getattr(constraint, "info", {}), columns)
     if isinstance(error, DataError):
         return DatabaseError(ErrorKind.OUT_OF_RANGE)
     transient = isinstance(error, PoolTimeoutError) or (
@@ -102,6 +109,13 @@ def _find_constraint(error: IntegrityError, metadata: MetaData) -> tuple[str | N
         found = _with_columns(metadata.tables.get(match[1]), re.findall(r"\.(\w+)", text))
         return getattr(found, "name", None), found
     return None, None
+
+
+def _is_foreign_key(error: IntegrityError, constraint: Any) -> bool:
+    # SQLite does not name foreign keys.
+    code = getattr(error.orig, "sqlite_errorcode", None)
+    is_named = isinstance(constraint, ForeignKeyConstraint)
+    return is_named or code == sqlite3.SQLITE_CONSTRAINT_FOREIGNKEY
 
 
 def _named(name: str | None, metadata: MetaData) -> Any:

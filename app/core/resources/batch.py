@@ -17,6 +17,7 @@ from app.core.database.mixins import ResourceMixin
 from app.core.resources import repository
 from app.core.resources.audit_log import batch_changes
 from app.core.resources.batch_schema import Item, problem_details, validation_details
+from app.core.resources.references import missing_references
 from app.core.resources.scoped_query import ScopedSelect
 from app.core.resources.statements import model_of
 from app.core.schemas.base import Schema
@@ -64,6 +65,7 @@ def execute_batch(
     """
     steps = [_Step(f"#/items/{n}", i, list(i.errors)) for n, i in enumerate(batch.items)]
     _reject_repeated_ids(steps)
+    _reject_missing_references(steps, schema)
     for step in _valid(steps):
         try:
             _call_view(step, batch)
@@ -99,6 +101,15 @@ def _reject_repeated_ids(steps: Sequence[_Step]) -> None:
             step.errors += validation_details({"id": ["Is named more than once."]}, step.pointer)
         elif step.item.id is not None:
             seen.add(step.item.id)
+
+
+def _reject_missing_references(steps: Sequence[_Step], schema: Schema) -> None:
+    errors = missing_references(schema, [step.item.value for step in steps])
+    for step, missing in zip(steps, errors, strict=True):
+        if missing:
+            step.errors += problem_details(
+                Problem("validation-error", errors=missing), step.pointer
+            )
 
 
 def _call_view(step: _Step, batch: Batch) -> None:

@@ -8,10 +8,16 @@ from uuid import UUID
 
 from flask import Request, current_app
 from flask.globals import request_ctx
+from sqlalchemy.exc import IntegrityError
 
 from app.core.files import uploads
 from app.core.openapi.operation import DeclarationError, Operation, View, get_operation
 from app.core.resources import idempotency
+from app.core.resources.references import (
+    deleted_reference_problem,
+    has_references,
+    require_referred_rows,
+)
 from app.core.schemas.base import Schema
 from app.core.security.authorization import Access, check_access, require_valid_session
 from app.core.web import after_commit
@@ -62,6 +68,7 @@ def service_steps(operation: Operation, *, documented: bool, method: str) -> lis
     """The steps for an admitted caller, in this order."""
     kind, writes = operation.response_kind, method != "GET"
     repeatable = kind in ("creates", "batch")
+    refers = operation.body is not None and has_references(operation.body)
     steps = [
         # Before the body is read: a refused request costs little.
         (_check_accept, documented and bool(operation.media_types)),
@@ -78,7 +85,7 @@ def service_steps(operation: Operation, *, documented: bool, method: str) -> lis
         (_check_untagged, not writes and kind in ("exports", "response")),
         # After the body, which is part of the key's fingerprint; before the view's side effects.
         (_replay, repeatable),
-        (_respond, True),
+        (_respond_with_references if refers else _respond, True),
         # In the transaction of the effect: docs/decisions.md#34-idempotency-keys
         (_store_response, repeatable),
         # After the response was built, so that an error in building it rolls back.
@@ -123,7 +130,7 @@ def build_endpoint(
     return endpoint
 
 
-_NO_PARAMETERS = Schema()
+_NO_MEMBERS = Schema()
 
 
 def _check_access(call: Call) -> None:
@@ -144,7 +151,7 @@ def _check_accept(call: Call) -> None:
 
 def _reject_query(call: Call) -> None:
     if call.request.query_string:
-        load_query(_NO_PARAMETERS)
+        load_query(_NO_MEMBERS)
 
 
 def _load_body(call: Call) -> None:
@@ -155,7 +162,7 @@ def _receive_upload(call: Call) -> None:
     examples, max_bytes = call.operation.upload or ({}, 0)
     if isinstance(max_bytes, str):
         max_bytes = int(current_app.config[max_bytes])
-    parameters = load_query(call.operation.query or _NO_PARAMETERS)
+    parameters = load_query(call.operation.query or _NO_MEMBERS)
     call.arguments += [uploads.receive_upload(examples, max_bytes), parameters]
 
 
@@ -171,6 +178,15 @@ def _replay(call: Call) -> Response | None:
     # A view without a body has no arguments: the fingerprint is that of method and URL.
     call.attempt = idempotency.lookup(call.arguments[0] if call.arguments else None)
     return call.attempt.stored_response if call.attempt else None
+
+
+def _respond_with_references(call: Call) -> None:
+    schema, body = call.operation.body or _NO_MEMBERS, call.arguments[0]
+    require_referred_rows(schema, body)
+    try:
+        _respond(call)
+    except IntegrityError as error:
+        raise deleted_reference_problem(error, schema, body) or error from error
 
 
 def _respond(call: Call) -> None:

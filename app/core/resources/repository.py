@@ -22,10 +22,11 @@ from app.core.resources.audit_values import Values, recorded_columns, stored_val
 from app.core.resources.row_values import column_defaults, instance_values, merge_objects
 from app.core.resources.scoped_query import ScopedSelect, scope_params
 from app.core.resources.single_statement import FurtherStatement, execute_audited
-from app.core.resources.statements import Selection, model_of, table_of, versioned_update
+from app.core.resources.statements import Selection, model_of, table_of
 from app.core.schemas.base import Schema
 from app.core.schemas.merge_patch import MergePatch
 from app.core.security import authorization
+from app.core.web.database_errors import deletion_from
 from app.core.web.etags import Precondition
 from app.core.web.problems import Problem
 from app.extensions import db
@@ -198,17 +199,6 @@ def update_locked(
     return after
 
 
-def update_unrecorded(
-    model: type[Any], condition: sa.ColumnElement[bool], values: Mapping[str, Any]
-) -> Sequence[sa.Row[Any]]:
-    """Update all rows that meet the condition; all columns of each, as stored.
-
-    It writes no audit rows: it is for the state of the service, such as the progress of a job.
-    """
-    statement = versioned_update(model).where(condition).values(values)
-    return db.session.connection().execute(statement.returning(table_of(model))).all()
-
-
 def _new_values(values: Mapping[str, Any]) -> Values:
     return {"new_updated_at": now()} | {f"new_{name}": value for name, value in values.items()}
 
@@ -219,13 +209,16 @@ def delete(
     """Delete one row if its version meets the condition.
 
     Raises:
-        Problem: 404, or 412 where the row has another version; 401, the session was revoked.
+        Problem: 404, or 412 where the row has another version; 401, the session was revoked; 409,
+            other rows refer to it.
     """
     if execute.can_autocommit():
         selection, versions = _selection(scoped, item_id, schema), condition.versions
         write = statements.delete_one(selection, versions is not None)
-        if execute_audited(write, scope_params(item_id) | {"versions": versions or []}):
-            return
+        binds = scope_params(item_id) | {"versions": versions or []}
+        with deletion_from(table_of(selection.model)):
+            if execute_audited(write, binds):
+                return
     before, model = _lock(scoped, item_id, condition, schema), model_of(scoped)
     delete_where(model, table_of(model).c.id == before.id, schema)
 
@@ -234,7 +227,9 @@ def delete_where(model: type[Any], condition: sa.ColumnElement[bool], schema: Sc
     """Delete all rows that meet the condition, in one statement that returns all of them."""
     statement = sa.delete(table_of(model)).where(condition)
     returned = statements.returned_columns(model, schema)
-    for row in db.session.connection().execute(statement.returning(*returned)).all():
+    with deletion_from(table_of(model)):
+        rows = db.session.connection().execute(statement.returning(*returned)).all()
+    for row in rows:
         _log("delete", model, row.id, before=_stored(model, row, schema.column_names))
 
 
@@ -245,22 +240,6 @@ def lock_many(
     statement = statements.lock_many(Selection(scoped, False, schema))
     binds = {"item_ids": list(item_ids), **scope_params()}
     return {row.id: row for row in db.session.connection().execute(statement, binds)}
-
-
-def delete_in_batches(model: type[Any], condition: sa.ColumnElement[bool]) -> int:
-    """Delete all rows that meet the condition, in short transactions; their number.
-
-    It writes no audit rows. Rows that another transaction has locked are not deleted.
-    """
-    # Short transactions, because a row lock that is kept for minutes would block callers.
-    key = tuple(table_of(model).primary_key)
-    old = sa.select(*key).where(condition).limit(10_000).with_for_update(skip_locked=True)
-    some = sa.delete(table_of(model)).where(sa.tuple_(*key).in_(old))
-    deleted = 0
-    while count := db.session.connection().execute(some).rowcount:
-        db.session.commit()
-        deleted += count
-    return deleted
 
 
 def _selection(scoped: ScopedSelect, item_id: UUID | None, schema: Schema) -> Selection:

@@ -1,7 +1,11 @@
 """Problem responses for errors of the database."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager
+
 import structlog
 from flask import Flask
+from sqlalchemy import Table
 from sqlalchemy.exc import DataError, IntegrityError, SQLAlchemyError
 
 from app.core.database.errors import DatabaseError, ErrorKind, classify
@@ -41,6 +45,28 @@ def constraint_problem(error: IntegrityError | DataError) -> Problem:
     (`detail`) and optionally the problem type (`problem`, by default `conflict`).
     """
     return _values_problem(classify(error, db.metadata))
+
+
+@contextmanager
+def deletion_from(table: Table) -> Iterator[None]:
+    """Raise a 409 that says what refers to the rows that the `with` block deletes from a table."""
+    try:
+        yield
+    except IntegrityError as error:
+        if classify(error, db.metadata).kind is not ErrorKind.REFERENCE:
+            raise
+        raise Problem("conflict", _describe_referring(table)) from error
+
+
+def _describe_referring(table: Table) -> str | None:
+    # From the model, because SQLite does not say which key it was.
+    names = {
+        key.table.name.replace("_", " ")
+        for each in db.metadata.tables.values()
+        for key in each.foreign_key_constraints
+        if key.referred_table.name == table.name and key.ondelete not in ("CASCADE", "SET NULL")
+    }
+    return f"Items of {' or '.join(sorted(names))} refer to this one." if names else None
 
 
 def _values_problem(error: DatabaseError) -> Problem:
