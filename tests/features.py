@@ -12,8 +12,9 @@ from app.extensions import db
 from app.features import FEATURES
 from app.users.models import User
 from examples import notes, places
+from tests.contract import parcels
 
-WITH_EXAMPLES = (*FEATURES, notes, places)
+WITH_EXAMPLES = (*FEATURES, notes, places, parcels)
 
 
 def _register(app: Flask, *blueprints: Blueprint) -> None:

@@ -29,7 +29,8 @@ def runs_on_stack(item: pytest.Item) -> bool:
     """Whether a test needs only requests, responses and rows of the shipped features."""
     if "app" not in item.fixturenames or item.callspec.params["database_url"] != "stack":
         return False
-    return not _IN_PROCESS & set(item.fixturenames) and "/notes" not in item.name
+    of_tests = any(path in item.name for path in ("/notes", "/parcels"))
+    return not _IN_PROCESS & set(item.fixturenames) and not of_tests
 
 
 def forward(environ: "WSGIEnvironment", start_response: "StartResponse") -> Iterable[bytes]:

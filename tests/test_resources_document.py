@@ -96,8 +96,8 @@ def test_each_python_block_belongs_to_a_file() -> None:
     assert len(BLOCKS) == DOCUMENT.count("```python")
 
 
-def test_document_stays_below_480_lines() -> None:
-    assert len(DOCUMENT.splitlines()) < 480
+def test_document_stays_below_600_lines() -> None:
+    assert len(DOCUMENT.splitlines()) < 600
 
 
 def test_item_is_created_read_updated_and_deleted(
@@ -150,6 +150,18 @@ def test_batch_is_executed(recipe_api: Api, user: Caller) -> None:
     items = [{"op": "create", "value": {"name": name}} for name in ("Soup", "Salad")]
     done = recipe_api.post("recipes/batch", {"items": items}, by=user, status=200).json["items"]
     assert [item["status"] for item in done] == [201, 201]
+
+
+def test_action_is_refused_by_the_state_of_the_row(
+    recipe_api: Api, user: Caller, admin: Caller
+) -> None:
+    url = recipe_api.post("recipes", {"name": "Soup"}, by=user, status=201).headers["Location"]
+    headers = {"If-Match": "*"}
+    cooked = recipe_api.post(f"{url}/cook", by=user, headers=headers, status=200)
+    assert cooked.json["cooked_at"]
+    recipe_api.post(f"{url}/cook", by=user, headers=headers, status=409)
+    event = recipe_api.get("audit-events?action=cook", by=admin, status=200).json["items"][0]
+    assert event["after"] == {"cooked_at": cooked.json["cooked_at"]}
 
 
 def test_import_is_refused_while_another_has_not_finished(

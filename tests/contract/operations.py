@@ -1,7 +1,7 @@
 """The operations of all routes, so that a new resource is tested without a new test."""
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
@@ -30,6 +30,7 @@ class Operation:
     body: dict[str, Any] | None  # an example of a valid one
     file: tuple[str, str] | None  # the same, where it is a file: its media type and content
     parameters: dict[str, Any]  # the schema of each query parameter
+    headers: frozenset[str]  # the names of the request header fields
     media_types: tuple[str, ...]  # of the successful response
 
     def __str__(self) -> str:
@@ -81,8 +82,16 @@ def _read_operations() -> Iterator[Operation]:
                     for parameter in described.get("parameters", ())
                     if parameter.get("in") == "query"
                 },
+                headers=frozenset(_headers(described.get("parameters", ()))),
                 media_types=_media_types(described["responses"]),
             )
+
+
+def _headers(parameters: Iterable[dict[str, Any]]) -> Iterator[str]:
+    for parameter in parameters:
+        section, _, name = parameter.get("$ref", "").rpartition("/")
+        if section == "#/components/parameters":
+            yield name
 
 
 def _media_types(responses: dict[str, Any]) -> tuple[str, ...]:
@@ -125,6 +134,7 @@ CREATES = [
 ]
 COLLECTIONS = [o for o in OPERATIONS if o.method == "GET" and o.rule in {c.rule for c in CREATES}]
 EXPORTS = [o for o in OPERATIONS if "text/csv" in o.media_types]
+ACTIONS = [o for o in OPERATIONS if o.method == "POST" and "If-Match" in o.headers]
 BATCHES = [o for o in OPERATIONS if o.method == "POST" and o.rule.endswith("/batch")]
 
 
@@ -195,7 +205,7 @@ class World:
         headers: dict[str, str] | None = None,
     ) -> Any:
         """Send a valid request for the operation, with further headers."""
-        conditional = operation.method in ("PATCH", "DELETE")
+        conditional = "If-Match" in operation.headers
         headers = {**({"If-Match": "*"} if conditional else {}), **(headers or {})}
         sent: dict[str, Any] = {"json": self.body(operation)}
         if operation.file:

@@ -216,6 +216,12 @@ OPERATION_KINDS = {
     ),
     "updates": OperationKind(("If-Match",), ("ETag",), (412, 428)),
     "deletes": OperationKind(("If-Match",), (), (412, 428)),
+    "action": OperationKind(
+        ("If-Match", "Idempotency-Key"),
+        ("ETag", "Idempotent-Replayed"),
+        (412, 428),
+        error_docs=((409, "The first request with this Idempotency-Key is still running."),),
+    ),
     "response": OperationKind(),
 }
 

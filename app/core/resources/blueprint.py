@@ -11,17 +11,11 @@
 """
 
 from collections.abc import Callable, Mapping
-from contextlib import suppress
-from dataclasses import fields
 from typing import Any
 
 import flask
-from flask import current_app
-from limits import parse_many
 
-from app.config import Settings
 from app.core.openapi.operation import (
-    DeclarationError,
     Responder,
     Stream,
     Upload,
@@ -29,7 +23,13 @@ from app.core.openapi.operation import (
     get_operation,
 )
 from app.core.resources import batch_schema, export, responders
+from app.core.resources.actions import with_locked_row
 from app.core.resources.audit_values import register_schema
+from app.core.resources.declaration_checks import (
+    check_max_bytes,
+    check_route,
+    read_rate_limit,
+)
 from app.core.resources.dispatch import build_endpoint
 from app.core.resources.filters import (
     PAGINATION_PARAMS,
@@ -38,14 +38,14 @@ from app.core.resources.filters import (
     listed_model,
 )
 from app.core.resources.pagination import page_schema
+from app.core.resources.scoped_query import ScopedSelect
 from app.core.schemas.base import Schema
 from app.core.schemas.merge_patch import patch_schema
 from app.core.schemas.serialisable import check_serialisable
-from app.core.security.authorization import Access
+from app.core.security.authorization import Access, Caller
 from app.extensions import limiter
 
 Decorator = Callable[[View], View]
-SETTINGS = {field.name.upper() for field in fields(Settings)}
 
 
 class Blueprint(flask.Blueprint):
@@ -105,11 +105,10 @@ class Blueprint(flask.Blueprint):
         self, method: str, rule: str, access: Access, rate_limit: str | None
     ) -> Decorator:
         def register(view: View) -> View:
-            if not isinstance(access, Access):
-                raise DeclarationError(view, f"access={access!r} is no access rule")
+            check_route(view, method, rule, access)
             endpoint = build_endpoint(view, access, documented=self.documented, method=method)
             if rate_limit is not None:
-                endpoint = limiter.limit(_rate_limit(view, rate_limit))(endpoint)
+                endpoint = limiter.limit(read_rate_limit(view, rate_limit))(endpoint)
             endpoint.rate_limit = rate_limit  # type: ignore[attr-defined]
             self.add_url_rule(rule, view_func=endpoint, methods=[method])
             return view
@@ -140,8 +139,7 @@ class Blueprint(flask.Blueprint):
         """
 
         def decorate(view: View) -> View:
-            if isinstance(max_bytes, str) and max_bytes not in SETTINGS:
-                raise DeclarationError(view, f"max_bytes={max_bytes!r} is not a setting")
+            check_max_bytes(view, max_bytes)
             operation = get_operation(view)
             operation.upload, operation.query = Upload(media_types, max_bytes), query()
             return view
@@ -237,6 +235,25 @@ class Blueprint(flask.Blueprint):
         return _responds("deletes", 204, respond, checks_session=True)
 
     @staticmethod
+    def action(
+        schema: type[Schema], rows: Callable[[Caller], ScopedSelect], *, audit: str
+    ) -> Decorator:
+        """200 with the row after a POST on an item, under If-Match: for changes of its state.
+
+        The view's first argument is the locked row; it returns new values by column, or raises a
+        409 where the state does not allow the action.
+
+        Args:
+            rows: the scoped query of a caller, such as `Order.visible_to`.
+            audit: the verb of the audit event, such as "cancel".
+        """
+        row_schema = _row_schema(schema)
+        responds = _responds(
+            "action", 200, responders.acted(row_schema), row_schema, checks_session=True
+        )
+        return lambda view: responds(with_locked_row(view, rows, row_schema, audit))
+
+    @staticmethod
     def response(status: int, schema: type[Schema] | None = None) -> Decorator:
         """Any other response: the view returns what the schema dumps, or None. Never cached."""
         instance = schema() if schema else None
@@ -273,20 +290,3 @@ def _responds(
         return view
 
     return decorate
-
-
-def _rate_limit(view: View, rate_limit: str) -> str | Callable[[], str]:
-    """The limit, or a function that reads it from the settings of the current application.
-
-    Raises:
-        DeclarationError: it is neither a limit nor the name of a setting that holds one.
-    """
-    if isinstance(rate_limit, str):
-        # flask-limiter ignores a limit that it cannot parse, so a typo would remove the limit.
-        if rate_limit in SETTINGS and rate_limit.endswith("RATE_LIMIT"):
-            return lambda: str(current_app.config[rate_limit])
-        with suppress(ValueError):
-            parse_many(rate_limit)
-            return rate_limit
-    text = f"rate_limit={rate_limit!r} is neither a limit nor a setting that holds one"
-    raise DeclarationError(view, text)

@@ -67,7 +67,7 @@ def admission_steps(operation: Operation, access: Access) -> list[Step]:
 def service_steps(operation: Operation, *, documented: bool, method: str) -> list[Step]:
     """The steps for an admitted caller, in this order."""
     kind, writes = operation.response_kind, method != "GET"
-    repeatable = kind in ("creates", "batch")
+    repeatable = kind in ("creates", "batch", "action")
     refers = operation.body is not None and has_references(operation.body)
     steps = [
         # Before the body is read: a refused request costs little.
@@ -80,7 +80,7 @@ def service_steps(operation: Operation, *, documented: bool, method: str) -> lis
         (_receive_upload, operation.upload is not None),
         # 428 before any SQL, so it does not reveal what exists; the statement that writes compares
         # the version: docs/decisions.md#3-order-of-preconditions
-        (_require_if_match, kind in ("updates", "deletes")),
+        (_require_if_match, kind in ("updates", "deletes", "action")),
         # Other reads have an entity tag, which the responder compares.
         (_check_untagged, not writes and kind in ("exports", "response")),
         # After the body, which is part of the key's fingerprint; before the view's side effects.

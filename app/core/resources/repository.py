@@ -165,23 +165,26 @@ def update(
             return row
     # There is no such row, or another request was faster; with a lock it is known which, at a cost
     # that successful requests do not have: docs/decisions.md#2-optimistic-locking
-    before = _lock(scoped, item_id, condition, schema)
+    before = lock(scoped, item_id, condition, schema)
     return update_locked(model_of(scoped), before, values, schema)
 
 
 def update_locked(
-    model: Any, before: Any, values: Mapping[str, Any], schema: Schema
+    model: Any, before: Any, values: Mapping[str, Any], schema: Schema, verb: str = "update"
 ) -> sa.Row[Any]:
     """Update one row that this transaction has locked; the stored row.
 
     Args:
         before: the row, or its model instance, as it is stored.
         values: new values by column, plain or SQL expressions; `updated_at` is now by default.
+        verb: of the audit event; an `update` without values has none.
 
     Raises:
         Problem: 422, an object is not valid once the members of a `MergePatch` are merged into it.
     """
     if not values:
+        if verb != "update":
+            _log(verb, model, before.id)
         row: sa.Row[Any] = before
         return row
     values = merge_objects(values, model, before)
@@ -195,7 +198,7 @@ def update_locked(
     if not rows:
         raise Problem("precondition-failed")
     after, names = rows[0], recorded_columns(schema, tuple(values))
-    _log("update", model, after.id, _stored(model, before, names), _stored(model, after, names))
+    _log(verb, model, after.id, _stored(model, before, names), _stored(model, after, names))
     return after
 
 
@@ -219,7 +222,7 @@ def delete(
         with deletion_from(table_of(selection.model)):
             if execute_audited(write, binds):
                 return
-    before, model = _lock(scoped, item_id, condition, schema), model_of(scoped)
+    before, model = lock(scoped, item_id, condition, schema), model_of(scoped)
     delete_where(model, table_of(model).c.id == before.id, schema)
 
 
@@ -246,10 +249,14 @@ def _selection(scoped: ScopedSelect, item_id: UUID | None, schema: Schema) -> Se
     return Selection(scoped, item_id is not None, schema, authorization.session_is_valid_clause())
 
 
-def _lock(
+def lock(
     scoped: ScopedSelect, item_id: UUID | None, condition: Precondition, schema: Schema
 ) -> sa.Row[Any]:
-    """The row as it is stored, locked until the commit."""
+    """The row as it is stored, locked until the commit: columns of the schema, then all others.
+
+    Raises:
+        Problem: 404, or 412 where the row has another version; 401, the session was revoked.
+    """
     authorization.require_valid_session()
     statement = statements.lock_one(Selection(scoped, item_id is not None, schema))
     rows = execute.execute_in_transaction(statement, scope_params(item_id))

@@ -88,11 +88,24 @@ def updated(schema: Schema) -> Responder:
     def respond(change: tuple[ScopedSelect, dict[str, Any]], item_id: UUID | None) -> Response:
         scoped, values = change
         row = repository.update(scoped, item_id, values, precondition(), schema)
-        response = _json(200, schema.row_to_dict(row))
-        response.headers["ETag"] = etag_of_item(schema, row)
-        return response
+        return _changed_item(schema, row)
 
     return respond
+
+
+def acted(schema: Schema) -> Responder:
+    """200 with the row after an action, which has written it."""
+
+    def respond(row: Any, _: UUID | None) -> Response:
+        return _changed_item(schema, row)
+
+    return respond
+
+
+def _changed_item(schema: Schema, row: Any) -> Response:
+    response = _json(200, schema.row_to_dict(row))
+    response.headers["ETag"] = etag_of_item(schema, row)
+    return response
 
 
 def deleted(schema: Schema) -> Responder:

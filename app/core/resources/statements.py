@@ -77,8 +77,11 @@ def select_one(selection: Selection) -> sa.Select[Any]:
 
 @lru_cache(maxsize=256)
 def lock_one(selection: Selection) -> sa.Select[Any]:
-    """One row, locked until the transaction ends."""
-    return select_one(selection).with_for_update()
+    """One row, locked until the transaction ends; after the selected columns all others."""
+    statement = select_one(selection)
+    selected = {column.key for column in statement.selected_columns}
+    others = [column for column in table_of(selection.model).c if column.key not in selected]
+    return statement.add_columns(*others).with_for_update()
 
 
 @lru_cache(maxsize=256)

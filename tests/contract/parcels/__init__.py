@@ -1,0 +1,10 @@
+"""Parcels: a feature for the generated tests, with the kinds of operation that no other has."""
+
+from flask import Flask
+
+
+def init_app(app: Flask) -> None:
+    """Register the routes."""
+    from tests.contract.parcels.routes import parcels
+
+    app.register_blueprint(parcels)

@@ -1,0 +1,28 @@
+"""Parcels."""
+
+import sqlalchemy as sa
+from alembic import op
+
+revision, down_revision = "parcels_0001", None
+branch_labels, depends_on = ("parcels",), ("users_0001",)
+
+
+def upgrade() -> None:
+    op.create_table(
+        "parcels",
+        sa.Column("id", sa.Uuid(), primary_key=True),
+        sa.Column("version", sa.Integer(), nullable=False),
+        sa.Column("created_at", sa.DateTime(timezone=True), nullable=False),
+        sa.Column("updated_at", sa.DateTime(timezone=True), nullable=False),
+        sa.Column("owner_id", sa.Uuid(), nullable=False),
+        sa.Column("content", sa.Text(), nullable=False),
+        sa.Column("state", sa.Text(), nullable=False),
+        sa.Column("carrier", sa.Text()),
+        sa.Column("attempts", sa.Integer(), nullable=False),
+        sa.ForeignKeyConstraint(["owner_id"], ["users.id"], ondelete="CASCADE"),
+    )
+    op.create_index("ix_parcels_owner_id_created_at", "parcels", ["owner_id", "created_at", "id"])
+
+
+def downgrade() -> None:
+    op.drop_table("parcels")

@@ -1,0 +1,120 @@
+"""Actions of every resource: conditional, repeatable and recorded under their own verb."""
+
+import pytest
+from werkzeug.test import TestResponse
+
+from tests.contract.operations import ACTIONS, Operation, World, ids
+
+every_action = pytest.mark.parametrize("action", ACTIONS, ids=ids)
+NEVER = "01890a5d-ac96-774b-bcce-b302099a8057"
+
+
+def act(
+    world: World, action: Operation, path: str, *, tag: str | None = '"1"', **kwargs
+) -> TestResponse:
+    headers = {**({"If-Match": tag} if tag else {}), **kwargs.pop("headers", {})}
+    sent = {"by": world.writer(action), "json": world.body(action), **kwargs}
+    return world.api.call("POST", path, headers=headers, **sent)
+
+
+def item_of(path: str) -> str:
+    return path.rpartition("/")[0]
+
+
+def state(world: World, action: Operation, path: str) -> TestResponse:
+    return world.api.get(item_of(path), by=world.writer(action), status=200)
+
+
+def events(world: World, path: str) -> list[dict]:
+    query = f"audit-events?resource_id={item_of(path).rpartition('/')[2]}"
+    return world.api.get(query, by=world.admin, status=200).json["items"]
+
+
+@every_action
+def test_action_returns_the_item_as_it_is_read_afterwards(world: World, action: Operation) -> None:
+    path = world.path(action)
+    done = act(world, action, path, status=200)
+    read = state(world, action, path)
+    assert done.data == read.data
+    assert done.headers["ETag"] == read.headers["ETag"]
+
+
+@every_action
+def test_action_is_recorded_under_its_own_verb(world: World, action: Operation) -> None:
+    path = world.path(action)
+    act(world, action, path, status=200)
+    event, *_ = events(world, path)
+    assert event["action"] not in ("create", "update", "delete")
+    assert event["actor_id"] == str(world.writer(action).id)
+
+
+@every_action
+def test_action_without_if_match_is_428_and_changes_nothing(
+    world: World, action: Operation
+) -> None:
+    path = world.path(action)
+    before, recorded = state(world, action, path), events(world, path)
+    act(world, action, path, tag=None, status=428)
+    assert state(world, action, path).data == before.data
+    assert events(world, path) == recorded
+
+
+@pytest.mark.parametrize("tag", ['"7"', '"other"', "1", '""'])
+@every_action
+def test_action_on_another_version_is_412_and_changes_nothing(
+    world: World, action: Operation, tag: str
+) -> None:
+    path = world.path(action)
+    before, recorded = state(world, action, path), events(world, path)
+    act(world, action, path, tag=tag, status=412)
+    assert state(world, action, path).data == before.data
+    assert events(world, path) == recorded
+
+
+@every_action
+def test_action_on_a_missing_item_is_404_before_412(world: World, action: Operation) -> None:
+    item, _, verb = world.path(action).rpartition("/")
+    act(world, action, f"{item.rpartition('/')[0]}/{NEVER}/{verb}", tag='"7"', status=404)
+
+
+@every_action
+def test_second_action_on_the_same_version_is_412_before_409(
+    world: World, action: Operation
+) -> None:
+    path = world.path(action)
+    if act(world, action, path, status=200).json["version"] == 1:
+        pytest.skip("changes nothing")
+    act(world, action, path, status=412)
+
+
+@every_action
+def test_action_with_a_repeated_idempotency_key_has_one_effect(
+    world: World, action: Operation
+) -> None:
+    path, body = world.path(action), world.body(action)
+    key = {"Idempotency-Key": "key-1"}
+    first = act(world, action, path, json=body, headers=key, status=200)
+    recorded = events(world, path)
+    again = act(world, action, path, json=body, headers=key, status=200)
+    assert (again.data, again.headers["ETag"]) == (first.data, first.headers["ETag"])
+    assert again.headers["Idempotent-Replayed"] == "true"
+    assert events(world, path) == recorded
+
+
+@every_action
+def test_refused_action_is_not_stored_for_replay(world: World, action: Operation) -> None:
+    path, key = world.path(action), {"Idempotency-Key": "key-1"}
+    act(world, action, path, tag='"7"', headers=key, status=412)
+    act(world, action, path, headers=key, status=200)
+
+
+@every_action
+def test_stored_response_of_an_action_is_not_returned_to_an_ended_session(
+    world: World, action: Operation
+) -> None:
+    path, key = world.path(action), {"Idempotency-Key": "key-1"}
+    by = world.api.sign_in(world.writer(action))
+    act(world, action, path, by=by, headers=key, status=200)
+    world.api.post("auth/logout", by=by, status=204)
+    act(world, action, path, by=by, headers=key, status=401)
+    act(world, action, path, by=by, tag="*", status=401)
