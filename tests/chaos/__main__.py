@@ -15,7 +15,15 @@ from dataclasses import dataclass
 
 from tests import services
 from tests.chaos import stack as stacks
-from tests.chaos.faults import FAULTS, Fault
+from tests.chaos.faults import (  # noqa: F401 - each module registers its faults
+    clients,
+    embedded,
+    migrations,
+    postgres,
+    redis,
+    service,
+)
+from tests.chaos.faults.fault import FAULTS, Fault
 from tests.chaos.load import Load
 from tests.live import ROOT
 
@@ -74,18 +82,8 @@ def run(stack: stacks.Stack | stacks.Embedded, name: str, fault: Fault) -> Outco
     product = stack.live.call("GET", "products?limit=1").json["items"][0]["id"]
     load = Load(name, stack.nginx.port, authorization, product)
     load.start()
-    complaints, proof, lifted = [], "", 0.0
     try:
-        time.sleep(WARM_UP)
-        quiet = load.verdicts()
-        if set(quiet) != {"ok"}:
-            complaints.append(f"before the fault: {dict(quiet)}")
-        try:
-            proof = fault.inject(stack)
-        except AssertionError as error:
-            complaints.append(f"the fault did not happen as expected: {error}")
-        lifted = time.monotonic()
-        load.settle(2 * RECOVERY)
+        complaints, proof, lifted = inject(fault, stack, load)
     finally:
         load.stop()
     verdicts = load.verdicts()
@@ -95,18 +93,20 @@ def run(stack: stacks.Stack | stacks.Embedded, name: str, fault: Fault) -> Outco
     bad = [answer.ended - lifted for _, answer in load.answers if not answer.worked]
     recovery = max(0.0, *bad, 0.0)
     lost, doubled = audit(stack, load)
-    for wrong, what in (
-        (requests < MIN_REQUESTS, f"only {requests} requests"),
-        (failed > fault.failures, f"failed: {dict(verdicts)}"),
-        (refused and fault.refused is False, f"{refused} responses were 503"),
-        (fault.refused and not refused, "no response was 503"),
-        (slowest > fault.bound, f"the slowest took {slowest:.1f} s, not {fault.bound:.1f}"),
-        (recovery > RECOVERY, f"recovered after {recovery:.1f} s"),
-        (lost, f"{lost} writes were lost"),
-        (doubled, f"{doubled} writes happened twice"),
-    ):
-        if wrong:
-            complaints.append(what)
+    complaints += [
+        what
+        for wrong, what in (
+            (requests < MIN_REQUESTS, f"only {requests} requests"),
+            (failed > fault.failures, f"failed: {dict(verdicts)}"),
+            (refused and fault.refused is False, f"{refused} responses were 503"),
+            (fault.refused and not refused, "no response was 503"),
+            (slowest > fault.bound, f"the slowest took {slowest:.1f} s, not {fault.bound:.1f}"),
+            (recovery > RECOVERY, f"recovered after {recovery:.1f} s"),
+            (lost, f"{lost} writes were lost"),
+            (doubled, f"{doubled} writes happened twice"),
+        )
+        if wrong
+    ]
     figures = requests, refused, failed, f"{slowest:.1f}", f"{recovery:.1f}", lost, doubled
     print(
         f"{'FAILED' if complaints else 'ok':<6} {name:<18} {requests:>5} requests,"
@@ -116,6 +116,26 @@ def run(stack: stacks.Stack | stacks.Embedded, name: str, fault: Fault) -> Outco
         flush=True,
     )
     return Outcome((fault.title, proof, *figures), complaints)
+
+
+def inject(
+    fault: Fault, stack: stacks.Stack | stacks.Embedded, load: Load
+) -> tuple[list[str], str, float]:
+    """Inject the fault into a stack under load, and wait until that has settled.
+
+    Returns:
+        What was not as expected, the evidence of the fault, and when it was undone (monotonic).
+    """
+    time.sleep(WARM_UP)
+    quiet, proof = load.verdicts(), ""
+    complaints = [] if set(quiet) == {"ok"} else [f"before the fault: {dict(quiet)}"]
+    try:
+        proof = fault.inject(stack)
+    except AssertionError as error:
+        complaints.append(f"the fault did not happen as expected: {error}")
+    lifted = time.monotonic()
+    load.settle(2 * RECOVERY)
+    return complaints, proof, lifted
 
 
 def audit(stack: stacks.Stack | stacks.Embedded, load: Load) -> tuple[int, int]:

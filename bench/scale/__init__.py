@@ -1,0 +1,1 @@
+"""The cost of the service by size of the database and number of workers: `make bench-scale`."""
