@@ -11,6 +11,7 @@ from gunicorn.workers.gthread import ThreadWorker
 
 from . import shared_state
 from .error_responses import status_of, write_problem_response
+from .unread_body import close_unless_read
 
 
 class Worker(ThreadWorker):
@@ -58,6 +59,11 @@ class Worker(ThreadWorker):
                 count = self.nr_conns
                 self.accept(listener)
             listener.close()
+
+    def handle_request(self, req: Request, conn: Any) -> bool:
+        """Handle a request; return whether the connection can be reused."""
+        close_unless_read(req)
+        return bool(super().handle_request(req, conn))
 
     def handle_error(
         self, req: Request | None, client: socket.socket, addr: Any, exc: BaseException

@@ -83,3 +83,15 @@ def test_error_of_nginx_follows_the_setting_of_the_service(
         proxied = replace(stopped, url=f"http://127.0.0.1:{nginx.port}")
         headers = call(proxied, ERRORS[-1], "https://any.example").headers
         assert headers.get("Access-Control-Allow-Origin") == expected
+
+
+@pytest.mark.parametrize(
+    ("path", "limit", "text"),
+    [("tasks", 2**20, "1 MiB"), ("products/imports?dry_run=true", 2**28, "256 MiB")],
+)
+def test_413_of_nginx_names_the_limit_of_the_route(
+    stopped: Live, path: str, limit: int, text: str
+) -> None:
+    refused = stopped.send("POST", path, None, {"Content-Length": str(limit + 1)})
+    assert refused.status == 413
+    assert f"larger than {text}." in refused.json["detail"]

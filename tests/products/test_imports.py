@@ -450,7 +450,23 @@ def test_import_with_invalid_parameter_is_422_and_stores_nothing(
 def test_import_above_the_upload_limit_is_413(make_app: MakeApp, editor: Caller) -> None:
     api = Api(make_app(max_upload_length=1000))
     assert send(api, editor, b"x" * 1000, status=202)
-    send(api, editor, b"x" * 1001, status=413)
+    refused = send(api, editor, b"x" * 1001, status=413)
+    assert refused.json["detail"] == "The body of the request is larger than 1000 bytes."
+
+
+def test_refused_import_names_its_own_media_types_codings_and_limit(
+    make_app: MakeApp, editor: Caller
+) -> None:
+    api = Api(make_app(max_content_length=2**20, max_upload_length=2 * 2**20))
+    detail = send(api, editor, b"x", headers={"Content-Type": "image/png"}, status=415).json[
+        "detail"
+    ]
+    assert "text/csv or application/x-ndjson" in detail
+    assert "json in" not in detail.replace("x-ndjson in", "")
+    detail = send(api, editor, b"x", headers={"Content-Encoding": "br"}, status=415).json["detail"]
+    assert "gzip" in detail
+    detail = send(api, editor, b"x" * (2**21 + 1), status=413).json["detail"]
+    assert "larger than 2 MiB" in detail
 
 
 def test_import_may_be_larger_than_other_request_bodies(make_app: MakeApp, editor: Caller) -> None:

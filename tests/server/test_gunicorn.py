@@ -179,6 +179,61 @@ def test_body_with_too_large_content_length_is_413_before_it_is_sent(
     check_problem(response, body, 413)
 
 
+REFUSED_UNREAD = {
+    "401": ("POST", "/api/v1/tasks", {}, 401),
+    "401 of an upload": ("POST", "/api/v1/products/imports", {"Content-Type": "text/csv"}, 401),
+    "404": ("POST", "/nothing", {}, 404),
+    "405": ("PUT", "/api/v1/tasks", {}, 405),
+    "413": ("POST", "/api/v1/auth/login", {"Content-Type": "application/json"}, 413),
+    "415": ("POST", "/api/v1/auth/login", {"Content-Type": "text/plain"}, 415),
+    "200": ("GET", "/health/live", {}, 200),
+}
+LONG_BODIES = {
+    "a length": {"Content-Length": "2000000"},
+    "chunks": {"Transfer-Encoding": "chunked"},
+    "an expectation": {"Content-Length": "1200000", "Expect": "100-continue"},
+}
+
+
+@pytest.mark.parametrize("fields", LONG_BODIES.values(), ids=LONG_BODIES)
+@pytest.mark.parametrize("request_", REFUSED_UNREAD.values(), ids=REFUSED_UNREAD)
+def test_response_before_the_body_was_read_announces_the_close_of_the_connection(
+    live: Live, request_: tuple[str, str, dict[str, str], int], fields: dict[str, str]
+) -> None:
+    method, path, own, status = request_
+    if status == 413 and "Transfer-Encoding" in fields:
+        pytest.skip("the length is not known before the body is read")
+    with connect(live) as wire:
+        wire.sendall(head(method, path, own | fields))
+        response, _ = answer(wire)
+        assert (response.status, response.headers["Connection"]) == (status, "close")
+        wire.shutdown(socket.SHUT_WR)  # so that the server need not wait for the body
+        assert wire.recv(1) == b""
+
+
+@pytest.mark.parametrize("chunked", [True, False])
+def test_connection_is_reused_after_a_long_body_was_read(
+    live: Live, editor: dict[str, str], chunked: bool
+) -> None:
+    body = b"sku,name,category,price,currency\n" + b"\n" * 70_000
+    fields = {**editor, "Content-Type": "text/csv"}
+    fields |= {"Transfer-Encoding": "chunked"} if chunked else {"Content-Length": str(len(body))}
+    with connect(live) as wire:
+        for _ in range(2):
+            wire.sendall(head("POST", "/api/v1/products/imports", fields))
+            wire.sendall(chunks(body) if chunked else body)
+            response, _ = answer(wire)
+            assert (response.status, response.headers["Connection"]) == (202, "keep-alive")
+
+
+def test_connection_is_reused_after_a_short_body_was_refused(live: Live) -> None:
+    with connect(live) as wire:
+        for _ in range(2):
+            wire.sendall(head("POST", "/api/v1/tasks", {"Content-Length": "1000"}) + b" " * 1000)
+            response, _ = answer(wire)
+            assert (response.status, response.headers["Connection"]) == (401, "keep-alive")
+
+
 def test_malformed_chunks_are_400(live: Live, editor: dict[str, str]) -> None:
     fields = {**editor, "Content-Type": "application/json", "Transfer-Encoding": "chunked"}
     response, body = ask(live, head("POST", "/api/v1/products", fields) + b"nonsense\r\n")

@@ -15,6 +15,11 @@ from app.core.security.signing import sign
 from app.core.web import strict_json
 from app.core.web.problems import Problem
 
+# A cursor is sent in a URL. These leave 1,400 bytes for the sort key: JSON escapes a control
+# character with six bytes, and base64 adds a third.
+MAX_CURSOR_LENGTH = 6144  # characters
+MAX_FILTER_BYTES = 3000  # of all filters, as JSON
+
 
 @dataclass(frozen=True, slots=True)
 class PageCursor:

@@ -9,7 +9,7 @@ from sqlalchemy import ColumnElement, Select, bindparam
 from sqlalchemy.orm import InstrumentedAttribute
 
 from app.core.openapi.operation import DeclarationError
-from app.core.resources.cursor import SORTABLE
+from app.core.resources.cursor import MAX_CURSOR_LENGTH, SORTABLE
 from app.core.resources.scoped_query import ScopedSelect
 from app.core.schemas.base import Schema
 from app.core.schemas.fields import Enum, Integer, String
@@ -49,7 +49,7 @@ class CursorField(String):
     """An opaque cursor of letters, digits and `-_.`."""
 
     def __init__(self, **kwargs: Any) -> None:
-        super().__init__(min_length=1, max_length=6144, **kwargs)
+        super().__init__(min_length=1, max_length=MAX_CURSOR_LENGTH, **kwargs)
 
     def openapi_properties(self) -> dict[str, Any]:
         """JSON Schema keywords for the document."""

@@ -17,7 +17,7 @@ from sqlalchemy import Select
 from werkzeug.sansio.utils import get_current_url
 
 from app.core.database import execute
-from app.core.resources.cursor import PageCursor, sign_for_list
+from app.core.resources.cursor import MAX_FILTER_BYTES, PageCursor, sign_for_list
 from app.core.resources.filters import (
     MAX_PAGE_SIZE,
     NOT_FILTERS,
@@ -90,6 +90,11 @@ class ListQuery:
             # As text: the current schema parses and validates them again.
             filters = cursor.filters
             loaded = load_parameters(query, filters | {"sort": cursor.sort})
+        elif len(strict_json.dumps(filters)) > MAX_FILTER_BYTES:
+            # Each may be valid by itself, such as a number with a thousand zeros.
+            longest = max(filters, key=lambda name: len(filters[name]))
+            error = {"detail": "The filters are too long together.", "parameter": longest}
+            raise Problem("validation-error", errors=[error])
         values = filter_values(query, loaded, filters)
         return cls(sent["limit"], sent["count"], loaded["sort"], filters, values, cursor)
 

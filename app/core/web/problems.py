@@ -6,7 +6,7 @@ from http import HTTPStatus
 from typing import Any
 
 import structlog
-from flask import Flask, current_app
+from flask import Flask, current_app, request
 from werkzeug.exceptions import HTTPException, MethodNotAllowed
 
 from app.core.database.ids import uuid7
@@ -162,10 +162,18 @@ def handle_http_exception(error: HTTPException) -> Response:
     code = error.code or 500
     # An unknown status is treated as x00 of its class (RFC 9110 section 15).
     kind = BY_STATUS.get(code, BY_STATUS[400 if 400 <= code < 500 else 500])
-    headers = {}
+    detail, headers = None, {}
+    if code == 413:
+        detail = f"The body of the request is larger than {_format_limit()}."
     if isinstance(error, MethodNotAllowed) and error.valid_methods:
         headers["Allow"] = ", ".join(sorted(error.valid_methods))
-    return Problem(kind.slug, headers=headers).get_response()
+    return Problem(kind.slug, detail, headers=headers).get_response()
+
+
+def _format_limit() -> str:
+    """The largest body of the request, which the operation may have set."""
+    limit = request.max_content_length or 0
+    return f"{limit / 2**20:g} MiB" if limit % 2**18 == 0 else f"{limit} bytes"
 
 
 def _handle_unexpected(error: Exception) -> Response:

@@ -6,7 +6,7 @@ from typing import Any
 
 import marshmallow as ma
 from flask import current_app, request
-from werkzeug.exceptions import HTTPException
+from werkzeug.exceptions import HTTPException, RequestEntityTooLarge
 
 from app.core.schemas.base import Schema
 from app.core.schemas.loading import errors_as_json_pointers, load
@@ -49,11 +49,13 @@ def check_content_type(media_types: Sequence[str], codings: Sequence[str] = ("id
         headers = {"Accept": ", ".join(media_types)}
         if request.method == "PATCH":
             headers["Accept-Patch"] = headers["Accept"]  # RFC 5789 section 2.2
-        raise Problem("unsupported-media-type", headers=headers)
+        detail = f"The body must be {' or '.join(media_types)} in UTF-8."
+        raise Problem("unsupported-media-type", detail, headers=headers)
     coding = request.headers.get("Content-Encoding", "identity").lower()
     if coding not in codings:
         headers = {"Accept-Encoding": ", ".join(codings)}
-        raise Problem("unsupported-media-type", headers=headers)
+        detail = f"The content coding of the body must be {' or '.join(codings)}."
+        raise Problem("unsupported-media-type", detail, headers=headers)
     return coding
 
 
@@ -100,7 +102,7 @@ def reject_truncated(size: int) -> None:
     """Check that a body of `size` bytes was not cut off at the limit.
 
     Raises:
-        Problem: 413. Werkzeug cuts a chunked body off at the limit without an error.
+        RequestEntityTooLarge: Werkzeug cuts a chunked body off at the limit without an error.
     """
     if request.content_length is None and size == request.max_content_length:
-        raise Problem("content-too-large")
+        raise RequestEntityTooLarge

@@ -68,3 +68,49 @@ def test_previous_page_has_one_entity_tag_with_and_without_a_condition(stocked: 
     path = link.partition('>; rel="prev"')[0].rpartition("<")[2].partition("/api/v1/")[2]
     tag = stocked.get(path, status=200).headers["ETag"]
     assert stocked.get(path, headers={"If-None-Match": tag}, status=304).headers["ETag"] == tag
+
+
+LONGEST = {
+    "control characters": {"category": "\x01" * 100, "q": "Mug" + "\x01" * 197},
+    "four bytes each": {"category": "\U0001f375" * 100, "q": "Mug " + "\U0001f375" * 196},
+    "quotes": {"category": '"' * 100, "q": "Mug " + "\\" * 196},
+}
+
+
+@pytest.mark.parametrize("filters", LONGEST.values(), ids=LONGEST)
+@pytest.mark.parametrize("with_q", [True, False])
+def test_cursor_of_the_longest_filters_and_sort_key_is_accepted(
+    api: Api, filters: dict[str, str], with_q: bool
+) -> None:
+    by = api.sign_up("editor")
+    category = filters["category"]
+    for number in range(4):
+        name = f"{number} Mug {category[0] * 194}"
+        body = PRODUCT | {"sku": f"MUG-{number}", "name": name, "category": category}
+        api.post("products", body, by=by, status=201)
+    query = {"limit": "1", "sort": "name", "price_min": "0.0001", "category": category}
+    query |= {"q": filters["q"]} if with_q else {}
+    page, names = api.get("products", query_string=query, status=200), []
+    while items := page.json["items"]:
+        names.append(items[0]["name"])
+        cursor = page.json["next_cursor"]
+        if cursor is None:
+            break
+        page = api.get("products", query_string={"limit": "1", "cursor": cursor}, status=200)
+    assert with_q or [name[0] for name in names] == ["0", "1", "2", "3"]
+
+
+@pytest.mark.parametrize(
+    "filters",
+    [
+        {"price_min": "0" * 3500 + "1"},
+        {"price_min": "0." + "0" * 3500},
+        {"created_from": f"2020-01-01T00:00:00.{'0' * 3500}Z"},
+    ],
+    ids=str,
+)
+def test_filter_that_fits_in_no_cursor_is_422_and_named(
+    stocked: Api, filters: dict[str, str]
+) -> None:
+    refused = stocked.get("products", query_string={"limit": "1", **filters}, status=422)
+    assert [error["parameter"] for error in refused.json["errors"]] == list(filters)

@@ -98,6 +98,7 @@ def test_body_over_the_limit_is_413(small: Api, editor: Caller) -> None:
 def test_chunked_body_over_the_limit_is_413(small: Api, editor: Caller) -> None:
     response = send(small, editor, b"", environ_overrides=chunked(LARGE), status=413)
     assert is_problem(response, "/content-too-large")
+    assert "larger than 1000 bytes" in response.json["detail"]
     assert stored(small) == []
 
 
