@@ -48,6 +48,21 @@ def access_token_from_cookie() -> str | None:
     return request.cookies.get(ACCESS_COOKIE) if _is_enabled() else None
 
 
+def is_session_left() -> bool:
+    """Whether the browser still has the refresh token of a session; it sends it to /auth only."""
+    return _is_enabled() and REFRESH_COOKIE in request.cookies
+
+
+def session_left() -> UUID | None:
+    """The session of the refresh token in the cookie; None where the CSRF token does not match."""
+    try:
+        session_id, _ = split_refresh_token(request.cookies.get(REFRESH_COOKIE, ""))
+        check_csrf(session_id)
+    except Problem:
+        return None
+    return session_id
+
+
 def refresh_token_from_cookie() -> str:
     """Return the refresh token in the cookie. A response with 401 deletes the cookies.
 
@@ -93,7 +108,7 @@ def set_auth_cookies(tokens: dict[str, Any]) -> dict[str, Any]:
 
 def clear_auth_cookies() -> None:
     """Delete the cookies with the response, if the request carries them."""
-    if ACCESS_COOKIE in request.cookies:
+    if request.cookies.keys() & {ACCESS_COOKIE, REFRESH_COOKIE, CSRF_COOKIE}:
         after_this_request(_unset_cookies)
 
 

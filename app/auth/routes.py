@@ -27,7 +27,7 @@ from app.auth.schemas import (
 )
 from app.core.resources.blueprint import Blueprint
 from app.core.resources.scoped_query import ScopedSelect
-from app.core.security.authorization import authenticated, current_caller, no_auth
+from app.core.security.authorization import authenticated, current_caller, leaving, no_auth
 from app.users.models import User
 from app.users.passwords import hash_password
 from app.users.routes import users
@@ -61,14 +61,15 @@ def refresh(data: dict[str, Any]) -> dict[str, Any]:
     return token_pairs.refresh(data["refresh_token"])
 
 
-@auth.post("/logout", access=authenticated)
+@auth.post("/logout", access=leaving)
 @auth.response(204)
 def log_out() -> None:
     """Log out.
 
-    Revokes the session of the access token.
+    Revokes the session of the access token, and deletes the cookies. Where the access token in the
+    cookie has expired, it is the session of the refresh token.
     """
-    sessions.revoke_session(current_caller.session_id)
+    sessions.revoke_session(current_caller.session_id or cookies.session_left())
     cookies.clear_auth_cookies()
 
 

@@ -20,9 +20,16 @@ from sqlalchemy import Row
 from app.auth import api_keys, cookies
 from app.auth.models import Session
 from app.auth.state import auth_state
-from app.core.security.authorization import ANONYMOUS, CHALLENGE, Caller, invalid_token_problem
+from app.core.security.authorization import (
+    ANONYMOUS,
+    CHALLENGE,
+    Caller,
+    ignore_dead_cookie,
+    invalid_token_problem,
+)
 from app.core.web import strict_json
 from app.core.web.problems import Problem
+from app.core.web.request_state import request_state
 from app.users.roles import ROLES
 
 TOKEN_CACHE_SIZE = 10_000  # tokens of about half a kilobyte
@@ -93,7 +100,9 @@ def load_caller() -> Caller:
     scheme, _, bearer = request.headers.get("Authorization", "").partition(" ")
     cookie = cookies.access_token_from_cookie()
     if scheme.lower() != "bearer":  # schemes are case-insensitive: RFC 9110 section 11.1
-        return ANONYMOUS if cookie is None else _caller_from_cookie(cookie)
+        if cookie is None and not cookies.is_session_left():
+            return ANONYMOUS
+        return _caller_from_cookie(cookie or "")
     if cookie is not None:  # RFC 6750 section 2
         challenge = f'{CHALLENGE}, error="invalid_request"'
         detail = "A request carries a bearer token or cookies, not both."
@@ -104,8 +113,14 @@ def load_caller() -> Caller:
 
 
 def _caller_from_cookie(token: str) -> Caller:
-    caller = _caller_from_token(token)
+    try:
+        caller = _caller_from_token(token)
+    except Problem:
+        if ignore_dead_cookie():
+            return ANONYMOUS
+        raise
     cookies.check_csrf(caller.session_id)
+    request_state().caller_is_from_cookie = True
     return caller
 
 

@@ -150,7 +150,7 @@ def test_cookie_and_bearer_token_together_are_400(
         assert challenge == 'Bearer realm="api", error="invalid_request"'
 
 
-@pytest.mark.parametrize("path", ["users/me", "products"])
+@pytest.mark.parametrize("path", ["users/me", "tasks"])
 def test_invalid_access_cookie_is_401_with_invalid_token(app: Flask, path: str) -> None:
     browser = Browser(app)
     browser.kept.set_cookie(ACCESS_COOKIE, "x.y.z")

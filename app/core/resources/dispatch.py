@@ -19,7 +19,12 @@ from app.core.resources.references import (
     require_referred_rows,
 )
 from app.core.schemas.base import Schema
-from app.core.security.authorization import Access, check_access, require_valid_session
+from app.core.security.authorization import (
+    Access,
+    check_access,
+    forget_ended_cookie_session,
+    require_valid_session,
+)
 from app.core.web import after_commit
 from app.core.web.etags import check_untagged, require_if_match
 from app.core.web.flask_app import Response
@@ -112,22 +117,32 @@ def build_endpoint(
 
     @wraps(view)
     def endpoint(**path: Any) -> Any:
-        call = Call(request_ctx.request, operation, access, view, path)
-        for step in admission:
-            step(call)
+        declared = operation, access, view, path
         try:
-            for step in service:
-                if (early := step(call)) is not None:
-                    return early
-        except Problem:
-            # A revoked session is a 401, also where the request has other errors.
-            if not access.skip_authentication:
-                require_valid_session()
+            return _run(Call(request_ctx.request, *declared), admission, service)
+        except Problem as problem:
+            # The session of a cookie was revoked, which the first statement has found.
+            if problem.code == 401 and forget_ended_cookie_session():
+                return _run(Call(request_ctx.request, *declared), admission, service)
             raise
-        return call.response
 
     endpoint.access = access  # type: ignore[attr-defined]
     return endpoint
+
+
+def _run(call: Call, admission: list[Step], service: list[Step]) -> Any:
+    for step in admission:
+        step(call)
+    try:
+        for step in service:
+            if (early := step(call)) is not None:
+                return early
+    except Problem:
+        # A revoked session is a 401, also where the request has other errors.
+        if not call.access.skip_authentication:
+            require_valid_session()
+        raise
+    return call.response
 
 
 _NO_MEMBERS = Schema()
@@ -141,6 +156,8 @@ def _check_session(call: Call) -> None:
     # A stored response is returned without the statement that would check, and a file is stored
     # before it.
     in_statement = call.operation.checks_session and call.operation.upload is None
+    if call.access.anonymous and call.request.method not in ("GET", "HEAD"):
+        in_statement = False  # with a cookie it is repeated without, which a body does not allow
     if not in_statement or "HTTP_IDEMPOTENCY_KEY" in call.request.environ:
         require_valid_session()
 

@@ -52,13 +52,17 @@ class Access:
     anonymous: bool = False
     permission: str | None = None
     skip_authentication: bool = False
+    ignores_dead_cookies: bool = False  # a browser cannot leave them out
 
 
-public = Access("public", anonymous=True)  # credentials are optional, and validated where sent
+# Credentials are optional, and validated where sent; dead ones in cookies count as none:
+# docs/decisions.md#74-dead-cookies
+public = Access("public", anonymous=True, ignores_dead_cookies=True)
 # Credentials are ignored: a client that sends an expired token can still obtain a new one.
 no_auth = Access("no_auth", anonymous=True, skip_authentication=True)
 internal = Access("internal", anonymous=True, skip_authentication=True)  # probes
 authenticated = Access("authenticated")  # in a session; an API key is limited to its scopes
+leaving = Access("authenticated", ignores_dead_cookies=True)  # in a session, or after its end
 
 
 def permission(permission: str) -> Access:
@@ -93,8 +97,28 @@ def _load_current_caller() -> Caller:
 
 def _skips_authentication(endpoint: str | None) -> bool:
     # Not decided in `check_access`: rate limit and log need the caller before it runs.
+    access = _access_of(endpoint)
+    return access is not None and access.skip_authentication
+
+
+def _access_of(endpoint: str | None) -> Access | None:
     access = getattr(current_app.view_functions.get(endpoint or ""), "access", None)
-    return isinstance(access, Access) and access.skip_authentication
+    return access if isinstance(access, Access) else None
+
+
+def forget_ended_cookie_session() -> bool:
+    """Make the caller of a cookie anonymous, after a 401, if the route allows it."""
+    state = request_state()
+    return state.caller_is_from_cookie and not state.session_is_valid and ignore_dead_cookie()
+
+
+def ignore_dead_cookie() -> bool:
+    """Make the caller anonymous, if the credentials in cookies are dead and the route allows it."""
+    access, state = _access_of(request.endpoint), request_state()
+    if access is None or not access.ignores_dead_cookies:
+        return False
+    state.caller, state.cookie_is_dead, state.caller_is_from_cookie = ANONYMOUS, True, False
+    return True
 
 
 current_caller: Caller = LocalProxy(_load_current_caller)  # type: ignore[assignment]
@@ -164,6 +188,8 @@ def check_access(access: Access) -> None:
     if access.anonymous:
         return
     if caller.id is None:
+        if access.ignores_dead_cookies and request_state().cookie_is_dead:
+            return
         raise unauthorized_problem()
     # A route without a permission is for persons: docs/decisions.md#33-session-only-routes
     is_limited_key = caller.api_key_id is not None and access.permission is None

@@ -33,6 +33,8 @@ class RequestState:
     caller: Any = None  # `app.core.security.authorization.Caller`, once it has been loaded
     caller_error: Exception | None = None  # why it could not be loaded
     precondition: Any = None  # `app.core.web.etags.Precondition`, once it has been parsed
+    cookie_is_dead: bool = False  # the credentials in cookies are not valid any more
+    caller_is_from_cookie: bool = False
     session_is_valid: bool = False  # checked by a separate statement
     rate_limit_windows: dict[str, Any] = field(default_factory=dict)  # by the storage's key
     rate_limits: list[RateLimitStatus] = field(default_factory=list)  # the general limit's
