@@ -144,7 +144,7 @@ def replace_by(module: str, *arguments: str, **settings: str) -> None:
 def require_free(bind: str) -> None:
     """Exit with a message unless a server can listen on `bind`, written host:port."""
     host, _, port = bind.rpartition(":")
-    if not host or not port.isdigit() or int(port) > 65535:
+    if not host or not port.isdecimal() or int(port) > 65535:
         sys.exit("BIND must be host:port, for example 127.0.0.1:8001, and not {!r}".format(bind))
     try:
         family, kind, protocol, _, address = socket.getaddrinfo(
@@ -153,9 +153,10 @@ def require_free(bind: str) -> None:
         with socket.socket(family, kind, protocol) as probe:
             probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
             probe.bind(address)
-    except OSError as error:
+    except (OSError, UnicodeError) as error:
         hint = "choose another, for example BIND=127.0.0.1:8001"
-        sys.exit("Cannot listen on {}: {}; {}".format(bind, error.strerror, hint))
+        reason = getattr(error, "strerror", None) or error
+        sys.exit("Cannot listen on {}: {}; {}".format(bind, reason, hint))
 
 
 def test(*arguments: str) -> None:

@@ -4,7 +4,6 @@ The worker class, the log format and the hooks are in app/server.
 """
 
 import os
-import re
 import sys
 from pathlib import Path
 
@@ -14,26 +13,31 @@ from pathlib import Path
 for _name in [name for name in sys.modules if name.partition(".")[0] == "server"]:
     del sys.modules[_name]
 sys.path.append(str(Path(__file__).parent / "app"))
-from server import hooks, json_log, worker  # noqa: E402
+from server import hooks, json_log, settings, worker  # noqa: E402
 
 sys.path.pop()
+try:
+    values = settings.read(os.environ)
+except ValueError:
+    # Imported where this process ends: it says what is wrong, with all other reasons.
+    sys.path.insert(0, str(Path(__file__).parent))
+    from app.config import ConfigError, Settings
+
+    try:
+        Settings.from_env()
+    except ConfigError as error:
+        sys.exit(str(error))
 
 wsgi_app = "wsgi:app"
-bind = [os.environ.get("BIND") or "127.0.0.1:8000"]
+bind = [values["bind"]]
 # On this address the application serves only metrics; it recognises it by the connection's port.
 if metrics_bind := os.environ.get("METRICS_BIND"):
     bind.append(metrics_bind)
-    if bind[0].rpartition(":")[2] == metrics_bind.rpartition(":")[2]:
-        sys.exit("METRICS_BIND and BIND must differ in their ports")
 
 # --- processes -------------------------------------------------------------------------------
 
 worker_class = worker.Worker
-# One per core, at most 4 by default: each worker needs memory and its own pool of database
-# connections.
-workers = int(os.environ.get("WEB_CONCURRENCY") or min(os.cpu_count() or 1, 4))
-# At most POOL_SIZE: a thread needs a database connection.
-threads = int(os.environ.get("WEB_THREADS") or 4)
+workers, threads = values["web_concurrency"], values["web_threads"]
 max_requests = 20_000  # bounds memory leaks
 max_requests_jitter = 2_000  # so that workers do not exit at the same time
 # The heartbeat file must not wait for a disk.
@@ -58,9 +62,6 @@ limit_request_field_size = 8190
 # (TRUSTED_PROXIES). Its defaults let clients on the same machine set SCRIPT_NAME and the scheme.
 forwarder_headers = ""
 secure_scheme_headers: dict[str, str] = {}
-# The path below which the service is mounted; a proxy that removes it sends X-Forwarded-Prefix.
-if not re.fullmatch(r"(/[A-Za-z0-9._~-]+)*", os.environ.get("SCRIPT_NAME", "")):
-    sys.exit("SCRIPT_NAME is a path such as /shop, without / at its end")
 
 # --- logs ------------------------------------------------------------------------------------
 

@@ -1,14 +1,19 @@
 """Entry points: `gunicorn wsgi:app`, `flask`, and with a broker `celery --app wsgi:celery`."""
 
 import gc
+import sys
 
 # Imports leave almost no garbage, and collections take a fifth of the start:
 # docs/decisions.md#65-garbage-collection-at-the-start
 gc.disable()
 
 from app import create_app  # noqa: E402
+from app.config import ConfigError  # noqa: E402
 
-app = create_app()
+try:
+    app = create_app()
+except ConfigError as error:
+    sys.exit(str(error))
 celery = app.extensions.get("celery")
 
 gc.freeze()  # collections skip the existing objects; a full one took 90 ms

@@ -1,4 +1,4 @@
-"""`flask seed`: sample rows, to which features contribute; `flask endpoints`: what is served."""
+"""`flask seed` adds sample rows, `flask endpoints` and `flask config check` list what is served."""
 
 from collections.abc import Callable, Iterator
 from typing import Any, NamedTuple
@@ -28,6 +28,7 @@ def init_app(app: Flask) -> None:
     """Add the commands to `flask`, and `db` and the models to `flask shell`."""
     app.cli.add_command(seed)
     app.cli.add_command(endpoints)
+    app.cli.add_command(config)
     app.shell_context_processor(_shell_context)
     if (ROOT / "tools").is_dir():  # a checkout; the image has only the service
         from tools.scaffold import commands
@@ -65,6 +66,19 @@ def seed(demo: bool, **values: Any) -> None:
         raise click.ClickException("--demo is not available in production.")
     for func, options in _seeders:
         func(demo=demo, **{name: values[name] for name in options})
+
+
+@click.group("config")
+def config() -> None:
+    """Settings."""
+
+
+@config.command("check")
+@with_appcontext
+def check_config() -> None:
+    """Print the settings with masked secrets; invalid ones are refused with all reasons."""
+    for name, text in current_app.extensions["settings"].printable().items():
+        click.echo(f"{name}={text}")
 
 
 @click.command("endpoints")

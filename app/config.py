@@ -1,26 +1,22 @@
 """Typed settings, parsed from the environment and checked before the service starts."""
 
 import contextlib
-import logging
 import os
-import re
 import secrets
-from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass, fields
-from ipaddress import ip_address
+from collections.abc import Iterator, Mapping
+from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
-from typing import Any, Literal, Self, get_args
-from urllib.parse import urlsplit
+from typing import Any, Literal, Self, TypeVar, get_args
 
-import marshmallow as ma
-from limits import parse_many
-from sqlalchemy import make_url
-from sqlalchemy.exc import ArgumentError
+from app import setting_checks as is_
+from app.server.settings import SERVER, whole_number
+from app.setting_checks import between
 
 ROOT = Path(__file__).resolve().parent.parent
 INSTANCE = ROOT / "instance"
 
 Environment = Literal["development", "testing", "production"]
+T = TypeVar("T")
 
 
 class ConfigError(Exception):
@@ -33,58 +29,83 @@ class ConfigError(Exception):
         super().__init__("The configuration is refused:\n" + "\n".join(f"  - {r}" for r in reasons))
 
 
+def setting(default: T, check: is_.Check = is_.trimmed) -> T:
+    """Return a field of `Settings`: its type is that of the default."""
+    return field(default=default, metadata={"check": check})
+
+
+ENVIRONMENT = is_.one_of(*get_args(Environment))
+REDIS_URL = is_.url(
+    "is redis://host:port/0 or rediss://user:password@host:port/0, with a percent-encoded password",
+    "redis",
+    "rediss",
+    path="/?[0-9]{0,4}",
+)
+DAYS = between(1, 36_500)
+MINUTES = between(1, 366 * 24 * 60)
+MILLISECONDS = between(1, 60 * 60 * 1000)
+SECONDS = between(1, 60 * 60)
+
+
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Settings:
     """The settings. The name of a setting in the environment is that of the field in capitals."""
 
-    app_env: Environment = "development"
-    secret_key: str = ""  # signs access tokens and cursors; at least 32 characters
-    database_url: str = f"sqlite:///{INSTANCE / 'app.db'}"
-    database_pooler: bool = False  # database_url is that of PgBouncer, in transaction mode
-    single_node: bool = False  # allows production with SQLite or without Redis
-    redis_url: str = ""  # empty: limits are counted in memory, the cache is on disk
-    broker_url: str = ""  # redis://… for Celery; empty: jobs run in this process
-    cache_dir: str = str(INSTANCE / "cache")  # used without Redis
+    app_env: Environment = setting("development", ENVIRONMENT)  # noqa: RUF009 - a field
+    secret_key: str = setting("", is_.secret)  # signs access tokens and cursors
+    database_url: str = setting(f"sqlite:///{INSTANCE / 'app.db'}", is_.database_url)
+    database_pooler: bool = setting(False)  # database_url is that of PgBouncer, transaction mode
+    single_node: bool = setting(False)  # allows production with SQLite or without Redis
+    redis_url: str = setting("", REDIS_URL)  # empty: limits in memory, the cache is on disk
+    broker_url: str = setting("", REDIS_URL)  # for Celery; empty: jobs run in this process
+    cache_dir: str = setting(str(INSTANCE / "cache"))  # used without Redis
 
-    access_token_minutes: int = 10
-    refresh_token_days: int = 30
-    session_idle_days: int = 7
-    password_min_length: int = 15
-    reset_token_minutes: int = 30
-    verify_token_minutes: int = 24 * 60
-    token_issuer: str = "flask-rest-reference"  # noqa: S105 - a name, not a secret
-    token_audience: str = "flask-rest-reference"  # noqa: S105
-    jwt_keys: str = ""  # file of `flask signing-keys`; empty: a key derived from secret_key
-    auth_cookies: bool = False  # whether browsers may log in with cookies
+    access_token_minutes: int = setting(10, MINUTES)
+    refresh_token_days: int = setting(30, DAYS)
+    session_idle_days: int = setting(7, DAYS)
+    password_min_length: int = setting(15, between(8, 1024))
+    reset_token_minutes: int = setting(30, MINUTES)
+    verify_token_minutes: int = setting(24 * 60, MINUTES)
+    token_issuer: str = setting("flask-rest-reference")
+    token_audience: str = setting("flask-rest-reference")
+    # A file of `flask signing-keys`; empty: a key derived from secret_key.
+    jwt_keys: str = setting("", is_.optional(is_.readable_file))
+    auth_cookies: bool = setting(False)  # whether browsers may log in with cookies
 
-    rate_limit: str = "600 per minute"
-    login_rate_limit: str = "10 per minute"
-    register_rate_limit: str = "10 per hour"
-    mail_rate_limit: str = "10 per hour"
-    bulk_rate_limit: str = "10 per minute"
+    rate_limit: str = setting("600 per minute", is_.rate_limit)
+    login_rate_limit: str = setting("10 per minute", is_.rate_limit)
+    register_rate_limit: str = setting("10 per hour", is_.rate_limit)
+    mail_rate_limit: str = setting("10 per hour", is_.rate_limit)
+    bulk_rate_limit: str = setting("10 per minute", is_.rate_limit)
 
-    # smtp://host:port, smtps:// or smtp+starttls://user:password@host; empty: mail goes to the log
-    smtp_url: str = ""
-    mail_from: str = "service@localhost"
-    public_url: str = "http://127.0.0.1:8000"  # base of the links in mails
+    smtp_url: str = setting("", is_.smtp_url)  # empty: mail goes to the log
+    mail_from: str = setting("service@localhost", is_.mail_address)
+    # Base of the links in mails.
+    public_url: str = setting("http://127.0.0.1:8000", is_.public_url)
 
-    max_content_length: int = 1024 * 1024  # bytes
-    max_upload_length: int = 256 * 1024 * 1024  # bytes of an uploaded file
-    job_retention_days: int = 7
-    public_max_age: int = 30  # seconds for which anonymous responses may be cached
-    cors_origins: tuple[str, ...] = ()
-    trusted_hosts: tuple[str, ...] = ()  # empty, outside production: any host is accepted
-    trusted_proxies: int = 0  # number of proxies that set X-Forwarded-*
+    max_content_length: int = setting(1024 * 1024, between(1, 2**30))  # bytes
+    max_upload_length: int = setting(256 * 1024 * 1024, between(1, 2**40))  # bytes of a file
+    job_retention_days: int = setting(7, DAYS)
+    public_max_age: int = setting(30, between(0, 366 * 86_400))  # seconds, of anonymous responses
+    cors_origins: tuple[str, ...] = setting((), is_.origins)
+    trusted_hosts: tuple[str, ...] = setting((), is_.hosts)  # empty, outside production: any host
+    trusted_proxies: int = setting(0, between(0, 100))  # number of proxies that set X-Forwarded-*
 
-    statement_timeout_ms: int = 5000
-    lock_timeout_ms: int = 2000
-    connect_timeout: int = 3  # seconds
-    pool_size: int = 8
-    pool_timeout: int = 3  # seconds
-    redis_timeout_ms: int = 200
-    log_level: str = "INFO"
-    metrics_bind: str = ""  # host:port of the listener for /metrics; empty: none
-    otel_exporter_otlp_endpoint: str = ""  # http://host:4318; empty: no spans are recorded
+    statement_timeout_ms: int = setting(5000, MILLISECONDS)
+    lock_timeout_ms: int = setting(2000, MILLISECONDS)
+    connect_timeout: int = setting(3, SECONDS)
+    pool_size: int = setting(8, between(1, 1000))
+    pool_timeout: int = setting(3, SECONDS)
+    redis_timeout_ms: int = setting(200, MILLISECONDS)
+    bind: str = setting(*SERVER["bind"])
+    web_concurrency: int = setting(*SERVER["web_concurrency"])
+    web_threads: int = setting(*SERVER["web_threads"])
+    drain_seconds: int = setting(*SERVER["drain_seconds"])
+    script_name: str = setting(*SERVER["script_name"])
+    log_level: str = setting("INFO", is_.one_of("DEBUG", "INFO", "WARNING", "ERROR", "CRITICAL"))
+    metrics_bind: str = setting("", is_.optional(is_.address))  # of /metrics; empty: none
+    # http://host:4318; empty: no spans are recorded
+    otel_exporter_otlp_endpoint: str = setting("", is_.collector_url)
 
     @classmethod
     def from_env(cls, environ: Mapping[str, str] | None = None) -> Self:
@@ -98,8 +119,9 @@ class Settings:
         """
         values, reasons = _parse(cls, os.environ if environ is None else environ)
         settings = cls(**values)
-        if reasons := reasons + settings.validation_errors():
-            raise ConfigError(reasons)
+        if reasons := settings.errors() | reasons:
+            in_order = [each.name for each in fields(cls) if each.name in reasons]
+            raise ConfigError([f"{name.upper()} {reasons[name]}" for name in in_order])
         if not settings.secret_key:
             return cls(**{**values, "secret_key": _local_secret()})
         return settings
@@ -109,169 +131,95 @@ class Settings:
         """Whether the strict checks apply; also with an invalid APP_ENV."""
         return self.app_env not in ("development", "testing")
 
-    def validation_errors(self) -> list[str]:
-        """Return the reasons why the service must not start with these settings."""
-        return [
-            *self._secret_errors(),
-            *self._server_errors(),
-            *self._number_errors(),
-            *self._format_errors(),
-            *self._mail_errors(),
-        ]
+    def printable(self) -> dict[str, str]:
+        """Return the settings as they are written in the environment, with masked secrets."""
+        texts = {}
+        for name, value in asdict(self).items():
+            text = ",".join(value) if isinstance(value, tuple) else str(value)
+            text = text.lower() if isinstance(value, bool) else is_.mask(text)
+            texts[name.upper()] = "***" if name == "secret_key" else text
+        return texts
 
-    def _secret_errors(self) -> Iterator[str]:
-        if self.app_env not in get_args(Environment):
-            yield f"APP_ENV is one of {', '.join(get_args(Environment))}"
-        if self.is_production and not self.secret_key:
-            yield "SECRET_KEY is required in production (openssl rand -base64 48)"
-        elif self.secret_key and len(self.secret_key) < 32:
-            yield "SECRET_KEY has fewer than 32 characters"
-        elif self.is_production and _looks_like_an_example(self.secret_key):
-            yield "SECRET_KEY is an example value; generate one: openssl rand -base64 48"
+    def errors(self) -> dict[str, str]:
+        """Return why the service must not start with these settings, one reason for a setting."""
+        found: dict[str, str] = {}
+        for each in fields(self):
+            value = getattr(self, each.name)
+            texts = value if isinstance(value, tuple) else (str(value),)
+            reason = is_.printable("".join(texts)) or each.metadata["check"](value)
+            if reason:
+                found[each.name] = reason
+        return dict(self._conflicts()) | found | dict(self._unsafe())
 
-    def _server_errors(self) -> Iterator[str]:
-        if not _is_database_url(self.database_url):
-            yield "DATABASE_URL is sqlite:///path or postgresql://user:password@host:port/name"
-        for name in ("redis_url", "broker_url"):
-            # Only these schemes: the log removes the password of a URL with a host.
-            if (url := getattr(self, name)) and not _is_url(url, "redis", "rediss"):
-                yield f"{name.upper()} is redis://host:port/0 or rediss://user:password@host:port/0"
-        if self.is_production and not self.single_node:
-            hint = "SINGLE_NODE=true allows it"
-            if self.database_url.startswith("sqlite"):
-                yield f"DATABASE_URL is SQLite, which serves one machine; {hint}"
-            if not self.redis_url:
-                yield f"REDIS_URL is missing, each worker would limit by itself; {hint}"
-            if not self.broker_url:
-                yield f"BROKER_URL is missing, jobs would burden requests; {hint}"
-        if self.is_production and not self.trusted_hosts:
-            yield "TRUSTED_HOSTS is required in production: answers contain the host they trust"
-        if self.is_production and "*" in self.cors_origins:
-            yield "CORS_ORIGINS must name its origins in production, not *"
-        elif "*" in self.cors_origins and len(self.cors_origins) > 1:
-            yield "CORS_ORIGINS is either * or names its origins"
-        if not all(_is_origin(origin) for origin in self.cors_origins if origin != "*"):
-            yield "CORS_ORIGINS are origins such as https://app.example.com or http://[::1]:3000"
+    def _conflicts(self) -> Iterator[tuple[str, str]]:
+        """Settings that do not work together."""
+        if self.database_pooler and self.database_url.startswith("sqlite"):
+            yield "database_pooler", "is for PostgreSQL, and DATABASE_URL is SQLite"
+        if self.metrics_bind and self._port(self.metrics_bind) == self._port(self.bind) != "0":
+            yield "metrics_bind", "and BIND must differ in their ports"
+        if not self.redis_url and (reason := is_.writable_folder(self.cache_dir)):
+            yield "cache_dir", reason
 
-    def _number_errors(self) -> Iterator[str]:
-        for field in fields(self):
-            minimum = MINIMUMS.get(field.name, 1)
-            if type(field.default) is int and getattr(self, field.name) < minimum:
-                yield f"{field.name.upper()} must be at least {minimum}"
+    @staticmethod
+    def _port(address: str) -> str:
+        return address.rpartition(":")[2].lstrip("0") or "0"
 
-    def _format_errors(self) -> Iterator[str]:
-        for name in (field.name for field in fields(self) if field.name.endswith("rate_limit")):
-            try:  # flask-limiter logs a limit that it cannot parse, and limits nothing
-                parse_many(getattr(self, name))
-            except ValueError:
-                yield f'{name.upper()} is not a limit such as "10 per minute"'
-        if self.log_level not in logging.getLevelNamesMapping():
-            yield "LOG_LEVEL is one of DEBUG, INFO, WARNING, ERROR, CRITICAL"
-        if self.metrics_bind and not re.fullmatch(r"\S+:\d{1,5}", self.metrics_bind):
-            yield "METRICS_BIND is host:port, such as 127.0.0.1:9464"
-        endpoint = self.otel_exporter_otlp_endpoint
-        if endpoint and not _is_url(endpoint, "http", "https"):
-            yield "OTEL_EXPORTER_OTLP_ENDPOINT is a URL such as http://collector:4318"
-
-    def _mail_errors(self) -> Iterator[str]:
-        if self.is_production and not self.smtp_url:
-            yield "SMTP_URL is required in production: without it mail goes to the log"
-        elif self.smtp_url and not _is_url(self.smtp_url, "smtp", "smtps", "smtp+starttls"):
-            yield "SMTP_URL is smtp://host:port, or smtps or smtp+starttls://user:password@host:port"
-        elif (
-            self.is_production
-            and _is_url(self.smtp_url, "smtp")
-            and urlsplit(self.smtp_url).username
-        ):
-            yield "SMTP_URL would send its password in clear; use smtps:// or smtp+starttls://"
-        if not re.fullmatch(r"[^@\s<>,]+@[A-Za-z0-9.-]+", self.mail_from):
-            yield "MAIL_FROM is not an e-mail address"
-        if not _is_url(self.public_url, "http", "https"):
-            yield "PUBLIC_URL is not a URL such as https://app.example.com"
-        elif self.is_production and self.public_url == type(self)().public_url:
-            yield "PUBLIC_URL is required in production: links in mails lead there"
+    def _unsafe(self) -> Iterator[tuple[str, str]]:
+        """Settings that production refuses."""
+        if not self.is_production:
+            return
+        if not self.secret_key:
+            yield "secret_key", "is required in production (openssl rand -base64 48)"
+        elif not is_.secret(self.secret_key) and _looks_like_an_example(self.secret_key):
+            yield "secret_key", "is an example value; generate one: openssl rand -base64 48"
+        hint = "SINGLE_NODE=true allows it"
+        if self.database_url.startswith("sqlite") and not self.single_node:
+            yield "database_url", f"is SQLite, which serves one machine; {hint}"
+        if not self.redis_url and not self.single_node:
+            yield "redis_url", f"is missing, each worker would limit by itself; {hint}"
+        if not self.broker_url and not self.single_node:
+            yield "broker_url", f"is missing, jobs would burden requests; {hint}"
+        if not self.trusted_hosts:
+            yield "trusted_hosts", "is required in production: answers contain the host they trust"
+        if "*" in self.cors_origins:
+            yield "cors_origins", "must name its origins in production, not *"
+        if not self.smtp_url:
+            yield "smtp_url", "is required in production: without it mail goes to the log"
+        elif self.smtp_url.startswith("smtp:") and "@" in self.smtp_url:
+            hint = "use smtps:// or smtp+starttls://"
+            yield "smtp_url", f"would send its password in clear; {hint}"
+        if self.public_url == type(self)().public_url:
+            yield "public_url", "is required in production: links in mails lead there"
 
 
-MINIMUMS = {"public_max_age": 0, "trusted_proxies": 0, "password_min_length": 8}
-"""Minimums of numeric settings, where they are not 1."""
+def _parse_tuple(text: str) -> tuple[str, ...]:
+    """Return the strings between commas, without surrounding spaces and without empty ones."""
+    return tuple(part.strip() for part in text.split(",") if part.strip())
 
 
-class _CommaSeparated(ma.fields.Field[tuple[str, ...]]):
-    """Strings separated by commas; surrounding spaces and empty strings are removed."""
-
-    def _deserialize(self, value: str, *args: Any, **kwargs: Any) -> tuple[str, ...]:
-        return tuple(part.strip() for part in value.split(",") if part.strip())
-
-
-# By the type of the default. Strings have no message, which could contain a secret.
-_FIELDS: dict[type, Callable[[], ma.fields.Field[Any]]] = {
-    str: ma.fields.String,
-    tuple: _CommaSeparated,
-    int: lambda: ma.fields.Integer(
-        error_messages={"invalid": "is not of type int: {input!r}"},
-    ),
-    bool: lambda: ma.fields.Boolean(
-        truthy={"true"},
-        falsy={"false"},
-        error_messages={"invalid": "is not of type bool: {input!r}"},
-    ),
+_PARSERS: dict[type, Any] = {
+    str: str,
+    tuple: _parse_tuple,
+    int: whole_number,
+    bool: {"true": True, "false": False}.__getitem__,
 }
+"""By the type of the default. Each raises ValueError or KeyError for other text."""
 
 
 def _parse(
     settings: type[Settings], environ: Mapping[str, str]
-) -> tuple[dict[str, Any], list[str]]:
-    """Return the parsed values by field name, and the reasons why others are invalid.
-
-    marshmallow parses a mapping; environs, which builds on it, reads only the process's own
-    environment and makes the Flask CLI load `.env` files by its dependency on python-dotenv.
-    """
-    members = {field.name.upper(): _FIELDS[type(field.default)]() for field in fields(settings)}
-    schema = ma.Schema.from_dict(members)(unknown=ma.EXCLUDE)
-    reasons: list[str] = []
-    try:
-        values = schema.load({name: text for name, text in environ.items() if text})
-    except ma.ValidationError as error:
-        values = error.valid_data
-        messages = error.messages_dict.items()
-        reasons = [f"{name} {text}" for name, texts in messages for text in texts]
-    return {name.lower(): value for name, value in values.items()}, reasons
-
-
-def _is_url(text: str, *schemes: str) -> bool:
-    """Whether the text is a URL with one of the schemes, a host and no invalid port."""
-    try:
-        url = urlsplit(text)
-        return url.scheme in schemes and bool(url.hostname) and url.port != 0
-    except ValueError:  # the port is not a number, or an IPv6 address is invalid
-        return False
-
-
-_LABEL = "[a-z0-9_-]+"
-_ORIGIN = re.compile(rf"https?://({_LABEL}(\.{_LABEL})*|\[[0-9a-f:]+\])(:[1-9][0-9]{{0,4}})?")
-
-
-def _is_origin(text: str) -> bool:
-    """Whether a browser sends this origin (RFC 6454 section 6.2): the only form that can match."""
-    if not _ORIGIN.fullmatch(text):
-        return False
-    try:
-        url = urlsplit(text)
-        host, port = str(url.hostname), url.port
-        is_address = ":" in host or host.rpartition(".")[2].isdigit()
-        if is_address and str(ip_address(host)) != host:
-            return False
-    except ValueError:  # no such port or address
-        return False
-    return port != {"http": 80, "https": 443}[url.scheme]
-
-
-def _is_database_url(text: str) -> bool:
-    try:
-        name = make_url(text).drivername
-    except (ArgumentError, ValueError):
-        return False
-    return name in ("sqlite", "sqlite+pysqlite", "postgresql", "postgresql+psycopg")
+) -> tuple[dict[str, Any], dict[str, str]]:
+    """Return the parsed values, and why others are invalid; both by the name of the field."""
+    # environs loads .env files into the process and reads only its environment.
+    values, reasons = {}, {}
+    for each in fields(settings):
+        kind = type(each.default)
+        if text := environ.get(each.name.upper()):
+            try:
+                values[each.name] = _PARSERS[kind](text)
+            except (ValueError, KeyError):
+                reasons[each.name] = f"is not of type {kind.__name__}: {text!r}"
+    return values, reasons
 
 
 def _looks_like_an_example(secret: str) -> bool:

@@ -202,7 +202,7 @@ def test_configuration_error_lists_every_reason() -> None:
         }
     )
     assert [reason.split()[0] for reason in reasons] == [
-        "POOL_SIZE", "SECRET_KEY", "CORS_ORIGINS", "ACCESS_TOKEN_MINUTES",
+        "SECRET_KEY", "ACCESS_TOKEN_MINUTES", "CORS_ORIGINS", "POOL_SIZE",
     ]  # fmt: skip
 
 

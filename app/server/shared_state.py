@@ -27,6 +27,15 @@ def start_draining() -> None:
     Path(os.environ["DRAINING_FILE"]).touch()
 
 
+def is_first_refusal() -> bool:
+    """Return whether no other worker has refused the configuration; all have the same reasons."""
+    try:
+        (_directory() / "refused").touch(exist_ok=False)
+    except FileExistsError:
+        return False
+    return True
+
+
 def is_draining() -> bool:
     """Return whether the service is shutting down."""
     return os.path.exists(os.environ["DRAINING_FILE"])

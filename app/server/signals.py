@@ -8,11 +8,7 @@ from types import FrameType
 
 from gunicorn.arbiter import Arbiter
 
-from . import shared_state
-
-# Seconds for which readiness is 503 before connections are refused: longer than two intervals of
-# the load balancer's probes. 0 without probes, as with the shipped nginx.
-DRAIN_SECONDS = int(os.environ.get("DRAIN_SECONDS") or 0)
+from . import settings, shared_state
 
 
 def install_handlers(server: Arbiter) -> None:
@@ -23,13 +19,14 @@ def install_handlers(server: Arbiter) -> None:
 
 def drain_on_sigterm(server: Arbiter) -> None:
     """Announce the shutdown DRAIN_SECONDS before it; a second SIGTERM does not wait."""
+    drain_seconds: int = settings.read(os.environ)["drain_seconds"]
 
     def drain(number: int, frame: FrameType | None) -> None:
         if os.getpid() != server.pid:  # a worker that has not installed its own handlers yet
             server.signal(number, frame)
-        elif DRAIN_SECONDS and not shared_state.is_draining():
+        elif drain_seconds and not shared_state.is_draining():
             shared_state.start_draining()
-            signal.alarm(DRAIN_SECONDS)
+            signal.alarm(drain_seconds)
         else:
             shared_state.start_draining()
             server.signal(number, frame)

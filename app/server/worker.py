@@ -2,10 +2,12 @@
 
 import signal
 import socket
+import sys
 from types import FrameType
 from typing import Any
 from uuid import uuid4
 
+from gunicorn.arbiter import Arbiter
 from gunicorn.http.message import Request
 from gunicorn.workers.gthread import ThreadWorker
 
@@ -20,6 +22,17 @@ class Worker(ThreadWorker):
     slot: int  # the lowest number that no other worker has; names its metrics files
     jobs: Any = None  # the job backend, where this process runs jobs
     wait_for_new_workers = False
+
+    def load_wsgi(self) -> None:
+        """Load the application; if `wsgi.py` exits with a message, so does the master."""
+        try:
+            super().load_wsgi()
+        except SystemExit as refusal:
+            if not isinstance(refusal.code, str):
+                raise
+            if shared_state.is_first_refusal():
+                print(refusal, file=sys.stderr, flush=True)  # noqa: T201
+            sys.exit(Arbiter.WORKER_BOOT_ERROR)
 
     def run(self) -> None:
         """Serve until the worker exits; called when the code has been loaded."""

@@ -2,7 +2,6 @@
 
 import socket
 from collections.abc import Iterator
-from pathlib import Path
 from urllib.parse import urlsplit
 
 import pytest
@@ -98,13 +97,3 @@ def test_service_is_available_below_its_prefix_only(mounted: Live) -> None:
 
 def test_malformed_request_is_explained_below_the_prefix(mounted: Live) -> None:
     assert '"/svc/problems/bad-request"' in ask(mounted, "nonsense")
-
-
-@pytest.mark.parametrize("value", ["svc", "/svc/", "/", "/a b", "https://evil.example"])
-def test_prefix_that_is_no_path_is_refused_at_start(tmp_path: Path, value: str) -> None:
-    settings = {"CACHE_DIR": str(tmp_path), "WEB_CONCURRENCY": "1", "SCRIPT_NAME": value}
-    with (
-        pytest.raises(RuntimeError, match="SCRIPT_NAME is a path"),
-        serve(f"sqlite:///{tmp_path}/live.db", **settings),
-    ):
-        pass

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from typing import Any
+from urllib.parse import urlsplit
 
 import pytest
 from flask import Flask
@@ -13,7 +14,7 @@ from app.core.database.engine import autocommit_connection
 from app.extensions import db
 from app.users.models import User
 from tests import rows
-from tests.conftest import on_postgresql
+from tests.conftest import MakeApp, on_postgresql
 
 ADA = {"email": "ada@example.com", "name": "Ada", "password_hash": "x"}
 
@@ -116,3 +117,17 @@ def test_all_connections_that_the_server_closed_are_replaced(
         several[-1].close()
         for _ in range(4):
             use()
+
+
+@on_postgresql
+def test_password_with_any_characters_is_read_from_pgpassword(
+    make_app: MakeApp, database_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As docker-compose.yml passes it, where a URL would need percent-encoding."""
+    server = urlsplit(database_url)
+    url = f"postgresql://{server.username}@{server.netloc.rpartition('@')[2]}{server.path}"
+    monkeypatch.setenv("PGPASSWORD", "p@s%s/w?o#rd $")
+    app = make_app(database_url=url)
+    with app.app_context(), db.engine.connect() as connection:
+        driver: Any = connection.connection.driver_connection
+        assert driver.info.password == "p@s%s/w?o#rd $"
