@@ -231,6 +231,13 @@ def test_entry_point_refuses_bad_settings_without_a_traceback(
         assert output.count(f"  - {name}") == 1
 
 
+def test_listeners_on_the_same_port_are_refused(tmp_path: Path) -> None:
+    same = {"BIND": "127.0.0.1:8000", "METRICS_BIND": "127.0.0.2:8000"}
+    status, output = start(["-m", "gunicorn"], tmp_path, **same)
+    assert status != 0
+    assert "must differ in their ports" in output
+
+
 def test_config_check_prints_settings_with_masked_secrets(tmp_path: Path) -> None:
     secrets = {
         "REDIS_URL": "redis://:hidden@127.0.0.1:1/0",

@@ -370,13 +370,6 @@ def test_draining_service_is_not_ready_and_serves_requests(tmp_path: Path) -> No
         assert it.process.wait(services.SECONDS) == 0
 
 
-def test_listeners_on_the_same_port_are_refused(tmp_path: Path) -> None:
-    same = {"BIND": "127.0.0.1:8000", "METRICS_BIND": "127.0.0.2:8000"}
-    ended = pytest.raises(RuntimeError, match="must differ in their ports")
-    with ended, serve(f"sqlite:///{tmp_path}/live.db", CACHE_DIR=str(tmp_path), **same):
-        pass
-
-
 @pytest.mark.slow
 def test_reload_under_load_loses_no_request(live: Live, editor: dict[str, str]) -> None:
     category, finished = f"load-{next(_numbers)}", threading.Event()

@@ -3,9 +3,12 @@
 from collections.abc import Callable
 from typing import Any
 from urllib.parse import urlsplit
+from uuid import uuid4
 
+import psycopg
 import pytest
 from flask import Flask
+from psycopg import sql
 from sqlalchemy import bindparam, func, insert, literal, select, text
 from sqlalchemy.exc import DBAPIError, SQLAlchemyError
 
@@ -15,6 +18,7 @@ from app.extensions import db
 from app.users.models import User
 from tests import rows
 from tests.conftest import MakeApp, on_postgresql
+from tests.pooler import url_without_pooler
 
 ADA = {"email": "ada@example.com", "name": "Ada", "password_hash": "x"}
 
@@ -124,10 +128,21 @@ def test_password_with_any_characters_is_read_from_pgpassword(
     make_app: MakeApp, database_url: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """As docker-compose.yml passes it, where a URL would need percent-encoding."""
-    server = urlsplit(database_url)
-    url = f"postgresql://{server.username}@{server.netloc.rpartition('@')[2]}{server.path}"
-    monkeypatch.setenv("PGPASSWORD", "p@s%s/w?o#rd $")
-    app = make_app(database_url=url)
-    with app.app_context(), db.engine.connect() as connection:
-        driver: Any = connection.connection.driver_connection
-        assert driver.info.password == "p@s%s/w?o#rd $"
+    password, role = "p@s%s/w?o#rd $'\\", f"role_{uuid4().hex}"
+    server = urlsplit(url_without_pooler(database_url))
+    monkeypatch.setenv("PGPASSWORD", password)
+    with psycopg.connect(server.geturl(), autocommit=True) as superuser:
+        literal_password = sql.Literal(password)
+        superuser.execute(
+            sql.SQL("CREATE ROLE {} LOGIN PASSWORD {}").format(
+                sql.Identifier(role), literal_password
+            )
+        )
+        try:
+            host = server.netloc.rpartition("@")[2]
+            app = make_app(database_url=f"postgresql://{role}@{host}{server.path}")
+            with app.app_context():
+                assert db.session.scalar(text("SELECT current_user")) == role
+                db.session.remove()
+        finally:
+            superuser.execute(sql.SQL("DROP ROLE {}").format(sql.Identifier(role)))
