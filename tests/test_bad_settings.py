@@ -152,7 +152,7 @@ GOOD = {
     "SMTP_URL": ["smtp://mail", "smtps://a%40b:c@mail:465", "smtp+starttls://a:b@smtp.office365.com:587"],
     "MAIL_FROM": ["a+b@c.example"],
     "PUBLIC_URL": ["https://app.example/shop", "http://localhost:8080/"],
-    "TRUSTED_HOSTS": [".app.example,localhost,127.0.0.1,[::1]:8000"],
+    "TRUSTED_HOSTS": [".app.example,localhost,127.0.0.1,::1,[::1]:8000"],
     "BIND": ["0.0.0.0:8000", "[::]:8000", "localhost:0"],
     "RATE_LIMIT": ["10 per second; 100 per minute", "5/hour"],
     "OTEL_EXPORTER_OTLP_ENDPOINT": ["http://collector:4318", "https://otlp.example/v1"],
