@@ -16,9 +16,13 @@ from werkzeug.test import TestResponse
 from app import create_app
 from app.config import Settings
 from app.core.resources import dispatch
+from app.core.resources.blueprint import Blueprint
+from app.core.security.authorization import public
+from app.features import FEATURES
+from app.tasks.schemas import TaskQuery, TaskSchema
 from tests.contract.document import document_of, operations_in, path_of
 from tests.contract.operations import OPERATIONS, Operation, World, ids
-from tests.features import WITH_EXAMPLES
+from tests.features import WITH_EXAMPLES, as_feature
 
 COMMITTED = Path(__file__).parents[2] / "openapi.json"
 NEVER = "01890a5d-ac96-774b-bcce-b302099a8057"
@@ -49,6 +53,34 @@ def test_openapi_document_contains_the_configured_password_length() -> None:
     _, document = made_from_code(password_min_length=20)
     password = document["components"]["schemas"]["Registration"]["properties"]["password"]
     assert password["minLength"] == 20
+
+
+def test_two_lists_and_batches_of_one_schema_share_their_components() -> None:
+    """apispec would warn of a second component with the same name, and number it."""
+    blueprint = Blueprint("chores", __name__, url_prefix="/chores")
+
+    def add(
+        name: str, rule: str, register: Callable[..., Any], declare: Callable[..., Any]
+    ) -> None:
+        def view() -> None:
+            """Do something."""
+
+        view.__name__ = name
+        register(rule, access=public)(declare(view))
+
+    for n in (1, 2):
+        lists = blueprint.paginated(TaskSchema, TaskQuery)
+        add(f"list_{n}", f"/{n}", blueprint.get, lists)
+        add(f"batch_{n}", f"/{n}", blueprint.post, blueprint.batch(TaskSchema))
+    settings = Settings(app_env="testing", secret_key="only reads the routes")
+    document = document_of(create_app(settings, features=(*FEATURES, as_feature(blueprint))))
+    names = document["components"]["schemas"]
+    assert [name for name in names if name[-1].isdigit()] == []
+    lists = [
+        document["paths"][f"/api/v1/{path}"]["get"] for path in ("chores/1", "chores/2", "tasks")
+    ]
+    contents = [each["responses"]["200"]["content"]["application/json"] for each in lists]
+    assert {content["schema"]["$ref"] for content in contents} == {"#/components/schemas/TaskPage"}
 
 
 def test_request_schemas_are_closed_and_response_schemas_open_and_complete(app: Flask) -> None:

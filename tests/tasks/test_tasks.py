@@ -298,6 +298,8 @@ class TestTaskList:
             ({"due_from": "2030-01-03T00:00:00Z"}, ["Buy tea", "Sleep"]),
             ({"due_to": "2030-01-03T00:00:00Z"}, ["Call Ada"]),
             ({"due_from": "2030-01-03T02:00:00+02:00"}, ["Buy tea", "Sleep"]),
+            # As openapi-generator's Python client writes it.
+            ({"due_from": "2030-01-03T02:00:00.000000+0200"}, ["Buy tea", "Sleep"]),
             ({"due_from": "2030-01-02T00:00:00Z", "due_to": "2030-01-04T00:00:00Z"},
              ["Call Ada", "Sleep"]),
             ({"q": "ada"}, ["Call Ada"]),

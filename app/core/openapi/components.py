@@ -7,6 +7,7 @@ from typing import Any
 import marshmallow as ma
 
 from app.core.openapi.conventions import JSON
+from app.core.schemas.fields import MoneyAmount
 
 
 def schema_name(schema: Any) -> str:
@@ -38,7 +39,9 @@ def describe_field(converter: Any, field: ma.fields.Field[Any], ret: JSON, **__:
         refs = {op: converter.resolve_nested_schema(schema) for op, schema in variants.items()}
         mapping = {op: ref["$ref"] for op, ref in refs.items()}
         discriminator = {"propertyName": "op", "mapping": mapping}
-        properties["items"] = {"oneOf": list(refs.values()), "discriminator": discriminator}
+        one_of = {"oneOf": list(refs.values()), "discriminator": discriminator}
+        # Generators of clients name the type of the items by its title.
+        properties["items"] = {"title": f"{schema_name(field.parent)}Item", **one_of}
     if "condition" in field.metadata:
         properties["description"] = _describe_filter(field, ret.get("description"))
     return properties
@@ -55,7 +58,7 @@ def _describe_filter(field: ma.fields.Field[Any], description: str | None) -> st
 def complete_schemas(schemas: JSON, operations: list[JSON]) -> None:
     """Finish the components in place, once every operation refers to those that it uses."""
     for schema in schemas.values():
-        _move_rules_to_object(schema)
+        _limit_decimals(schema)
     # Clients must accept new members of responses; requests with unknown members are refused:
     # docs/decisions.md#47-openapi-document
     in_requests = _referenced_schemas(operations, "requestBody", schemas)
@@ -73,11 +76,18 @@ def _referenced_schemas(operations: list[JSON], part: str, schemas: JSON) -> set
     return names
 
 
-def _move_rules_to_object(schema: JSON) -> None:
-    """Move what a member requires of its siblings to the object that they are members of."""
-    members = schema["properties"].values()
-    if rules := [rule for member in members for rule in member.pop("x-rules", ())]:
-        schema["allOf"] = rules
+def _limit_decimals(schema: JSON) -> None:
+    """State how many decimals the amounts have, which depends on a sibling, in their object.
+
+    In `dependentSchemas`, which generators of clients ignore; they misunderstand `allOf`.
+    """
+    amounts: dict[str, list[str]] = {}
+    for name, member in schema["properties"].items():
+        if currency := member.pop("x-currency", None):
+            amounts.setdefault(currency, []).append(name)
+    if amounts:
+        rules = {name: MoneyAmount.decimals_rule(name, amounts[name]) for name in amounts}
+        schema["dependentSchemas"] = rules
 
 
 def _allow_unknown_members(schema: JSON) -> None:

@@ -22,8 +22,8 @@ lists all types. Errors of the gateway (408, 413, 414, 431, 502, 504) and 405 ha
 Every item has an `ETag`. A change requires it in `If-Match`, so that no update is lost (RFC 9110
 section 13); a read with it in `If-None-Match` is a 304 where nothing changed. A `POST` that creates
 accepts an `Idempotency-Key` and can then be repeated safely. Lists use keyset pagination: follow
-`Link` with `rel="next"`, or send `next_cursor` as `cursor`; an export is the whole list in one
-response.
+`Link` with the relation `next`, or send `next_cursor` as `cursor`; an export is the whole list in
+one response.
 
 Every `GET` supports `HEAD`, and `OPTIONS` lists the methods of a path. A request may carry its own
 `X-Request-ID`. Responses may gain members; clients must ignore those they do not know.""",

@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from functools import cache
 from typing import Any
 from uuid import UUID
 
@@ -77,6 +78,7 @@ def _parse_item(data: Any, pointer: str, variants: dict[str, Schema]) -> Item:
         return Item(errors=errors + validation_details(error.messages_dict, pointer))
 
 
+@cache  # as `page_schema`
 def batch_request_schema(schema: type[Schema]) -> Schema:
     """The body of a batch of such items."""
     read_only = [name for name, f in schema().fields.items() if f.dump_only]
@@ -103,6 +105,7 @@ def batch_request_schema(schema: type[Schema]) -> Schema:
     return _named_schema(schema, "Batch", {"items": BatchItemsField(variants)})
 
 
+@cache
 def batch_response_schema(schema: type[Schema]) -> Schema:
     """The response of a batch that succeeded."""
     # Not nullable but absent: `x-optional` is removed when the document is written.

@@ -5,7 +5,7 @@ The cursor is signed, and valid for one list with one sort and one set of filter
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import cache, lru_cache
 from hashlib import md5
 from typing import Any
 from urllib.parse import urlencode
@@ -231,6 +231,7 @@ def _link(cursors: Mapping[str, str | None], parameters: ListQuery) -> str:
 _url = lru_cache(maxsize=1024)(get_current_url)  # costs as much as the rows of a page
 
 
+@cache  # two lists of one schema have one component in the document
 def page_schema(schema: type[Schema]) -> Schema:
     """The envelope of a page, for the document."""
     on_request = {"description": "Only where `count` asks for it.", "x-optional": True}

@@ -109,7 +109,12 @@ class DateTime(ma.fields.AwareDateTime):
 
     def openapi_properties(self) -> dict[str, Any]:
         """JSON Schema keywords for the document."""
-        return {"pattern": f"^{self.PATTERN.pattern}$", "maxLength": self.MAX_LENGTH}
+        # No pattern: generated clients apply it to their `datetime`, which is no string.
+        return {"maxLength": self.MAX_LENGTH}
+
+    def parse_query_value(self, text: str) -> str:
+        """The text with a colon in the offset: openapi-generator's Python client sends "+0100"."""
+        return re.sub(r"(:[0-9.]+[+-][0-9]{2})([0-9]{2})\Z", r"\1:\2", text)
 
     def _deserialize(self, value: Any, *args: Any, **kwargs: Any) -> datetime:
         plausible = isinstance(value, str) and len(value) <= self.MAX_LENGTH
@@ -167,7 +172,8 @@ class Email(String):
     and address literals are refused.
     """
 
-    _ATOM = r"[^\x00-\x20\x7f\s\"(),.:;<>@[\\\]]{1,64}"
+    # The quotation mark as \x22, which no generator of clients has to escape.
+    _ATOM = r"[^\x00-\x20\x22\x7f\s(),.:;<>@[\\\]]{1,64}"
     _LABEL = r"[A-Za-z0-9]([A-Za-z0-9-]{0,61}[A-Za-z0-9])?"
     PATTERN = rf"^{_ATOM}(\.{_ATOM})*@{_LABEL}(\.{_LABEL})+$"
     default_error_messages = {"email": "Not an e-mail address."}
@@ -220,21 +226,27 @@ class MoneyAmount(ma.fields.String):
         return r"^(0|[1-9][0-9]{0,10})" + fraction + "$"
 
     def openapi_properties(self) -> dict[str, Any]:
-        """JSON Schema keywords: of the member, and in `x-rules` those of the object around it."""
-        rules = [self._scale_rule(decimals) for decimals in (0, 2, 3)] if self.currency else []
+        """JSON Schema keywords; `x-currency` is for `decimals_rule`, and not in the document."""
         pattern = self.regex_for_scale(self.MAX_SCALE)
-        return {"pattern": pattern, **({"x-rules": rules} if rules else {})}
+        return {"pattern": pattern, **({"x-currency": self.currency} if self.currency else {})}
 
-    def _scale_rule(self, decimals: int) -> dict[str, Any]:
-        """JSON Schema for: with a currency of that many decimals, the amount has no more."""
-        codes = sorted(code for code, n in CURRENCY_SCALES.items() if n == decimals)
-        others = sorted(code for code, n in CURRENCY_SCALES.items() if n != self.DEFAULT_SCALE)
-        # Most currencies have the default scale: the document names the exceptions instead.
-        match = {"not": {"enum": others}} if decimals == self.DEFAULT_SCALE else {"enum": codes}
-        return {
-            "if": {"properties": {self.currency: match}, "required": [self.currency]},
-            "then": {"properties": {self.name: {"pattern": self.regex_for_scale(decimals)}}},
-        }
+    @classmethod
+    def decimals_rule(cls, currency: str, amounts: Sequence[str]) -> dict[str, Any]:
+        """JSON Schema for: these members have no more decimals than the member `currency` allows.
+
+        Most currencies have the default scale: the document names the exceptions instead.
+        """
+
+        def rule(decimals: int) -> dict[str, Any]:
+            pattern = {"pattern": cls.regex_for_scale(decimals)}
+            return {"properties": dict.fromkeys(amounts, pattern)}
+
+        schema = rule(cls.DEFAULT_SCALE)
+        for decimals in sorted({*CURRENCY_SCALES.values()} - {cls.DEFAULT_SCALE}):
+            codes = sorted(code for code, n in CURRENCY_SCALES.items() if n == decimals)
+            condition = {"properties": {currency: {"enum": codes}}}
+            schema = {"if": condition, "then": rule(decimals), "else": schema}
+        return schema
 
     def _deserialize(
         self, value: Any, attr: str | None, data: Mapping[str, Any] | None, **kwargs: Any
