@@ -6,6 +6,7 @@ from app.auth.models import ApiKey, Session
 from app.core.resources.filters import PageQuery, Sort
 from app.core.schemas.base import ResourceSchema, Schema
 from app.core.schemas.fields import UUID, DateTime, Email, Enum, Integer, String
+from app.core.schemas.text_fields import Name
 from app.users.password_policy import Password
 from app.users.roles import ROLES
 
@@ -115,9 +116,7 @@ class SessionQuery(PageQuery):
 class ApiKeySchema(ResourceSchema):
     """An API key, without its secret."""
 
-    name = String(
-        min_length=1, max_length=100, required=True, metadata={"example": "Nightly import"}
-    )
+    name = Name(max_length=100, required=True, metadata={"example": "Nightly import"})
     scopes = ma.fields.List(
         Enum(sorted(ROLES["admin"])),
         required=True,

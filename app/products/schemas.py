@@ -6,18 +6,19 @@ from app.core.database.full_text import matches
 from app.core.resources.filters import PageQuery, Sort, filter_by
 from app.core.schemas.base import ResourceSchema, Schema
 from app.core.schemas.fields import Boolean, Currency, DateTime, Integer, MoneyAmount, String
+from app.core.schemas.text_fields import Identifier, Name
 from app.products.models import Product
 
 
 class ProductSchema(ResourceSchema):
     """A product."""
 
-    sku = String(min_length=1, max_length=64, required=True, metadata={"example": "MUG-0001"})
-    name = String(min_length=1, max_length=200, required=True, metadata={"example": "Enamel mug"})
+    sku = Identifier(max_length=64, required=True, metadata={"example": "MUG-0001"})
+    name = Name(max_length=200, required=True, metadata={"example": "Enamel mug"})
     description = String(
         max_length=5000, allow_none=True, metadata={"example": "Holds 0.3 litres."}
     )
-    category = String(min_length=1, max_length=100, required=True, metadata={"example": "kitchen"})
+    category = Name(max_length=100, required=True, metadata={"example": "kitchen"})
     price = MoneyAmount(currency="currency", required=True, metadata={"example": "12.50"})
     currency = Currency(required=True, metadata={"example": "EUR"})
     stock = Integer(min=0, max=2**31 - 1, metadata={"example": 25})

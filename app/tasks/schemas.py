@@ -4,15 +4,14 @@ from app.core.database.full_text import matches
 from app.core.resources.filters import PageQuery, Sort, filter_by
 from app.core.schemas.base import ResourceSchema
 from app.core.schemas.fields import Boolean, DateTime, Enum, String
+from app.core.schemas.text_fields import Name
 from app.tasks.models import DUE_AT_KEY, PRIORITIES, Task
 
 
 class TaskSchema(ResourceSchema):
     """A task."""
 
-    title = String(
-        min_length=1, max_length=200, required=True, metadata={"example": "Water the plants"}
-    )
+    title = Name(max_length=200, required=True, metadata={"example": "Water the plants"})
     description = String(max_length=5000, allow_none=True, metadata={"example": "Not the cactus."})
     done = Boolean(metadata={"example": False})
     priority = Enum(PRIORITIES, metadata={"example": "high"})

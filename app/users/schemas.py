@@ -8,6 +8,7 @@ from app.core.database.full_text import matches
 from app.core.resources.filters import PageQuery, Sort, filter_by
 from app.core.schemas.base import ResourceSchema, Schema
 from app.core.schemas.fields import Boolean, DateTime, Email, Enum, String
+from app.core.schemas.text_fields import Name
 from app.users.models import User
 from app.users.password_policy import Password, password_error
 from app.users.roles import ROLES
@@ -17,7 +18,7 @@ class UserSchema(ResourceSchema):
     """A user."""
 
     email = Email(dump_only=True)
-    name = String(min_length=1, max_length=100, required=True, metadata={"example": "Ada Lovelace"})
+    name = Name(max_length=100, required=True, metadata={"example": "Ada Lovelace"})
     role = Enum(list(ROLES), dump_only=True)
     is_active = Boolean(dump_only=True)
     email_verified_at = DateTime(dump_only=True, allow_none=True)
@@ -29,7 +30,7 @@ class RegistrationSchema(Schema):
     has_load_hooks = True
 
     email = Email(required=True, metadata={"example": "ada1@example.com"})
-    name = String(min_length=1, max_length=100, required=True, metadata={"example": "Ada Lovelace"})
+    name = Name(max_length=100, required=True, metadata={"example": "Ada Lovelace"})
     password = Password(required=True)
 
     @validates_schema

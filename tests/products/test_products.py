@@ -560,3 +560,21 @@ class TestProductSummary:
             assert self.kitchen(api)["stock"] == 32
             create(api, editor, sku="K-5", stock=1)
             assert self.kitchen(api)["stock"] == 33
+
+
+@pytest.mark.parametrize("sku", [" ALIKE-É", "ALIKE-É ", "alike-É", "ALIKE-E\u0301"])
+def test_sku_that_looks_like_another_is_a_conflict(api: Api, editor: Caller, sku: str) -> None:
+    product = {"name": "Mug", "category": "kitchen", "price": "1", "currency": "EUR"}
+    created = api.post("products", {**product, "sku": "ALIKE-É"}, by=editor, status=201)
+    assert created.json["sku"] == "ALIKE-É"
+    api.post("products", {**product, "sku": sku}, by=editor, status=409)
+
+
+@pytest.mark.parametrize("member", ["sku", "name", "category"])
+@pytest.mark.parametrize("text", ["", "  ", "\u200b", "\xa0"])
+def test_product_without_a_visible_text_is_refused(
+    api: Api, editor: Caller, member: str, text: str
+) -> None:
+    product = {"sku": "A", "name": "Mug", "category": "kitchen", "price": "1", "currency": "EUR"}
+    refused = api.post("products", {**product, member: text}, by=editor, status=422)
+    assert error_locations(refused) == {f"#/{member}"}

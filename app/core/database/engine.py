@@ -14,6 +14,7 @@ from sqlalchemy import Connection, event
 from sqlalchemy.exc import InvalidatePoolError
 from sqlalchemy.pool import ConnectionPoolEntry
 
+from app.core.database import full_text
 from app.extensions import db
 
 log = structlog.get_logger()
@@ -145,6 +146,7 @@ def _set_pragmas(connection: Any, _record: Any) -> None:
     for pragma in ("journal_mode=WAL", "synchronous=NORMAL", "foreign_keys=ON"):
         cursor.execute(f"PRAGMA {pragma}")
     cursor.close()
+    full_text.add_function(connection)
 
 
 def _begin_immediate(connection: Connection) -> None:

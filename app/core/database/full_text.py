@@ -1,11 +1,20 @@
-"""Full text search: PostgreSQL's own, and a plain substring on SQLite."""
+"""Full text search: PostgreSQL's own, and a function with the same rules on SQLite.
 
+`websearch_to_tsquery` defines the syntax: all words, `"a phrase"`, `or`, and `-` for exclusion.
+"""
+
+import re
+import sqlite3
+from collections.abc import Sequence
+from functools import lru_cache
 from typing import Any
 
 from sqlalchemy import Boolean, Index, text
 from sqlalchemy.ext.compiler import compiles
 from sqlalchemy.sql.compiler import SQLCompiler
 from sqlalchemy.sql.functions import FunctionElement
+
+Words = tuple[str, ...]  # a phrase: words that follow each other
 
 
 class matches(FunctionElement[bool]):  # noqa: N801 - reads as a condition
@@ -25,9 +34,12 @@ def search_index(name: str, *columns: str) -> Index:
     return index.ddl_if(dialect="postgresql")
 
 
-def _vector(columns: Any) -> str:
-    joined = " || ' ' || ".join(f"coalesce({column}, '')" for column in columns)
-    return f"to_tsvector('simple'::regconfig, {joined})"
+def _joined(columns: Sequence[str]) -> str:
+    return " || ' ' || ".join(f"coalesce({column}, '')" for column in columns)
+
+
+def _vector(columns: Sequence[str]) -> str:
+    return f"to_tsvector('simple'::regconfig, {_joined(columns)})"
 
 
 @compiles(matches, "postgresql")
@@ -37,7 +49,52 @@ def _full_text(element: matches, compiler: SQLCompiler, **kwargs: Any) -> str:
 
 
 @compiles(matches)
-def _substring(element: matches, compiler: SQLCompiler, **kwargs: Any) -> str:
+def _function(element: matches, compiler: SQLCompiler, **kwargs: Any) -> str:
     words, *columns = (compiler.process(clause, **kwargs) for clause in element.clauses)
-    joined = " || ' ' || ".join(f"coalesce({column}, '')" for column in columns)
-    return f"instr(lower({joined}), lower({words})) > 0"
+    return f"matches_words({_joined(columns)}, {words})"
+
+
+def add_function(connection: sqlite3.Connection) -> None:
+    """Add the function that `matches` calls to a connection of SQLite."""
+    # SQLite's own `lower` knows ASCII only, and FTS5 has another syntax and needs a second table.
+    connection.create_function("matches_words", 2, _matches_words, deterministic=True)
+
+
+def _matches_words(document: str, query: str) -> bool:
+    words = _split(document)
+    return any(
+        all(_contains(words, phrase) != excluded for phrase, excluded in alternative)
+        for alternative in _parse(query)
+    )
+
+
+def _contains(words: Words, phrase: Words) -> bool:
+    length = len(phrase)
+    return any(words[at : at + length] == phrase for at in range(len(words) - length + 1))
+
+
+@lru_cache(maxsize=64)  # a query is compared with every row
+def _parse(query: str) -> list[list[tuple[Words, bool]]]:
+    """The alternatives of a query: phrases that must occur or, if True, must not."""
+    alternatives: list[list[tuple[Words, bool]]] = [[]]
+    parts = re.findall(r'(-?)(?:"([^"]*)"?|([^\s"]+))', query)
+    for number, (minus, quoted, plain) in enumerate(parts, 1):
+        is_between = bool(alternatives[-1]) and number < len(parts)
+        if plain.lower() == "or" and not minus and is_between:
+            alternatives.append([])
+        elif phrase := _split(quoted or plain):
+            alternatives[-1].append((phrase, bool(minus)))
+    return [alternative for alternative in alternatives if alternative]
+
+
+# As PostgreSQL's parser: an e-mail address, a host name and a number with its sign and decimals are
+# one word each.
+_WORD = re.compile(
+    r"[^\W_]+(?:[.-][^\W_]+)*@[^\W_]+(?:[.-][^\W_]+)+"
+    r"|(?<![^\W\d_])[+-][0-9]+(?:\.[0-9]+)?(?![^\W_])"
+    r"|[^\W_]+(?:\.[^\W_]+)*"
+)
+
+
+def _split(document: str) -> Words:
+    return tuple(_WORD.findall(document.lower()))
