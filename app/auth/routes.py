@@ -38,7 +38,7 @@ auth = Blueprint("auth", __name__, url_prefix="/api/v1/auth", description="Login
 
 @auth.post("/login", access=no_auth, rate_limit="LOGIN_RATE_LIMIT")
 @auth.body(LoginSchema)
-@auth.response(200, TokensSchema)
+@auth.response(200, TokensSchema, repeatable=False)
 @auth.error(401, "The e-mail address or the password is wrong, or the account is disabled.")
 def log_in(data: dict[str, Any]) -> dict[str, Any]:
     """Log in with e-mail and password.
@@ -50,7 +50,7 @@ def log_in(data: dict[str, Any]) -> dict[str, Any]:
 
 @auth.post("/refresh", access=no_auth, rate_limit="LOGIN_RATE_LIMIT")
 @auth.body(RefreshSchema)
-@auth.response(200, TokensSchema)
+@auth.response(200, TokensSchema, repeatable=False)
 @auth.error(401, "The refresh token is invalid, used or expired.")
 @auth.error(409, "Another request has just exchanged the refresh token.")
 def refresh(data: dict[str, Any]) -> dict[str, Any]:
@@ -62,7 +62,7 @@ def refresh(data: dict[str, Any]) -> dict[str, Any]:
 
 
 @auth.post("/logout", access=leaving)
-@auth.response(204)
+@auth.response(204, repeatable=False)
 def log_out() -> None:
     """Log out.
 
@@ -75,7 +75,7 @@ def log_out() -> None:
 
 @auth.post("/cookies", access=no_auth, rate_limit="LOGIN_RATE_LIMIT")
 @auth.body(LoginSchema)
-@auth.response(200, CookiesSchema)
+@auth.response(200, CookiesSchema, repeatable=False)
 @auth.error(401, "The e-mail address or the password is wrong, or the account is disabled.")
 @auth.error(404, "Cookies are disabled.")
 def log_in_with_cookies(data: dict[str, Any]) -> dict[str, Any]:
@@ -88,7 +88,7 @@ def log_in_with_cookies(data: dict[str, Any]) -> dict[str, Any]:
 
 
 @auth.post("/cookies/refresh", access=no_auth, rate_limit="LOGIN_RATE_LIMIT")
-@auth.response(200, CookiesSchema)
+@auth.response(200, CookiesSchema, repeatable=False)
 @auth.error(
     401, "The cookie with the refresh token is missing, or the token is invalid, used or expired."
 )
@@ -180,7 +180,7 @@ def request_password_reset(data: dict[str, Any]) -> None:
 
 @auth.post("/password/reset", access=no_auth, rate_limit="LOGIN_RATE_LIMIT")
 @auth.body(PasswordResetSchema)
-@auth.response(204)
+@auth.response(204, repeatable=False)
 @auth.error(401, "The token is invalid, used or expired.")
 def reset_password(data: dict[str, Any]) -> None:
     """Set a new password with a token from a mail.
@@ -209,8 +209,12 @@ def resend_verification() -> None:
     request_token_email(VERIFY, id=current_caller.id, owner_id=current_caller.id)
 
 
+def _hash_new_password(data: dict[str, Any]) -> None:
+    data["password_hash"] = hash_password(data.pop("password"))
+
+
 @users.post("", access=no_auth, rate_limit="REGISTER_RATE_LIMIT")
-@users.body(RegistrationSchema)
+@users.body(RegistrationSchema, prepare=_hash_new_password)
 @users.creates(UserSchema)
 @users.error(409, "The e-mail address is already registered.")
 def register(data: dict[str, Any]) -> User:
@@ -220,7 +224,7 @@ def register(data: dict[str, Any]) -> User:
     address is sent.
     """
     request_token_email(VERIFY, email=data["email"])
-    return User(password_hash=hash_password(data.pop("password")), **data)
+    return User(**data)
 
 
 @users.put("/me/password", access=authenticated)

@@ -8,7 +8,9 @@ from sqlalchemy import func, select, update
 from app.core.database.types import now
 from app.core.resources.idempotency import IdempotencyKey
 from app.extensions import db
-from tests.contract.operations import CREATES, Operation, World, ids
+from tests.api import PASSWORD, PASSWORD_HASH
+from tests.contract.document import document_of
+from tests.contract.operations import CREATES, OPERATIONS, Operation, World, ids
 
 every_create = pytest.mark.parametrize("create", CREATES, ids=ids)
 
@@ -105,3 +107,66 @@ def test_expired_idempotency_key_counts_as_new(world: World, create: Operation) 
     second = post(world, create, "key-1", world.body(create), status=201)
     assert second.json["id"] != first.json["id"]
     assert "Idempotent-Replayed" not in second.headers
+
+
+# Their responses have credentials, or they end or replace them.
+IGNORE_KEYS = {
+    "/api/v1/auth/login", "/api/v1/auth/refresh", "/api/v1/auth/logout", "/api/v1/auth/cookies",
+    "/api/v1/auth/cookies/refresh", "/api/v1/auth/password/reset",
+}  # fmt: skip
+
+
+def test_every_post_honours_idempotency_keys_but_those_with_credentials(world: World) -> None:
+    paths = document_of(world.api.app)["paths"]
+    honour = {
+        path
+        for path, methods in paths.items()
+        if any(
+            "Idempotency-Key" in str(each) for each in methods.get("post", {}).get("parameters", ())
+        )
+    }
+    assert {path for path, methods in paths.items() if "post" in methods} - honour == IGNORE_KEYS
+
+
+OTHER_POSTS = [
+    o
+    for o in OPERATIONS
+    if o.method == "POST" and o not in CREATES and o.rule not in IGNORE_KEYS and "<" not in o.rule
+]
+
+
+@pytest.mark.parametrize("post_", OTHER_POSTS, ids=ids)
+def test_retry_of_any_post_has_one_effect(world: World, post_: Operation) -> None:
+    headers, by, body = {"Idempotency-Key": "key-1"}, world.writer(post_), world.body(post_)
+    sent = {"data": post_.file[1].encode()} if post_.file else {"json": body}
+    headers |= {"Content-Type": post_.file[0]} if post_.file else {}
+    first = world.api.call("POST", post_.rule, by=by, headers=headers, **sent)
+    if first.status_code >= 400:  # the token in the example is not valid
+        assert first.status_code == 401
+        return
+    with world.api.app.app_context():
+        before = db.session.scalar(select(func.count()).select_from(db.metadata.tables["jobs"]))
+    again = world.api.call("POST", post_.rule, by=by, headers=headers, **sent)
+    assert (again.status_code, again.data) == (first.status_code, first.data)
+    assert again.headers["Idempotent-Replayed"] == "true"
+    with world.api.app.app_context():
+        after = db.session.scalar(select(func.count()).select_from(db.metadata.tables["jobs"]))
+    assert after == before
+
+
+def test_password_of_a_registration_with_a_key_is_hashed_in_no_transaction(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    began = []
+
+    def hash_password(password: str) -> str:
+        began.append(db.session.registry.has() and db.session().in_transaction())
+        return PASSWORD_HASH
+
+    monkeypatch.setattr("app.auth.routes.hash_password", hash_password)
+    body = {"email": "new@example.com", "name": "New", "password": PASSWORD}
+    headers = {"Idempotency-Key": "key-1"}
+    first = world.api.post("users", body, headers=headers, status=201)
+    again = world.api.post("users", body, headers=headers, status=201)
+    assert (again.data, again.headers["Idempotent-Replayed"]) == (first.data, "true")
+    assert began == [False, False]

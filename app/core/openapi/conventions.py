@@ -20,10 +20,10 @@ Errors are problem details (RFC 9457): `type` is the URL of a page that explains
 lists all types. Errors of the gateway (408, 413, 414, 431, 502, 504) and 405 have the same format.
 
 Every item has an `ETag`. A change requires it in `If-Match`, so that no update is lost (RFC 9110
-section 13); a read with it in `If-None-Match` is a 304 where nothing changed. A `POST` that creates
-accepts an `Idempotency-Key` and can then be repeated safely. Lists use keyset pagination: follow
-`Link` with the relation `next`, or send `next_cursor` as `cursor`; an export is the whole list in
-one response.
+section 13); a read with it in `If-None-Match` is a 304 where nothing changed. A `POST` with an
+`Idempotency-Key` can be repeated safely, unless it deals in credentials. Lists use keyset
+pagination: follow `Link` with the relation `next`, or send `next_cursor` as `cursor`; an export is
+the whole list in one response.
 
 Every `GET` supports `HEAD`, and `OPTIONS` lists the methods of a path. A request may carry its own
 `X-Request-ID`. Responses may gain members; clients must ignore those they do not know.""",
@@ -204,26 +204,25 @@ OPERATION_KINDS = {
     "returns": OperationKind(("If-None-Match",), ("ETag", "Vary")),
     "paginated": OperationKind(("If-None-Match",), ("ETag", "Vary", "Link")),
     "exports": OperationKind((), ("Content-Disposition", "Vary")),
-    "batch": OperationKind(
-        ("Idempotency-Key",),
-        ("Idempotent-Replayed",),
-        error_docs=((409, "The first request with this Idempotency-Key is still running."),),
-    ),
-    "creates": OperationKind(
-        ("Idempotency-Key",),
-        ("ETag", "Location", "Idempotent-Replayed"),
-        error_docs=((409, "The first request with this Idempotency-Key is still running."),),
-    ),
+    "batch": OperationKind(),
+    "creates": OperationKind((), ("ETag", "Location")),
     "updates": OperationKind(("If-Match",), ("ETag",), (412, 428)),
     "deletes": OperationKind(("If-Match",), (), (412, 428)),
-    "action": OperationKind(
-        ("If-Match", "Idempotency-Key"),
-        ("ETag", "Idempotent-Replayed"),
-        (412, 428),
-        error_docs=((409, "The first request with this Idempotency-Key is still running."),),
-    ),
+    "action": OperationKind(("If-Match",), ("ETag",), (412, 428)),
     "response": OperationKind(),
 }
+
+
+def with_idempotency_key(kind: OperationKind) -> OperationKind:
+    """What an operation has in common with all that honour Idempotency-Key."""
+    running = (409, "The first request with this Idempotency-Key is still running.")
+    return OperationKind(
+        (*kind.parameters, "Idempotency-Key"),
+        (*kind.headers, "Idempotent-Replayed"),
+        kind.errors,
+        (*kind.error_docs, running),
+    )
+
 
 _TYPE = _string(100, "^/(.+/)?problems/[a-z-]+$", format="uri-reference")
 _STATUS: JSON = {"type": "integer", "format": "int32", "minimum": 400, "maximum": 599}

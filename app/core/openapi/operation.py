@@ -32,6 +32,8 @@ class Operation:
     """What the decorators of one view declare."""
 
     body: Schema | None = None
+    prepare: Callable[[dict[str, Any]], None] | None = None  # changes the body
+    is_repeatable: bool = True  # whether a POST honours Idempotency-Key
     query: Schema | None = None
     upload: Upload | None = None
     responder: Responder | None = None

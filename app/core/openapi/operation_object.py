@@ -55,6 +55,8 @@ def operation_object(route: Route) -> JSON:
     """The Operation Object, in which schemas still are marshmallow's."""
     declared = route.operation
     kind = conventions.OPERATION_KINDS[declared.response_kind]
+    if route.method == "post" and declared.is_repeatable:
+        kind = conventions.with_idempotency_key(kind)
     summary, _, description = inspect.cleandoc(route.docstring).partition("\n\n")
     query = [{"in": "query", "schema": declared.query}] if declared.query else []
     headers = [*kind.parameters, *(["Content-Encoding"] if declared.upload else ())]

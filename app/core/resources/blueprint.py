@@ -116,13 +116,15 @@ class Blueprint(flask.Blueprint):
         return register
 
     @staticmethod
-    def body(schema: type[Schema], *, partial: bool = False) -> Decorator:
+    def body(schema: type[Schema], *, partial: bool = False, prepare: Any = None) -> Decorator:
         """The view's first argument is the request body; with `partial`, a merge patch."""
 
         def decorate(view: View) -> View:
             read_only = [name for name, f in schema().fields.items() if f.dump_only]
             whole = schema(exclude=read_only)
-            get_operation(view).body = patch_schema(schema) if partial else whole
+            operation = get_operation(view)
+            operation.body = patch_schema(schema) if partial else whole
+            operation.prepare = prepare  # slow work on the body, such as hashing: in no transaction
             return view
 
         return decorate
@@ -254,10 +256,16 @@ class Blueprint(flask.Blueprint):
         return lambda view: responds(with_locked_row(view, rows, row_schema, audit))
 
     @staticmethod
-    def response(status: int, schema: type[Schema] | None = None) -> Decorator:
-        """Any other response: the view returns what the schema dumps, or None. Never cached."""
-        instance = schema() if schema else None
-        return _responds("response", status, responders.any_value(status, instance), instance)
+    def response(
+        status: int, schema: type[Schema] | None = None, *, repeatable: bool = True
+    ) -> Decorator:
+        """Any other response: the view returns what the schema dumps, or None. Never cached.
+
+        With `repeatable=False` a POST ignores Idempotency-Key: its credentials are not stored.
+        """
+        dumped = schema() if schema else None
+        respond = responders.any_value(status, dumped)
+        return _responds("response", status, respond, dumped, is_repeatable=repeatable)
 
     @staticmethod
     def error(status: int, reason: str) -> Decorator:

@@ -45,6 +45,7 @@ class Call:
     view: View
     path: dict[str, Any]  # the path's parameters by name
     arguments: list[Any] = field(default_factory=list)  # of the view, before those of the path
+    key: idempotency.IdempotencyKey | None = None  # of the request
     attempt: idempotency.Attempt | None = None
     response: Any = None
 
@@ -72,7 +73,7 @@ def admission_steps(operation: Operation, access: Access) -> list[Step]:
 def service_steps(operation: Operation, *, documented: bool, method: str) -> list[Step]:
     """The steps for an admitted caller, in this order."""
     kind, writes = operation.response_kind, method != "GET"
-    repeatable = kind in ("creates", "batch", "action")
+    repeatable = documented and method == "POST" and operation.is_repeatable
     refers = operation.body is not None and has_references(operation.body)
     steps = [
         # Before the body is read: a refused request costs little.
@@ -89,6 +90,8 @@ def service_steps(operation: Operation, *, documented: bool, method: str) -> lis
         # Other reads have an entity tag, which the responder compares.
         (_check_untagged, not writes and kind in ("exports", "response")),
         # After the body, which is part of the key's fingerprint; before the view's side effects.
+        (_read_key, repeatable),
+        (_prepare_body, operation.prepare is not None),
         (_replay, repeatable),
         (_respond_with_references if refers else _respond, True),
         # In the transaction of the effect: docs/decisions.md#34-idempotency-keys
@@ -191,9 +194,18 @@ def _check_untagged(_: Call) -> None:
     check_untagged()
 
 
-def _replay(call: Call) -> Response | None:
+def _read_key(call: Call) -> None:
     # A view without a body has no arguments: the fingerprint is that of method and URL.
-    call.attempt = idempotency.lookup(call.arguments[0] if call.arguments else None)
+    call.key = idempotency.requested_key(call.arguments[0] if call.arguments else None)
+
+
+def _prepare_body(call: Call) -> None:
+    call.operation.prepare(call.arguments[0])  # type: ignore[misc]
+
+
+def _replay(call: Call) -> Response | None:
+    if call.key is not None:
+        call.attempt = idempotency.lookup(call.key)
     return call.attempt.stored_response if call.attempt else None
 
 

@@ -66,20 +66,28 @@ class Attempt:
         db.session.flush()
 
 
-def lookup(data: Any) -> Attempt | None:
-    """Look up the request's key, in its transaction; None where the request has none.
+def requested_key(data: Any) -> IdempotencyKey | None:
+    """The request's key, which is not looked up yet; None where the request has none.
 
     Args:
         data: the validated body, or an object with equal `str` for equal bodies.
 
     Raises:
-        Problem: 400 for a malformed key, 409 while the first request with it still runs, 422 where
-            it was used for another request.
+        Problem: 400 for a malformed key.
     """
     text = request.headers.get("Idempotency-Key")
     if text is None:
         return None
-    requested = IdempotencyKey(scope=_scope(), key=_parse(text), fingerprint=_fingerprint(data))
+    return IdempotencyKey(scope=_scope(), key=_parse(text), fingerprint=_fingerprint(data))
+
+
+def lookup(requested: IdempotencyKey) -> Attempt:
+    """Look up a key, in the transaction of the request, which begins here.
+
+    Raises:
+        Problem: 409 while the first request with it still runs, 422 where it was used for another
+            request.
+    """
     if not _lock(requested):
         raise Problem("request-in-progress", headers={"Retry-After": "1"})
     stored = db.session.get(IdempotencyKey, (requested.scope, requested.key))
