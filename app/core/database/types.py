@@ -4,10 +4,24 @@ from datetime import UTC, datetime
 from decimal import Decimal
 from typing import Any
 
-from sqlalchemy import ColumnElement, DateTime, Dialect, Float, Numeric, Text, TypeDecorator, func
+from sqlalchemy import (
+    Column,
+    ColumnElement,
+    DateTime,
+    Dialect,
+    Float,
+    Numeric,
+    Select,
+    Table,
+    Text,
+    TypeDecorator,
+    func,
+    literal_column,
+)
 from sqlalchemy.ext.compiler import compiles
 from sqlalchemy.sql.compiler import SQLCompiler
 from sqlalchemy.sql.functions import FunctionElement
+from sqlalchemy.sql.visitors import replacement_traverse
 
 
 def now() -> datetime:
@@ -65,6 +79,36 @@ def _latest_postgresql(element: _Latest, compiler: SQLCompiler, **kwargs: Any) -
 @compiles(_Latest)
 def _latest_sqlite(element: _Latest, compiler: SQLCompiler, **kwargs: Any) -> str:
     return "'9999-12-31 00:00:00.000000'"
+
+
+class correlated(FunctionElement[Any]):  # noqa: N801 - reads as a function
+    """The value of a SELECT for each row of a table, in SELECT, INSERT, UPDATE and DELETE.
+
+    Args:
+        statement: a SELECT of one value; what it has of the table is that of the row around it.
+        table: that of the row.
+        type_: of the value, by default that of the SELECT.
+    """
+
+    inherit_cache = True
+
+    def __init__(self, statement: Select[Any], table: Table, type_: Any = None) -> None:
+        def outer(element: Any, **_: Any) -> Any:
+            if isinstance(element, Column) and element.table.name == table.name:
+                return literal_column(f"{table.name}.{element.name}", element.type)
+            return None
+
+        # SQLAlchemy correlates nothing to the table of an INSERT, which RETURNING reads.
+        inner: Any = replacement_traverse(statement, {}, outer)
+        value = inner.scalar_subquery()
+        super().__init__(value)
+        self.type = type_ or value.type
+
+
+@compiles(correlated)
+def _correlated(element: correlated, compiler: SQLCompiler, **kwargs: Any) -> str:
+    # In RETURNING, SQLAlchemy omits the names of tables on SQLite, also inside of the SELECT.
+    return compiler.process(element.clauses, **{**kwargs, "include_table": True})
 
 
 def nulls_last_key(column: Any) -> ColumnElement[datetime]:

@@ -61,11 +61,12 @@ def sql_object(row: Any, names: Collection[str]) -> sa.ColumnElement[Any]:
     # The names are literals: as parameters they would be sent with each execution.
     pairs: list[Any] = []
     for name in names:
-        pairs += [sa.literal_column(f"'{name}'"), _decimal_as_text(row[name])]
+        pairs += [sa.literal_column(f"'{name}'"), decimal_as_text(row[name])]
     return sa.func.json_build_object(*pairs, type_=sa.JSON)
 
 
-def _decimal_as_text(column: Any) -> Any:
+def decimal_as_text(column: Any) -> Any:
+    """SQL of PostgreSQL for a column in a JSON value."""
     # As a JSON number, most readers would make a decimal a float.
     return sa.cast(column, sa.Text) if _python_type(column.type) is Decimal else column
 
@@ -122,7 +123,7 @@ def _members(resource: str, stored: Values | None) -> Values | None:
     schema, table = _schemas.get(resource), db.metadata.tables.get(resource)
     if not stored or schema is None or table is None:
         return stored
-    row = [_python_value(table, name, stored.get(name)) for name in schema.column_names]
+    row = [python_value(table, name, stored.get(name)) for name in schema.column_names]
     members = schema.row_to_dict(row)
     # An event may be older than its schema: what cannot be shown by it is shown as it was stored.
     return {
@@ -133,7 +134,7 @@ def _members(resource: str, stored: Values | None) -> Values | None:
     }
 
 
-def _python_value(table: sa.Table, name: str, value: Any) -> Any:
+def python_value(table: sa.Table, name: str, value: Any) -> Any:
     """The Python value of a stored one."""
     type_: Any = table.c[name].type if name in table.c else sa.JSON()
     if value is None:

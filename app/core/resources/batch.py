@@ -13,12 +13,13 @@ from uuid import UUID
 import sqlalchemy as sa
 from sqlalchemy.exc import DataError, IntegrityError
 
+from app.core.database import execute
 from app.core.database.mixins import ResourceMixin
-from app.core.resources import repository
+from app.core.resources import repository, statements
 from app.core.resources.audit_log import batch_changes
 from app.core.resources.batch_schema import Item, problem_details, validation_details
 from app.core.resources.references import missing_references
-from app.core.resources.scoped_query import ScopedSelect
+from app.core.resources.scoped_query import ScopedSelect, scope_params
 from app.core.resources.statements import model_of
 from app.core.schemas.base import Schema
 from app.core.web.database_errors import constraint_problem
@@ -72,7 +73,9 @@ def execute_batch(
         except Problem as refused:
             step.errors = problem_details(refused, step.pointer)
     for parents in {step.parents for step in steps if step.parents is not None}:
-        repository.lock_parent(parents, parent_id)
+        statement = statements.lock_parent(parents, None)
+        if not execute.execute_in_transaction(statement, scope_params(parent_id)):
+            raise Problem("not-found")
     _lock_rows(_valid(steps), schema)
     valid = list(_valid(steps))
     problem: Problem | None = None

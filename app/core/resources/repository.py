@@ -19,6 +19,7 @@ from app.core.database.types import now
 from app.core.resources import statements
 from app.core.resources.audit_log import Change, log_change
 from app.core.resources.audit_values import Values, recorded_columns, stored_values
+from app.core.resources.child_rows import replace_children, row_fields
 from app.core.resources.row_values import column_defaults, instance_values, merge_objects
 from app.core.resources.scoped_query import ScopedSelect, scope_params
 from app.core.resources.single_statement import FurtherStatement, execute_audited
@@ -62,6 +63,8 @@ def create(
     Raises:
         Problem: 401, the caller's session was revoked; 404, the parent is not in its scoped query.
     """
+    if not row_fields(schema).keys().isdisjoint(vars(instance)):
+        db.session.connection()  # begins a transaction: the children need statements of their own
     condition = None
     if execute.can_autocommit():
         condition = authorization.session_is_valid_clause()
@@ -78,17 +81,6 @@ def create(
     if row is None:
         raise authorization.invalid_token_problem()
     return row
-
-
-def lock_parent(parents: ScopedSelect, parent_id: UUID | None) -> None:
-    """Lock the parent of rows to create, so that it cannot be deleted until the commit.
-
-    Raises:
-        Problem: 404, it is not in the scoped query.
-    """
-    statement = statements.lock_parent(parents, None)
-    if not execute.execute_in_transaction(statement, scope_params(parent_id)):
-        raise Problem("not-found")
 
 
 def create_if(
@@ -117,7 +109,7 @@ def create_if(
         for row in rows:
             for make in further:
                 execute.execute_in_transaction(make(None), binds)
-            _log("create", model, row.id, after=_stored(model, row, schema.column_names))
+            rows = [_log_creation(instance, row, schema)]
     return rows[0] if rows else None
 
 
@@ -133,10 +125,24 @@ def create_many(instances: Sequence[ResourceMixin], schema: Schema) -> list[sa.R
         by_columns.setdefault(frozenset(values), []).append(values)
     statement, connection = statements.insert_many(model, schema), db.session.connection()
     stored = {r.id: r for many in by_columns.values() for r in connection.execute(statement, many)}
-    rows = [stored[values["id"]] for values in all_values]
-    for row in rows:
-        _log("create", model, row.id, after=_stored(model, row, schema.column_names))
-    return rows
+    pairs = zip(instances, all_values, strict=True)
+    return [_log_creation(instance, stored[values["id"]], schema) for instance, values in pairs]
+
+
+def _log_creation(instance: ResourceMixin, row: sa.Row[Any], schema: Schema) -> sa.Row[Any]:
+    """Insert the children of a new row and record its creation; the row as it is stored then."""
+    model = type(instance)
+    if replace_children(schema, row.id, vars(instance)):
+        row = _reload(model, row.id, schema)
+    _log("create", model, row.id, after=_stored(model, row, schema.column_names))
+    return row
+
+
+def _reload(model: type[Any], item_id: UUID, schema: Schema) -> sa.Row[Any]:
+    selection = Selection(statements.select_all(model), True, schema)  # type: ignore[arg-type]
+    statement = statements.select_one(selection)
+    row: sa.Row[Any] = execute.execute_in_transaction(statement, {"item_id": item_id})[0]
+    return row
 
 
 def update(
@@ -155,6 +161,7 @@ def update(
         Problem: 404, or 412 where the row has another version; 401, the session was revoked.
     """
     plain = not any(isinstance(v, sa.ColumnElement | MergePatch) for v in values.values())
+    plain = plain and row_fields(schema).keys().isdisjoint(values)
     if values and plain and execute.can_autocommit():
         selection = _selection(scoped, item_id, schema)
         versions = condition.versions
@@ -188,15 +195,18 @@ def update_locked(
         row: sa.Row[Any] = before
         return row
     values = merge_objects(values, model, before)
-    plain = {k: v for k, v in values.items() if not isinstance(v, sa.ColumnElement)}
+    own = {k: v for k, v in values.items() if k not in row_fields(schema)}
+    plain = {k: v for k, v in own.items() if not isinstance(v, sa.ColumnElement)}
     statement = statements.update_locked(model, tuple(plain), schema)
     binds = _new_values(plain) | {"item_id": before.id, "expected_version": before.version}
-    if computed := {k: v for k, v in values.items() if k not in plain}:
+    if computed := {k: v for k, v in own.items() if k not in plain}:
         rows = db.session.connection().execute(statement.values(computed), binds).all()
     else:
         rows = execute.execute_in_transaction(statement, binds)
     if not rows:
         raise Problem("precondition-failed")
+    if replace_children(schema, before.id, values):
+        rows = [_reload(model, before.id, schema)]
     after, names = rows[0], recorded_columns(schema, tuple(values))
     _log(verb, model, after.id, _stored(model, before, names), _stored(model, after, names))
     return after
@@ -215,7 +225,8 @@ def delete(
         Problem: 404, or 412 where the row has another version; 401, the session was revoked; 409,
             other rows refer to it.
     """
-    if execute.can_autocommit():
+    # The aggregate of the children is no value for the audit log, the row in Python is.
+    if execute.can_autocommit() and not row_fields(schema):
         selection, versions = _selection(scoped, item_id, schema), condition.versions
         write = statements.delete_one(selection, versions is not None)
         binds = scope_params(item_id) | {"versions": versions or []}
@@ -229,9 +240,13 @@ def delete(
 def delete_where(model: type[Any], condition: sa.ColumnElement[bool], schema: Schema) -> None:
     """Delete all rows that meet the condition, in one statement that returns all of them."""
     statement = sa.delete(table_of(model)).where(condition)
-    returned = statements.returned_columns(model, schema)
+    returned, connection = statements.returned_columns(model, schema), db.session.connection()
     with deletion_from(table_of(model)):
-        rows = db.session.connection().execute(statement.returning(*returned)).all()
+        if row_fields(schema):  # RETURNING need not see them any more
+            rows = connection.execute(sa.select(*returned).where(condition)).all()
+            connection.execute(statement)
+        else:
+            rows = connection.execute(statement.returning(*returned)).all()
     for row in rows:
         _log("delete", model, row.id, before=_stored(model, row, schema.column_names))
 
@@ -242,7 +257,10 @@ def lock_many(
     """The rows of a scoped query with these ids, by id; locked until the commit, in their order."""
     statement = statements.lock_many(Selection(scoped, False, schema))
     binds = {"item_ids": list(item_ids), **scope_params()}
-    return {row.id: row for row in db.session.connection().execute(statement, binds)}
+    rows = db.session.connection().execute(statement, binds).all()
+    if row_fields(schema):
+        rows = db.session.connection().execute(statement, binds).all()
+    return {row.id: row for row in rows}
 
 
 def _selection(scoped: ScopedSelect, item_id: UUID | None, schema: Schema) -> Selection:
@@ -260,6 +278,8 @@ def lock(
     authorization.require_valid_session()
     statement = statements.lock_one(Selection(scoped, item_id is not None, schema))
     rows = execute.execute_in_transaction(statement, scope_params(item_id))
+    if row_fields(schema):  # the statement may have read the children before it got the lock
+        rows = execute.execute_in_transaction(statement, scope_params(item_id))
     if not rows:
         raise Problem("not-found")
     if not condition.is_met_by(rows[0].version):

@@ -66,6 +66,12 @@ def returned_columns(model: type[Any], schema: Schema) -> list[Any]:
 
 
 @lru_cache(maxsize=256)
+def select_all(model: Any) -> sa.Select[Any]:
+    """The scoped query of all rows."""
+    return sa.select(model)
+
+
+@lru_cache(maxsize=256)
 def select_one(selection: Selection) -> sa.Select[Any]:
     """One row."""
     scoped, by_id, schema, session_is_valid = selection

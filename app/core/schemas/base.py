@@ -91,8 +91,15 @@ class Schema(ma.Schema):
         return frozenset(name for name, field in fields if field.metadata.get("show_once"))
 
     def columns(self, model: type) -> list[Any]:
-        """The columns of the model to select for `row_to_dict`, in the order of `column_names`."""
-        return [getattr(model, name) for name in self.column_names]
+        """The columns of the model to select for `row_to_dict`, in the order of `column_names`.
+
+        A field with a method `column(model)` is not a column of the table, but this expression.
+        """
+        members = ((name, self.dump_fields[name]) for name in self.column_names)
+        return [
+            field.column(model) if hasattr(field, "column") else getattr(model, name)
+            for name, field in members
+        ]
 
     @cached_property
     def etag_columns(self) -> tuple[str, ...]:

@@ -1,0 +1,165 @@
+"""Child rows: a member that is a list of objects, each of which is a row of another table.
+
+A correlated JSON aggregate reads them in the statement of their parent. They are written in its
+transaction and covered by its version, so nothing else may write them.
+"""
+
+from collections.abc import Callable, Mapping, Sequence
+from functools import lru_cache
+from typing import Any
+from uuid import UUID
+
+import marshmallow as ma
+import sqlalchemy as sa
+from sqlalchemy.exc import DataError, IntegrityError
+from sqlalchemy.ext.compiler import compiles
+from sqlalchemy.sql.compiler import SQLCompiler
+from sqlalchemy.sql.functions import FunctionElement
+
+from app.core.database.types import correlated
+from app.core.resources.audit_values import decimal_as_text, python_value
+from app.core.resources.statements import table_of
+from app.core.schemas.base import Schema
+from app.core.web.database_errors import constraint_problem
+from app.core.web.problems import Problem
+from app.extensions import db
+
+
+class Rows(ma.fields.List[Any]):
+    """The child rows of a row, in the order in which they were sent.
+
+    The table has an integer column `position`, which this module sets. The model of the parent has
+    an attribute with the name of the member, for its constructor: `items: ClassVar[Any] = ()`.
+
+    Args:
+        schema: of one child.
+        parent_key: the column of the child that refers to its parent; deletions cascade.
+        max_length: how many children a parent has at most.
+    """
+
+    def __init__(
+        self, schema: type[Schema], parent_key: Any, *, max_length: int, **kwargs: Any
+    ) -> None:
+        length = ma.validate.Length(max=max_length)
+        super().__init__(ma.fields.Nested(schema), validate=length, **kwargs)
+        self.parent_key = parent_key
+        self.table = table_of(parent_key.class_)
+        self.names = schema().column_names
+
+    def column(self, model: type[Any]) -> sa.ColumnElement[Any]:
+        """The children of a row of the model, as a column of a SELECT or RETURNING."""
+        table, key = self.table, self.table.c[self.parent_key.key]
+        columns = [table.c.position, *(table.c[name] for name in self.names)]
+        children = sa.select(_JsonRows(*columns)).where(key == table_of(model).c.id)
+        rows = correlated(children, table_of(model), _ChildRows(table, self.names))
+        return rows.label(self.name)
+
+
+class _JsonRows(FunctionElement[Any]):
+    """A JSON array of arrays, one for each row."""
+
+    type = sa.JSON()
+    inherit_cache = True
+
+
+@compiles(_JsonRows, "postgresql")
+def _json_rows_postgresql(element: Any, compiler: SQLCompiler, **kwargs: Any) -> str:
+    columns = [compiler.process(decimal_as_text(each), **kwargs) for each in element.clauses]
+    return f"coalesce(json_agg(json_build_array({', '.join(columns)})), '[]'::json)"
+
+
+@compiles(_JsonRows)
+def _json_rows_sqlite(element: Any, compiler: SQLCompiler, **kwargs: Any) -> str:
+    return f"json_group_array(json_array({compiler.process(element.clauses, **kwargs)}))"
+
+
+class _ChildRows(sa.TypeDecorator[list[dict[str, Any]]]):
+    """Converts what `_JsonRows` returns into objects of columns, with values as in a row."""
+
+    impl = sa.JSON
+    cache_ok = True
+
+    def __init__(self, table: sa.Table, names: tuple[str, ...]) -> None:
+        super().__init__()
+        self.table, self.names = table, names
+
+    def process_result_value(self, value: Any, dialect: sa.Dialect) -> list[dict[str, Any]] | None:
+        if value is None:
+            return None
+        converters = _converters(self.table, self.names, dialect)
+        return [
+            {name: convert(each) for (name, convert), each in zip(converters, row[1:], strict=True)}
+            for row in sorted(value, key=lambda row: row[0])
+        ]
+
+
+@lru_cache(maxsize=256)
+def _converters(
+    table: sa.Table, names: tuple[str, ...], dialect: sa.Dialect
+) -> list[tuple[str, Callable[[Any], Any]]]:
+    """How values of a JSON array become those that a SELECT of the columns returns."""
+
+    def converter(name: str) -> Callable[[Any], Any]:
+        if dialect.name == "postgresql":
+            return lambda value: python_value(table, name, value)
+        # SQLite has no types of its own for them: JSON has the stored text or number.
+        impl = table.c[name].type.dialect_impl(dialect)
+        return impl.result_processor(dialect, None) or (lambda value: value)
+
+    return [(name, converter(name)) for name in names]
+
+
+@lru_cache(maxsize=256)
+def row_fields(schema: Schema) -> Mapping[str, Rows]:
+    """The members of a schema that are child rows."""
+    return {name: field for name, field in schema.fields.items() if isinstance(field, Rows)}
+
+
+def replace_children(schema: Schema, parent_id: UUID, values: Mapping[str, Any]) -> bool:
+    """Replace the child rows that the values have, in the transaction of their parent.
+
+    Returns:
+        Whether the values have any.
+
+    Raises:
+        Problem: 409 or 422, naming the child that violates a constraint.
+    """
+    fields = {name: field for name, field in row_fields(schema).items() if name in values}
+    for name, field in fields.items():
+        key = field.table.c[field.parent_key.key]
+        db.session.connection().execute(sa.delete(field.table).where(key == parent_id))
+        rows = [
+            {**child, key.name: parent_id, "position": n} for n, child in enumerate(values[name])
+        ]
+        _insert(field.table, rows, f"#/{name}")
+    return bool(fields)
+
+
+def _insert(table: sa.Table, rows: Sequence[dict[str, Any]], pointer: str) -> None:
+    by_columns: dict[frozenset[str], list[dict[str, Any]]] = {}
+    for row in rows:
+        by_columns.setdefault(frozenset(row), []).append(row)
+    connection = db.session.connection()
+    try:
+        with connection.begin_nested():
+            for alike in by_columns.values():
+                connection.execute(sa.insert(table), alike)
+    except (IntegrityError, DataError):
+        # The database does not say which row it was.
+        for n, row in enumerate(rows):
+            try:
+                with connection.begin_nested():
+                    connection.execute(sa.insert(table), row)
+            except (IntegrityError, DataError) as error:
+                raise _problem_at(f"{pointer}/{n}", constraint_problem(error)) from error
+        raise
+
+
+def _problem_at(pointer: str, problem: Problem) -> Problem:
+    detail = str(problem.description)
+    errors = [
+        {**error, "pointer": str(error["pointer"]).replace("#", pointer, 1)}
+        for error in problem.errors
+    ]
+    errors = errors or [{"detail": detail, "pointer": pointer}]
+    return Problem(problem.kind.slug, detail, errors=errors)
