@@ -11,6 +11,7 @@ from typing import Any
 
 from app.core.openapi.operation import DeclarationError, View
 from app.core.resources import repository
+from app.core.resources.locking import lock
 from app.core.resources.scoped_query import ScopedSelect
 from app.core.resources.statements import model_of
 from app.core.schemas.base import Schema
@@ -42,7 +43,7 @@ def with_locked_row(
         scoped, item_id = rows(current_caller), next(reversed(path.values()))
         # Before the view, so that a 412 comes before its 409:
         # docs/decisions.md#3-order-of-preconditions
-        row = repository.lock(scoped, item_id, precondition(), schema)
+        row = lock(scoped, item_id, precondition(), schema)
         values = view(row, *arguments, **path)
         return repository.update_locked(model_of(scoped), row, values, schema, verb)
 

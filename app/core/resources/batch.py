@@ -13,13 +13,13 @@ from uuid import UUID
 import sqlalchemy as sa
 from sqlalchemy.exc import DataError, IntegrityError
 
-from app.core.database import execute
 from app.core.database.mixins import ResourceMixin
-from app.core.resources import repository, statements
+from app.core.resources import repository
 from app.core.resources.audit_log import batch_changes
 from app.core.resources.batch_schema import Item, problem_details, validation_details
+from app.core.resources.locking import absence_problem, lock_many, lock_parent
 from app.core.resources.references import missing_references
-from app.core.resources.scoped_query import ScopedSelect, scope_params
+from app.core.resources.scoped_query import ScopedSelect
 from app.core.resources.statements import model_of
 from app.core.schemas.base import Schema
 from app.core.web.database_errors import constraint_problem
@@ -73,9 +73,7 @@ def execute_batch(
         except Problem as refused:
             step.errors = problem_details(refused, step.pointer)
     for parents in {step.parents for step in steps if step.parents is not None}:
-        statement = statements.lock_parent(parents, None)
-        if not execute.execute_in_transaction(statement, scope_params(parent_id)):
-            raise Problem("not-found")
+        lock_parent(parents, parent_id)
     _lock_rows(_valid(steps), schema)
     valid = list(_valid(steps))
     problem: Problem | None = None
@@ -135,7 +133,7 @@ def _lock_rows(steps: Iterator[_Step], schema: Schema) -> None:
         if step.scoped is not None and step.item.id is not None:
             by_query.setdefault(step.scoped, {})[step.item.id] = step
     for scoped, by_id in by_query.items():
-        rows = repository.lock_many(scoped, by_id.keys(), schema)
+        rows = lock_many(scoped, by_id.keys(), schema)
         for item_id, step in by_id.items():
             step.before = rows.get(item_id)
             if problem := _precondition_problem(step):
@@ -144,7 +142,8 @@ def _lock_rows(steps: Iterator[_Step], schema: Schema) -> None:
 
 def _precondition_problem(step: _Step) -> Problem | None:
     if step.before is None:
-        return Problem("not-found", "There is no such item.")
+        assert step.scoped is not None  # noqa: S101 - of an item to update or delete
+        return absence_problem(step.scoped, step.item.id, "There is no such item.")
     if not Precondition(parse_tags(step.item.if_match)).is_met_by(step.before.version):
         detail = "The stored version is not the one that if_match names."
         return Problem("precondition-failed", detail)

@@ -8,6 +8,7 @@ import marshmallow as ma
 from sqlalchemy import ColumnElement, Select, bindparam
 from sqlalchemy.orm import InstrumentedAttribute
 
+from app.core.database.types import can_be_null
 from app.core.openapi.operation import DeclarationError
 from app.core.resources.cursor import MAX_CURSOR_LENGTH, SORTABLE
 from app.core.resources.scoped_query import ScopedSelect
@@ -102,7 +103,7 @@ def check_sort(query: PageQuery) -> PageQuery:
         raise DeclarationError(type(query), "a sort is missing")
     for name, key in sort.keys.items():
         kind = key.type.python_type
-        if getattr(key, "nullable", False):
+        if getattr(key, "nullable", False) or can_be_null(key):
             # A comparison with NULL is never true, so such rows would be on no page but the first.
             raise DeclarationError(type(query), f"the sort key {name} can be NULL")
         # `object`: SQLAlchemy does not know the type of the expression.

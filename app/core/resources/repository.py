@@ -20,10 +20,11 @@ from app.core.resources import statements
 from app.core.resources.audit_log import Change, log_change
 from app.core.resources.audit_values import Values, recorded_columns, stored_values
 from app.core.resources.child_rows import replace_children, row_fields
+from app.core.resources.locking import lock
 from app.core.resources.row_values import column_defaults, instance_values, merge_objects
 from app.core.resources.scoped_query import ScopedSelect, scope_params
 from app.core.resources.single_statement import FurtherStatement, execute_audited
-from app.core.resources.statements import Selection, model_of, table_of
+from app.core.resources.statements import Selection, model_of, reads_other_tables, table_of
 from app.core.schemas.base import Schema
 from app.core.schemas.merge_patch import MergePatch
 from app.core.security import authorization
@@ -242,7 +243,7 @@ def delete_where(model: type[Any], condition: sa.ColumnElement[bool], schema: Sc
     statement = sa.delete(table_of(model)).where(condition)
     returned, connection = statements.returned_columns(model, schema), db.session.connection()
     with deletion_from(table_of(model)):
-        if row_fields(schema):  # RETURNING need not see them any more
+        if reads_other_tables(model, schema):  # whose rows may be deleted before RETURNING
             rows = connection.execute(sa.select(*returned).where(condition)).all()
             connection.execute(statement)
         else:
@@ -251,41 +252,8 @@ def delete_where(model: type[Any], condition: sa.ColumnElement[bool], schema: Sc
         _log("delete", model, row.id, before=_stored(model, row, schema.column_names))
 
 
-def lock_many(
-    scoped: ScopedSelect, item_ids: Collection[UUID], schema: Schema
-) -> dict[UUID, sa.Row[Any]]:
-    """The rows of a scoped query with these ids, by id; locked until the commit, in their order."""
-    statement = statements.lock_many(Selection(scoped, False, schema))
-    binds = {"item_ids": list(item_ids), **scope_params()}
-    rows = db.session.connection().execute(statement, binds).all()
-    if row_fields(schema):
-        rows = db.session.connection().execute(statement, binds).all()
-    return {row.id: row for row in rows}
-
-
 def _selection(scoped: ScopedSelect, item_id: UUID | None, schema: Schema) -> Selection:
     return Selection(scoped, item_id is not None, schema, authorization.session_is_valid_clause())
-
-
-def lock(
-    scoped: ScopedSelect, item_id: UUID | None, condition: Precondition, schema: Schema
-) -> sa.Row[Any]:
-    """The row as it is stored, locked until the commit: columns of the schema, then all others.
-
-    Raises:
-        Problem: 404, or 412 where the row has another version; 401, the session was revoked.
-    """
-    authorization.require_valid_session()
-    statement = statements.lock_one(Selection(scoped, item_id is not None, schema))
-    rows = execute.execute_in_transaction(statement, scope_params(item_id))
-    if row_fields(schema):  # the statement may have read the children before it got the lock
-        rows = execute.execute_in_transaction(statement, scope_params(item_id))
-    if not rows:
-        raise Problem("not-found")
-    if not condition.is_met_by(rows[0].version):
-        raise Problem("precondition-failed")
-    row: sa.Row[Any] = rows[0]
-    return row
 
 
 def _stored(model: type[Any], row: Any, names: Collection[str]) -> Values:

@@ -24,6 +24,20 @@ def path_param(name: str) -> sa.BindParameter[Any]:
     return sa.bindparam(f"path_{name}", type_=sa.Uuid())
 
 
+def writable_if(visible: ScopedSelect, condition: sa.ColumnElement[bool]) -> ScopedSelect:
+    """The rows of a scoped query that meet a condition, without which they may only be read.
+
+    A write of a row that is visible but does not meet it is a 403, of an invisible one a 404. Make
+    it once, as every scoped query.
+    """
+    return visible.where(condition).execution_options(readable_rows=visible)
+
+
+def readable_rows(scoped: ScopedSelect) -> ScopedSelect | None:
+    """The scoped query that `writable_if` has restricted to this one."""
+    return scoped.get_execution_options().get("readable_rows")
+
+
 def scope_params(item_id: UUID | None = None) -> Values:
     """The values of the parameters of scoped queries: the caller, and the ids of the path."""
     path = (request.view_args or {}) if has_request_context() else {}

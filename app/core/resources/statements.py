@@ -65,6 +65,11 @@ def returned_columns(model: type[Any], schema: Schema) -> list[Any]:
     return schema.columns(model) + [getattr(model, name) for name in more]
 
 
+def reads_other_tables(model: Any, schema: Schema) -> bool:
+    """Whether a member of the schema is no column, but an expression."""
+    return any(name not in table_of(model).c for name in schema.column_names)
+
+
 @lru_cache(maxsize=256)
 def select_all(model: Any) -> sa.Select[Any]:
     """The scoped query of all rows."""

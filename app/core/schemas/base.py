@@ -95,11 +95,14 @@ class Schema(ma.Schema):
 
         A field with a method `column(model)` is not a column of the table, but this expression.
         """
-        members = ((name, self.dump_fields[name]) for name in self.column_names)
-        return [
-            field.column(model) if hasattr(field, "column") else getattr(model, name)
-            for name, field in members
-        ]
+        return [self._column(model, name) for name in self.column_names]
+
+    def _column(self, model: Any, name: str) -> Any:
+        field: Any = self.dump_fields[name]
+        if hasattr(field, "column"):
+            return field.column(model)
+        column = getattr(model, name)
+        return column if name in model.__table__.c else column.label(name)
 
     @cached_property
     def etag_columns(self) -> tuple[str, ...]:
