@@ -170,7 +170,10 @@ def _is_origin(text: str) -> bool:
 
 def hosts(values: tuple[str, ...]) -> str | None:
     """Check names of hosts; a leading dot includes subdomains."""
-    host = r"\.?[\w-]+(\.[\w-]+)*\.?(:[0-9]{1,5})?|\[[0-9A-Fa-f:.]+\](:[0-9]{1,5})?|[0-9A-Fa-f:]*::[0-9A-Fa-f:.]*"
+    host = (
+        r"\.?[\w-]+(\.[\w-]+)*\.?(:[0-9]{1,5})?"
+        r"|\[[0-9A-Fa-f:.]+\](:[0-9]{1,5})?|[0-9A-Fa-f:]*::[0-9A-Fa-f:.]*"
+    )
     if all(re.fullmatch(host, value) for value in values):
         return None
     return "are names such as app.example.com or .example.com"
