@@ -6,15 +6,21 @@ They correspond to the routes of the same names. The suffix of FILE determines i
 import gzip
 import os
 import threading
+from contextlib import suppress
 from functools import partial
 from pathlib import Path
 from typing import Any
+from uuid import UUID
 
 import click
 from flask import current_app
 from flask.cli import AppGroup, with_appcontext
-from sqlalchemy import func, select
+from sqlalchemy import Row, bindparam, func, select
+from sqlalchemy.exc import SQLAlchemyError
 
+from app.core.database import execute
+from app.core.database.ids import uuid7
+from app.core.database.types import now
 from app.core.files import uploads
 from app.core.resources import export
 from app.extensions import db
@@ -49,12 +55,12 @@ def import_file(file: Path, dry_run: bool, on_error: str) -> None:
     media_type, coding = _media_type(file), "gzip" if file.suffix == ".gz" else "identity"
     with file.open("rb") as stream:
         parts = iter(partial(stream.read, uploads.CHUNK_BYTES), b"")
-        upload = uploads.store_chunks(parts, media_type, coding)
+        upload = uploads.store_chunks(parts, media_type, coding, uuid7())
     options = {"dry_run": dry_run, "on_error": on_error}
     options |= {"media_type": media_type, "coding": coding}
     db.session.add(create_job("products.import", options, job_id=upload.id))
     db.session.commit()
-    job = _run_with_progress(upload.id)
+    job = _run_until_finished(upload.id)
     _print_problems(job)
     if job.state != "succeeded":
         raise click.ClickException(job.error or f"The job is {job.state}.")
@@ -62,7 +68,7 @@ def import_file(file: Path, dry_run: bool, on_error: str) -> None:
     click.echo(("Would be: " if dry_run else "") + counts)
 
 
-def _print_problems(job: Job) -> None:
+def _print_problems(job: Row[Any]) -> None:
     """Print the first rejected lines and the number of all."""
     problems = select(JobProblem).where(JobProblem.job_id == job.id)
     for problem in db.session.scalars(problems.order_by(JobProblem.line).limit(20)):
@@ -72,24 +78,48 @@ def _print_problems(job: Job) -> None:
         click.echo(f"{job.failed_count} lines are not valid.", err=True)
 
 
-def _run_with_progress(job_id: Any) -> Job:
-    """Run a job in a thread and show its progress; return the ended job."""
+_SELECT_JOB = select(*Job.__table__.c).where(Job.id == bindparam("job_id"))
+
+
+def _run_until_finished(job_id: UUID) -> Row[Any]:
+    """Run a job in a thread and show its progress; return the row of the ended job.
+
+    An attempt that has failed is repeated, as the service does, unless a worker of it is faster.
+
+    Raises:
+        ClickException: the job was cancelled.
+    """
     app = current_app._get_current_object()  # type: ignore[attr-defined]
 
     def run() -> None:
-        with app.app_context():
+        # Raised where the database is unavailable: the lease expires, and the job is repeated.
+        with app.app_context(), suppress(SQLAlchemyError):
             run_job(job_id)
 
-    thread = threading.Thread(target=run, daemon=True)
+    thread, reported = threading.Thread(target=run, daemon=True), 0
     thread.start()
     with click.progressbar(length=1, label="Lines") as bar:
-        while thread.is_alive():
+        while True:
             thread.join(0.2)
-            job = db.session.get_one(Job, job_id, populate_existing=True)
-            db.session.rollback()
+            try:
+                # Without a transaction, which would lock SQLite's database.
+                rows = execute.fetch_autocommit(_SELECT_JOB, {"job_id": job_id})
+            except SQLAlchemyError:
+                continue
+            if not rows:
+                raise click.ClickException("The job was cancelled.")
+            [job] = rows
             bar.length = max(job.total or 1, job.processed_count)
             bar.update(job.processed_count - bar.pos)
-    return db.session.get_one(Job, job_id, populate_existing=True)
+            if job.finished_at:
+                return job  # type: ignore[no-any-return]
+            if job.state == "queued" and job.attempts > reported:
+                reported = job.attempts
+                wait = max(0, round((job.retry_at - now()).total_seconds()))
+                click.echo(f"Attempt {reported} failed; the next one begins in {wait} s.", err=True)
+            if not thread.is_alive() and now() >= job.retry_at:
+                thread = threading.Thread(target=run, daemon=True)
+                thread.start()
 
 
 @products.command("export")

@@ -1,6 +1,7 @@
 """Importing products: valid lines are created or updated, invalid ones reported by number."""
 
 import gzip
+import io
 import json
 import re
 from collections.abc import Callable
@@ -12,13 +13,16 @@ from uuid import UUID, uuid4
 import pytest
 from flask import Flask
 from sqlalchemy import update
+from sqlalchemy.exc import OperationalError
 from werkzeug.test import TestResponse
 
 from app.audit.models import AuditEvent
 from app.core.database import bulk
 from app.core.database.types import now
+from app.core.files import uploads
 from app.core.files.uploads import UploadChunk
 from app.extensions import db
+from app.jobs import runner
 from app.jobs.models import Job, JobProblem
 from app.jobs.periodic import purge_uploads
 from app.jobs.runner import run_job
@@ -26,7 +30,7 @@ from app.products import imports
 from app.products.models import Product
 from tests import rows
 from tests.api import Api, Caller, error_locations, run_command
-from tests.conftest import MakeApp, on_postgresql
+from tests.conftest import Counter, MakeApp, on_postgresql
 
 HEADER = "sku,name,description,category,price,currency,stock,is_active"
 CSV, NDJSON = "text/csv", "application/x-ndjson"
@@ -512,12 +516,11 @@ def test_plan_that_finds_repeated_skus_does_not_depend_on_statistics(app: Flask)
 def test_files_without_a_job_are_purged_after_a_day(
     app: Flask, api: Api, editor: Caller, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The file of a repeated request is stored before the repetition is detected."""
+    """The process was killed before the job was created."""
     monkeypatch.setattr(app.extensions["jobs"], "send", lambda job_id: None)
-    headers = {"Idempotency-Key": "import-1"}
-    for _ in range(2):
-        send(api, editor, csv(line("A")), headers=headers, status=202)
+    send(api, editor, csv(line("A")), status=202)
     with app.app_context():
+        uploads.store_chunks([b"orphan"], CSV, "identity", uuid4())
         assert purge_uploads() == 0
     with app.app_context():
         db.session.execute(update(UploadChunk).values(created_at=now() - timedelta(days=2)))
@@ -528,6 +531,48 @@ def test_files_without_a_job_are_purged_after_a_day(
     with app.app_context():
         run_job(job_id)
     assert skus(app) == ["A"]
+
+
+def test_file_of_a_repeated_request_is_not_stored(
+    app: Flask, api: Api, editor: Caller, queries: Counter, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(app.extensions["jobs"], "send", lambda job_id: None)
+    headers = {"Idempotency-Key": "import-1"}
+    send(api, editor, csv(line("A")), headers=headers, status=202)
+    for file, status in ((csv(line("A")), 202), (csv(line("B")), 422)):
+        with queries() as sent:
+            send(api, editor, file, headers=headers, status=status)
+        assert not any("INSERT INTO upload_chunks" in sql for sql in sent)
+    assert rows.count(app, UploadChunk) == 1
+    send(api, editor, csv(line("A")), headers={"Idempotency-Key": "a b"}, status=400)
+    assert rows.count(app, UploadChunk) == 1
+
+
+def test_file_of_a_refused_request_is_deleted(
+    make_app: MakeApp, app: Flask, editor: Caller, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    api = Api(make_app(max_upload_length=1000))
+    monkeypatch.setattr(uploads, "CHUNK_BYTES", 100)
+    stream = io.BytesIO(b"x" * 2000)
+    api.call(
+        "POST",
+        "products/imports",
+        by=editor,
+        input_stream=stream,
+        headers={"Content-Type": CSV, "Transfer-Encoding": "chunked"},
+        environ_overrides={"wsgi.input_terminated": True},
+        status=413,
+    )
+    api.call(
+        "POST",
+        "products/imports",
+        by=editor,
+        input_stream=io.BytesIO(b"x" * 350),
+        headers={"Content-Type": CSV},
+        environ_overrides={"CONTENT_LENGTH": "900"},
+        status=400,
+    )
+    assert rows.count(app, UploadChunk) == 0
 
 
 def seed(app: Flask, number: int) -> None:
@@ -588,6 +633,44 @@ def test_import_command_prints_invalid_lines(app: Flask, tmp_path: Path) -> None
     skipped = run_command(app, "products", "import", str(file))
     assert "2 lines are not valid" in skipped.output
     assert skus(app) == ["A"]
+
+
+@pytest.mark.parametrize("failures", [1, 2])
+def test_import_command_waits_until_a_failed_attempt_was_repeated(
+    app: Flask, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, failures: int
+) -> None:
+    file = tmp_path / "some.csv"
+    file.write_bytes(csv(line("A"), line("B")))
+    count_lines, attempts = imports.count_lines, []
+
+    def fail_at_first(stream: Any) -> int:
+        attempts.append(None)
+        if len(attempts) <= failures:
+            raise OperationalError("UPDATE", {}, Exception("database is locked"))
+        return count_lines(stream)
+
+    monkeypatch.setattr(imports, "count_lines", fail_at_first)
+    monkeypatch.setattr(runner, "FIRST_BACKOFF", timedelta(milliseconds=10))
+    result = run_command(app, "products", "import", str(file))
+    assert "2 created, 0 updated, 0 unchanged" in result.output
+    for number in range(1, failures + 1):
+        assert f"Attempt {number} failed" in result.output
+    assert rows.count(app, Product) == 2
+
+
+def test_import_command_fails_with_the_job(
+    app: Flask, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    file = tmp_path / "some.csv"
+    file.write_bytes(csv(line("A")))
+
+    def fail(stream: Any) -> int:
+        raise RuntimeError
+
+    monkeypatch.setattr(imports, "count_lines", fail)
+    monkeypatch.setattr(runner, "FIRST_BACKOFF", timedelta(milliseconds=1))
+    result = run_command(app, "products", "import", str(file), fails=True)
+    assert result.output.splitlines()[-1] == "Error: Aborted after 5 attempts."
 
 
 def test_export_command_refuses_unknown_file_format(app: Flask, tmp_path: Path) -> None:

@@ -1,12 +1,14 @@
 """Uploads: streamed to the database in chunks, and read from there as a stream.
 
-Chunks without a job, because the client disconnected or the request was refused, are deleted later.
+The file of a request that is refused or repeated is deleted with its response, and chunks without a
+job, because the process was killed, are deleted later.
 """
 
 import gzip
 import io
 import zlib
 from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import suppress
 from datetime import datetime
 from functools import partial
 from hashlib import sha256
@@ -15,15 +17,15 @@ from typing import IO, Any, NamedTuple
 from uuid import UUID
 
 from flask import current_app, request
-from sqlalchemy import LargeBinary, Uuid, bindparam, insert, select
+from sqlalchemy import LargeBinary, Uuid, bindparam, delete, insert, select
+from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.orm import Mapped, mapped_column
 
 from app.core.database import execute
-from app.core.database.ids import uuid7
 from app.core.database.types import Timestamp, now
 from app.core.web import request_body
 from app.core.web.problems import Problem
-from app.extensions import Base
+from app.extensions import Base, db
 
 CHUNK_BYTES = 256 * 1024
 MAX_DECOMPRESSION_FACTOR = 20  # decompressed bytes per byte of MAX_UPLOAD_LENGTH
@@ -48,6 +50,7 @@ _INSERT_CHUNK = insert(UploadChunk)
 _SELECT_CHUNK = select(UploadChunk.data).where(
     UploadChunk.upload_id == bindparam("upload_id"), UploadChunk.number == bindparam("number")
 )
+_DELETE_CHUNKS = delete(UploadChunk).where(UploadChunk.upload_id == bindparam("upload_id"))
 
 
 class UploadError(Exception):
@@ -68,8 +71,10 @@ class Upload(NamedTuple):
         return f"{self.media_type} {self.coding} {self.digest}"
 
 
-def receive_upload(media_types: Mapping[str, Any], max_bytes: int) -> Upload:
-    """Store the request's body.
+def receive_upload(
+    upload_id: UUID | None, media_types: Mapping[str, Any], max_bytes: int
+) -> Upload:
+    """Read the request's body, and store it under this id unless it is None.
 
     Raises:
         Problem: 415 for another media type, charset or coding than none and gzip; 413 for more
@@ -78,24 +83,34 @@ def receive_upload(media_types: Mapping[str, Any], max_bytes: int) -> Upload:
     coding = request_body.check_content_type(tuple(media_types), ("gzip", "identity"))
     request.max_content_length = max_bytes
     chunks = iter(partial(request_body.read_or_400, _read_chunk), b"")
-    upload = store_chunks(chunks, request.mimetype, coding)
+    upload = store_chunks(chunks, request.mimetype, coding, upload_id)
     request_body.reject_truncated(upload.size)
     if not upload.size:
         raise Problem("validation-error", errors=[{"detail": "The file is empty.", "pointer": "#"}])
     return upload
 
 
-def store_chunks(chunks: Iterable[bytes], media_type: str, coding: str) -> Upload:
-    """Store a file from chunks of any size."""
-    upload_id, digest, size = uuid7(), sha256(), 0
+def store_chunks(
+    chunks: Iterable[bytes], media_type: str, coding: str, upload_id: UUID | None
+) -> Upload:
+    """Store a file from chunks of any size; with no id it is only read."""
+    digest, size = sha256(), 0
     for number, chunk in enumerate(chunks):
-        # A transaction for each chunk: a slow client holds none open.
-        # docs/decisions.md#38-uploads-in-the-database
-        values = {"upload_id": upload_id, "number": number, "data": chunk}
-        execute.execute_autocommit(_INSERT_CHUNK, values)
+        if upload_id:
+            # A transaction for each chunk: a slow client holds none open.
+            # docs/decisions.md#38-uploads-in-the-database
+            values = {"upload_id": upload_id, "number": number, "data": chunk}
+            execute.execute_autocommit(_INSERT_CHUNK, values)
         digest.update(chunk)
         size += len(chunk)
-    return Upload(upload_id, media_type, coding, digest.hexdigest(), size)
+    return Upload(upload_id or UUID(int=0), media_type, coding, digest.hexdigest(), size)
+
+
+def discard_upload(upload_id: UUID) -> None:
+    """Delete the file of a request without effect; if that fails, `purge_uploads` deletes it."""
+    with suppress(SQLAlchemyError):
+        db.session.rollback()  # it could hold a lock
+        execute.execute_autocommit(_DELETE_CHUNKS, {"upload_id": upload_id})
 
 
 def _read_chunk() -> bytes:

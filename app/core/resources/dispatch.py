@@ -10,6 +10,7 @@ from flask import Request, current_app
 from flask.globals import request_ctx
 from sqlalchemy.exc import IntegrityError
 
+from app.core.database.ids import uuid7
 from app.core.files import uploads
 from app.core.openapi.operation import DeclarationError, Operation, View, get_operation
 from app.core.resources import idempotency
@@ -47,6 +48,7 @@ class Call:
     arguments: list[Any] = field(default_factory=list)  # of the view, before those of the path
     key: idempotency.IdempotencyKey | None = None  # of the request
     attempt: idempotency.Attempt | None = None
+    upload_id: UUID | None = None  # of a stored file that nothing in the database refers to yet
     response: Any = None
 
     @property
@@ -145,6 +147,9 @@ def _run(call: Call, admission: list[Step], service: list[Step]) -> Any:
         if not call.access.skip_authentication:
             require_valid_session()
         raise
+    finally:
+        if call.upload_id:
+            uploads.discard_upload(call.upload_id)
     return call.response
 
 
@@ -183,7 +188,9 @@ def _receive_upload(call: Call) -> None:
     if isinstance(max_bytes, str):
         max_bytes = int(current_app.config[max_bytes])
     parameters = load_query(call.operation.query or _NO_MEMBERS)
-    call.arguments += [uploads.receive_upload(examples, max_bytes), parameters]
+    is_repetition = idempotency.has_stored_response()
+    upload_id = call.upload_id = None if is_repetition else uuid7()
+    call.arguments += [uploads.receive_upload(upload_id, examples, max_bytes), parameters]
 
 
 def _require_if_match(call: Call) -> None:
@@ -206,6 +213,10 @@ def _prepare_body(call: Call) -> None:
 def _replay(call: Call) -> Response | None:
     if call.key is not None:
         call.attempt = idempotency.lookup(call.key)
+    is_first = call.attempt and not call.attempt.stored_response
+    if is_first and call.operation.upload and not call.upload_id:
+        # The stored response has expired while the file arrived, which was not stored.
+        raise Problem("request-in-progress", headers={"Retry-After": "1"})
     return call.attempt.stored_response if call.attempt else None
 
 
@@ -232,4 +243,5 @@ def _store_response(call: Call) -> None:
 def _commit(call: Call) -> None:
     if db.session.registry.has():  # else a single statement has committed itself
         db.session.commit()
+    call.upload_id = None
     after_commit.schedule_on_close(call.response)

@@ -15,9 +15,10 @@ from typing import Any
 import orjson
 from cryptography.fernet import Fernet
 from flask import request
-from sqlalchemy import JSON, LargeBinary, Text, func, select
+from sqlalchemy import JSON, LargeBinary, Text, bindparam, func, literal, select
 from sqlalchemy.orm import Mapped, mapped_column
 
+from app.core.database import execute
 from app.core.database.types import Timestamp, now
 from app.core.security.authorization import current_caller
 from app.core.security.keys import derive_key
@@ -102,6 +103,28 @@ def lookup(requested: IdempotencyKey) -> Attempt:
     replay = Response(_cipher().decrypt(stored.body), stored.status, headers=stored.headers)
     replay.headers["Idempotent-Replayed"] = "true"
     return Attempt(stored, replay)
+
+
+_SELECT_STORED = select(literal(1)).where(
+    IdempotencyKey.scope == bindparam("scope"),
+    IdempotencyKey.key == bindparam("key"),
+    IdempotencyKey.expires_at > bindparam("moment", type_=Timestamp),
+)
+
+
+def has_stored_response() -> bool:
+    """Return whether the request repeats one that had its effect, read outside of a transaction.
+
+    `lookup` decides; this spares a repeated file from being stored.
+
+    Raises:
+        Problem: 400 for a malformed key.
+    """
+    text = request.headers.get("Idempotency-Key")
+    if text is None:
+        return False
+    params = {"scope": _scope(), "key": _parse(text), "moment": now()}
+    return bool(execute.fetch_autocommit(_SELECT_STORED, params))
 
 
 def _cipher() -> Fernet:
