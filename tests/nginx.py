@@ -47,6 +47,8 @@ def in_front_of(live: Live, folder: Path, **changes: str) -> Iterator[Nginx]:
         "listen 127.0.0.1:8081": f"listen 127.0.0.1:{services.free_port()}",
         "http://web:8000": f"http://{urlsplit(live.url).netloc}",
         "${CORS_ORIGINS}": "",
+        "${FRONT_PROXY}": "255.255.255.255",
+        "${SCRIPT_NAME}": "",
         **changes,
     }
     for file in (*SHIPPED.glob("*.conf"), *SHIPPED.glob("templates/*.template")):

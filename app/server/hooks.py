@@ -35,8 +35,9 @@ def post_fork(_server: Arbiter, worker: Worker) -> None:
 
 
 def post_worker_init(worker: Worker) -> None:
-    """Start the job backend of the worker."""
+    """Start the job backend of the worker, and watch its clients."""
     worker.jobs = worker.wsgi.extensions.get("jobs")
+    worker.wsgi = worker.slow_clients.watch(worker.wsgi)
     if worker.jobs:
         worker.jobs.start()
 

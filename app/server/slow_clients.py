@@ -119,6 +119,8 @@ class _Body(io.RawIOBase):
         self._client.wait(allowed - self._waited, waited=self._waited, refusable=True)
         try:
             data = self._source.read(size)
+        except Exception as error:  # gunicorn's, for chunks that end too early
+            raise self._client.refusal or error from error
         finally:
             self._waited = self._client.pause()
         if self._client.refusal:

@@ -9,10 +9,11 @@ from uuid import uuid4
 
 from gunicorn.arbiter import Arbiter
 from gunicorn.http.message import Request
-from gunicorn.workers.gthread import ThreadWorker
+from gunicorn.workers.gthread import TConn, ThreadWorker
 
 from . import shared_state
 from .error_responses import status_of, write_problem_response
+from .slow_clients import SlowClients, linger
 from .unread_body import close_unless_read
 
 
@@ -22,6 +23,11 @@ class Worker(ThreadWorker):
     slot: int  # the lowest number that no other worker has; names its metrics files
     jobs: Any = None  # the job backend, where this process runs jobs
     wait_for_new_workers = False
+
+    def init_process(self) -> None:
+        """Prepare the process and serve; called in the new process."""
+        self.slow_clients = SlowClients(self.cfg.threads)
+        super().init_process()
 
     def load_wsgi(self) -> None:
         """Load the application; if `wsgi.py` exits with a message, so does the master."""
@@ -53,8 +59,17 @@ class Worker(ThreadWorker):
     def notify(self) -> None:
         """Send the heartbeat, at least once a second; stop if the new workers serve."""
         super().notify()
+        self.slow_clients.disconnect_slowest()
         if self.wait_for_new_workers and _may_stop():
             super().handle_exit(signal.SIGTERM, None)
+
+    def handle(self, conn: TConn) -> Any:
+        """Handle a request in a thread; return whether the connection stays open."""
+        with self.slow_clients.serving(conn.sock):
+            stays_open = super().handle(conn)
+            if not stays_open:
+                linger(conn.sock)
+            return stays_open
 
     def set_accept_enabled(self, enabled: bool) -> None:
         """Enable or disable accepting connections; a worker that stops closes its listeners.

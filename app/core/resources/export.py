@@ -11,7 +11,7 @@ from itertools import chain
 from typing import Any, NamedTuple
 
 import structlog
-from flask import current_app, request
+from flask import request
 from sqlalchemy import Connection, Select
 
 from app.core.database.engine import autocommit_connection
@@ -51,7 +51,6 @@ def stream_response(
     response = Response(content_type=format_.content_type)
     response.response = iter(())
     if request.method != "HEAD":
-        _set_client_timeout()
         stream = iter_chunks(statement, binds, schema, media_type)
         # The first chunk is read before the status is sent, so that an error of the database is a
         # 5xx: docs/decisions.md#36-exports
@@ -62,12 +61,6 @@ def stream_response(
     response.headers["Cache-Control"] = "private, no-store"
     response.headers["Vary"] = "Accept, Authorization"
     return response
-
-
-def _set_client_timeout() -> None:
-    """Limit the wait for the client, which otherwise could occupy the thread for ever."""
-    if wire := request.environ.get("gunicorn.socket"):
-        wire.settimeout(current_app.config["STATEMENT_TIMEOUT_MS"] * 2 / 1000)
 
 
 def iter_chunks(

@@ -7,7 +7,7 @@ from typing import Any
 
 import structlog
 from flask import Flask, current_app, request
-from werkzeug.exceptions import HTTPException, MethodNotAllowed
+from werkzeug.exceptions import HTTPException, MethodNotAllowed, ServiceUnavailable
 
 from app.core.database.ids import uuid7
 from app.core.web import strict_json
@@ -165,6 +165,8 @@ def handle_http_exception(error: HTTPException) -> Response:
     detail, headers = None, {}
     if code == 413:
         detail = f"The body of the request is larger than {_format_limit()}."
+    if isinstance(error, ServiceUnavailable) and error.retry_after:
+        headers["Retry-After"] = str(error.retry_after)
     if isinstance(error, MethodNotAllowed) and error.valid_methods:
         headers["Allow"] = ", ".join(sorted(error.valid_methods))
     return Problem(kind.slug, detail, headers=headers).get_response()
