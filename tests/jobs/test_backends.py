@@ -200,6 +200,23 @@ def test_stopping_thread_backend_requeues_its_job(
     check_every_product_is_imported_once(inspector, job)
 
 
+@pytest.mark.slow
+@on_sqlite
+def test_stopping_thread_backend_requeues_a_job_that_reads_blank_lines(
+    inspector: Flask, another_database_url: str
+) -> None:
+    """No line of the file makes the job commit, and reading all of them takes many seconds."""
+    with serve(another_database_url, WEB_CONCURRENCY="1") as live:
+        headers = {**live.log_in(), "Content-Type": "text/csv"}
+        file = b"sku,name,category,price,currency\n" + b"\n" * 40_000_000
+        started = live.send("POST", "products/imports", file, headers)
+        assert started.status == 202, started.body
+        path = started.headers["Location"].removeprefix("/api/v1/")
+        wait_for_job(live, path, lambda job: job["total"] is not None)
+    assert rows.read(inspector, Job.state) == ["queued"]
+    assert rows.read(inspector, Job.attempts) == [0]
+
+
 @on_sqlite
 def test_thread_backend_answers_requests_while_a_job_runs(another_database_url: str) -> None:
     with serve(another_database_url, WEB_CONCURRENCY="1") as live:
