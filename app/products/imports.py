@@ -276,6 +276,7 @@ def _select_by_sku(keys: list[str], *, lock: bool) -> dict[str, Any]:
     statement = statement.order_by(Product.id)
     if lock:
         statement = statement.with_for_update(of=Product)
+    bulk.plan_each_time()
     return {row.key: row for row in db.session.execute(statement, _json_array(keys))}
 
 

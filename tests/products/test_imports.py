@@ -513,6 +513,31 @@ def test_plan_that_finds_repeated_skus_does_not_depend_on_statistics(app: Flask)
     ]
 
 
+@on_postgresql
+def test_plan_that_finds_products_by_sku_reads_the_index_for_any_number_of_rows(
+    app: Flask,
+) -> None:
+    """Also a plan that was made for an empty table is not kept while the table grows."""
+    with app.app_context():
+        db.session.connection().exec_driver_sql("SET LOCAL plan_cache_mode = force_generic_plan")
+        for _ in range(10):  # psycopg prepares a statement that is repeated
+            imports._select_by_sku(["a"], lock=True)
+        db.session.connection().exec_driver_sql(_MANY_PRODUCTS)
+        before = db.session.connection().exec_driver_sql(_ROWS_SCANNED).scalar()
+        imports._select_by_sku(["b7", "b8"], lock=True)
+        after = db.session.connection().exec_driver_sql(_ROWS_SCANNED).scalar()
+        db.session.rollback()
+    assert after == before
+
+
+_MANY_PRODUCTS = (
+    "INSERT INTO products (id, sku, name, category, price, currency, stock, is_active, version,"
+    " created_at, updated_at) SELECT gen_random_uuid(), 'B' || n, 'N', 'c', 1, 'EUR', 0, true, 1,"
+    " now(), now() FROM generate_series(1, 60000) AS n"
+)
+_ROWS_SCANNED = "SELECT seq_tup_read FROM pg_stat_xact_user_tables WHERE relname = 'products'"
+
+
 def test_files_without_a_job_are_purged_after_a_day(
     app: Flask, api: Api, editor: Caller, monkeypatch: pytest.MonkeyPatch
 ) -> None:

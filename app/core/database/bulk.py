@@ -34,6 +34,17 @@ def json_array_param() -> ColumnElement[str]:
     return func.json_each(listed).table_valued("value").c.value
 
 
+def plan_each_time() -> None:
+    """Have the statements of this transaction planned for the tables as they are at each execution.
+
+    A plan that is kept for a prepared statement was made for the table as it was, and an import
+    makes it grow: docs/decisions.md#39-imports-in-batches
+    """
+    connection = db.session.connection()
+    if connection.dialect.name == "postgresql":
+        connection.exec_driver_sql("SET LOCAL plan_cache_mode = force_custom_plan")
+
+
 def insert_rows(table: Table, rows: Iterable[Row]) -> None:
     """Insert rows in the transaction of `db.session`; many rows by COPY on PostgreSQL.
 
