@@ -10,11 +10,12 @@ import psycopg
 import structlog
 from flask import Flask
 from psycopg.pq import TransactionStatus
-from sqlalchemy import Connection, event
-from sqlalchemy.exc import InvalidatePoolError
+from sqlalchemy import Connection, ExceptionContext, Select, event
+from sqlalchemy.exc import DBAPIError, InvalidatePoolError
 from sqlalchemy.pool import ConnectionPoolEntry
 
 from app.core.database import full_text
+from app.core.database.errors import OutcomeUnknownError
 from app.extensions import db
 
 log = structlog.get_logger()
@@ -128,6 +129,7 @@ def init_app(app: Flask) -> None:
         event.listen(engine, "begin", _begin_immediate)
         return
     response_timeout = app.config["STATEMENT_TIMEOUT_MS"] / 1000 + TIMEOUT_MARGIN
+    event.listen(engine, "handle_error", _mark_unknown_outcome, retval=True)
     event.listen(engine, "do_connect", partial(_connect, response_timeout))
     event.listen(engine, "checkout", _check_connected)
     event.listen(engine, "checkin", _discard_read_only_connections)
@@ -154,6 +156,16 @@ def _begin_immediate(connection: Connection) -> None:
     # docs/decisions.md#19-immediate-transactions-on-sqlite
     if connection.get_execution_options().get("isolation_level") != "AUTOCOMMIT":
         connection.exec_driver_sql("BEGIN IMMEDIATE")
+
+
+def _mark_unknown_outcome(context: ExceptionContext) -> BaseException | None:
+    error, executed = context.sqlalchemy_exception, context.execution_context
+    if not context.is_disconnect or context.connection is None or not isinstance(error, DBAPIError):
+        return None
+    options = context.connection.get_execution_options()
+    commits = context.statement is None or options.get("isolation_level") == "AUTOCOMMIT"
+    reads = isinstance(getattr(executed, "invoked_statement", None), Select)
+    return OutcomeUnknownError.replace(error) if commits and not reads else None
 
 
 def _connect(response_timeout: float, *call: Any) -> BoundedConnection:

@@ -18,7 +18,13 @@ from sqlalchemy import (
     Table,
     UniqueConstraint,
 )
-from sqlalchemy.exc import DataError, DBAPIError, IntegrityError, SQLAlchemyError
+from sqlalchemy.exc import (
+    DataError,
+    DBAPIError,
+    IntegrityError,
+    OperationalError,
+    SQLAlchemyError,
+)
 from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 from sqlalchemy.pool import PoolProxiedConnection
 
@@ -39,7 +45,28 @@ _TRANSIENT_SQLITE = {
     sqlite3.SQLITE_PROTOCOL,
 }
 
+_PROGRAM_LIMIT = "54000"  # a value is too long for an index
+
 AnyConnection = Connection | PoolProxiedConnection
+
+
+class OutcomeUnknownError(OperationalError):
+    """The connection broke during a COMMIT, or a write in autocommit, which may have been done."""
+
+    # docs/decisions.md#77-unknown-outcomes
+
+    @classmethod
+    def replace(cls, error: DBAPIError) -> DBAPIError:
+        """Return the error of such a statement: this one if the connection broke."""
+        if not error.connection_invalidated:
+            return error
+        return cls(
+            error.statement,
+            None,
+            error.orig or error,
+            hide_parameters=True,
+            connection_invalidated=True,
+        )
 
 
 class ErrorKind(Enum):
@@ -76,7 +103,8 @@ def classify(error: SQLAlchemyError, metadata: MetaData) -> DatabaseError:
         kind = ErrorKind.REFERENCE if is_reference else ErrorKind.CONSTRAINT
         columns = tuple(constraint.columns.keys()) if is_reference and constraint else ()
         return DatabaseError(kind, name, getattr(constraint, "info", {}), columns)
-    if isinstance(error, DataError):
+    is_too_long = getattr(getattr(error, "orig", None), "sqlstate", None) == _PROGRAM_LIMIT
+    if isinstance(error, DataError) or is_too_long:
         return DatabaseError(ErrorKind.OUT_OF_RANGE)
     transient = isinstance(error, PoolTimeoutError) or (
         isinstance(error, DBAPIError) and _is_transient(error)

@@ -9,8 +9,10 @@ from functools import lru_cache
 from typing import Any
 
 import sqlalchemy as sa
+from sqlalchemy.exc import DBAPIError
 
 from app.core.database import prepared
+from app.core.database.errors import OutcomeUnknownError
 from app.core.resources.audit_log import Change, change_rows
 from app.extensions import db
 
@@ -41,6 +43,10 @@ def execute_audited(
 
     Use it only where `execute.can_autocommit()`.
 
+    Raises:
+        OutcomeUnknownError: the connection broke; the write may have been done.
+        DBAPIError: as SQLAlchemy raises it; nothing was written.
+
     Args:
         values: of the parameters of all statements.
         further: each builds another statement from the CTE of the rows written; constant functions,
@@ -52,7 +58,10 @@ def execute_audited(
     expressions = tuple((k, v) for k, v in audit.items() if isinstance(v, sa.ColumnElement))
     tables = tuple(table for table, _ in rows)
     statement = _combined_statement(write, tables, expressions, tuple(further))
-    return prepared.execute_autocommit(db.engine, statement, {**values, **audit})
+    try:
+        return prepared.execute_autocommit(db.engine, statement, {**values, **audit})
+    except DBAPIError as error:
+        raise OutcomeUnknownError.replace(error) from error
 
 
 def _numbered(rows: Sequence[tuple[sa.Table, Mapping[str, Any]]]) -> Iterator[tuple[str, Any]]:

@@ -8,7 +8,7 @@ from flask import Flask
 from sqlalchemy import Table
 from sqlalchemy.exc import DataError, IntegrityError, SQLAlchemyError
 
-from app.core.database.errors import DatabaseError, ErrorKind, classify
+from app.core.database.errors import DatabaseError, ErrorKind, OutcomeUnknownError, classify
 from app.core.web.flask_app import Response
 from app.core.web.problems import Problem
 from app.extensions import db
@@ -30,8 +30,9 @@ def handle_database_error(error: SQLAlchemyError) -> Response:
     classified = classify(error, db.metadata)
     if classified.kind is ErrorKind.UNAVAILABLE:
         log.exception("database_unavailable")
-        headers = {"Retry-After": RETRY_AFTER}
-        return Problem("service-unavailable", headers=headers).get_response()
+        unknown = isinstance(error, OutcomeUnknownError)
+        slug = "outcome-unknown" if unknown else "service-unavailable"
+        return Problem(slug, headers={"Retry-After": RETRY_AFTER}).get_response()
     if classified.kind is ErrorKind.DEFECT:
         log.exception("database_error")
         return Problem("internal-error").get_response()

@@ -89,6 +89,9 @@ TYPES = {
         ProblemType(501, "not-implemented", "The service does not support the request."),
         ProblemType(502, "bad-gateway", "The service behind the gateway did not answer."),
         ProblemType(503, "service-unavailable", "The service is temporarily unavailable."),
+        ProblemType(503, "outcome-unknown", "The connection to the database broke during a write, "
+                    "which may have been done. Repeat the request with the same Idempotency-Key, "
+                    "or read the resource first.", "Outcome Unknown"),
         ProblemType(504, "gateway-timeout", "The service behind the gateway took too long."),
     )
 }  # fmt: skip
