@@ -8,11 +8,11 @@ import sys
 gc.disable()
 
 from app import create_app  # noqa: E402
-from app.config import ConfigError  # noqa: E402
+from app.config import StartError  # noqa: E402
 
 try:
     app = create_app()
-except ConfigError as error:
+except StartError as error:
     sys.exit(str(error))
 celery = app.extensions.get("celery")
 

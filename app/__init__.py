@@ -32,7 +32,7 @@ def create_app(
 
     Raises:
         ConfigError: the settings are invalid or unsafe.
-        RuntimeError: a view has no valid access rule.
+        StartError: a view, a schema or a grant is not valid; the message names it.
     """
     settings = settings or Settings.from_env()
     app = FlaskApp(__name__, static_folder=None, instance_path=str(INSTANCE))
@@ -56,6 +56,7 @@ def create_app(
     for feature in features:
         feature.init_app(app)
     health.init_app(app)
+    roles.check_grants()
     authorization.assert_all_views_protected(app, roles.all_permissions())
     return app
 

@@ -19,7 +19,11 @@ Environment = Literal["development", "testing", "production"]
 T = TypeVar("T")
 
 
-class ConfigError(Exception):
+class StartError(RuntimeError):
+    """The service cannot start as it is written or configured; the message says why."""
+
+
+class ConfigError(StartError):
     """Invalid or unsafe settings; the message lists every reason.
 
     A reason starts with the name of the setting. It never contains a secret or a URL.

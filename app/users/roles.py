@@ -1,5 +1,9 @@
 """Roles and their permissions. Routes name permissions, never roles."""
 
+import inspect
+
+from app.config import StartError
+
 # In ascending order: each role has the permissions of those before it.
 ROLES: dict[str, frozenset[str]] = dict.fromkeys(("user", "editor", "admin"), frozenset())
 
@@ -9,12 +13,30 @@ def grant(role: str, *permissions: str) -> None:
 
     A feature calls it in its `__init__.py`: see `app/features.py`.
 
-    Raises:
-        ValueError: there is no such role.
+    A role that does not exist stops the start, by `check_grants`.
     """
+    if role not in ROLES:
+        frame = inspect.currentframe()
+        caller = frame.f_back.f_globals["__name__"] if frame and frame.f_back else ""
+        _unknown_roles.append(f"{caller}: there is no role {role!r}, only {', '.join(ROLES)}")
+        return
     names = list(ROLES)
     for name in names[names.index(role) :]:
         ROLES[name] |= frozenset(permissions)
+
+
+# Features grant at their import, before there is an application whose start could fail.
+_unknown_roles: list[str] = []
+
+
+def check_grants() -> None:
+    """Check that each role to which a feature has granted permissions exists.
+
+    Raises:
+        StartError: names the modules and the roles.
+    """
+    if _unknown_roles:
+        raise StartError("; ".join(_unknown_roles))
 
 
 def all_permissions() -> frozenset[str]:

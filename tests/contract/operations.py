@@ -12,6 +12,7 @@ from werkzeug.test import TestResponse
 
 from app import create_app
 from app.config import Settings
+from app.core.openapi.components import example_of
 from app.core.openapi.document import openapi_document
 from app.core.security.authorization import Access
 from tests.api import Caller, unique_value
@@ -109,11 +110,12 @@ def _example(document: dict[str, Any], body: dict[str, Any] | None) -> dict[str,
         return None
     (media_type,) = body["content"].values()
     name = media_type["schema"]["$ref"].rpartition("/")[2]
-    members = document["components"]["schemas"][name]["properties"]
+    schemas = document["components"]["schemas"]
+    members = schemas[name]["properties"]
     if any("oneOf" in member.get("items", ()) for member in members.values()):
         return media_type["example"]
     return {
-        name: member.get("example", member.get("enum", ["x" * 20])[0])
+        name: member["enum"][0] if "enum" in member else example_of(member, schemas)
         for name, member in members.items()
         if member.get("type") != "boolean" or "example" in member
     }

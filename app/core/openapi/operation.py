@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 from uuid import UUID
 
+from app.config import StartError
 from app.core.schemas.base import Schema
 from app.core.web.flask_app import Response
 
@@ -52,8 +53,9 @@ def get_operation(view: View) -> Operation:
     return operation
 
 
-class DeclarationError(RuntimeError):
+class DeclarationError(StartError):
     """A view or schema that cannot be served as declared; the message names it and its module."""
 
-    def __init__(self, declared: View | type, problem: str) -> None:
-        super().__init__(f"{declared.__module__}.{declared.__qualname__}: {problem}")
+    def __init__(self, declared: View | type, problem: str, *, member: str = "") -> None:
+        name = f"{declared.__module__}.{declared.__qualname__}"
+        super().__init__(f"{name}.{member}: {problem}" if member else f"{name}: {problem}")

@@ -22,24 +22,20 @@ from app.core.openapi.operation import (
     View,
     get_operation,
 )
-from app.core.resources import batch_schema, export, responders
+from app.core.resources import batch_schema, declaration_checks, export, responders
 from app.core.resources.actions import with_locked_row
 from app.core.resources.audit_values import register_schema
-from app.core.resources.declaration_checks import (
-    check_max_bytes,
-    check_route,
-    read_rate_limit,
-)
+from app.core.resources.declaration_checks import NOT_GIVEN
 from app.core.resources.dispatch import build_endpoint
 from app.core.resources.filters import (
     PAGINATION_PARAMS,
     PageQuery,
-    check_sort,
-    listed_model,
 )
+from app.core.resources.list_checks import check_query, listed_model
 from app.core.resources.pagination import page_schema
 from app.core.resources.scoped_query import ScopedSelect
 from app.core.schemas.base import Schema
+from app.core.schemas.member_checks import check_members
 from app.core.schemas.merge_patch import patch_schema
 from app.core.schemas.serialisable import check_serialisable
 from app.core.security.authorization import Access, Caller
@@ -69,34 +65,35 @@ class Blueprint(flask.Blueprint):
         super().__init__(name, import_name, **options)
         self.description, self.documented = description, documented
 
-    # `rate_limit` is a limit ("20 per minute") or the name of a setting that contains one.
+    # `access` is obligatory. `rate_limit` is a limit ("20 per minute") or the name of a setting
+    # that contains one.
 
     def get(  # type: ignore[override]
-        self, rule: str, *, access: Access, rate_limit: str | None = None
+        self, rule: str, *, access: Access = NOT_GIVEN, rate_limit: str | None = None
     ) -> Decorator:
         """Register a view for GET and HEAD."""
         return self._register("GET", rule, access, rate_limit)
 
     def post(  # type: ignore[override]
-        self, rule: str, *, access: Access, rate_limit: str | None = None
+        self, rule: str, *, access: Access = NOT_GIVEN, rate_limit: str | None = None
     ) -> Decorator:
         """Register a view for POST."""
         return self._register("POST", rule, access, rate_limit)
 
     def put(  # type: ignore[override]
-        self, rule: str, *, access: Access, rate_limit: str | None = None
+        self, rule: str, *, access: Access = NOT_GIVEN, rate_limit: str | None = None
     ) -> Decorator:
         """Register a view for PUT."""
         return self._register("PUT", rule, access, rate_limit)
 
     def patch(  # type: ignore[override]
-        self, rule: str, *, access: Access, rate_limit: str | None = None
+        self, rule: str, *, access: Access = NOT_GIVEN, rate_limit: str | None = None
     ) -> Decorator:
         """Register a view for PATCH (RFC 5789) with a JSON merge patch (RFC 7396)."""
         return self._register("PATCH", rule, access, rate_limit)
 
     def delete(  # type: ignore[override]
-        self, rule: str, *, access: Access, rate_limit: str | None = None
+        self, rule: str, *, access: Access = NOT_GIVEN, rate_limit: str | None = None
     ) -> Decorator:
         """Register a view for DELETE."""
         return self._register("DELETE", rule, access, rate_limit)
@@ -105,10 +102,12 @@ class Blueprint(flask.Blueprint):
         self, method: str, rule: str, access: Access, rate_limit: str | None
     ) -> Decorator:
         def register(view: View) -> View:
-            check_route(view, method, rule, access)
+            declaration_checks.check_route(view, method, rule, access)
             endpoint = build_endpoint(view, access, documented=self.documented, method=method)
             if rate_limit is not None:
-                endpoint = limiter.limit(read_rate_limit(view, rate_limit))(endpoint)
+                endpoint = limiter.limit(declaration_checks.read_rate_limit(view, rate_limit))(
+                    endpoint
+                )
             endpoint.rate_limit = rate_limit  # type: ignore[attr-defined]
             self.add_url_rule(rule, view_func=endpoint, methods=[method])
             return view
@@ -121,7 +120,7 @@ class Blueprint(flask.Blueprint):
 
         def decorate(view: View) -> View:
             read_only = [name for name, f in schema().fields.items() if f.dump_only]
-            whole = schema(exclude=read_only)
+            whole = check_members(schema(exclude=read_only), is_body=True)
             operation = get_operation(view)
             operation.body = patch_schema(schema) if partial else whole
             operation.prepare = prepare  # slow work on the body, such as hashing: in no transaction
@@ -141,7 +140,7 @@ class Blueprint(flask.Blueprint):
         """
 
         def decorate(view: View) -> View:
-            check_max_bytes(view, max_bytes)
+            declaration_checks.check_max_bytes(view, max_bytes)
             operation = get_operation(view)
             operation.upload, operation.query = Upload(media_types, max_bytes), query()
             return view
@@ -164,7 +163,7 @@ class Blueprint(flask.Blueprint):
         Of rows that belong to one item, the view returns the scoped query of those items as well,
         and `parent` is their schema: 404 where the caller cannot see the item.
         """
-        parameters, row_schema = check_sort(query()), _row_schema(schema)
+        parameters, row_schema = check_query(query()), _row_schema(schema)
         if model := listed_model(parameters, row_schema):
             # The audit log shows the rows of this table as the list does.
             register_schema(model.__tablename__, row_schema)
@@ -183,7 +182,7 @@ class Blueprint(flask.Blueprint):
             exclude: the members that are left out.
         """
         row_schema = _row_schema(schema, exclude=exclude)
-        parameters = check_sort(query(exclude=PAGINATION_PARAMS))
+        parameters = check_query(query(exclude=PAGINATION_PARAMS))
         respond = responders.stream(row_schema, parameters)
         return _responds(
             "exports",
@@ -263,7 +262,7 @@ class Blueprint(flask.Blueprint):
 
         With `repeatable=False` a POST ignores Idempotency-Key: its credentials are not stored.
         """
-        dumped = schema() if schema else None
+        dumped = check_members(schema(), is_body=False) if schema else None
         respond = responders.any_value(status, dumped)
         return _responds("response", status, respond, dumped, is_repeatable=repeatable)
 
@@ -280,7 +279,7 @@ class Blueprint(flask.Blueprint):
 
 def _row_schema(schema: type[Schema], **options: Any) -> Schema:
     """An instance that serialises rows."""
-    return check_serialisable(schema(**options))
+    return check_members(check_serialisable(schema(**options)), is_body=False)
 
 
 def _responds(

@@ -3,6 +3,7 @@
 from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import fields
+from typing import Any
 
 from flask import current_app
 from limits import parse_many
@@ -11,11 +12,14 @@ from app.config import Settings
 from app.core.openapi.operation import DeclarationError, Operation, View
 from app.core.security.authorization import Access
 
+NOT_GIVEN: Any = object()  # instead of an access rule
 _SETTINGS = {field.name.upper() for field in fields(Settings)}
 
 
 def check_route(view: View, method: str, rule: str, access: Access) -> None:
     """Check the access rule of a route, and that an action is a POST below an item."""
+    if access is NOT_GIVEN:
+        raise DeclarationError(view, "an access rule is missing")
     if not isinstance(access, Access):
         raise DeclarationError(view, f"access={access!r} is no access rule")
     operation: Operation | None = getattr(view, "operation", None)

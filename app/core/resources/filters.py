@@ -6,11 +6,8 @@ from typing import Any
 
 import marshmallow as ma
 from sqlalchemy import ColumnElement, Select, bindparam
-from sqlalchemy.orm import InstrumentedAttribute
 
-from app.core.database.types import can_be_null
-from app.core.openapi.operation import DeclarationError
-from app.core.resources.cursor import MAX_CURSOR_LENGTH, SORTABLE
+from app.core.resources.cursor import MAX_CURSOR_LENGTH
 from app.core.resources.scoped_query import ScopedSelect
 from app.core.schemas.base import Schema
 from app.core.schemas.fields import Enum, Integer, String
@@ -77,39 +74,8 @@ class PageQuery(Schema):
     sort: Sort
 
 
-def listed_model(query: PageQuery, schema: Schema) -> Any:
-    """The model of a list: that of a sort key, if it has all members of the schema; else None."""
-    sort: Any = query.fields["sort"]
-    for key in sort.keys.values():
-        if isinstance(key, InstrumentedAttribute):
-            model: Any = key.class_
-            if all(hasattr(model, name) for name in schema.column_names):
-                return model
-    return None
-
-
 PAGINATION_PARAMS = ("limit", "cursor", "count")  # of a page, not of a whole list
 NOT_FILTERS = (*PAGINATION_PARAMS, "sort")
-
-
-def check_sort(query: PageQuery) -> PageQuery:
-    """Return the query if each of its sort keys can be the position of a cursor.
-
-    Raises:
-        DeclarationError: there is no sort, or a key can be NULL or has an unsupported type.
-    """
-    sort = query.fields.get("sort")
-    if not isinstance(sort, Sort):
-        raise DeclarationError(type(query), "a sort is missing")
-    for name, key in sort.keys.items():
-        kind = key.type.python_type
-        if getattr(key, "nullable", False) or can_be_null(key):
-            # A comparison with NULL is never true, so such rows would be on no page but the first.
-            raise DeclarationError(type(query), f"the sort key {name} can be NULL")
-        # `object`: SQLAlchemy does not know the type of the expression.
-        if kind is not object and not issubclass(kind, SORTABLE):
-            raise DeclarationError(type(query), f"the sort key {name} is a {kind.__name__}")
-    return query
 
 
 def filter_values(

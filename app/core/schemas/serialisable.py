@@ -8,6 +8,7 @@ from uuid import UUID
 import marshmallow as ma
 import orjson
 
+from app.config import StartError
 from app.core.schemas import fields
 from app.core.schemas.base import Schema, nested_schema
 from app.core.schemas.fields import Boolean, Currency, DateTime, MoneyAmount
@@ -19,27 +20,28 @@ _SAMPLES: dict[type[ma.fields.Field[Any]], Any] = {
     MoneyAmount: Decimal("7.5"),
     Currency: "KWD",
     fields.UUID: UUID("01a1f7fe-8f50-7a21-ab70-405360359d28"),
-    ma.fields.String: "a",
-    ma.fields.Integer: 7,
+    fields.String: "a",
+    fields.Integer: 7,
     Boolean: True,
     DateTime: datetime(2030, 1, 2, 3, 4, 5, 6, UTC),
     fields.Date: date(2030, 1, 2),
     ma.fields.Dict: {"a": [1, None]},
 }
+KNOWN_FIELDS = tuple(_SAMPLES)
 
 
 def check_serialisable(schema: S) -> S:
     """Return the schema if `row_to_dict` can serialise it.
 
     Raises:
-        RuntimeError: it cannot; the message names module, schema and member. Reasons are
+        StartError: it cannot; the message names module, schema and member. Reasons are
             `data_key`, `attribute`, a class of fields that it does not know (`Method` and
             `Function` among them), an amount without the member that names its currency, and
             whatever makes `dump` return something else, such as a `post_dump` hook.
     """
     for name in schema.column_names:
         if reason := _reason(schema, schema.dump_fields[name]):
-            raise RuntimeError(f"{_name(schema)}.{name}: {reason}")
+            raise StartError(f"{schema_name(schema)}.{name}: {reason}")
         if (inner := nested_schema(schema.dump_fields[name])) and isinstance(inner, Schema):
             check_serialisable(inner)
     if type(schema).row_to_dict is Schema.row_to_dict:  # else the difference is intended
@@ -48,7 +50,8 @@ def check_serialisable(schema: S) -> S:
     return schema
 
 
-def _name(schema: Schema) -> str:
+def schema_name(schema: Schema) -> str:
+    """Module and name of the class."""
     return f"{type(schema).__module__}.{type(schema).__name__}"
 
 
@@ -88,4 +91,4 @@ def _compare(schema: Schema, members: dict[str, Any]) -> None:
     for name in {**row_to_dict, **dumped}:
         if row_to_dict.get(name, ma.missing) != dumped.get(name, ma.missing):
             reason = "dump returns something else than the row has: a hook, or an own _serialize"
-            raise RuntimeError(f"{_name(schema)}.{name}: {reason}")
+            raise StartError(f"{schema_name(schema)}.{name}: {reason}")

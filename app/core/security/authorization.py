@@ -1,6 +1,6 @@
 """Callers and access rules. Every view declares its rule; the service does not start otherwise."""
 
-from collections.abc import Callable, Set
+from collections.abc import Callable, Iterator, Set
 from dataclasses import dataclass
 from functools import cache
 from typing import Any
@@ -10,6 +10,7 @@ from flask import Flask, current_app, request
 from sqlalchemy import ColumnElement, Select, literal, select
 from werkzeug.local import LocalProxy
 
+from app.config import StartError
 from app.core.database import execute
 from app.core.web.app_state import app_state, init_app_state
 from app.core.web.client_address import client_network
@@ -223,13 +224,13 @@ def init_app(
 
 
 def assert_all_views_protected(app: Flask, permissions: Set[str]) -> None:
-    """Deny by default: check the access rules of all views, once they are registered.
+    """Deny by default: check the access rules of all views and filters, once they are registered.
 
     Args:
         permissions: those that at least one role has.
 
     Raises:
-        RuntimeError: a view has no access rule, something else in its place, or one that lets
+        StartError: a view has no access rule, something else in its place, or one that lets
             nobody in. Names module, view and endpoint of each.
     """
     errors = []
@@ -244,5 +245,18 @@ def assert_all_views_protected(app: Flask, permissions: Set[str]) -> None:
         else:
             continue
         errors.append(f"{view.__module__}.{view.__qualname__} ({endpoint}): {error}")
+    errors += _filter_errors(app, permissions)
     if errors:
-        raise RuntimeError("\n".join(errors))
+        raise StartError("; ".join(errors))
+
+
+def _filter_errors(app: Flask, permissions: Set[str]) -> Iterator[str]:
+    """The filters of lists whose permission no role has."""
+    operations = (getattr(view, "operation", None) for view in app.view_functions.values())
+    queries = {type(each.query): each.query for each in operations if each and each.query}
+    for schema, query in queries.items():
+        for name, field in query.fields.items():
+            needed = field.metadata.get("permission")
+            if needed and needed not in permissions:
+                where = f"{schema.__module__}.{schema.__qualname__}.{name}"
+                yield f"{where}: no role has the permission {needed!r}"

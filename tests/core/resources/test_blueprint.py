@@ -53,9 +53,11 @@ def test_view_without_response_decorator_is_an_error_with_its_module_and_name() 
     assert message == f"{HERE}.plain: a response decorator is missing"
 
 
-def test_route_without_access_is_a_type_error() -> None:
-    with pytest.raises(TypeError, match="access"):
-        blueprint().get("")  # type: ignore[call-arg]
+@pytest.mark.parametrize("method", METHODS)
+def test_route_without_access_is_an_error_with_its_module_and_name(method: str) -> None:
+    shapes = blueprint()
+    message = refused(lambda: getattr(shapes, method)("")(shapes.response(204)(read_shape)))
+    assert message == f"{HERE}.read_shape: an access rule is missing"
 
 
 @pytest.mark.parametrize("method", METHODS)

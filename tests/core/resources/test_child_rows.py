@@ -83,21 +83,21 @@ class OrderItemSchema(Schema):
     """An item of an order."""
 
     id = fields.UUID(dump_only=True)
-    name = String(max_length=20, required=True)
-    quantity = Integer(min=1, max=100)
-    price = MoneyAmount(currency="currency", allow_none=True)
+    name = String(max_length=20, required=True, metadata={"example": "A"})
+    quantity = Integer(min=1, max=100, metadata={"example": 1})
+    price = MoneyAmount(currency="currency", allow_none=True, metadata={"example": "1.50"})
     currency = Currency(allow_none=True)
     due_at = DateTime(allow_none=True)
     is_gift = Boolean()
-    data = ma.fields.Dict(allow_none=True)
+    data = ma.fields.Dict(allow_none=True, metadata={"example": {}})
     before_id = Reference(Order, allow_none=True)
 
 
 class OrderSchema(ResourceSchema):
     """An order."""
 
-    title = String(max_length=20, required=True)
-    price = MoneyAmount(currency="currency", allow_none=True)
+    title = String(max_length=20, required=True, metadata={"example": "A"})
+    price = MoneyAmount(currency="currency", allow_none=True, metadata={"example": "1.50"})
     currency = Currency(allow_none=True)
     due_at = DateTime(allow_none=True)
     items = Rows(OrderItemSchema, OrderItem.order_id, max_length=10)

@@ -12,7 +12,8 @@ from sqlalchemy import Column, LargeBinary, MetaData, Table, Text
 
 from app.core.openapi.operation import DeclarationError
 from app.core.resources.cursor import PageCursor
-from app.core.resources.filters import PageQuery, Sort, check_sort
+from app.core.resources.filters import PageQuery, Sort
+from app.core.resources.list_checks import check_query
 from app.core.web.problems import Problem
 
 ID = UUID("019a9f3c-7b1e-7c58-8a52-3f2b6d1c9e07")
@@ -76,10 +77,10 @@ def test_a_sort_that_has_no_cursors_is_refused_by_schema_and_key(
     keys = {name: TABLE.c[name] for name in fields}
     members = {"sort": Sort(keys, default=next(iter(keys)))} if keys else {}
     with pytest.raises(DeclarationError) as refusal:
-        check_sort(query(**members))
+        check_query(query(**members))
     assert str(refusal.value) == f"shapes.ShapeQuery: {problem}"
 
 
 def test_a_sort_by_what_has_a_value_in_each_row_is_accepted() -> None:
     shapes = query(sort=Sort({"name": TABLE.c.name}, default="name"))
-    assert check_sort(shapes) is shapes
+    assert check_query(shapes) is shapes

@@ -96,9 +96,11 @@ class CustomerSchema(ResourceSchema):
 
     name = String(max_length=100, required=True, metadata=EXAMPLE)
     address = ma.fields.Nested(AddressSchema, allow_none=True, metadata={"example": ADDRESS})
-    contacts = ma.fields.List(ma.fields.Nested(ContactSchema))
+    contacts = ma.fields.List(ma.fields.Nested(ContactSchema), metadata={"example": []})
     labels = ma.fields.Dict(metadata={"example": {"a": 1}})
-    secret = ma.fields.Nested(SecretSchema, load_only=True)
+    secret = ma.fields.Nested(
+        SecretSchema, load_only=True, metadata={"example": {"question": "A", "answer": "B"}}
+    )
 
 
 customers = Blueprint("customers", __name__, url_prefix="/customers")

@@ -57,13 +57,13 @@ OWN_PHOTOS: "Select[Photo]" = (
 class AlbumSchema(ResourceSchema):
     """An album."""
 
-    title = String(max_length=100, required=True)
+    title = String(max_length=100, required=True, metadata={"example": "A"})
 
 
 class PhotoSchema(ResourceSchema):
     """A photograph."""
 
-    title = String(max_length=100, required=True)
+    title = String(max_length=100, required=True, metadata={"example": "A"})
 
 
 class PhotoQuery(PageQuery):

@@ -53,7 +53,7 @@ class Book(OwnedMixin, OwnBase):
 class AuthorSchema(ResourceSchema):
     """An author."""
 
-    name = String(max_length=100, required=True)
+    name = String(max_length=100, required=True, metadata={"example": "A"})
 
 
 class RoleSchema(Schema):
@@ -67,7 +67,7 @@ class BookSchema(ResourceSchema):
 
     author_id = Reference(Author, required=True)
     editor_id = Reference(Author, allow_none=True)
-    roles = ma.fields.List(ma.fields.Nested(RoleSchema))
+    roles = ma.fields.List(ma.fields.Nested(RoleSchema), metadata={"example": []})
 
 
 library = Blueprint("library", __name__, url_prefix="/library")

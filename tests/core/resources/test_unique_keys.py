@@ -57,10 +57,10 @@ class Seat(OwnedMixin, OwnBase):
 class SeatSchema(ResourceSchema):
     """A seat."""
 
-    hall = String(max_length=10, required=True)
-    place = String(max_length=10, required=True)
-    guest = String(max_length=10, required=True)
-    code = String(max_length=10, required=True)
+    hall = String(max_length=10, required=True, metadata={"example": "A"})
+    place = String(max_length=10, required=True, metadata={"example": "A"})
+    guest = String(max_length=10, required=True, metadata={"example": "A"})
+    code = String(max_length=10, required=True, metadata={"example": "A"})
 
 
 seats = Blueprint("seats", __name__, url_prefix="/seats")

@@ -63,7 +63,7 @@ WRITABLE = writable_if(VISIBLE, Post.owner_id == CALLER_ID_PARAM)
 class PostSchema(ResourceSchema):
     """A post."""
 
-    title = String(max_length=20, required=True)
+    title = String(max_length=20, required=True, metadata={"example": "A"})
     is_draft = Boolean()
     comment_count = Integer(min=0, max=2**31, dump_only=True)
     best_score = Integer(min=0, max=100, dump_only=True, allow_none=True)
@@ -72,7 +72,7 @@ class PostSchema(ResourceSchema):
 class CommentSchema(ResourceSchema):
     """A comment."""
 
-    score = Integer(min=0, max=100, required=True)
+    score = Integer(min=0, max=100, required=True, metadata={"example": 1})
 
 
 class PostQuery(PageQuery):

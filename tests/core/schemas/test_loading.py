@@ -171,9 +171,9 @@ class SignUp(Schema):
 
     has_load_hooks = True
 
-    name = String(max_length=9, required=True)
-    email = Email()
-    repeated = Email()
+    name = String(max_length=9, required=True, metadata={"example": "Ada"})
+    email = Email(metadata={"example": "ada@example.com"})
+    repeated = Email(metadata={"example": "ada@example.com"})
 
     @ma.pre_load
     def strip(self, data: dict[str, Any], **_: Any) -> dict[str, Any]:
@@ -201,7 +201,7 @@ class TestHooks:
 
         @odd.post("", access=public)
         @odd.body(SignUp)
-        @odd.response(200, Schema.from_dict({"greeting": String(max_length=99)}))  # type: ignore[arg-type]
+        @odd.response(200, Schema.from_dict({"greeting": Email()}))  # type: ignore[arg-type]
         def sign_up(data: dict[str, Any]) -> dict[str, Any]:
             """Greet a guest."""
             return data

@@ -279,7 +279,9 @@ class Upper(String):
         (ma.fields.List(MoneyAmount()), "fields of class MoneyAmount cannot be serialised"),
         (ma.fields.Pluck(Address, "street"), "only Nested"),
         (MoneyAmount(currency="code"), "its currency 'code' is not a member"),
-        (ma.fields.Integer(as_string=True), "dump returns something else"),
+        (ma.fields.Integer(), "fields of class Integer cannot be serialised"),
+        (ma.fields.String(), "fields of class String cannot be serialised"),
+        (Integer(min=0, max=9, as_string=True), "dump returns something else"),
         (Upper(max_length=9), "dump returns something else"),
     ],
     ids=lambda value: type(value).__name__ if isinstance(value, ma.fields.Field) else None,
@@ -325,7 +327,7 @@ def test_every_decorator_that_serialises_rows_checks_its_schema(kind: str) -> No
 class PriceTagSchema(ResourceSchema):
     """A resource whose amount only the server changes."""
 
-    price = MoneyAmount(currency="currency", dump_only=True)
+    price = MoneyAmount(currency="currency", dump_only=True, metadata={"example": "1.50"})
     currency = Currency(dump_only=True)
 
 

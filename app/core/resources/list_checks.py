@@ -1,0 +1,107 @@
+"""The checks at the start of the query and the rows of a list: a mistake stops it with one line."""
+
+from collections.abc import Mapping
+from typing import Any
+
+import sqlalchemy as sa
+from sqlalchemy.orm import InstrumentedAttribute
+from sqlalchemy.sql.functions import FunctionElement
+from sqlalchemy.sql.operators import is_, is_not
+
+from app.core.database.types import can_be_null, correlated
+from app.core.openapi.operation import DeclarationError
+from app.core.resources.cursor import SORTABLE
+from app.core.resources.filters import NOT_FILTERS, PageQuery, Sort
+from app.core.schemas.base import Schema
+
+
+def check_query(query: PageQuery) -> PageQuery:
+    """Return the query of a list if each filter is one, and each sort key can be in a cursor.
+
+    Raises:
+        DeclarationError: names the parameter.
+    """
+    sort = query.fields.get("sort")
+    if not isinstance(sort, Sort) or not sort.keys:
+        raise DeclarationError(type(query), "a sort is missing")
+    for name, key in sort.keys.items():
+        if problem := _sort_key_problem(key):
+            raise DeclarationError(type(query), f"the sort key {name} {problem}")
+    if sort.load_default.removeprefix("-") not in sort.keys:
+        text = f"the default {sort.load_default!r} of sort is no sort key"
+        raise DeclarationError(type(query), text)
+    for name, field in query.fields.items():
+        if name not in NOT_FILTERS and (problem := _filter_problem(name, field.metadata)):
+            raise DeclarationError(type(query), problem, member=name)
+    return query
+
+
+def _filter_problem(name: str, metadata: Mapping[str, Any]) -> str:
+    if "condition" not in metadata:
+        return "is no filter, write filter_by(…)"
+    try:
+        condition = metadata["condition"](sa.bindparam(f"filter_{name}"))
+    except Exception as error:  # the resource's own function
+        return f"its condition fails with {type(error).__name__}: {error}"
+    if not isinstance(condition, sa.ColumnElement):
+        return f"its condition returns {condition!r}, which is no SQL expression"
+    return ""
+
+
+def _sort_key_problem(key: Any) -> str:
+    try:
+        kind = key.type.python_type
+    except NotImplementedError:
+        return f"has an unsupported type, {type(key.type).__name__}"
+    except AttributeError:
+        return f"is {key!r}, which is no SQL expression"
+    if _can_be_null(getattr(key, "expression", key)):
+        # A comparison with NULL is never true, so such rows would be on no page but the first.
+        return "can be NULL"
+    # `object`: SQLAlchemy does not know the type of the expression.
+    return "" if kind is object or issubclass(kind, SORTABLE) else f"is a {kind.__name__}"
+
+
+def _is_attribute(key: Any) -> bool:
+    return isinstance(key, InstrumentedAttribute)
+
+
+def _can_be_null(expression: Any) -> bool:
+    """Whether the expression has a nullable column that decides whether it is NULL."""
+    if isinstance(expression, correlated):
+        return can_be_null(expression)
+    if isinstance(expression, sa.Column):
+        return bool(expression.nullable)
+    if isinstance(expression, FunctionElement) and getattr(expression, "name", "") == "coalesce":
+        return all(map(_can_be_null, expression.clauses))
+    if isinstance(expression, sa.ScalarSelect) or getattr(expression, "operator", None) in (
+        is_,
+        is_not,
+    ):
+        return False  # of a subquery it is not known
+    return any(map(_can_be_null, expression.get_children()))
+
+
+def listed_model(query: PageQuery, schema: Schema) -> Any:
+    """The model of a list: that of a sort key that is a column; None where there is none.
+
+    Raises:
+        DeclarationError: the model lacks a member of the schema. Names it.
+    """
+    sort: Any = query.fields["sort"]
+    models = [key.class_ for key in sort.keys.values() if _is_attribute(key)]
+    missing = {model: _missing_member(model, schema) for model in models}
+    for model, name in missing.items():
+        if name is None:
+            return model
+    for model, name in missing.items():
+        text = f"{model.__name__} has no column or computed member of this name"
+        raise DeclarationError(type(schema), text, member=name or "")
+    return None
+
+
+def _missing_member(model: Any, schema: Schema) -> str | None:
+    names = sa.inspect(model).all_orm_descriptors.keys()
+    fields = schema.dump_fields  # one with a method `column` is not a column of the table
+    own = (name for name in schema.column_names if not hasattr(fields[name], "column"))
+    return next((name for name in own if name not in names), None)

@@ -1,0 +1,61 @@
+"""The check at the start that the members of a schema are documented and validated exactly."""
+
+from typing import Any, TypeVar
+
+import marshmallow as ma
+
+from app.config import StartError
+from app.core.schemas.base import Schema, nested_schema
+from app.core.schemas.fields import UUID, Boolean, DateTime, Enum, MoneyAmount, String
+from app.core.schemas.serialisable import KNOWN_FIELDS, schema_name
+
+S = TypeVar("S", bound=Schema)
+
+# Those of marshmallow that JSON Schema describes as they validate.
+_CONTAINERS = (ma.fields.List, ma.fields.Nested)
+# Formats for which the document has an example: `app.core.openapi.components`.
+_FORMATS = ("password",)
+
+
+def check_members(schema: S, *, is_body: bool) -> S:
+    """Return the schema if each member has a known class of fields, and an example if needed.
+
+    Args:
+        is_body: whether it is the body of a request; else it is that of a response.
+
+    Raises:
+        StartError: names module, schema and member.
+    """
+    for name, field in (schema.load_fields if is_body else schema.dump_fields).items():
+        if problem := _class_problem(field) or _example_problem(field, is_body=is_body):
+            raise StartError(f"{schema_name(schema)}.{name}: {problem}")
+        inner = nested_schema(field)
+        if isinstance(inner, Schema) and "example" not in field.metadata:
+            check_members(inner, is_body=is_body)
+    return schema
+
+
+def _class_problem(field: ma.fields.Field[Any]) -> str:
+    inner = field.inner if isinstance(field, ma.fields.List) else field
+    known = isinstance(inner, (*KNOWN_FIELDS, *_CONTAINERS))
+    # A field of one's own describes itself: see `app.core.schemas.fields`.
+    if known or hasattr(inner, "openapi_properties"):
+        return ""
+    return f"fields of class {type(inner).__name__} are not supported"
+
+
+def _example_problem(field: ma.fields.Field[Any], *, is_body: bool) -> str:
+    """Why a value of the member cannot be made up for the document and the generated tests."""
+    if "example" in field.metadata or isinstance(field, Boolean | DateTime | Enum | UUID):
+        return ""
+    if field.metadata.get("format") in _FORMATS or hasattr(field, "variants"):
+        return ""
+    if nested_schema(field):  # its members have examples
+        return "an example is missing" if field.allow_none else ""
+    if is_body:
+        return "an example is missing"
+    if isinstance(field, ma.fields.List):
+        return _example_problem(field.inner, is_body=False)
+    needs = isinstance(field, String | MoneyAmount | ma.fields.Date | ma.fields.Dict)
+    has_format = "format" in getattr(field, "openapi_properties", dict)()
+    return "an example is missing" if needs and not has_format and not field.allow_none else ""
