@@ -11,7 +11,7 @@ import marshmallow as ma
 from app.core.schemas import fields
 from app.core.schemas.base import Schema
 from app.core.schemas.fields import Enum, Integer, String
-from app.core.schemas.loading import errors_as_json_pointers
+from app.core.schemas.loading import errors_as_json_pointers, load
 from app.core.schemas.merge_patch import patch_schema
 from app.core.web.etags import MAX_HEADER_LENGTH
 from app.core.web.problems import ErrorDetail, Problem
@@ -73,7 +73,7 @@ def _parse_item(data: Any, pointer: str, variants: dict[str, Schema]) -> Item:
         errors = problem_details(Problem("precondition-required", detail), pointer)
         data = data | {"if_match": "*"}  # to find the other errors of the item
     try:
-        return Item(errors=errors, **schema.load(data))
+        return Item(errors=errors, **load(schema, data))
     except ma.ValidationError as error:
         return Item(errors=errors + validation_details(error.messages_dict, pointer))
 
