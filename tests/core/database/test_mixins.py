@@ -31,7 +31,7 @@ class Shelf(ResourceMixin, OwnBase):
     __tablename__ = "shelves"
 
     label: Mapped[str]
-    books: Mapped[list["Book"]] = relationship(back_populates="shelf")
+    books: Mapped[list["Volume"]] = relationship(back_populates="shelf")
 
     @validates("label")
     def check_label(self, _key: str, label: str) -> str:
@@ -40,7 +40,7 @@ class Shelf(ResourceMixin, OwnBase):
         return label.strip()
 
 
-class Book(ResourceMixin, OwnBase):
+class Volume(ResourceMixin, OwnBase):
     """A book on a shelf."""
 
     __tablename__ = "books"
@@ -57,7 +57,7 @@ class ShelfSchema(Schema):
     label = ma.fields.String(required=True)
 
 
-class BookSchema(Schema):
+class VolumeSchema(Schema):
     """A book."""
 
     id = fields.UUID(dump_only=True)
@@ -65,7 +65,7 @@ class BookSchema(Schema):
     shelf_id = fields.UUID(required=True)
 
 
-SHELF_SCHEMA, BOOK_SCHEMA = ShelfSchema(), BookSchema()
+SHELF_SCHEMA, BOOK_SCHEMA = ShelfSchema(), VolumeSchema()
 
 
 @pytest.fixture
@@ -80,7 +80,7 @@ def library(app: Flask) -> Iterator[Flask]:
 
 def test_constructor_of_a_model_takes_columns_and_relationships_only() -> None:
     shelf = Shelf(label="A")
-    assert Book(title="T", shelf=shelf).shelf is shelf
+    assert Volume(title="T", shelf=shelf).shelf is shelf
     with pytest.raises(TypeError, match="'colour' is an invalid keyword argument for Shelf"):
         Shelf(colour="red")
 
@@ -96,7 +96,7 @@ def test_validator_of_a_model_runs_in_its_constructor_and_on_assignment() -> Non
 
 def test_session_inserts_and_reads_related_instances(library: Flask) -> None:
     with library.app_context():
-        db.session.add(Shelf(label="A", books=[Book(title="T"), Book(title="U")]))
+        db.session.add(Shelf(label="A", books=[Volume(title="T"), Volume(title="U")]))
         db.session.commit()
     with library.app_context():
         shelf = db.session.scalars(select(Shelf).options(selectinload(Shelf.books))).one()
@@ -110,10 +110,10 @@ def test_session_inserts_and_reads_related_instances(library: Flask) -> None:
 def test_repository_inserts_the_values_of_an_instance(library: Flask) -> None:
     with library.app_context(), library.test_request_context():
         shelf = repository.create(Shelf(label=" A "), SHELF_SCHEMA)
-        book = repository.create(Book(title="T", shelf_id=shelf.id), BOOK_SCHEMA)
+        book = repository.create(Volume(title="T", shelf_id=shelf.id), BOOK_SCHEMA)
         db.session.commit()
         assert shelf.label == "A"
-        stored = db.session.get_one(Book, book.id)
+        stored = db.session.get_one(Volume, book.id)
         assert (stored.title, stored.shelf.label) == ("T", "A")
         assert stored.shelf.books == [stored]
 
