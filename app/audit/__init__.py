@@ -12,7 +12,8 @@ roles.grant("admin", "audit:read")
 
 
 def init_app(app: Flask) -> None:
-    """Register the routes, and the receiver of changes in `app.audit.models`."""
+    """Register the routes, the receiver of changes, and the erasure of personal values."""
+    from app.audit import erasure  # noqa: F401 - registers its job and its periodic task
     from app.audit.routes import audit_events
 
     app.register_blueprint(audit_events)

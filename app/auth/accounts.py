@@ -12,6 +12,8 @@ from app.auth.email_tokens import (
     find_recipient,
     revoke_reset_tokens,
 )
+from app.auth.models import ApiKey
+from app.auth.schemas import ApiKeySchema
 from app.auth.sessions import revoke_sessions
 from app.core.database import execute
 from app.core.database.types import now
@@ -26,7 +28,7 @@ from app.users.passwords import hash_password, verify_password
 from app.users.schemas import UserSchema
 from app.users.service import update_password_hash
 
-_USER_SCHEMA = UserSchema()
+_USER_SCHEMA, _KEY_SCHEMA = UserSchema(), ApiKeySchema()
 _SELECT_OWN_ACCOUNT = CURRENT_USER.with_only_columns(
     User.id, User.email, User.name, User.password_hash
 )
@@ -41,18 +43,26 @@ def change_password(current_password: str, new_password: str) -> None:
     """
     user = _read_own_account()
     login_throttle.register_attempt(user.email)
+    try:
+        _replace_password(user, current_password, new_password)
+    except Problem:
+        login_throttle.fail_attempt(user.email)
+        raise
+    login_throttle.reset_attempts(user.email)
+    revoke_reset_tokens(user.id)
+    log_change(Change("change_password", "users", user.id))
+    revoke_sessions(user.id, except_id=current_caller.session_id)
+
+
+def _replace_password(user: Row[Any], current_password: str, new_password: str) -> None:
     while True:
         if not verify_password(user.password_hash, current_password):
             error = {"detail": "Current password is incorrect.", "pointer": "#/current_password"}
             raise Problem("validation-error", errors=[error])
         if update_password_hash(user, _hash_new_password(user, new_password)):
-            break
+            return
         db.session.rollback()
         user = _read_own_account()  # another request has replaced the hash
-    login_throttle.reset_attempts(user.email)
-    revoke_reset_tokens(user.id)
-    log_change(Change("change_password", "users", user.id))
-    revoke_sessions(user.id, except_id=current_caller.session_id)
 
 
 def _read_own_account() -> Row[Any]:
@@ -78,7 +88,7 @@ def _hash_new_password(user: User | Row[Any], password: str) -> str:
 
 
 def reset_password(token: str, new_password: str) -> None:
-    """Set a new password for the recipient of the token and revoke all their sessions.
+    """Set a new password for the recipient of the token and revoke all their credentials.
 
     Raises:
         Problem: 401, the token is invalid, used or expired; 422, the password is not allowed, and
@@ -89,7 +99,7 @@ def reset_password(token: str, new_password: str) -> None:
     update_password_hash(user, new_hash)
     revoke_reset_tokens(user.id)
     _mark_email_verified(user)
-    revoke_sessions(user.id)
+    _revoke_credentials(user)
     login_throttle.reset_attempts(user.email)
     log_change(Change("reset_password", "users", user.id))
 
@@ -97,14 +107,27 @@ def reset_password(token: str, new_password: str) -> None:
 def verify_email(token: str) -> None:
     """Mark the e-mail address of the recipient of the token as verified.
 
+    The first time, sessions and API keys from before are revoked: somebody else may have registered
+    the address. docs/decisions.md#78-credentials-from-before-the-verification
+
     Raises:
         Problem: 401, the token is invalid, used or expired.
     """
-    _mark_email_verified(consume_token(VERIFY, token))
+    user = consume_token(VERIFY, token)
+    if _mark_email_verified(user):
+        _revoke_credentials(user)
 
 
-def _mark_email_verified(user: User) -> None:
-    if user.email_verified_at is None:
-        moment = now()
-        values = {"email_verified_at": moment, "updated_at": moment}
-        repository.update_locked(User, user, values, _USER_SCHEMA)
+def _mark_email_verified(user: User) -> bool:
+    """Whether the address was not verified before."""
+    if user.email_verified_at is not None:
+        return False
+    moment = now()
+    values = {"email_verified_at": moment, "updated_at": moment}
+    repository.update_locked(User, user, values, _USER_SCHEMA)
+    return True
+
+
+def _revoke_credentials(user: User) -> None:
+    revoke_sessions(user.id)
+    repository.delete_where(ApiKey, ApiKey.owner_id == user.id, _KEY_SCHEMA)

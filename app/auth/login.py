@@ -16,8 +16,9 @@ from app.auth.token_pairs import make_token_pair
 from app.core.database import execute
 from app.core.database.types import now
 from app.core.resources import repository
-from app.core.security.authorization import unauthorized_problem
+from app.core.security.authorization import Caller, unauthorized_problem
 from app.core.web.client_address import client_address
+from app.core.web.request_state import request_state
 from app.extensions import db
 from app.telemetry.metrics import LOGINS
 from app.users.models import User
@@ -63,6 +64,7 @@ def _authenticate(email: str, password: str) -> Row[Any]:
     stored = user.password_hash if user and user.is_active else None
     is_right = verify_password(stored, password)
     if user is None or not is_right:
+        login_throttle.fail_attempt(email)
         LOGINS.labels("failed").inc()
         log.warning("login_failed", user_id=user and str(user.id))
         raise unauthorized_problem("The e-mail address or the password is wrong.")
@@ -78,6 +80,8 @@ def _create_session(email: str, user: Row[Any], secret: bytes) -> Row[Any] | Non
         ip_address=client_address(request),
         expires_at=now() + timedelta(days=current_app.config["REFRESH_TOKEN_DAYS"]),
     )
+    # From here on the caller is known: to the audit log, from which it can be erased, and the log.
+    request_state().caller = Caller(id=user.id, role=user.role)
     params = {"user_id": user.id, "role": user.role, "password_hash": user.password_hash}
     params |= login_throttle.reset_values(email)
     row = repository.create_if(

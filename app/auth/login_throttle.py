@@ -9,14 +9,15 @@ restarts. docs/decisions.md#29-login-throttling
 """
 
 import math
-from collections.abc import Mapping
+import time
+from collections.abc import Mapping, Sequence
 from datetime import datetime, timedelta
 from functools import partial
 from typing import Any
 
 import structlog
 from flask import current_app, request
-from sqlalchemy import CTE, LargeBinary, Row, Text, bindparam, select, union_all
+from sqlalchemy import CTE, Connection, LargeBinary, Row, Text, bindparam, select, union_all
 from sqlalchemy.dialects.postgresql import insert  # SQLite has the same words for ON CONFLICT
 from sqlalchemy.orm import Mapped, mapped_column
 
@@ -35,6 +36,9 @@ MAX_FAILURES_PER_ACCOUNT = 100  # from all addresses; the maximum of NIST SP 800
 MAX_BACKOFF = timedelta(minutes=15)  # between two attempts
 FAILURE_TTL = timedelta(days=1)  # from the end of the last wait until the failures are deleted
 
+PENDING_TTL = timedelta(seconds=30)  # after which an attempt that did not end is a failure
+POLL_INTERVAL = 0.1  # seconds
+
 ANY_ADDRESS = ""  # `ip_address` of the counter for all addresses
 
 log = structlog.get_logger()
@@ -48,31 +52,71 @@ class LoginAttempts(Base):
     account_hash: Mapped[bytes] = mapped_column(LargeBinary, primary_key=True)
     ip_address: Mapped[str] = mapped_column(Text, primary_key=True)
     failures: Mapped[int]
+    pending: Mapped[int]  # of the failures: attempts that are being verified
     retry_at: Mapped[datetime] = mapped_column(Timestamp)  # earlier attempts are rejected
     trusted_until: Mapped[datetime] = mapped_column(Timestamp)  # set by a successful login
     expires_at: Mapped[datetime] = mapped_column(Timestamp, index=True)
 
 
+class _ThrottledError(Exception):
+    def __init__(self, seconds: int, *, is_pending: bool) -> None:
+        super().__init__()
+        self.seconds, self.is_pending = seconds, is_pending
+
+
 def register_attempt(email: str) -> None:
-    """Count an attempt to log in as failed; `reset_attempts` undoes it after a success.
+    """Count an attempt as failed; `reset_attempts` undoes it, or `fail_attempt` confirms it.
+
+    Where the limit is reached only together with attempts that are being verified, it waits for
+    them: one that succeeds resets the count.
 
     Raises:
         Problem: 429, too many attempts failed; this one is not counted.
     """
+    has_waited = False
+    while True:
+        try:
+            return _register(email, has_waited=has_waited)
+        except _ThrottledError as throttled:
+            if not throttled.is_pending:
+                LOGINS.labels("throttled").inc()
+                log.warning("login_throttled", seconds=throttled.seconds)
+                headers = {"Retry-After": str(throttled.seconds)}
+                raise Problem("too-many-requests", headers=headers) from throttled
+        has_waited = True
+        time.sleep(POLL_INTERVAL)  # without a connection: others need it to finish
+
+
+def _register(email: str, *, has_waited: bool) -> None:
     with db.engine.begin() as connection:  # committed even if the login fails
-        counters = execute.execute_in_transaction(
-            _LOCK_COUNTERS, _numbered(*_initial_rows(email, now())), connection
-        )
+        counters = _lock_counters(email, connection)
         moment = now()  # after the locks, for which it may have waited
         here = next(row for row in counters if row.ip_address != ANY_ADDRESS)
-        trusted = here.trusted_until > moment
-        seconds = max(_seconds_left(row, moment) for row in ([here] if trusted else counters))
-        if seconds > 0:
-            LOGINS.labels("throttled").inc()
-            log.warning("login_throttled", seconds=seconds)
-            raise Problem("too-many-requests", headers={"Retry-After": str(seconds)})
+        counted = [here] if here.trusted_until > moment else counters
+        # An attempt that has waited is not admitted by the time that has passed meanwhile: no more
+        # guesses are admitted than without waiting.
+        least = 1 if has_waited else 0
+        blocking = [row for row in counted if _seconds_left(row, moment, least) > 0]
+        if blocking:
+            seconds = max(_seconds_left(row, moment, least) for row in blocking)
+            raise _ThrottledError(
+                seconds, is_pending=all(_is_pending(row, moment) for row in blocking)
+            )
         values = [row._asdict() | _after_failure(row, moment) for row in counters]
         execute.execute_in_transaction(_SET_COUNTERS, _numbered(*values), connection)
+
+
+def fail_attempt(email: str) -> None:
+    """Confirm that a registered attempt has failed; the attempts that wait for it continue."""
+    with db.engine.begin() as connection:
+        counters = _lock_counters(email, connection)
+        values = [row._asdict() | {"pending": max(0, row.pending - 1)} for row in counters]
+        execute.execute_in_transaction(_SET_COUNTERS, _numbered(*values), connection)
+
+
+def _lock_counters(email: str, connection: Connection) -> Sequence[Row[Any]]:
+    values = _numbered(*_initial_rows(email, now()))
+    return execute.execute_in_transaction(_LOCK_COUNTERS, values, connection)
 
 
 def reset_attempts(email: str) -> None:
@@ -94,12 +138,18 @@ def purge_login_attempts() -> int:
     return unrecorded.delete_in_batches(LoginAttempts, LoginAttempts.expires_at <= now())
 
 
-def _seconds_left(row: Row[Any], moment: datetime) -> int:
+def _seconds_left(row: Row[Any], moment: datetime, least: int) -> int:
     """Return the seconds until the next attempt is allowed; 0 below the limit of failures."""
     if row.failures < _max_failures(row):
         return 0
     left: timedelta = row.retry_at - moment
-    return math.ceil(left.total_seconds())
+    return max(least, math.ceil(left.total_seconds()))
+
+
+def _is_pending(row: Row[Any], moment: datetime) -> bool:
+    """Whether attempts are being verified; those of a process that has died are not."""
+    started_at = row.retry_at - _backoff(row, row.failures)
+    return bool(row.pending > 0 and moment - started_at < PENDING_TTL)
 
 
 def _max_failures(row: Row[Any]) -> int:
@@ -109,15 +159,22 @@ def _max_failures(row: Row[Any]) -> int:
 def _after_failure(row: Row[Any], moment: datetime) -> dict[str, Any]:
     """Return the values of a counter after one more failure."""
     failures = 1 if moment - row.retry_at > FAILURE_TTL else row.failures + 1
+    retry_at = moment + _backoff(row, failures)
+    return {
+        "failures": failures,
+        "pending": row.pending + 1 if _is_pending(row, moment) else 1,
+        "retry_at": retry_at,
+        "expires_at": max(row.trusted_until, retry_at + FAILURE_TTL),
+    }
+
+
+def _backoff(row: Row[Any], failures: int) -> timedelta:
+    """Return how long the attempt after that many failures has to wait."""
     excess = failures - _max_failures(row)
-    wait = timedelta(0)
-    if excess >= 0:
-        wait = min(
-            MAX_BACKOFF, timedelta(seconds=2 ** min(excess, 20))
-        )  # bounded: 2 ** excess overflows
-    retry_at = moment + wait
-    expires_at = max(row.trusted_until, retry_at + FAILURE_TTL)
-    return {"failures": failures, "retry_at": retry_at, "expires_at": expires_at}
+    if excess < 0:
+        return timedelta(0)
+    # Bounded, because 2 ** excess overflows.
+    return min(MAX_BACKOFF, timedelta(seconds=2 ** min(excess, 20)))
 
 
 def _initial_rows(email: str, moment: datetime) -> list[dict[str, Any]]:
@@ -125,6 +182,7 @@ def _initial_rows(email: str, moment: datetime) -> list[dict[str, Any]]:
     new = {
         "account_hash": _account_hash(email),
         "failures": 0,
+        "pending": 0,
         "retry_at": moment,
         "trusted_until": moment,
         "expires_at": moment + FAILURE_TTL,
@@ -155,7 +213,7 @@ def _upsert_statement(names: tuple[str, ...], written: CTE | None = None) -> Any
 
 _LOCK_COUNTERS = _upsert_statement(("ip_address",))  # locks only: the key is set to itself
 upsert_counters = partial(
-    _upsert_statement, ("failures", "retry_at", "trusted_until", "expires_at")
+    _upsert_statement, ("failures", "pending", "retry_at", "trusted_until", "expires_at")
 )
 _SET_COUNTERS = upsert_counters()
 

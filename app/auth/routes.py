@@ -28,15 +28,19 @@ from app.auth.schemas import (
 from app.core.resources.blueprint import Blueprint
 from app.core.resources.scoped_query import ScopedSelect
 from app.core.security.authorization import authenticated, current_caller, leaving, no_auth
+from app.core.web.rate_limit import FailureLimit
 from app.users.models import User
 from app.users.passwords import hash_password
 from app.users.routes import users
 from app.users.schemas import RegistrationSchema, UserSchema
 
+# Logins that succeed count for the general limit only; failures also for their account.
+FAILED_LOGINS = FailureLimit("LOGIN_RATE_LIMIT")
+
 auth = Blueprint("auth", __name__, url_prefix="/api/v1/auth", description="Login and credentials.")
 
 
-@auth.post("/login", access=no_auth, rate_limit="LOGIN_RATE_LIMIT")
+@auth.post("/login", access=no_auth, rate_limit=FAILED_LOGINS)
 @auth.body(LoginSchema)
 @auth.response(200, TokensSchema, repeatable=False)
 @auth.error(401, "The e-mail address or the password is wrong, or the account is disabled.")
@@ -48,7 +52,7 @@ def log_in(data: dict[str, Any]) -> dict[str, Any]:
     return login.log_in(**data)
 
 
-@auth.post("/refresh", access=no_auth, rate_limit="LOGIN_RATE_LIMIT")
+@auth.post("/refresh", access=no_auth, rate_limit=FAILED_LOGINS)
 @auth.body(RefreshSchema)
 @auth.response(200, TokensSchema, repeatable=False)
 @auth.error(401, "The refresh token is invalid, used or expired.")
@@ -73,7 +77,7 @@ def log_out() -> None:
     cookies.clear_auth_cookies()
 
 
-@auth.post("/cookies", access=no_auth, rate_limit="LOGIN_RATE_LIMIT")
+@auth.post("/cookies", access=no_auth, rate_limit=FAILED_LOGINS)
 @auth.body(LoginSchema)
 @auth.response(200, CookiesSchema, repeatable=False)
 @auth.error(401, "The e-mail address or the password is wrong, or the account is disabled.")
@@ -87,7 +91,7 @@ def log_in_with_cookies(data: dict[str, Any]) -> dict[str, Any]:
     return cookies.set_auth_cookies(login.log_in(**data))
 
 
-@auth.post("/cookies/refresh", access=no_auth, rate_limit="LOGIN_RATE_LIMIT")
+@auth.post("/cookies/refresh", access=no_auth, rate_limit=FAILED_LOGINS)
 @auth.response(200, CookiesSchema, repeatable=False)
 @auth.error(
     401, "The cookie with the refresh token is missing, or the token is invalid, used or expired."
@@ -178,7 +182,7 @@ def request_password_reset(data: dict[str, Any]) -> None:
     request_token_email(RESET, email=data["email"])
 
 
-@auth.post("/password/reset", access=no_auth, rate_limit="LOGIN_RATE_LIMIT")
+@auth.post("/password/reset", access=no_auth, rate_limit=FAILED_LOGINS)
 @auth.body(PasswordResetSchema)
 @auth.response(204, repeatable=False)
 @auth.error(401, "The token is invalid, used or expired.")
@@ -190,7 +194,7 @@ def reset_password(data: dict[str, Any]) -> None:
     accounts.reset_password(**data)
 
 
-@auth.post("/email/verify", access=no_auth, rate_limit="LOGIN_RATE_LIMIT")
+@auth.post("/email/verify", access=no_auth, rate_limit=FAILED_LOGINS)
 @auth.body(EmailTokenSchema)
 @auth.response(204)
 @auth.error(401, "The token is invalid, used or expired.")

@@ -14,6 +14,7 @@ class AuthState:
 
     keys: dict[str, Key]  # by kid; the first one signs
     headers: frozenset[str]  # of tokens that these keys sign, in base64url
+    known_keys: set[bytes] = field(default_factory=set)  # digests of API keys that were valid
     verified_tokens: dict[str, tuple[int, Caller]] = field(default_factory=dict)  # with expiry
 
 

@@ -61,6 +61,7 @@ def refresh(token: str) -> dict[str, Any]:
         "last_used_at": now(),
     }
     unrecorded.update_where(Session, Session.id == session.id, values)
+    log.info("token_refreshed", user_id=str(user.id), session_id=str(session.id))
     return make_token_pair(session, user.role, new_secret)
 
 

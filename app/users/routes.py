@@ -44,6 +44,7 @@ def update_me(data: dict[str, Any]) -> tuple[ScopedSelect, dict[str, Any]]:
 def delete_me() -> ScopedSelect:
     """Delete the caller's account and all data in it."""
     service.ensure_another_active_admin(excluding=current_caller.id)
+    service.user_deleted.send(current_caller.id)
     return CURRENT_USER
 
 
@@ -79,4 +80,5 @@ def update_user(data: dict[str, Any], user_id: UUID) -> tuple[ScopedSelect, dict
 def delete_user(user_id: UUID) -> ScopedSelect:
     """Delete a user and all data in the account."""
     service.ensure_another_active_admin(excluding=user_id)
+    service.user_deleted.send(user_id)
     return User.visible_to(current_caller)

@@ -13,6 +13,9 @@ from app.users.models import User
 user_deactivated = Signal(
     "An admin disables an account. The sender is the user's id; receivers run in the transaction."
 )
+user_deleted = Signal(
+    "An account is deleted. The sender is the user's id; receivers run in the transaction."
+)
 
 
 def ensure_another_active_admin(excluding: UUID | None) -> None:

@@ -287,6 +287,36 @@ def test_parallel_failures_from_one_address_pass_no_more_than_the_limit(
     assert failures(app, HOME) == failures(app, "") == [statuses.count(401)]
 
 
+def test_fourteen_parallel_correct_logins_from_one_address_succeed(
+    make_app: MakeApp, user: Caller
+) -> None:
+    app = make_app(login_rate_limit="10 per minute")
+    answers = rows.in_parallel(*[lambda: log_in(Api(app), user.email)] * 14)
+    assert [answer.status_code for answer in answers] == [200] * 14
+    assert failures(app, HOME) == failures(app, "") == [0]
+    assert rows.read(app, LoginAttempts.pending) == [0, 0]
+
+
+def test_successful_logins_do_not_use_up_the_limit_of_failures(
+    make_app: MakeApp, user: Caller
+) -> None:
+    api = Api(make_app(login_rate_limit="3 per hour"))
+    for _ in range(5):
+        log_in(api, user.email, status=200)
+    assert guess(api, user.email, 4) == [401] * 3 + [429]
+    log_in(api, user.email, status=429)
+
+
+def test_correct_login_beside_parallel_failures_beyond_the_limit_is_no_way_in(
+    api: Api, app: Flask, user: Caller, few: None
+) -> None:
+    answers = rows.in_parallel(*[lambda: log_in(api, user.email, WRONG)] * 20)
+    statuses = [answer.status_code for answer in answers]
+    assert statuses.count(401) == 3
+    assert statuses.count(429) == 17
+    assert rows.read(app, LoginAttempts.pending) == [0, 0]
+
+
 def test_throttle_counters_are_shared_by_all_processes(
     api: Api, make_app: MakeApp, user: Caller, few: None
 ) -> None:

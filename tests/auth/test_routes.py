@@ -84,8 +84,9 @@ def test_rate_limit_of_login_counts_by_address_with_any_credentials_attached(
     make_app: MakeApp, user: Caller, other: Caller
 ) -> None:
     api = Api(make_app(login_rate_limit="2 per hour"))
-    api.post("auth/login", account(user), by=user, status=200)
-    api.post("auth/login", account(other), by=other, status=200)
+    wrong = {"password": "not the password"}
+    api.post("auth/login", account(user) | wrong, by=user, status=401)
+    api.post("auth/login", account(other) | wrong, by=other, status=401)
     api.post("auth/login", account(user), by=user, status=429)
     elsewhere = {"environ_overrides": {"REMOTE_ADDR": "192.0.2.77"}}
     api.post("auth/login", account(user), by=user, status=200, **elsewhere)

@@ -490,6 +490,7 @@ def test_maintenance_command_runs_every_task(app: Flask) -> None:
     result = app.test_cli_runner().invoke(args=["maintenance", "run"])
     assert result.exit_code == 0, result.output
     assert {line.partition(":")[0] for line in result.output.splitlines()} == {
+        "audit-events",
         "email-tokens",
         "idempotency-keys",
         "import-seen-skus",

@@ -49,6 +49,32 @@ def test_registration_returns_the_account_without_password(api: Api) -> None:
     assert created.json["is_active"] is True
 
 
+@pytest.mark.parametrize(
+    ("first", "second"),
+    [
+        ("jos\u00e9@example.com", "jose\u0301@example.com"),
+        ("ada@example.com", "ADA@Example.COM"),
+        ("ada@b\u00fccher.example", "Ada@XN--BCHER-KVA.example"),
+    ],
+)
+def test_spellings_of_one_email_address_are_one_account(
+    api: Api, app: Flask, first: str, second: str
+) -> None:
+    api.post("users", registration(email=first), status=201)
+    conflict = api.post("users", registration(email=second), status=409)
+    assert error_locations(conflict) == {"#/email"}
+    assert rows.count(app, User) == 1
+    for email in (first, second):
+        log_in(api, email, status=200)
+
+
+def test_registration_with_an_address_that_grows_in_lower_case_is_422(api: Api, app: Flask) -> None:
+    refused = api.post("users", registration(email="\u0130" * 50 + "@example.com"), status=422)
+    assert error_locations(refused) == {"#/email"}
+    assert "64 characters" in refused.json["errors"][0]["detail"]
+    assert rows.count(app, User) == 0
+
+
 @pytest.mark.parametrize("member", ["id", "role", "is_active", "version", "password_hash"])
 def test_registration_with_a_read_only_member_is_422(api: Api, app: Flask, member: str) -> None:
     refused = api.post("users", registration(**{member: "admin"}), status=422)

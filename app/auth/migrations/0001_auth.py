@@ -53,6 +53,7 @@ def upgrade() -> None:
         sa.Column("account_hash", sa.LargeBinary(), nullable=False),
         sa.Column("ip_address", sa.Text(), nullable=False),
         sa.Column("failures", sa.Integer(), nullable=False),
+        sa.Column("pending", sa.Integer(), nullable=False),
         sa.Column("retry_at", sa.DateTime(timezone=True), nullable=False),
         sa.Column("trusted_until", sa.DateTime(timezone=True), nullable=False),
         sa.Column("expires_at", sa.DateTime(timezone=True), nullable=False),

@@ -39,6 +39,7 @@ from app.core.schemas.member_checks import check_members
 from app.core.schemas.merge_patch import patch_schema
 from app.core.schemas.serialisable import check_serialisable
 from app.core.security.authorization import Access, Caller
+from app.core.web.rate_limit import FailureLimit, is_failure
 from app.extensions import limiter
 
 Decorator = Callable[[View], View]
@@ -105,9 +106,9 @@ class Blueprint(flask.Blueprint):
             declaration_checks.check_route(view, method, rule, access)
             endpoint = build_endpoint(view, access, documented=self.documented, method=method)
             if rate_limit is not None:
-                endpoint = limiter.limit(declaration_checks.read_rate_limit(view, rate_limit))(
-                    endpoint
-                )
+                counted = is_failure if isinstance(rate_limit, FailureLimit) else None
+                limit = declaration_checks.read_rate_limit(view, rate_limit)
+                endpoint = limiter.limit(limit, deduct_when=counted)(endpoint)
             endpoint.rate_limit = rate_limit  # type: ignore[attr-defined]
             self.add_url_rule(rule, view_func=endpoint, methods=[method])
             return view

@@ -16,6 +16,7 @@ from marshmallow import validate
 from marshmallow.utils import get_value
 
 from app.core.schemas.currencies import CURRENCY_SCALES
+from app.core.schemas.email_address import MAX_LENGTH, canonical_email
 
 
 class String(ma.fields.String):
@@ -166,20 +167,18 @@ class UUID(ma.fields.UUID):
 
 
 class Email(String):
-    """An e-mail address, loaded in lower case.
+    """An e-mail address, loaded in its canonical spelling: see `canonical_email`."""
 
-    Its local part is a dot-string (RFC 5321 section 4.1.2) of any script (RFC 6531); quoted strings
-    and address literals are refused.
-    """
-
-    # The quotation mark as \x22, which no generator of clients has to escape.
+    # The quotation mark as \x22, which no generator of clients has to escape. What is ASCII is what
+    # the grammar allows; `canonical_email` decides about the rest.
     _ATOM = r"[^\x00-\x20\x22\x7f\s(),.:;<>@[\\\]]{1,64}"
-    _LABEL = r"[A-Za-z0-9]([A-Za-z0-9-]{0,61}[A-Za-z0-9])?"
+    _LETTER = r"[^\x00-\x2f\x3a-\x40\x5b-\x60\x7b-\x7f]"  # or digit
+    _LABEL = rf"{_LETTER}((-|{_LETTER}){{0,61}}{_LETTER})?"
     PATTERN = rf"^{_ATOM}(\.{_ATOM})*@{_LABEL}(\.{_LABEL})+$"
-    default_error_messages = {"email": "Not an e-mail address."}
+    default_error_messages = {"email": "Not an e-mail address: {reason}"}
 
     def __init__(self, **kwargs: Any) -> None:
-        super().__init__(min_length=3, max_length=254, **kwargs)
+        super().__init__(min_length=3, max_length=MAX_LENGTH, **kwargs)
 
     def openapi_properties(self) -> dict[str, Any]:
         """JSON Schema keywords for the document."""
@@ -187,9 +186,10 @@ class Email(String):
 
     def _deserialize(self, value: Any, *args: Any, **kwargs: Any) -> str:
         text = super()._deserialize(value, *args, **kwargs)
-        if not re.fullmatch(self.PATTERN, text) or text.index("@") > 64:
-            raise self.make_error("email")
-        return text.lower()
+        try:
+            return canonical_email(text)
+        except ValueError as error:
+            raise self.make_error("email", reason=str(error)) from error
 
 
 class Currency(Enum):

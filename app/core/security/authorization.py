@@ -134,11 +134,18 @@ def current_caller_or_anonymous() -> Caller:
 
 
 def rate_limit_key() -> str:
-    """The key by which a request is counted: of the API key, the user or else the address.
+    """The key by which a request is counted: of the user or else the address.
 
-    Requests with invalid credentials are counted by address.
+    All API keys and sessions of a user share one quota. Requests with invalid credentials are
+    counted by address.
     """
-    return current_caller_or_anonymous().label or f"address:{client_network(request)}"
+    caller = current_caller_or_anonymous()
+    return f"user:{caller.id}" if caller.id else network_key()
+
+
+def network_key() -> str:
+    """The key by which requests of the client without valid credentials are counted."""
+    return f"address:{client_network(request)}"
 
 
 def caller_params() -> dict[str, Any]:

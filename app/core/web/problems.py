@@ -6,11 +6,12 @@ from http import HTTPStatus
 from typing import Any
 
 import structlog
-from flask import Flask, current_app, request
+from flask import Flask, current_app, has_request_context, request
 from werkzeug.exceptions import HTTPException, MethodNotAllowed, ServiceUnavailable
 
 from app.core.database.ids import uuid7
 from app.core.web import strict_json
+from app.core.web.client_address import client_address
 from app.core.web.flask_app import Response
 from app.core.web.request_state import request_state
 from app.core.web.urls import below_prefix
@@ -134,6 +135,8 @@ class Problem(HTTPException):
 
     def get_response(self, *args: Any, **kwargs: Any) -> Response:
         """Return the response; Flask calls this method of every HTTP exception."""
+        if self.code in _DENIALS and has_request_context():
+            _log_denial(_DENIALS[self.code], self)
         body = {
             "type": self.type,
             "title": self.kind.title,
@@ -150,6 +153,22 @@ class Problem(HTTPException):
         response.headers["Cache-Control"] = "no-store"
         response.headers.update(self.headers)
         return response
+
+
+# Every way to be refused ends here, so none is missing in the log (OWASP ASVS 16.3.1, 16.3.2).
+_DENIALS = {401: "authentication_failed", 403: "authorization_denied"}
+
+
+def _log_denial(event: str, problem: Problem) -> None:
+    rule, caller = request.url_rule, request_state().caller
+    log.warning(
+        event,
+        reason=problem.description,  # a constant sentence, without data of the request
+        method=request.method,
+        route=rule.rule if rule else None,
+        caller=caller.label if caller else None,
+        ip_address=client_address(request),
+    )
 
 
 def init_app(app: Flask) -> None:

@@ -13,6 +13,7 @@ from collections.abc import Callable
 from typing import Any, cast
 
 from flask import Flask, current_app, request
+from flask import Response as FlaskResponse
 from flask_limiter import ExemptionScope
 from limits import RateLimitItem, parse_many
 
@@ -24,6 +25,19 @@ from app.core.web.redis_connection import redis_options
 from app.core.web.redis_window import SlidingWindowStorage
 from app.core.web.request_state import RateLimitStatus, request_state
 from app.extensions import limiter
+
+MAX_EXHAUSTED = 10_000  # keys that `is_exhausted` knows
+
+
+class FailureLimit(str):
+    """A limit, or the name of its setting, that counts responses of 400 and above only."""
+
+    __slots__ = ()
+
+
+def is_failure(response: FlaskResponse) -> bool:
+    """Whether a response counts for a `FailureLimit`."""
+    return response.status_code >= 400
 
 
 def init_app(app: Flask, settings: Any, *, key_func: Callable[[], str]) -> None:
@@ -121,8 +135,24 @@ def _count_request() -> None:
         state.rate_limits.append(
             RateLimitStatus("default", limit, remaining, seconds_left, exceeded=not allowed)
         )
+        _note_exhaustion(app, key, seconds_left if remaining == 0 else 0)
         if not allowed:
             raise Problem("too-many-requests")
+
+
+def _note_exhaustion(app: AppState, key: str, seconds: int) -> None:
+    if not seconds:
+        app.exhausted_until.pop(key, None)
+        return
+    if len(app.exhausted_until) >= MAX_EXHAUSTED:
+        app.exhausted_until.clear()
+    app.exhausted_until[key] = time.time() + seconds
+
+
+def is_exhausted(key: str) -> bool:
+    """Whether the last request that this process counted by a key has left nothing of its quota."""
+    # In memory, so that no request costs a second round trip.
+    return app_state().exhausted_until.get(key, 0) > time.time()
 
 
 def _endpoint_limits(app: AppState) -> EndpointLimits:

@@ -71,8 +71,11 @@ class SlidingWindowStorage(RedisStorage):
 
     def get_sliding_window(self, key: str, expiry: int) -> Window:
         """Return the windows of a key, as they were when this request was counted, or read now."""
-        window: Window | None = request_state().rate_limit_windows.get(key)
-        return window or self._count(key, 0, expiry, 0)[1]
+        windows = request_state().rate_limit_windows
+        if key not in windows:
+            windows[key] = self._count(key, 0, expiry, 0)[1]
+        window: Window = windows[key]
+        return window
 
     def clear_sliding_window(self, key: str, expiry: int) -> None:
         """Delete the counts of a key."""

@@ -3,6 +3,7 @@
 Invalid addresses, dates and prices: tests/users/, tests/tasks/ and tests/products/.
 """
 
+import re
 from datetime import UTC, date, datetime, timedelta, timezone
 from decimal import Decimal
 from pathlib import Path
@@ -142,6 +143,67 @@ def test_datetime_is_loaded_in_utc() -> None:
 )
 def test_email_is_loaded_in_lower_case(given: str, kept: str) -> None:
     assert Email().deserialize(given) == kept
+
+
+@pytest.mark.parametrize(
+    ("one", "other"),
+    [
+        ("jos\u00e9@example.com", "jose\u0301@example.com"),
+        ("JOS\u00c9@example.com", "jose\u0301@EXAMPLE.com"),
+        ("ada@b\u00fccher.example", "ada@B\u00dcCHER.example"),
+        ("ada@bu\u0308cher.example", "ada@xn--bcher-kva.example"),
+        ("ada@xn--bcher-kva.example", "ADA@XN--BCHER-KVA.example"),
+        ("ada@example\u3002com", "ada@example.com"),
+        ("\uac00@example.com", "\u1100\u1161@example.com"),
+    ],
+)
+def test_spellings_of_one_email_address_load_to_one(one: str, other: str) -> None:
+    assert Email().deserialize(one) == Email().deserialize(other)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "\u0130" * 50 + "@example.com",  # its lower case is twice as long
+        "\u0130" * 33 + "@example.com",
+        "a@" + "\u00fc" * 60 + ".example",  # its ASCII form is longer than a label may be
+        "a@" + ".".join(["\u00fc" * 20] * 10) + ".de",
+        "a" * 65 + "@example.com",
+        "a@" + "b" * 64 + ".de",
+        "a\u200b@example.com",
+        "a@exam\u200bple.com",
+        "\u0301a@example.com",
+        "a\u202e@example.com",
+        "a@@example.com",
+        "a@localhost",
+        "a@example..com",
+        "a@-example.com",
+        "a@[127.0.0.1]",
+        '"a b"@example.com',
+        "a\ud800@example.com",
+        "@",
+        "a" * 100_000 + "@example.com",
+    ],
+)
+def test_text_that_is_no_email_address_is_refused(text: str) -> None:
+    with pytest.raises(ma.ValidationError, match="Not an e-mail address: "):
+        Email().deserialize(text)
+
+
+def test_loaded_email_address_meets_its_own_schema_and_loads_to_itself() -> None:
+    changing = [c for c in map(chr, range(0x11_0000)) if c.lower() != c]
+    texts = [f"{c * 30}@example.com" for c in changing] + [f"a@{c}.example" for c in changing]
+    kept = 0
+    for text in texts:
+        try:
+            loaded = Email().deserialize(text)
+        except ma.ValidationError:
+            continue
+        kept += 1
+        assert Email().deserialize(loaded) == loaded
+        assert re.fullmatch(Email.PATTERN, loaded)
+        assert loaded.index("@") <= 64
+    assert kept > len(changing)
 
 
 def test_amount_is_loaded_as_exact_decimal() -> None:

@@ -1,6 +1,8 @@
 """Rate limits: header fields, counted callers, limits of routes, flask-limiter's decorators."""
 
 import time
+from base64 import urlsafe_b64encode
+from collections.abc import Callable
 from typing import Any
 
 import flask
@@ -9,7 +11,7 @@ from flask import Flask
 from flask_limiter import RateLimitExceeded
 
 from app.extensions import limiter
-from tests.api import PASSWORD, Api, Caller
+from tests.api import PASSWORD, Api, Caller, bearer
 from tests.conftest import MakeApp, on_sqlite
 from tests.core.web.rate_limits import MakeApi, parse, remaining, statuses
 
@@ -272,3 +274,44 @@ def test_x_forwarded_for_of_the_client_is_ignored_behind_a_proxy(limited: MakeAp
 def test_limits_of_another_application_do_not_apply(make_app: MakeApp, app: Flask) -> None:
     make_app(rate_limit="1 per hour")
     assert statuses(Api(app), 3) == [200, 200, 200]
+
+
+def test_keys_and_sessions_of_a_user_share_one_quota(limited: MakeApi, user: Caller) -> None:
+    api = limited("20 per hour")
+    keys = [
+        api.post("auth/api-keys", {"name": "n", "scopes": ["tasks:own"]}, by=user, status=201).json
+        for _ in range(5)
+    ]
+    found = [api.get("tasks", headers=bearer(key["secret"]), status=200) for key in keys]
+    assert [remaining(response) for response in found] == [14, 13, 12, 11, 10]
+    assert remaining(api.get("tasks", by=user, status=200)) == 9
+
+
+@pytest.mark.parametrize("credential", ["key_{}", "{}", "a.{}.b"])
+def test_random_credentials_over_the_limit_cost_no_query(
+    limited: MakeApi, queries: Callable[[], Any], credential: str
+) -> None:
+    api = limited("3 per hour")
+
+    def send(n: int) -> int:
+        random = urlsafe_b64encode(bytes([n]) * 48).decode()
+        headers = bearer(credential.format(random))
+        headers |= {"X-Forwarded-For": f"192.0.2.{n}"}
+        return api.get("tasks", headers=headers).status_code
+
+    assert [send(n) for n in range(3)] == [401] * 3
+    with queries() as sent:
+        assert [send(n) for n in range(3, 10)] == [429] * 7
+    assert sent == []
+
+
+def test_key_that_was_valid_is_usable_where_random_keys_used_up_the_quota(
+    limited: MakeApi, user: Caller
+) -> None:
+    api = limited("6 per hour")
+    body = {"name": "n", "scopes": ["tasks:own"]}
+    key = bearer(api.post("auth/api-keys", body, by=user, status=201).json["secret"])
+    api.get("tasks", headers=key, status=200)
+    random = bearer("key_" + urlsafe_b64encode(b"x" * 48).decode())
+    assert statuses(api, 8, "tasks", headers=random) == [401] * 6 + [429] * 2
+    api.get("tasks", headers=key, status=200)
