@@ -125,7 +125,7 @@ def _file(body: dict[str, Any] | None) -> tuple[str, str] | None:
     """A file to send, as the document has it."""
     for media_type, content in (body or {"content": {}})["content"].items():
         if "json" not in media_type or "ndjson" in media_type:
-            return media_type, content["example"]
+            return media_type.replace("*", "png"), content["example"]
     return None
 
 

@@ -132,7 +132,7 @@ HEADERS = {
     ),
     "Accept": Header(
         "The accepted media types, where the media type was the reason.",
-        _string(100, "^[a-z/+, -]+$"),
+        _string(500, "^[a-z0-9*/.+, -]+$"),
         always=False,
     ),
     "Accept-Encoding": Header(

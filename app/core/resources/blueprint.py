@@ -136,7 +136,7 @@ class Blueprint(flask.Blueprint):
         """The view's arguments are a file (`app.core.files.uploads`) and the query parameters.
 
         Args:
-            media_types: an example of a file by each media type that is accepted.
+            media_types: an example of a file by each accepted media type, such as `image/*`.
             max_bytes: the largest file, in bytes, or the name of the setting that holds it.
         """
 

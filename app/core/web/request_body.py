@@ -1,5 +1,6 @@
 """The body of a request: media type, content coding, completeness, and JSON by a schema."""
 
+import re
 from collections.abc import Callable, Sequence
 from functools import partial
 from typing import Any
@@ -37,15 +38,19 @@ def load_json_body(schema: Schema) -> dict[str, Any]:
 def check_content_type(media_types: Sequence[str], codings: Sequence[str] = ("identity",)) -> str:
     """The body's content coding; media type and charset are checked as well.
 
+    Args:
+        media_types: those that are accepted, in lower case; `image/*` stands for every subtype.
+
     Raises:
         Problem: 415 for a media type, charset or coding that is not accepted; its Accept or
             Accept-Encoding names those that are (RFC 9110 section 15.5.16).
     """
     environ = request.environ
-    if environ.get("CONTENT_TYPE") == media_types[0] and "HTTP_CONTENT_ENCODING" not in environ:
+    sent = environ.get("CONTENT_TYPE", "")
+    if sent == media_types[0] and not sent.endswith("*") and "HTTP_CONTENT_ENCODING" not in environ:
         return "identity"  # without parsing the header, as for most requests
     charset = request.mimetype_params.get("charset", "utf-8").lower()
-    if request.mimetype not in media_types or charset not in ("utf-8", "utf8"):
+    if not _is_accepted(request.mimetype, media_types) or charset not in ("utf-8", "utf8"):
         headers = {"Accept": ", ".join(media_types)}
         if request.method == "PATCH":
             headers["Accept-Patch"] = headers["Accept"]  # RFC 5789 section 2.2
@@ -57,6 +62,13 @@ def check_content_type(media_types: Sequence[str], codings: Sequence[str] = ("id
         detail = f"The content coding of the body must be {' or '.join(codings)}."
         raise Problem("unsupported-media-type", detail, headers=headers)
     return coding
+
+
+def _is_accepted(media_type: str, media_types: Sequence[str]) -> bool:
+    kind, _, subtype = media_type.partition("/")
+    if not re.fullmatch(r"[a-z0-9][a-z0-9!#$&^_.+-]{0,126}", subtype):  # RFC 6838 section 4.2
+        return False
+    return media_type in media_types or f"{kind}/*" in media_types
 
 
 def read_body() -> bytes:

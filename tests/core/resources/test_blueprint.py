@@ -120,6 +120,30 @@ def test_uploaded_file_over_the_size_of_its_route_is_413(make_app: MakeApp) -> N
         api.post("shapes", data=b"x" * size, content_type="text/csv", status=status)
 
 
+@pytest.mark.parametrize(
+    ("media_type", "status"),
+    [("image/png", 204), ("Image/SVG+xml", 204), ("text/csv", 204), ("text/plain", 415),
+     ("image/*", 415), ("image/", 415), ("image", 415), ("imagery/png", 415), ("*/*", 415),
+     ("image/a b", 415), ("", 415)],
+)  # fmt: skip
+def test_wildcard_accepts_every_subtype_of_a_file(
+    make_app: MakeApp, media_type: str, status: int
+) -> None:
+    shapes = blueprint()
+
+    @shapes.post("", access=public)
+    @shapes.accepts_file({"image/*": "GIF89a", "text/csv": "a"}, 10)
+    @shapes.response(204)
+    def upload_shape(file: Any, options: dict[str, Any]) -> None:
+        """Upload a shape."""
+        assert file.media_type == media_type.lower()
+
+    response = Api(make_app(shapes)).post("shapes", data=b"x", content_type=media_type)
+    assert response.status_code == status
+    if status == 415:
+        assert response.headers["Accept"] == "image/*, text/csv"
+
+
 def test_undocumented_view_returns_a_response_and_is_not_in_openapi(make_app: MakeApp) -> None:
     shapes = blueprint(documented=False)
     shapes.get("/<path:name>", access=public)(plain_with_path)
