@@ -8,12 +8,17 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from flask import Flask
+from sqlalchemy.orm import InstrumentedAttribute
 from werkzeug.test import TestResponse
 
 from app import create_app
 from app.config import Settings
 from app.core.openapi.components import example_of
 from app.core.openapi.document import openapi_document
+from app.core.resources.child_rows import Rows
+from app.core.resources.filters import Sort
+from app.core.resources.references import Reference
+from app.core.schemas.base import nested_schema
 from app.core.security.authorization import Access
 from tests.api import Caller, unique_value
 from tests.contract.document import CheckedApi
@@ -31,6 +36,8 @@ class Operation:
     body: dict[str, Any] | None  # an example of a valid one
     file: tuple[str, str] | None  # the same, where it is a file: its media type and content
     parameters: dict[str, Any]  # the schema of each query parameter
+    references: dict[tuple[Any, ...], str]  # of the body: the collection of what is referred to
+    has_children: bool  # whether a write is also one of child rows
     headers: frozenset[str]  # the names of the request header fields
     media_types: tuple[str, ...]  # of the successful response
 
@@ -83,9 +90,51 @@ def _read_operations() -> Iterator[Operation]:
                     for parameter in described.get("parameters", ())
                     if parameter.get("in") == "query"
                 },
+                references=dict(_references(app, rule.endpoint)),
+                has_children=rule.endpoint in _with_children(app),
                 headers=frozenset(_headers(described.get("parameters", ()))),
                 media_types=_media_types(described["responses"]),
             )
+
+
+def _references(app: Flask, endpoint: str) -> Iterator[tuple[tuple[str, ...], str]]:
+    """The references in the body of a view, and the collection that has the referred item."""
+    body = app.view_functions[endpoint].operation.body  # type: ignore[attr-defined]
+    for names, model in _referred_models(body) if body else ():
+        yield names, next(rule for rule, listed in _lists(app) if listed is model)
+
+
+def _lists(app: Flask) -> Iterator[tuple[str, Any]]:
+    """The lists of the service, and the model of each."""
+    for rule in app.url_map.iter_rules():
+        operation = getattr(app.view_functions[rule.endpoint], "operation", None)
+        sort = operation.query.fields.get("sort") if operation and operation.query else None
+        for key in sort.keys.values() if isinstance(sort, Sort) else ():
+            if isinstance(key, InstrumentedAttribute):
+                yield rule.rule, key.class_
+
+
+def _with_children(app: Flask) -> set[str]:
+    """The endpoints that write rows with children."""
+    fields = {
+        endpoint: (view.operation.body or view.operation.schema)
+        for endpoint, view in app.view_functions.items()
+        if hasattr(view, "operation")
+    }
+    return {
+        endpoint
+        for endpoint, schema in fields.items()
+        if schema and any(isinstance(field, Rows) for field in schema.fields.values())
+    }
+
+
+def _referred_models(schema: Any) -> Iterator[tuple[tuple[str, ...], Any]]:
+    for name, field in schema.load_fields.items():
+        if isinstance(field, Reference):
+            yield (name,), field.model
+        elif inner := nested_schema(field):
+            for names, model in _referred_models(inner):
+                yield (name, *names), model
 
 
 def _headers(parameters: Iterable[dict[str, Any]]) -> Iterator[str]:
@@ -150,6 +199,9 @@ class World:
 
     def __init__(self, app: Flask) -> None:
         self.api = CheckedApi(app)
+        self.api.fill = self.fill
+        self._parents: dict[str, str] = {}
+        self._referred: dict[tuple[str, Any], str] = {}
         self.anonymous = None
         self.owner = self.api.sign_up("user")
         self.api.sign_in(self.owner)  # on another device
@@ -164,9 +216,32 @@ class World:
             "admin": self.admin,
         }
 
-    def body(self, operation: Operation) -> dict[str, Any] | None:
+    def body(self, operation: Operation, by: Caller | None = None) -> dict[str, Any] | None:
         """A valid body for the operation that conflicts with nothing."""
-        return operation.body and {k: unique_value(v) for k, v in operation.body.items()}
+        body = operation.body and {k: unique_value(v) for k, v in operation.body.items()}
+        for names, collection in operation.references.items():
+            _set(body, names, self._referred_id(collection, by))
+        return body
+
+    def _referred_id(self, collection: str, by: Caller | None) -> str:
+        """The id of an item of another collection that the caller can see."""
+        create = next(c for c in CREATES if c.rule == collection)
+        if by is None or create.access.permission:
+            by = self.writer(create)
+        if (collection, by.id) not in self._referred:
+            created = self.api.post(collection, self.body(create, by), by=by, status=201)
+            self._referred[collection, by.id] = created.json["id"]
+        return self._referred[collection, by.id]
+
+    def fill(self, rule: str) -> str:
+        """The path with an item for each parent that the rule names, always the same."""
+        while "<uuid:" in rule:
+            item, rest = rule[: rule.index(">") + 1], rule[rule.index(">") + 1 :]
+            parent = next(o for o in ITEMS if o.rule == item)
+            if item not in self._parents:
+                self._parents[item] = self.item(parent).rpartition("/")[2]
+            rule = f"{item.rpartition('/')[0]}/{self._parents[item]}{rest}"
+        return rule
 
     def writer(self, operation: Operation) -> Caller:
         """The caller with the fewest permissions that the operation admits."""
@@ -194,7 +269,10 @@ class World:
 
     def path(self, operation: Operation) -> str:
         """The path to call, of or below an existing item where the operation needs one."""
-        for item in ITEMS:
+        below = operation.rule.rpartition("/")[0]  # of a batch or an export
+        if any(item.collection in (operation.rule, below) for item in ITEMS if not operation.by_id):
+            return self.fill(operation.rule)
+        for item in sorted(ITEMS, key=lambda item: -len(item.rule)):
             if operation.rule == item.rule or operation.rule.startswith(f"{item.rule}/"):
                 return self.item(item) + operation.rule.removeprefix(item.rule)
         return operation.rule
@@ -209,13 +287,22 @@ class World:
         """Send a valid request for the operation, with further headers."""
         conditional = "If-Match" in operation.headers
         headers = {**({"If-Match": "*"} if conditional else {}), **(headers or {})}
-        sent: dict[str, Any] = {"json": self.body(operation)}
+        sent: dict[str, Any] = {"json": self.body(operation, by)}
         if operation.file:
             headers["Content-Type"], text = operation.file
             sent = {"data": text.encode()}
         return self.api.call(
             operation.method, path or self.path(operation), by=by, headers=headers, **sent
         )
+
+
+def _set(body: Any, names: tuple[str, ...], value: str) -> None:
+    """Set a member of the example, in each object of a list."""
+    for each in body if isinstance(body, list) else [body]:
+        if len(names) == 1:
+            each[names[0]] = value
+        elif each.get(names[0]):
+            _set(each[names[0]], names[1:], value)
 
 
 def links(response: TestResponse) -> dict[str, str]:

@@ -64,7 +64,7 @@ def test_item_of_another_user_is_answered_like_a_missing_one(
 def test_conditional_request_does_not_reveal_item_of_another_user(
     world: World, operation: Operation, tag: str, field: str
 ) -> None:
-    path, body = world.item(operation), world.body(operation)
+    path, body = world.item(operation), world.body(operation, world.other)
     conditions = {"If-Match": "*", field: tag}
     world.api.call(
         operation.method, path, by=world.other, json=body, headers=conditions, status=404

@@ -258,3 +258,12 @@ def test_read_is_412_where_if_match_does_not_have_its_entity_tag(
             world.api.get(path, by=who, headers=headers | {"If-None-Match": tag}, status=304)
         both = {"If-Match": '"other"', "If-None-Match": tag}
         world.api.get(path, by=who, headers=both, status=412)
+
+
+@pytest.mark.parametrize("operation", [o for o in ITEMS if o.rule.count("<") > 1], ids=ids)
+def test_item_is_not_below_another_parent(world: World, operation: Operation) -> None:
+    path = world.item(operation)
+    parent = next(o for o in ITEMS if operation.rule.startswith(f"{o.rule}/"))
+    elsewhere = world.item(parent) + path[len(world.fill(parent.rule)) :]
+    assert world.call(operation, world.writer(operation), path=elsewhere).status_code == 404
+    assert world.call(operation, world.writer(operation), path=path).status_code < 300

@@ -3,6 +3,7 @@
 `CheckedApi` compares every response in `tests/contract`; the tests here provoke the others.
 """
 
+import re
 import subprocess
 import sys
 from collections.abc import Callable
@@ -135,6 +136,13 @@ def with_a_key_for_something_else(world: World, o: Operation, path: str) -> Test
     return call(world, o, path, by=None, headers={"Authorization": f"Bearer {key}"})
 
 
+def below_nothing(operation: Operation) -> str:
+    """A path with an id that no row has, the last one."""
+    if operation.of_item and not operation.by_id:
+        return re.sub(r"<[^>]*>(?!.*<)", NEVER, operation.rule)
+    return f"{operation.collection}/{NEVER}"
+
+
 def too_large(operation: Operation) -> dict[str, Any]:
     """A body of more bytes than are taken; of a file, only the announcement of one."""
     if operation.file is None:
@@ -148,7 +156,7 @@ PROVOKED: dict[int, Callable[[World, Operation, str], TestResponse]] = {
     400: lambda w, o, p: call(w, o, f"{p}?nonsense=%ff"),
     401: lambda w, o, p: call(w, o, p, by=None, headers={"Authorization": "Bearer no.no.no"}),
     403: with_a_key_for_something_else,
-    404: lambda w, o, p: call(w, o, f"{o.collection}/{NEVER}"),
+    404: lambda w, o, p: call(w, o, below_nothing(o)),
     406: lambda w, o, p: call(w, o, p, headers={"Accept": "text/html"}),
     412: lambda w, o, p: call(w, o, p, headers={"If-Match": '"7"'}),
     413: lambda w, o, p: call(w, o, p, **too_large(o)),
@@ -185,6 +193,7 @@ def test_documented_failure_status_has_the_documented_form(
     if status not in documented(operation) or operation.endpoint.startswith("health."):
         pytest.skip("has no such answer, or one of its own")
     path = world.path(operation)
+    world.body(operation)  # creates what it refers to
 
     def fail(_: Any) -> None:
         raise FAILURES[status]

@@ -50,6 +50,7 @@ def prefixed(app: Flask) -> Iterator[World]:
         patch.setattr(app.extensions["jobs"], "send", lambda job_id: None)
         world = World(app)
         world.api = PrefixedApi(app)
+        world.api.fill = world.fill
         yield world
 
 
@@ -66,7 +67,8 @@ def test_urls_of_responses_are_below_the_prefix(prefixed: World, operation: Oper
 def test_location_below_the_prefix_is_the_item(prefixed: World, operation: Operation) -> None:
     by = prefixed.writer(operation)
     created = prefixed.api.post(operation.rule, prefixed.body(operation), by=by, status=201)
-    assert created.headers["Location"] == f"{PREFIX}{operation.rule}/{created.json['id']}"
+    collection = prefixed.fill(operation.rule)
+    assert created.headers["Location"] == f"{PREFIX}{collection}/{created.json['id']}"
 
 
 @pytest.mark.parametrize("operation", COLLECTIONS, ids=ids)

@@ -13,8 +13,9 @@ CHANGES = [o for o in ITEMS if o.method in ("PATCH", "DELETE")]
 @pytest.mark.parametrize("read", READS + COLLECTIONS, ids=ids)
 def test_read_executes_one_statement(world: World, queries: Counter, read: Operation) -> None:
     item = world.item(read if read.by_id else next(i for i in ITEMS if i.collection == read.rule))
+    path = item if read.by_id else item.rpartition("/")[0]
     with queries() as sent:
-        world.api.get(item if read.by_id else read.rule, by=world.writer(read), status=200)
+        world.api.get(path, by=world.writer(read), status=200)
     assert len(sent) == 1, sent
 
 
@@ -32,19 +33,28 @@ def test_304_executes_one_statement(world: World, queries: Counter, read: Operat
 def test_write_executes_the_expected_number_of_statements(
     world: World, queries: Counter, write: Operation
 ) -> None:
-    path = world.path(write)
+    path, by = world.path(write), world.writer(write)
+    world.body(write, by)  # creates what it refers to
     with queries() as sent:
         response = world.call(write, world.writer(write), path=path)
     assert response.status_code in (200, 201, 204)
-    costs = {"writes": 1}
+    costs = {"writes": 1, "checks references": bool(write.references)}
     costs["queues a mail"] = write.endpoint == "users.register"
     costs["ensures another admin"] = write.endpoint in ("users.update_user", "users.delete_user")
     on_sqlite = world.api.app.config["DATABASE_URL"].startswith("sqlite")
     # Otherwise these are part of the statement that writes.
-    in_transaction = on_sqlite or costs["queues a mail"] or costs["ensures another admin"]
+    has_children = any(c.has_children for c in CREATES if c.rule == write.collection)
+    in_transaction = any(
+        (on_sqlite, costs["queues a mail"], costs["ensures another admin"], has_children)
+    )
     costs["is audited"] = in_transaction
     costs["checks the session"] = in_transaction and not write.access.skip_authentication
     costs["reads the row"] = in_transaction and write.method != "POST"
+    if has_children:
+        # A savepoint, the old children, the new ones, its release, and the row with them.
+        costs["writes the children"] = 5 if write.body else 0
+        costs["reads the row again"] = write.method != "POST"  # once it is locked
+        costs["reads the children before they are deleted"] = write.method == "DELETE"
     assert len([s for s in sent if s != "BEGIN IMMEDIATE"]) == sum(costs.values()), sent
 
 
@@ -52,9 +62,10 @@ def test_write_executes_the_expected_number_of_statements(
 def test_write_to_unknown_path_executes_no_statement(
     world: World, queries: Counter, write: Operation
 ) -> None:
-    path = world.path(write)
+    path, by = world.path(write), None if not write.access.anonymous else world.owner
+    world.body(write, by)  # creates what it refers to
     with queries() as sent:
-        world.call(write, None if not write.access.anonymous else world.owner, path=path + "/no")
+        world.call(write, by, path=path + "/no")
     assert sent == []
 
 

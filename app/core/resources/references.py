@@ -32,7 +32,7 @@ class Reference(fields.UUID):
 
     def __init__(self, model: type[Any], **kwargs: Any) -> None:
         super().__init__(**kwargs)
-        self.visible_to = model.visible_to
+        self.model, self.visible_to = model, model.visible_to
 
 
 def has_references(schema: ma.Schema) -> bool:

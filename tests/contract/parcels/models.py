@@ -1,9 +1,14 @@
-"""The parcel."""
+"""The parcel, and the stamps on it."""
 
-from sqlalchemy import Index, Text
+from typing import Any, ClassVar
+from uuid import UUID
+
+from sqlalchemy import ForeignKey, Index, Select, Text, Uuid, select
 from sqlalchemy.orm import Mapped, mapped_column
 
-from app.core.database.mixins import OwnedMixin
+from app.core.database.ids import uuid7
+from app.core.database.mixins import CALLER_ID_PARAM, OwnedMixin, ResourceMixin
+from app.core.resources.scoped_query import path_param
 from app.extensions import Base
 
 
@@ -17,3 +22,34 @@ class Parcel(OwnedMixin, Base):
     state: Mapped[str] = mapped_column(Text, default="packed")
     carrier: Mapped[str | None] = mapped_column(Text)
     attempts: Mapped[int] = mapped_column(default=0)  # not in responses
+
+
+class Stamp(ResourceMixin, Base):
+    """A stamp on a parcel, which may have been taken from another one."""
+
+    __tablename__ = "stamps"
+    __table_args__ = (Index("ix_stamps_parcel_id_created_at", "parcel_id", "created_at", "id"),)
+
+    parcel_id: Mapped[UUID] = mapped_column(ForeignKey(Parcel.id, ondelete="CASCADE"))
+    price: Mapped[int]
+    taken_from_id: Mapped[UUID | None] = mapped_column(ForeignKey(Parcel.id, ondelete="SET NULL"))
+    postmarks: ClassVar[Any] = ()
+
+
+class Postmark(Base):
+    """A postmark on a stamp."""
+
+    __tablename__ = "postmarks"
+    __table_args__ = (Index("ix_postmarks_stamp_id", "stamp_id"),)
+
+    id: Mapped[UUID] = mapped_column(Uuid(), primary_key=True, default=uuid7)
+    stamp_id: Mapped[UUID] = mapped_column(ForeignKey(Stamp.id, ondelete="CASCADE"))
+    position: Mapped[int]
+    place: Mapped[str] = mapped_column(Text)
+
+
+OWN_STAMPS: "Select[Stamp]" = (
+    select(Stamp)
+    .join(Parcel, Parcel.id == Stamp.parcel_id)
+    .where(Parcel.owner_id == CALLER_ID_PARAM, Stamp.parcel_id == path_param("parcel_id"))
+)

@@ -9,8 +9,14 @@ from app.core.resources.blueprint import Blueprint
 from app.core.resources.scoped_query import ScopedSelect
 from app.core.security.authorization import authenticated, current_caller
 from app.core.web.problems import Problem
-from tests.contract.parcels.models import Parcel
-from tests.contract.parcels.schemas import ParcelQuery, ParcelSchema, SendingSchema
+from tests.contract.parcels.models import OWN_STAMPS, Parcel, Stamp
+from tests.contract.parcels.schemas import (
+    ParcelQuery,
+    ParcelSchema,
+    SendingSchema,
+    StampQuery,
+    StampSchema,
+)
 
 parcels = Blueprint("parcels", __name__, url_prefix="/api/v1/parcels", description="Parcels.")
 
@@ -68,3 +74,42 @@ def send_parcel(parcel: Row[Any], data: dict[str, Any], parcel_id: UUID) -> dict
 def weigh_parcel(parcel: Row[Any], parcel_id: UUID) -> dict[str, Any]:
     """Weigh a parcel, which changes nothing."""
     return {}
+
+
+@parcels.get("/<uuid:parcel_id>/stamps", access=authenticated)
+@parcels.paginated(StampSchema, StampQuery, parent=ParcelSchema)
+def list_stamps(parcel_id: UUID) -> tuple[ScopedSelect, ScopedSelect]:
+    """List the stamps on a parcel."""
+    return OWN_STAMPS, Parcel.visible_to(current_caller)
+
+
+@parcels.post("/<uuid:parcel_id>/stamps", access=authenticated)
+@parcels.body(StampSchema)
+@parcels.creates(StampSchema, parent=ParcelSchema)
+def create_stamp(data: dict[str, Any], parcel_id: UUID) -> tuple[Stamp, ScopedSelect]:
+    """Put a stamp on a parcel."""
+    return Stamp(parcel_id=parcel_id, **data), Parcel.visible_to(current_caller)
+
+
+@parcels.get("/<uuid:parcel_id>/stamps/<uuid:stamp_id>", access=authenticated)
+@parcels.returns(StampSchema)
+def read_stamp(parcel_id: UUID, stamp_id: UUID) -> ScopedSelect:
+    """Read a stamp."""
+    return OWN_STAMPS
+
+
+@parcels.patch("/<uuid:parcel_id>/stamps/<uuid:stamp_id>", access=authenticated)
+@parcels.body(StampSchema, partial=True)
+@parcels.updates(StampSchema)
+def update_stamp(
+    data: dict[str, Any], parcel_id: UUID, stamp_id: UUID
+) -> tuple[ScopedSelect, dict[str, Any]]:
+    """Change a stamp."""
+    return OWN_STAMPS, data
+
+
+@parcels.delete("/<uuid:parcel_id>/stamps/<uuid:stamp_id>", access=authenticated)
+@parcels.deletes(StampSchema)
+def delete_stamp(parcel_id: UUID, stamp_id: UUID) -> ScopedSelect:
+    """Remove a stamp."""
+    return OWN_STAMPS

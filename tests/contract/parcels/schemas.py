@@ -1,9 +1,11 @@
 """The JSON of parcels."""
 
+from app.core.resources.child_rows import Rows
 from app.core.resources.filters import PageQuery, Sort
+from app.core.resources.references import Reference
 from app.core.schemas.base import ResourceSchema, Schema
-from app.core.schemas.fields import Enum, String
-from tests.contract.parcels.models import Parcel
+from app.core.schemas.fields import Enum, Integer, String
+from tests.contract.parcels.models import Parcel, Postmark, Stamp
 
 CARRIERS = ["post", "rail"]
 
@@ -26,3 +28,30 @@ class SendingSchema(Schema):
     """How a parcel is sent."""
 
     carrier = Enum(CARRIERS, required=True)
+
+
+class PostmarkSchema(Schema):
+    """A postmark on a stamp."""
+
+    place = String(max_length=50, required=True, metadata={"example": "Linz"})
+
+
+class StampSchema(ResourceSchema):
+    """A stamp on a parcel."""
+
+    price = Integer(min=1, max=1000, required=True, metadata={"example": 90})
+    taken_from_id = Reference(
+        Parcel, allow_none=True, metadata={"example": "019a9f3c-7b1e-7c58-8a52-3f2b6d1c9e07"}
+    )
+    postmarks = Rows(
+        PostmarkSchema,
+        Postmark.stamp_id,
+        max_length=5,
+        metadata={"example": [{"place": "Linz"}, {"place": "Graz"}]},
+    )
+
+
+class StampQuery(PageQuery):
+    """The list of stamps on a parcel."""
+
+    sort = Sort({"created_at": Stamp.created_at}, default="created_at")

@@ -22,7 +22,31 @@ def upgrade() -> None:
         sa.ForeignKeyConstraint(["owner_id"], ["users.id"], ondelete="CASCADE"),
     )
     op.create_index("ix_parcels_owner_id_created_at", "parcels", ["owner_id", "created_at", "id"])
+    op.create_table(
+        "stamps",
+        sa.Column("id", sa.Uuid(), primary_key=True),
+        sa.Column("version", sa.Integer(), nullable=False),
+        sa.Column("created_at", sa.DateTime(timezone=True), nullable=False),
+        sa.Column("updated_at", sa.DateTime(timezone=True), nullable=False),
+        sa.Column("parcel_id", sa.Uuid(), nullable=False),
+        sa.Column("price", sa.Integer(), nullable=False),
+        sa.Column("taken_from_id", sa.Uuid()),
+        sa.ForeignKeyConstraint(["parcel_id"], ["parcels.id"], ondelete="CASCADE"),
+        sa.ForeignKeyConstraint(["taken_from_id"], ["parcels.id"], ondelete="SET NULL"),
+    )
+    op.create_index("ix_stamps_parcel_id_created_at", "stamps", ["parcel_id", "created_at", "id"])
+    op.create_table(
+        "postmarks",
+        sa.Column("id", sa.Uuid(), primary_key=True),
+        sa.Column("stamp_id", sa.Uuid(), nullable=False),
+        sa.Column("position", sa.Integer(), nullable=False),
+        sa.Column("place", sa.Text(), nullable=False),
+        sa.ForeignKeyConstraint(["stamp_id"], ["stamps.id"], ondelete="CASCADE"),
+    )
+    op.create_index("ix_postmarks_stamp_id", "postmarks", ["stamp_id"])
 
 
 def downgrade() -> None:
+    op.drop_table("postmarks")
+    op.drop_table("stamps")
     op.drop_table("parcels")
