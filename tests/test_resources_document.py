@@ -185,6 +185,42 @@ def test_periodic_task_deletes_old_rows(recipe_api: Api, recipe: Any, user: Call
     assert rows.count(app, recipe) == 1
 
 
+@pytest.fixture
+def step_api(recipe_api: Api, recipes: ModuleType) -> Iterator[Api]:
+    """The feature together with its resource of section 11."""
+    module = importlib.import_module(f"{recipes.__name__}.steps")
+    recipe_api.app.register_blueprint(module.steps)
+    tables = [module.Step.__table__, module.Ingredient.__table__]
+    with recipe_api.app.app_context():
+        db.metadata.create_all(db.engine, tables)
+    yield recipe_api
+    with recipe_api.app.app_context():
+        db.session.remove()
+        db.metadata.drop_all(db.engine, tables)
+    for table in tables:
+        db.metadata.remove(table)
+
+
+def test_related_rows_are_written_and_read(step_api: Api, user: Caller, other: Caller) -> None:
+    recipe = step_api.post("recipes", {"name": "Soup"}, by=user, status=201)
+    steps = f"{recipe.headers['Location']}/steps"
+    salt, oil = ({"name": name} for name in ("Salt", "Oil"))
+    body = {"text": "Stir.", "ingredients": [salt, oil], "like_id": recipe.json["id"]}
+    created = step_api.post(steps, body, by=user, status=201)
+    assert created.json["ingredients"] == [salt, oil]
+    assert created.json["ingredient_count"] == 2
+    page = step_api.get(f"{steps}?ingredient=Oil", by=user, status=200).json
+    assert page["items"] == [created.json]
+    step_api.get(steps, by=other, status=404)
+    step_api.post(steps, body, by=other, status=422)  # the reference comes first
+    step_api.post(steps, {"text": "Stir."}, by=other, status=404)
+    path = created.headers["Location"]
+    twice = step_api.patch(path, {"ingredients": [salt, oil, salt]}, by=user, status=409)
+    assert error_locations(twice) == {"#/ingredients/2/name"}
+    step_api.patch(path, {"ingredients": [], "is_final": True}, by=user, status=200)
+    step_api.patch(path, {"text": "Fry."}, by=user, status=403)
+
+
 def test_documented_resource_is_in_the_openapi_document(recipe_api: Api) -> None:
     document = recipe_api.get("/openapi.json", status=200).json
     assert {"Recipe", "RecipeNew", "RecipeChange", "RecipePage"} <= {

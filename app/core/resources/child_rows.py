@@ -17,6 +17,7 @@ from sqlalchemy.sql.compiler import SQLCompiler
 from sqlalchemy.sql.functions import FunctionElement
 
 from app.core.database.types import correlated
+from app.core.openapi.operation import DeclarationError
 from app.core.resources.audit_values import decimal_as_text, python_value
 from app.core.resources.statements import table_of
 from app.core.schemas.base import Schema
@@ -35,6 +36,9 @@ class Rows(ma.fields.List[Any]):
         schema: of one child.
         parent_key: the column of the child that refers to its parent; deletions cascade.
         max_length: how many children a parent has at most.
+
+    Raises:
+        DeclarationError: the table has no column `position`.
     """
 
     def __init__(
@@ -44,6 +48,8 @@ class Rows(ma.fields.List[Any]):
         super().__init__(ma.fields.Nested(schema), validate=length, **kwargs)
         self.parent_key = parent_key
         self.table = table_of(parent_key.class_)
+        if "position" not in self.table.c:
+            raise DeclarationError(parent_key.class_, "child rows need a column 'position'")
         self.names = schema().column_names
 
     def column(self, model: type[Any]) -> sa.ColumnElement[Any]:

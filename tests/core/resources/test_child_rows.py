@@ -15,6 +15,7 @@ from sqlalchemy.orm import Mapped, mapped_column
 from app.core.database.ids import uuid7
 from app.core.database.mixins import OwnedMixin
 from app.core.database.types import Money, Timestamp
+from app.core.openapi.operation import DeclarationError
 from app.core.resources.batch import Batch
 from app.core.resources.blueprint import Blueprint
 from app.core.resources.child_rows import Rows
@@ -323,3 +324,8 @@ def test_parallel_replacements_leave_one_list(shop: Api, user: Caller) -> None:
     assert [answer.status_code for answer in answers] == [200, 200]
     last = max(answers, key=lambda answer: answer.json["version"])
     assert shop.get(path, by=user).data == last.data
+
+
+def test_child_rows_without_a_position_are_refused() -> None:
+    with pytest.raises(DeclarationError, match="Order: child rows need a column 'position'"):
+        Rows(OrderItemSchema, Order.owner_id, max_length=1)
