@@ -69,20 +69,22 @@ class LetterLabel(OwnBase):
 class LabelSchema(ResourceSchema):
     """A label."""
 
-    name = String(max_length=20, required=True)
+    name = String(max_length=20, required=True, metadata={"example": "x"})
 
 
 class LetterLabelSchema(Schema):
     """A label of a letter."""
 
-    label_id = Reference(Label, required=True)
+    label_id = Reference(
+        Label, required=True, metadata={"example": "019a9f3c-7b1e-7c58-8a52-3f2b6d1c9e07"}
+    )
 
 
 class LetterSchema(ResourceSchema):
     """A letter."""
 
-    title = String(max_length=20, required=True)
-    labels = Rows(LetterLabelSchema, LetterLabel.letter_id, max_length=20)
+    title = String(max_length=20, required=True, metadata={"example": "x"})
+    labels = Rows(LetterLabelSchema, LetterLabel.letter_id, max_length=20, metadata={"example": []})
 
 
 def has_label(label_id: Any) -> Any:
