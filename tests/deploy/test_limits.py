@@ -35,17 +35,18 @@ def next_url(answer: Answer, rel: str = "next") -> str:
 @pytest.mark.parametrize("character", LONG, ids=ascii)
 def test_pages_of_the_longest_query_are_linked_through_nginx(site: Live, character: str) -> None:
     editor = site.log_in()
-    word = character * 199
+    # A search compares words: x, and what follows if it is letters.
+    words = f"x {character * 196}"
     category = character * 100
     made = 0
     for number in range(3):
-        body = {"sku": f"LONG-{ord(character)}-{number}", "name": word + str(number),
+        body = {"sku": f"LONG-{ord(character)}-{number}", "name": f"{words} {number}",
                 "category": category, "price": "1.00", "currency": "EUR"}  # fmt: skip
         made += site.call("POST", "products", body, editor).status == 201
     if not made:
         return  # such characters are no longer stored, so no query finds a second page
-    filters = {"q": word, "category": category, "price_min": "0.00", "price_max": "9999999999.99",
-               "created_from": "2020-01-01T00:00:00.000000+00:00",
+    filters = {"q": f'"{words}"', "category": category, "price_min": "0.00",
+               "price_max": "9999999999.99", "created_from": "2020-01-01T00:00:00.000000+00:00",
                "created_to": "2120-01-01T00:00:00.000000+00:00", "currency": "EUR"}  # fmt: skip
     query = urlencode(filters | {"limit": "1", "count": "exact", "sort": "name"})
     pages = [site.call("GET", f"products?{query}")]
