@@ -5,7 +5,7 @@ The cursor is signed, and valid for one list with one sort and one set of filter
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from functools import cache, lru_cache
+from functools import cache
 from hashlib import md5
 from typing import Any
 from urllib.parse import urlencode
@@ -14,7 +14,6 @@ from uuid import UUID
 import marshmallow as ma
 from flask import request
 from sqlalchemy import Select
-from werkzeug.sansio.utils import get_current_url
 
 from app.core.database import execute
 from app.core.resources.cursor import MAX_FILTER_BYTES, PageCursor, sign_for_list
@@ -41,6 +40,7 @@ from app.core.web import strict_json
 from app.core.web.etags import etag_digest, has_tag, precondition
 from app.core.web.problems import Problem
 from app.core.web.query_string import load_parameters, load_query
+from app.core.web.urls import below_prefix
 from app.extensions import db
 
 
@@ -214,7 +214,7 @@ def _neighbours(
 
 
 def _link(cursors: Mapping[str, str | None], parameters: ListQuery) -> str:
-    base = _url(request.scheme, request.host, request.root_path, request.path)
+    base = f"{request.scheme}://{request.host}{below_prefix(request.path)}"
     limit = {k: v for k, v in request.args.items() if k == "limit"}
     first = {k: v for k, v in request.args.items() if k in ("count", "sort")} | parameters.filters
     if parameters.cursor:
@@ -226,9 +226,6 @@ def _link(cursors: Mapping[str, str | None], parameters: ListQuery) -> str:
         return f"{base}?{query}" if query else base
 
     return ", ".join(f'<{url(c)}>; rel="{rel}"' for rel, c in cursors.items() if c is not None)
-
-
-_url = lru_cache(maxsize=1024)(get_current_url)  # costs as much as the rows of a page
 
 
 @cache  # two lists of one schema have one component in the document

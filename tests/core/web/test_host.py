@@ -101,3 +101,6 @@ def test_links_have_the_host_in_one_spelling(api: Api) -> None:
         api.post("products", body | {"sku": f"MUG-{number}"}, by=by, status=201)
     link = api.get("products?limit=1", headers={"Host": "API.Example.com.:8443"}).headers["Link"]
     assert link.count("<http://api.example.com:8443/api/v1/products?") == 2
+    # A name beyond ASCII stays as it was sent: a header field is ASCII.
+    link = api.get("products?limit=1", headers={"Host": "xn--bcher-kva.example"}).headers["Link"]
+    assert link.count("<http://xn--bcher-kva.example/api/v1/products?") == 2
