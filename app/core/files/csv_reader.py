@@ -18,7 +18,7 @@ from app.core.files.record_lines import MAX_RECORD_LENGTH, TOO_LONG, Line, Recor
 from app.core.files.text_stream import SWAP_LINE_ENDS, open_text
 from app.core.files.uploads import UploadError
 from app.core.schemas.base import Schema
-from app.core.schemas.fields import Boolean, Integer, MoneyAmount, String
+from app.core.schemas.fields import Boolean, Email, Enum, Integer, MoneyAmount, String
 
 MAX_LINES_PER_RECORD = 100  # of a record with line breaks in its cells
 SEPARATORS = ",;\t"
@@ -31,6 +31,7 @@ class Column(NamedTuple):
     """A column of the file."""
 
     name: str  # of the member; empty where the member is read-only, and the cell left out
+    is_text: bool  # blanks around a cell belong to it
     convert: Callable[[str], Any]  # reads a cell that is not empty
     nullable: bool  # an empty cell is null; without this, the member is absent
 
@@ -87,7 +88,8 @@ def read_csv(stream: IO[bytes], schema: Schema) -> Iterator[Record]:
         has_quotes = first.raw is not None and b'"' in first.raw
         parts = _read_multiline_record(first, lines, format_) if has_quotes else [first]
         cells, error = format_.cells(parts)
-        if not error and any(cells):
+        is_blank = not any(map(str.strip, cells))
+        if not (error or is_blank):
             cells, error = header.fit(cells)
         if error:
             # Only the first of these lines is at fault. The others are read again one by one, so
@@ -95,7 +97,7 @@ def read_csv(stream: IO[bytes], schema: Schema) -> Iterator[Record]:
             lines.push_back(parts[1:])
             yield Record(first.number, None, error)
         else:
-            yield Record(first.number, header.members(cells) if any(cells) else None)
+            yield Record(first.number, None if is_blank else header.members(cells))
 
 
 def _read_header(lines: RecordLines, swapped: bool) -> tuple[CsvFormat, list[str]]:
@@ -141,21 +143,22 @@ class Header:
         if len(cells) < width:
             cells = cells + [""] * (width - len(cells))
         elif len(cells) > width:
-            if any(cells[width:]):
+            if any(map(str.strip, cells[width:])):
                 return [], f"The line has {len(cells)} cells; the first line names {width} columns."
             cells = cells[:width]
         for number in self._nameless:
             # pandas writes the numbers of the rows in front, in a column without a name.
-            if cells[number] and not (number == 0 and cells[0].isdecimal()):
+            if cells[number].strip() and not (number == 0 and cells[0].isdecimal()):
                 return [], f"The line has a value in column {number + 1}, which has no name."
         return cells, ""
 
     def members(self, cells: list[str]) -> dict[str, Any]:
         """The members of a record."""
         members: dict[str, Any] = {}
-        for (name, convert, nullable), cell in zip(self._columns, cells, strict=True):
-            if cell and name:
-                members[name] = convert(cell)
+        for (name, is_text, convert, nullable), cell in zip(self._columns, cells, strict=True):
+            text = cell if is_text else cell.strip()
+            if text and name:
+                members[name] = convert(text)
             elif nullable:
                 members[name] = None
         return members
@@ -174,11 +177,12 @@ def _column(name: str, field: ma.fields.Field[Any] | None, separator: str) -> Co
             convert = unescape_formula
         case _:
             convert = getattr(field, "parse_query_value", str)
-    return Column(name if field else "", convert, bool(field and field.allow_none))
+    is_text = isinstance(field, String) and not isinstance(field, Enum | Email)
+    return Column(name if field else "", is_text, convert, bool(field and field.allow_none))
 
 
 def _boolean(cell: str) -> Any:
-    return {"true": True, "false": False}.get(cell.strip().lower(), cell)
+    return {"true": True, "false": False}.get(cell.lower(), cell)
 
 
 def _integer(cell: str, separator: str) -> Any:
@@ -193,7 +197,7 @@ def _amount(cell: str, separator: str) -> str:
 
 def _number(cell: str, separator: str) -> str:
     """The cell with a decimal point: where columns are separated by semicolons, it is a comma."""
-    return cell.strip().replace(",", ".", 1) if separator == ";" else cell.strip()
+    return cell.replace(",", ".", 1) if separator == ";" else cell
 
 
 def _read_multiline_record(first: Line, lines: RecordLines, format_: CsvFormat) -> list[Line]:

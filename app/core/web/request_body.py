@@ -57,6 +57,7 @@ def check_content_type(media_types: Sequence[str], codings: Sequence[str] = ("id
         detail = f"The body must be {' or '.join(media_types)} in UTF-8."
         raise Problem("unsupported-media-type", detail, headers=headers)
     coding = request.headers.get("Content-Encoding", "identity").lower()
+    coding = "gzip" if coding == "x-gzip" else coding  # RFC 9110 section 8.4.1.3
     if coding not in codings:
         headers = {"Accept-Encoding": ", ".join(codings)}
         detail = f"The content coding of the body must be {' or '.join(codings)}."

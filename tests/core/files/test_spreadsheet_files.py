@@ -65,8 +65,11 @@ QUOTED = "\r\n".join(",".join(f'"{cell}"' for cell in line.split(",")) for line 
         FILE.replace("true", "True").encode(),
         FILE.replace("12.50", "12.5").replace(",3,", ",3.0,").encode(),
         FILE.replace("12.50", " 12.500 ").replace(",3,", ", 3 ,").encode(),
+        FILE.replace("EUR", " EUR\N{NO-BREAK SPACE}").replace(",true", ", TRUE ").encode(),
         FILE.replace("\r\n", ",,\r\n").encode(),
         f"{FILE},,,,,,,\r\n\r\n,\r\n".encode(),
+        f"{FILE} ,,\N{NO-BREAK SPACE},,,,,\r\n  \r\n\t\r\n".encode(),
+        FILE.replace("true", "true, ,").encode(),
         f",{HEADER}\n0,{LINE}\n".encode(),  # pandas writes the numbers of the rows
         f" {HEADER.replace(',', ' , ')} \n{LINE}\n".encode(),
     ],
@@ -74,6 +77,11 @@ QUOTED = "\r\n".join(",".join(f'"{cell}"' for cell in line.split(",")) for line 
 def test_file_of_a_spreadsheet_is_the_same_record(file: bytes) -> None:
     [record] = read(file)
     assert (record.error, record.members) == ("", MEMBERS)
+
+
+def test_cell_of_blanks_is_empty_unless_its_column_is_text() -> None:
+    [record] = members("A, , ,", header="sku,stock,name,is_active")
+    assert record == {"sku": "A", "name": " "}
 
 
 def test_cells_that_are_missing_at_the_end_of_a_line_are_empty() -> None:
