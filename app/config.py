@@ -209,6 +209,7 @@ _PARSERS: dict[type, Any] = {
     bool: {"true": True, "false": False}.__getitem__,
 }
 """By the type of the default. Each raises ValueError or KeyError for other text."""
+_EXPECTED = {int: "is not a whole number", bool: "is true or false"}
 
 
 def _parse(
@@ -223,7 +224,7 @@ def _parse(
             try:
                 values[each.name] = _PARSERS[kind](text)
             except (ValueError, KeyError):
-                reasons[each.name] = f"is not of type {kind.__name__}: {text!r}"
+                reasons[each.name] = f"{_EXPECTED[kind]}"
     return values, reasons
 
 

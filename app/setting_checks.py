@@ -47,7 +47,10 @@ def url(form: str, *schemes: str, path: str = "/?") -> Check:
     def check(text: str) -> str | None:
         if not text:
             return None
-        if (parts := _split(text)) is None or parts.scheme not in schemes or not parts.hostname:
+        # The libraries that use it know schemes in small letters only.
+        if not text.startswith(tuple(f"{scheme}://" for scheme in schemes)):
+            return form
+        if (parts := _split(text)) is None or not parts.hostname:
             return form
         plain = re.fullmatch(path, parts.path) and not re.search(r"[?#\s]", text)
         return None if plain else form
@@ -84,12 +87,12 @@ def database_url(text: str) -> str | None:
     except (ArgumentError, ValueError):
         return form
     if parsed.drivername in ("sqlite", "sqlite+pysqlite"):
-        if not parsed.database or parsed.database == ":memory:":
+        path = parsed.database or ":memory:"
+        if ":memory:" in path or parsed.query.get("mode") == "memory":
             return f"{form}; a database in memory has no tables"
         # A relative path is below instance/, which is created.
-        folder = Path(parsed.database).parent
-        is_file = folder.is_absolute() and not parsed.query
-        return writable_folder(str(folder), creates=False) if is_file else None
+        is_file = Path(path).is_absolute() and not parsed.query
+        return _writable_file(Path(path)) if is_file else None
     if parsed.drivername not in ("postgresql", "postgresql+psycopg"):
         return form
     if _split(text) is None:
@@ -204,6 +207,16 @@ def writable_folder(text: str, *, creates: bool = True) -> str | None:
     except OSError:  # a name that is too long
         pass
     return "is below no folder that the service may write to"
+
+
+def _writable_file(path: Path) -> str | None:
+    """Check that a file can be written, or created in its folder."""
+    try:
+        if path.exists() and not (path.is_file() and os.access(path, os.R_OK | os.W_OK)):
+            return "is not the path of a file that the service may write to"
+    except OSError:  # a name that is too long
+        pass
+    return writable_folder(str(path.parent), creates=False)
 
 
 def printable(text: str) -> str | None:

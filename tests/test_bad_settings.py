@@ -16,8 +16,23 @@ ROOT = Path(__file__).parents[1]
 HIDDEN = "hidden"  # part of values that are never printed
 
 TEXT = ["\n", "a\nb", "a\rb", "a\x00b", "a\x1b[0m", "a\u2028b", "a\udcffb", " a", "a\t"]
-NUMBER = ["ten", "1.5", "1e3", "0x10", "1_000", " 5", "5 ", "+5", "٣", "²", "5\n", "-1", "9" * 30]
-BOOLEAN = ["yes", "1", "True", "on", " true", "true\n"]
+NUMBER = [
+    "hidden",
+    "ten",
+    "1.5",
+    "1e3",
+    "0x10",
+    "1_000",
+    " 5",
+    "5 ",
+    "+5",
+    "٣",
+    "²",
+    "5\n",
+    "-1",
+    "9" * 30,
+]
+BOOLEAN = ["hidden", "yes", "1", "True", "on", " true", "true\n"]
 LIMIT = [
     *TEXT, "lots", "10", "0 per minute", "0/hour", "-1 per minute", "10 per fortnight",
     "per minute",
@@ -36,13 +51,15 @@ REDIS = [
     "redis://:hid#den@h/0", "redis://:hid%zzden@h/0", "redis://:hidden@[::zz]/0", "redis://:hidden@[h/0",
     "redis://:hidden@a..b/0", "redis://:hidden@999.1.1.1/0", "sentinel://:hidden@h", "redis://h/-1",
     "redis+socket://:hidden@h", "amqp://app:hidden@mq.example", "redis://:hidden@h /0",
+    "REDIS://h/0",
 ]  # fmt: skip
 
 BAD: dict[str, list[str]] = {
     "app_env": [*TEXT, "prod", "Production", "production "],
     "secret_key": ["x" * 31, "hidden", "x" * 40 + "\n", "x" * 40 + "\x00"],
     "database_url": [
-        *URL, "sqlite://", "sqlite:///", "sqlite:///:memory:", "sqlite:////no/such/folder/a.db",
+        *URL, "sqlite://", "sqlite:///", "sqlite:///:memory:", "sqlite:////tmp",
+        "sqlite:///file:a?mode=memory&uri=true", "sqlite:///file::memory:?uri=true", "sqlite:////no/such/folder/a.db",
         "sqlite:////proc/hidden/a.db", "sqlite:////etc/passwd/a.db", "mysql://app:hidden@db/app",
         "sqlite:////" + "a" * 300 + "/a.db", "postgres://app:hidden@db.example/app",
         "postgresql+psycopg2://app:hidden@db/app", "postgresql+asyncpg://app:hidden@db/app",
@@ -64,7 +81,7 @@ BAD: dict[str, list[str]] = {
         *URL, "mail.example:25", "smtp:///", "smtp://", "smtp://app:hidden@[mail.example",
         "smtps://app:hidden@mail:99999", "smtp+tls://app:hidden@mail", "http://app:hidden@mail",
         "smtps://app:hid@den@mail", "smtps://app:hid/den@mail", "smtps://mail?password=hidden",
-        "smtps://app:hidden@mail/path", "smtps://app:hiddén@mail", "smtps://app:hidden@a..b",
+        "smtps://app:hidden@mail/path", "SMTPS://mail", "smtps://app:hiddén@mail", "smtps://app:hidden@a..b",
         "smtps://app:hid%zzden@mail", "smtps://app:hidden@mail#a", "smtps://app:hidden@" + "a" * 64,
     ],
     "mail_from": [
@@ -93,7 +110,7 @@ BAD: dict[str, list[str]] = {
     "log_level": [*TEXT, "LOUD", "info", "NOTSET", "10"],
     "metrics_bind": ADDRESS,
     "bind": ADDRESS,
-    "script_name": [*TEXT, "shop", "/", "/shop/", "//shop", "/a b", "/a?b", "https://evil.example"],
+    "script_name": [*TEXT, "shop", "/", "/shop/", "//shop", "/..", "/a/./b", "/a b", "/a?b", "https://evil.example"],
     "token_issuer": TEXT,
     "token_audience": TEXT,
 }  # fmt: skip
@@ -107,9 +124,10 @@ for _name, _above in {
     "access_token_minutes": 10**9, "refresh_token_days": 10**6, "session_idle_days": 10**6,
     "password_min_length": 1025, "reset_token_minutes": 10**9, "verify_token_minutes": 10**9,
     "max_content_length": 2**31, "max_upload_length": 2**50, "job_retention_days": 10**6,
-    "public_max_age": 2**31, "trusted_proxies": 1000, "statement_timeout_ms": 2**31,
-    "lock_timeout_ms": 2**31, "connect_timeout": 10**6, "pool_size": 262_144, "pool_timeout": 10**6,
-    "redis_timeout_ms": 2**31, "web_concurrency": 10**6, "web_threads": 10**6,
+    "public_max_age": 2**31, "audit_retention_days": 10**6, "trusted_proxies": 1000,
+    "statement_timeout_ms": 2**31, "lock_timeout_ms": 2**31, "connect_timeout": 10**6,
+    "pool_size": 262_144, "pool_timeout": 10**6, "redis_timeout_ms": 2**31,
+    "web_concurrency": 10**6, "web_threads": 10**6,
     "drain_seconds": 86_401,
 }.items():  # fmt: skip
     BAD[_name].append(str(_above))

@@ -50,7 +50,7 @@ def address(text: str) -> str | None:
 
 def mount_path(text: str) -> str | None:
     """Check a path prefix, or an empty text."""
-    if re.fullmatch(r"(/[A-Za-z0-9._~-]+)*", text):
+    if re.fullmatch(r"(/(?!\.{1,2}(/|$))[A-Za-z0-9._~-]+)*", text):
         return None
     return "is a path such as /shop, without / at its end"
 
