@@ -87,7 +87,11 @@ def test_error_of_nginx_follows_the_setting_of_the_service(
 
 @pytest.mark.parametrize(
     ("path", "limit", "text"),
-    [("tasks", 2**20, "1 MiB"), ("products/imports?dry_run=true", 2**28, "256 MiB")],
+    [
+        ("tasks", 2**20, "1 MiB"),
+        ("products/imports?dry_run=true", 2**28, "256 MiB"),
+        ("../../shop/api/v1/places/imports", 2**28, "256 MiB"),
+    ],
 )
 def test_413_of_nginx_names_the_limit_of_the_route(
     stopped: Live, path: str, limit: int, text: str
