@@ -21,7 +21,13 @@ from app.server.settings import Check, address, between
 
 __all__ = ["Check", "address", "between"]
 
-_SSL_MODES = ("disable", "allow", "prefer", "require", "verify-ca", "verify-full")
+# Values of PostgreSQL's client that it checks when it connects.
+_POSTGRESQL_VALUES = {
+    "sslmode": ("disable", "allow", "prefer", "require", "verify-ca", "verify-full"),
+    "target_session_attrs": (
+        "any", "read-write", "read-only", "primary", "standby", "prefer-standby",
+    ),
+}  # fmt: skip
 _LABEL = "[a-z0-9_-]+"
 _ORIGIN = re.compile(rf"https?://({_LABEL}(\.{_LABEL})*|\[[0-9a-f:]+\])(:[1-9][0-9]{{0,4}})?")
 
@@ -88,11 +94,12 @@ def database_url(text: str) -> str | None:
         return form
     if parsed.drivername in ("sqlite", "sqlite+pysqlite"):
         path = parsed.database or ":memory:"
-        if ":memory:" in path or parsed.query.get("mode") == "memory":
+        if ":memory:" in path:
             return f"{form}; a database in memory has no tables"
+        if parsed.query:
+            return f"{form}; SQLite takes no options"
         # A relative path is below instance/, which is created.
-        is_file = Path(path).is_absolute() and not parsed.query
-        return _writable_file(Path(path)) if is_file else None
+        return _writable_file(Path(path)) if Path(path).is_absolute() else None
     if parsed.drivername not in ("postgresql", "postgresql+psycopg"):
         return form
     if _split(text) is None:
@@ -104,8 +111,9 @@ def _options_of_postgresql(text: str) -> str | None:
     query = make_url(text).query
     if query.keys() & {"password", "passfile", "options"}:
         return "has its password before the host, and options of a session belong to the role"
-    if query.get("sslmode", "prefer") not in _SSL_MODES:
-        return f"has an sslmode other than {', '.join(_SSL_MODES)}"
+    for name, values in _POSTGRESQL_VALUES.items():
+        if name in query and query[name] not in values:
+            return f"has another {name} than {', '.join(values)}"
     try:
         _, options = make_url(text).get_dialect()().create_connect_args(make_url(text))
         make_conninfo(**options)

@@ -59,7 +59,9 @@ BAD: dict[str, list[str]] = {
     "secret_key": ["x" * 31, "hidden", "x" * 40 + "\n", "x" * 40 + "\x00"],
     "database_url": [
         *URL, "sqlite://", "sqlite:///", "sqlite:///:memory:", "sqlite:////tmp",
-        "sqlite:///file:a?mode=memory&uri=true", "sqlite:///file::memory:?uri=true", "sqlite:////no/such/folder/a.db",
+        "sqlite:///file:a?mode=memory&uri=true", "sqlite:///file::memory:?uri=true",
+        "sqlite:////tmp/a.db?timeout=hidden", "sqlite:///a.db?mode=hidden",
+        "postgresql://app:hidden@db/app?target_session_attrs=hidden", "sqlite:////no/such/folder/a.db",
         "sqlite:////proc/hidden/a.db", "sqlite:////etc/passwd/a.db", "mysql://app:hidden@db/app",
         "sqlite:////" + "a" * 300 + "/a.db", "postgres://app:hidden@db.example/app",
         "postgresql+psycopg2://app:hidden@db/app", "postgresql+asyncpg://app:hidden@db/app",
