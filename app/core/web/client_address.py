@@ -6,6 +6,8 @@ from ipaddress import IPv4Address, IPv6Address, ip_address, ip_network
 
 from flask import Request
 
+MAX_LENGTH = 100  # characters; it is stored, also in indexes, and part of responses
+
 # As proxies write it: with a port, and as a node of the header Forwarded (RFC 7239 section 6).
 _WITH_PORT = re.compile(
     r'(?:for=)?"?(?:\[(?P<ipv6>[^\]]*)\](?::\d+)?|(?P<ipv4>[\d.]+)(?::\d+)?)"?', re.IGNORECASE
@@ -16,7 +18,7 @@ def client_address(request: Request) -> str:
     """Return the client's IP address, without port and zone; "unknown" where there is none.
 
     An IPv4 address inside an IPv6 address (RFC 4291 section 2.5.5.2) is returned as IPv4. A text
-    that is no address, which a trusted proxy may send, is returned as it is.
+    that is no address, which a trusted proxy may send, is cut to `MAX_LENGTH`.
     """
     return _parse(request.remote_addr or "")[0]
 
@@ -35,7 +37,8 @@ def _parse(text: str) -> tuple[str, str]:
     try:
         address: IPv4Address | IPv6Address = ip_address(host)
     except ValueError:
-        return text or "unknown", text or "unknown"
+        shown = text[:MAX_LENGTH] or "unknown"
+        return shown, shown
     if isinstance(address, IPv6Address):
         if not address.ipv4_mapped:
             return str(address), str(ip_network((address.packed, 64), strict=False))

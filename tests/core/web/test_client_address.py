@@ -21,6 +21,7 @@ ADDRESSES = [
     ("unix:", "unix:", "unix:"),
     ("", "unknown", "unknown"),
     (None, "unknown", "unknown"),
+    ("x" * 5000, "x" * 100, "x" * 100),
 ]
 
 
