@@ -11,7 +11,7 @@ from flask import current_app
 from sqlalchemy import ColumnElement, Row, and_, delete, exists, select, true
 
 from app.core.database.types import now
-from app.core.files.uploads import UploadChunk
+from app.core.files.uploads import StoredUpload
 from app.core.resources import unrecorded
 from app.extensions import db
 from app.jobs.base import job_backend
@@ -110,7 +110,7 @@ class JobRun:
     def finish(self, state: str, *, result: Any = None, error: str | None = None) -> None:
         """Store the outcome; delete the arguments and the upload, which may be personal data."""
         values = {"state": state, "result": result, "error": error, "finished_at": now()}
-        db.session.execute(delete(UploadChunk).where(UploadChunk.upload_id == self.id))
+        db.session.execute(delete(StoredUpload).where(StoredUpload.id == self.id))
         update = self._update_authorized if state == "succeeded" else self._update
         update(arguments={}, lease_token=None, **values)
         db.session.commit()

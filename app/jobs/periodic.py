@@ -2,20 +2,21 @@
 
 from collections.abc import Callable
 from datetime import timedelta
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from flask import current_app
-from sqlalchemy import exists
+from sqlalchemy import exists, or_
 
 from app.core.database.types import now
-from app.core.files.uploads import UploadChunk
+from app.core.files.file_mixin import file_models
+from app.core.files.uploads import StoredUpload
 from app.core.resources import unrecorded
 from app.core.resources.idempotency import IdempotencyKey
 from app.jobs import runner
 from app.jobs.models import Job
 
 HOUR = 3600  # seconds
-ORPHAN_AGE = timedelta(days=1)  # after which an upload without a job is deleted
+ORPHAN_AGE = timedelta(days=1)  # after which an upload without a job or a row is deleted
 
 TaskFunction = Callable[[], int]
 
@@ -52,11 +53,11 @@ def purge_jobs() -> int:
 
 @periodic_task("uploads", interval=HOUR)
 def purge_uploads() -> int:
-    """Delete files without a job: the request failed, or the job was cancelled."""
-    old = UploadChunk.created_at <= now() - ORPHAN_AGE
-    return unrecorded.delete_in_batches(
-        UploadChunk, old & ~exists().where(Job.id == UploadChunk.upload_id)
-    )
+    """Delete files without a job or a row: the request failed, or a parent was deleted."""
+    old = StoredUpload.created_at <= now() - ORPHAN_AGE
+    models: list[Any] = [Job, *file_models()]
+    kept = (exists().where(model.id == StoredUpload.id) for model in models)
+    return unrecorded.delete_in_batches(StoredUpload, old & ~or_(*kept))
 
 
 @periodic_task("idempotency-keys", interval=HOUR)

@@ -23,16 +23,25 @@ def upgrade() -> None:
     )
     op.create_index("ix_idempotency_keys_expires_at", "idempotency_keys", ["expires_at"])
     op.create_table(
+        "uploads",
+        sa.Column("id", sa.Uuid(), nullable=False),
+        sa.Column("created_at", sa.DateTime(timezone=True), nullable=False),
+        sa.PrimaryKeyConstraint("id", name="pk_uploads"),
+    )
+    op.create_index("ix_uploads_created_at", "uploads", ["created_at"])
+    op.create_table(
         "upload_chunks",
         sa.Column("upload_id", sa.Uuid(), nullable=False),
         sa.Column("number", sa.Integer(), nullable=False),
         sa.Column("data", sa.LargeBinary(), nullable=False),
-        sa.Column("created_at", sa.DateTime(timezone=True), nullable=False),
         sa.PrimaryKeyConstraint("upload_id", "number", name="pk_upload_chunks"),
+        sa.ForeignKeyConstraint(
+            ["upload_id"], ["uploads.id"], name="fk_upload_chunks_upload_id", ondelete="CASCADE"
+        ),
     )
-    op.create_index("ix_upload_chunks_created_at", "upload_chunks", ["created_at"])
 
 
 def downgrade() -> None:
     op.drop_table("upload_chunks")
+    op.drop_table("uploads")
     op.drop_table("idempotency_keys")

@@ -145,8 +145,8 @@ def _headers(parameters: Iterable[dict[str, Any]]) -> Iterator[str]:
 
 
 def _media_types(responses: dict[str, Any]) -> tuple[str, ...]:
-    (success,) = (response for status, response in responses.items() if status.startswith("2"))
-    return tuple(success.get("content", ()))
+    success = min(status for status in responses if status.startswith("2"))
+    return tuple(responses[success].get("content", ()))
 
 
 def _openapi_path(rule: str) -> str:
@@ -186,6 +186,7 @@ CREATES = [
 COLLECTIONS = [o for o in OPERATIONS if o.method == "GET" and o.rule in {c.rule for c in CREATES}]
 EXPORTS = [o for o in OPERATIONS if "text/csv" in o.media_types]
 ACTIONS = [o for o in OPERATIONS if o.method == "POST" and "If-Match" in o.headers]
+DOWNLOADS = [o for o in OPERATIONS if "Range" in o.headers]
 BATCHES = [o for o in OPERATIONS if o.method == "POST" and o.rule.endswith("/batch")]
 
 
@@ -243,6 +244,12 @@ class World:
             rule = f"{item.rpartition('/')[0]}/{self._parents[item]}{rest}"
         return rule
 
+    def content(self, operation: Operation, by: Caller | None = None) -> dict[str, Any]:
+        """A valid body, JSON or a file, as arguments of a call."""
+        if operation.file:
+            return {"data": operation.file[1].encode(), "content_type": operation.file[0]}
+        return {"json": self.body(operation, by)}
+
     def writer(self, operation: Operation) -> Caller:
         """The caller with the fewest permissions that the operation admits."""
         from app.users.roles import ROLES
@@ -264,7 +271,8 @@ class World:
         if create.access.anonymous:  # the item is the account of the caller
             return f"{create.rule}/{self.owner.id}"
         by = self.writer(create)
-        response = self.api.post(create.rule, self.body(create), by=by, status=201)
+        response = self.call(create, by, create.rule)
+        assert response.status_code == 201, response.text
         return str(response.headers["Location"])
 
     def path(self, operation: Operation) -> str:
@@ -287,13 +295,8 @@ class World:
         """Send a valid request for the operation, with further headers."""
         conditional = "If-Match" in operation.headers
         headers = {**({"If-Match": "*"} if conditional else {}), **(headers or {})}
-        sent: dict[str, Any] = {"json": self.body(operation, by)}
-        if operation.file:
-            headers["Content-Type"], text = operation.file
-            sent = {"data": text.encode()}
-        return self.api.call(
-            operation.method, path or self.path(operation), by=by, headers=headers, **sent
-        )
+        path, sent = path or self.path(operation), self.content(operation, by)
+        return self.api.call(operation.method, path, by=by, headers=headers, **sent)
 
 
 def _set(body: Any, names: tuple[str, ...], value: str) -> None:

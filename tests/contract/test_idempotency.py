@@ -1,9 +1,11 @@
 """Idempotency-Key on every POST that creates: a retry has no second effect."""
 
 from datetime import timedelta
+from typing import Any
 
 import pytest
 from sqlalchemy import func, select, update
+from werkzeug.test import TestResponse
 
 from app.core.database.types import now
 from app.core.resources.idempotency import IdempotencyKey
@@ -15,9 +17,21 @@ from tests.contract.operations import CREATES, OPERATIONS, Operation, World, ids
 every_create = pytest.mark.parametrize("create", CREATES, ids=ids)
 
 
-def post(world: World, create: Operation, key: str, body: dict, by: str = "", **kwargs):
-    caller = world.callers[by] if by else world.writer(create)
-    return world.api.post(create.rule, body, by=caller, headers={"Idempotency-Key": key}, **kwargs)
+def post(
+    world: World, create: Operation, key: str, sent: dict[str, Any], by: str = "", **kwargs: Any
+) -> TestResponse:
+    caller, headers = world.callers[by] if by else world.writer(create), {"Idempotency-Key": key}
+    return world.api.call("POST", create.rule, by=caller, headers=headers, **sent, **kwargs)
+
+
+def other_content(world: World, create: Operation) -> dict[str, Any]:
+    """A valid body that differs in one place."""
+    content = world.content(create)
+    if "data" in content:
+        return content | {"data": content["data"] + b"x"}
+    members = content["json"]
+    members[next(name for name, value in members.items() if isinstance(value, str))] += "x"
+    return content
 
 
 def rows(world: World, create: Operation) -> int:
@@ -30,7 +44,7 @@ def rows(world: World, create: Operation) -> int:
 def test_retry_with_idempotency_key_replays_status_body_and_headers(
     world: World, create: Operation
 ) -> None:
-    body = world.body(create)
+    body = world.content(create)
     first = post(world, create, "key-1", body, status=201)
     before = rows(world, create)
     again = post(world, create, "key-1", body, status=201)
@@ -44,7 +58,7 @@ def test_retry_with_idempotency_key_replays_status_body_and_headers(
 
 @every_create
 def test_idempotency_key_may_be_quoted_or_bare(world: World, create: Operation) -> None:
-    body = world.body(create)
+    body = world.content(create)
     first = post(world, create, '"key-1"', body, status=201)
     assert post(world, create, "key-1", body, status=201).data == first.data
 
@@ -53,11 +67,9 @@ def test_idempotency_key_may_be_quoted_or_bare(world: World, create: Operation) 
 def test_idempotency_key_with_another_payload_is_422_and_creates_nothing(
     world: World, create: Operation
 ) -> None:
-    post(world, create, "key-1", world.body(create), status=201)
+    post(world, create, "key-1", world.content(create), status=201)
     before = rows(world, create)
-    other = world.body(create)
-    other[next(name for name, value in other.items() if isinstance(value, str))] += "x"
-    refused = post(world, create, "key-1", other)
+    refused = post(world, create, "key-1", other_content(world, create))
     assert refused.status_code == 422
     assert rows(world, create) == before
 
@@ -73,8 +85,8 @@ def test_idempotency_key_of_another_route_is_422(world: World, create: Operation
     skip_without_caller(create)
     elsewhere = next(c for c in CREATES if c.rule != create.rule and not c.access.anonymous)
     by = "admin"
-    post(world, elsewhere, "key-1", world.body(elsewhere), by, status=201)
-    refused = post(world, create, "key-1", world.body(create), by, status=422)
+    post(world, elsewhere, "key-1", world.content(elsewhere), by, status=201)
+    refused = post(world, create, "key-1", world.content(create), by, status=422)
     assert refused.json["type"] == "/problems/idempotency-key-reused"
 
 
@@ -83,7 +95,7 @@ def test_idempotency_key_is_scoped_to_the_caller(world: World, create: Operation
     skip_without_caller(create)
     if create.of_item and create.is_private:
         pytest.skip("only one caller can see the parent")
-    editor, admin = (world.body(create, by) for by in (world.editor, world.admin))
+    editor, admin = (world.content(create, by) for by in (world.editor, world.admin))
     first = post(world, create, "key-1", editor, "editor", status=201)
     other = post(world, create, "key-1", admin, "admin", status=201)
     assert other.json["id"] != first.json["id"]
@@ -92,22 +104,23 @@ def test_idempotency_key_is_scoped_to_the_caller(world: World, create: Operation
 @every_create
 @pytest.mark.parametrize("key", ["", '""', '"open', "two words", "é", "k" * 256, "a,\tb"])
 def test_malformed_idempotency_key_is_400(world: World, create: Operation, key: str) -> None:
-    post(world, create, key, world.body(create), status=400)
+    post(world, create, key, world.content(create), status=400)
 
 
 @every_create
 def test_failed_create_is_not_stored_for_replay(world: World, create: Operation) -> None:
-    post(world, create, "key-1", {}, status=422)
-    post(world, create, "key-1", world.body(create), status=201)
+    nothing = {"data": b"", "content_type": create.file[0]} if create.file else {"json": {}}
+    post(world, create, "key-1", nothing, status=422)
+    post(world, create, "key-1", world.content(create), status=201)
 
 
 @every_create
 def test_expired_idempotency_key_counts_as_new(world: World, create: Operation) -> None:
-    first = post(world, create, "key-1", world.body(create), status=201)
+    first = post(world, create, "key-1", world.content(create), status=201)
     with world.api.app.app_context():
         db.session.execute(update(IdempotencyKey).values(expires_at=now() - timedelta(seconds=1)))
         db.session.commit()
-    second = post(world, create, "key-1", world.body(create), status=201)
+    second = post(world, create, "key-1", world.content(create), status=201)
     assert second.json["id"] != first.json["id"]
     assert "Idempotent-Replayed" not in second.headers
 
@@ -140,9 +153,8 @@ OTHER_POSTS = [
 
 @pytest.mark.parametrize("post_", OTHER_POSTS, ids=ids)
 def test_retry_of_any_post_has_one_effect(world: World, post_: Operation) -> None:
-    headers, by, body = {"Idempotency-Key": "key-1"}, world.writer(post_), world.body(post_)
-    sent = {"data": post_.file[1].encode()} if post_.file else {"json": body}
-    headers |= {"Content-Type": post_.file[0]} if post_.file else {}
+    headers, by = {"Idempotency-Key": "key-1"}, world.writer(post_)
+    sent = world.content(post_)
     first = world.api.call("POST", post_.rule, by=by, headers=headers, **sent)
     if first.status_code >= 400:  # the token in the example is not valid
         assert first.status_code == 401

@@ -160,7 +160,7 @@ PROVOKED: dict[int, Callable[[World, Operation, str], TestResponse]] = {
     406: lambda w, o, p: call(w, o, p, headers={"Accept": "text/html"}),
     412: lambda w, o, p: call(w, o, p, headers={"If-Match": '"7"'}),
     413: lambda w, o, p: call(w, o, p, **too_large(o)),
-    415: lambda w, o, p: call(w, o, p, data=b"{}", content_type="text/plain"),
+    415: lambda w, o, p: call(w, o, p, data=b"{}", content_type="application/x-nonsense"),
     422: lambda w, o, p: call(w, o, f"{p}?nonsense=1"),
     428: lambda w, o, p: call(w, o, p, headers={}),
 }

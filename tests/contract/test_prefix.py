@@ -66,7 +66,8 @@ def test_urls_of_responses_are_below_the_prefix(prefixed: World, operation: Oper
 @pytest.mark.parametrize("operation", CREATES, ids=ids)
 def test_location_below_the_prefix_is_the_item(prefixed: World, operation: Operation) -> None:
     by = prefixed.writer(operation)
-    created = prefixed.api.post(operation.rule, prefixed.body(operation), by=by, status=201)
+    sent = prefixed.content(operation)
+    created = prefixed.api.call("POST", operation.rule, by=by, status=201, **sent)
     collection = prefixed.fill(operation.rule)
     assert created.headers["Location"] == f"{PREFIX}{collection}/{created.json['id']}"
 

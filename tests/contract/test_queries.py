@@ -29,6 +29,11 @@ def test_304_executes_one_statement(world: World, queries: Counter, read: Operat
     assert len(sent) == 1, sent
 
 
+def keeps_file(operation: Operation) -> bool:
+    """Whether the rows are created from files."""
+    return any(create.file and create.rule == operation.collection for create in CREATES)
+
+
 @pytest.mark.parametrize("write", CREATES + CHANGES, ids=ids)
 def test_write_executes_the_expected_number_of_statements(
     world: World, queries: Counter, write: Operation
@@ -51,7 +56,10 @@ def test_write_executes_the_expected_number_of_statements(
     }
     in_transaction = on_sqlite or has_children or any(further.values())
     costs["is audited"] = in_transaction
-    costs["checks the session"] = in_transaction and not write.access.skip_authentication
+    costs["stores a file and its only chunk"] = 2 * bool(write.file)
+    costs["deletes a file"] = on_sqlite and write.method == "DELETE" and keeps_file(write)
+    needs_session = not write.access.skip_authentication
+    costs["checks the session"] = needs_session and (in_transaction or bool(write.file))
     costs["reads the row"] = in_transaction and write.method != "POST"
     if has_children:
         # A savepoint, the old children, the new ones, its release, and the row with them.

@@ -20,7 +20,7 @@ from app.audit.models import AuditEvent
 from app.core.database import bulk
 from app.core.database.types import now
 from app.core.files import uploads
-from app.core.files.uploads import UploadChunk
+from app.core.files.uploads import StoredUpload, UploadChunk
 from app.extensions import db
 from app.jobs import runner
 from app.jobs.models import Job, JobProblem
@@ -549,7 +549,7 @@ def test_files_without_a_job_are_purged_after_a_day(
         uploads.store_chunks([b"orphan"], CSV, "identity", uuid4())
         assert purge_uploads() == 0
     with app.app_context():
-        db.session.execute(update(UploadChunk).values(created_at=now() - timedelta(days=2)))
+        db.session.execute(update(StoredUpload).values(created_at=now() - timedelta(days=2)))
         db.session.commit()
     with app.app_context():
         assert purge_uploads() == 1

@@ -1,13 +1,13 @@
 """Uploads: streamed to the database in chunks, and read from there as a stream.
 
-The file of a request that is refused or repeated is deleted with its response, and chunks without a
-job, because the process was killed, are deleted later.
+The file of a request that is refused or repeated is deleted with its response. One that is left
+without a job or a row of its own, because the process was killed, is deleted later.
 """
 
 import gzip
 import io
 import zlib
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from datetime import datetime
 from functools import partial
@@ -17,7 +17,7 @@ from typing import IO, Any, NamedTuple
 from uuid import UUID
 
 from flask import current_app, request
-from sqlalchemy import LargeBinary, Uuid, bindparam, delete, insert, select
+from sqlalchemy import ForeignKey, LargeBinary, Uuid, bindparam, delete, insert, select
 from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.orm import Mapped, mapped_column
 
@@ -27,7 +27,7 @@ from app.core.web import request_body
 from app.core.web.problems import Problem
 from app.extensions import Base, db
 
-CHUNK_BYTES = 256 * 1024
+CHUNK_BYTES = 256 * 1024  # of those that are stored as well, so it cannot change
 MAX_DECOMPRESSION_FACTOR = 20  # decompressed bytes per byte of MAX_UPLOAD_LENGTH
 # Decompressed bytes per byte as sent. Lists compress to a tenth, a bomb to a thousandth:
 # docs/decisions.md#39-imports-in-batches
@@ -35,22 +35,33 @@ MAX_DECOMPRESSION_RATIO = 100
 MIN_DECOMPRESSED_BYTES = 1024 * 1024  # that are accepted at any ratio
 
 
-class UploadChunk(Base):
-    """A part of a stored file."""
+class StoredUpload(Base):
+    """A stored file; it is deleted with its chunks."""
 
-    __tablename__ = "upload_chunks"
+    __tablename__ = "uploads"
 
-    upload_id: Mapped[UUID] = mapped_column(Uuid(), primary_key=True)
-    number: Mapped[int] = mapped_column(primary_key=True)
-    data: Mapped[bytes] = mapped_column(LargeBinary)
+    id: Mapped[UUID] = mapped_column(Uuid(), primary_key=True)
     created_at: Mapped[datetime] = mapped_column(Timestamp, default=now, index=True)
 
 
+class UploadChunk(Base):
+    """A part of a stored file: CHUNK_BYTES, the last one fewer."""
+
+    __tablename__ = "upload_chunks"
+
+    upload_id: Mapped[UUID] = mapped_column(
+        ForeignKey("uploads.id", ondelete="CASCADE"), primary_key=True
+    )
+    number: Mapped[int] = mapped_column(primary_key=True)
+    data: Mapped[bytes] = mapped_column(LargeBinary)
+
+
+_INSERT_UPLOAD = insert(StoredUpload)
 _INSERT_CHUNK = insert(UploadChunk)
 _SELECT_CHUNK = select(UploadChunk.data).where(
     UploadChunk.upload_id == bindparam("upload_id"), UploadChunk.number == bindparam("number")
 )
-_DELETE_CHUNKS = delete(UploadChunk).where(UploadChunk.upload_id == bindparam("upload_id"))
+_DELETE_UPLOAD = delete(StoredUpload).where(StoredUpload.id == bindparam("upload_id"))
 
 
 class UploadError(Exception):
@@ -70,19 +81,28 @@ class Upload(NamedTuple):
         """Equal for equal files: the fingerprint of an idempotent request contains it."""
         return f"{self.media_type} {self.coding} {self.digest}"
 
+    def row_values(self) -> dict[str, Any]:
+        """The values of a row of `FileMixin` that keeps this file."""
+        kept = {"media_type": self.media_type, "size": self.size, "digest": self.digest}
+        return {"id": self.id, **kept}
+
 
 def receive_upload(
-    upload_id: UUID | None, media_types: Mapping[str, Any], max_bytes: int
+    upload_id: UUID | None,
+    media_types: Mapping[str, Any],
+    max_bytes: int,
+    codings: Sequence[str],
 ) -> Upload:
     """Read the request's body, and store it under this id unless it is None.
 
     Raises:
-        Problem: 415 for another media type, charset or coding than none and gzip; 413 for more
-            than `max_bytes`; 400 for a body that does not arrive whole; 422 for none.
+        Problem: 415 for another media type, charset or coding; 413 for more than `max_bytes`; 400
+            for a body that does not arrive whole; 422 for none.
     """
-    coding = request_body.check_content_type(tuple(media_types), ("gzip", "identity"))
+    coding = request_body.check_content_type(tuple(media_types), codings)
     request.max_content_length = max_bytes
-    chunks = iter(partial(request_body.read_or_400, _read_chunk), b"")
+    read = partial(request.stream.read, CHUNK_BYTES)
+    chunks = iter(partial(request_body.read_or_400, read), b"")
     upload = store_chunks(chunks, request.mimetype, coding, upload_id)
     request_body.reject_truncated(upload.size)
     if not upload.size:
@@ -95,8 +115,11 @@ def store_chunks(
 ) -> Upload:
     """Store a file from chunks of any size; with no id it is only read."""
     digest, size = sha256(), 0
-    for number, chunk in enumerate(chunks):
+    stream = io.BufferedReader(ChunkStream(iter(chunks)), CHUNK_BYTES)
+    for number, chunk in enumerate(iter(partial(stream.read, CHUNK_BYTES), b"")):
         if upload_id:
+            if not number:
+                execute.execute_autocommit(_INSERT_UPLOAD, {"id": upload_id})
             # A transaction for each chunk: a slow client holds none open.
             # docs/decisions.md#38-uploads-in-the-database
             values = {"upload_id": upload_id, "number": number, "data": chunk}
@@ -110,16 +133,7 @@ def discard_upload(upload_id: UUID) -> None:
     """Delete the file of a request without effect; if that fails, `purge_uploads` deletes it."""
     with suppress(SQLAlchemyError):
         db.session.rollback()  # it could hold a lock
-        execute.execute_autocommit(_DELETE_CHUNKS, {"upload_id": upload_id})
-
-
-def _read_chunk() -> bytes:
-    """The next CHUNK_BYTES of the body, fewer at its end; the server returns smaller parts."""
-    parts, missing = [], CHUNK_BYTES
-    while missing and (part := request.stream.read(missing)):
-        parts.append(part)
-        missing -= len(part)
-    return b"".join(parts)
+        execute.execute_autocommit(_DELETE_UPLOAD, {"upload_id": upload_id})
 
 
 def open_upload(
@@ -136,6 +150,26 @@ def open_upload(
     if coding == "gzip":
         chunks = _decompress(stored)
     return io.BufferedReader(ChunkStream(_each(chunks, on_read)), CHUNK_BYTES)
+
+
+def read_range(upload_id: UUID, start: int, stop: int) -> Iterator[bytes]:
+    """The bytes from `start` to before `stop` of a stored file, a chunk at a time.
+
+    The first step needs an application context, no step needs a request. Nothing is open between
+    two steps.
+
+    Raises:
+        UploadError: the file was deleted.
+    """
+    app = current_app._get_current_object()  # type: ignore[attr-defined]
+    for number in range(start // CHUNK_BYTES, -(-stop // CHUNK_BYTES)):
+        with app.app_context():
+            params = {"upload_id": upload_id, "number": number}
+            rows = execute.fetch_autocommit(_SELECT_CHUNK, params)
+        if not rows:
+            raise UploadError("The file was deleted.")
+        offset = number * CHUNK_BYTES
+        yield rows[0].data[max(start - offset, 0) : stop - offset]
 
 
 def _each(chunks: Iterator[bytes], on_read: Callable[[], None]) -> Iterator[bytes]:

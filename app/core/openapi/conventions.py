@@ -77,6 +77,7 @@ _TEXT = r"^[^\x00]*$"
 _REQUEST_ID = "^[A-Za-z0-9._-]{8,128}$"
 _SECONDS = {"type": "integer", "format": "int32", "minimum": 0, "maximum": 31_622_400}
 _QUOTA, _LEFT = r'"[^"]+";q=[0-9]+;w=[0-9]+', r'"[^"]+";r=[0-9]+;t=[0-9]+'
+_HTTP_DATE = _string(29, "^[A-Z][a-z]{2}, [0-9]{2} [A-Z][a-z]{2} [0-9]{4} [0-9:]{8} GMT$")
 _LINK = r'<[^>]+>; rel="(first|prev|next)"'
 
 
@@ -117,7 +118,18 @@ HEADERS = {
         "The request header fields that the response depends on.", _string(100, "Authorization")
     ),
     "Content-Disposition": Header(
-        "A name for the file (RFC 6266).", _string(100, '^attachment; filename="[a-z_.]+"$')
+        "A name for the file (RFC 6266, RFC 8187).",
+        _string(4000, r"""^attachment; filename=("[^"]+"|[^" ;]+)(; filename\*=UTF-8''\S+)?$"""),
+    ),
+    "Last-Modified": Header("When the file was stored.", _HTTP_DATE),
+    "Accept-Ranges": Header("The unit of ranges.", _string(5, const="bytes")),
+    "Content-Length": Header(
+        "Of the file or the range, in bytes.",
+        {"type": "integer", "format": "int64", "minimum": 1, "maximum": 2**53 - 1},
+    ),
+    "Content-Range": Header(
+        "The first and the last byte, and the size (RFC 9110 section 14.4).",
+        _string(70, r"^bytes (\*|[0-9]+-[0-9]+)/[0-9]+$"),
     ),
     "Location": Header("The URL of the new item.", _string(200, "^/", format="uri-reference")),
     "Link": Header(
@@ -147,6 +159,7 @@ PROBLEM_HEADERS: dict[int, tuple[str, ...]] = {
     401: ("WWW-Authenticate",),
     403: ("WWW-Authenticate",),
     415: ("Accept", "Accept-Encoding"),
+    416: ("Content-Range",),
     429: ("Retry-After",),
     503: ("Retry-After",),
 }
@@ -166,6 +179,18 @@ PARAMETERS: dict[str, JSON] = {
     },
     "If-None-Match": {
         "description": "The `ETag` of a stored response; 304 where it is still current.",
+        "schema": _FIELD_VALUE,
+    },
+    "If-Modified-Since": {
+        "description": "The `Last-Modified` of a stored response, where it has no `ETag`.",
+        "schema": _FIELD_VALUE,
+    },
+    "Range": {
+        "description": "One range of bytes, such as `bytes=1000-` (RFC 9110 section 14.2).",
+        "schema": _FIELD_VALUE,
+    },
+    "If-Range": {
+        "description": "The `ETag` of a stored part; the whole file where it has changed.",
         "schema": _FIELD_VALUE,
     },
     "Idempotency-Key": {
@@ -191,6 +216,14 @@ def file_request_body(examples: Mapping[str, str]) -> JSON:
     }
 
 
+FILE_CONTENT: JSON = {
+    "*/*": {
+        "schema": {"type": "string", "format": "binary", "maxLength": 2**31 - 1},
+        "example": "The content of the file.",
+    }
+}
+
+
 class OperationKind(NamedTuple):
     """What all operations of one response kind have in common."""
 
@@ -198,10 +231,17 @@ class OperationKind(NamedTuple):
     headers: tuple[str, ...] = ()
     errors: tuple[int, ...] = ()
     error_docs: tuple[tuple[int, str], ...] = ()
+    content_headers: tuple[str, ...] = ()  # not of a 304
 
 
 OPERATION_KINDS = {
     "returns": OperationKind(("If-None-Match",), ("ETag", "Vary")),
+    "returns_file": OperationKind(
+        ("If-None-Match", "If-Modified-Since", "Range", "If-Range"),
+        ("ETag", "Vary"),
+        (406, 416),
+        content_headers=("Accept-Ranges", "Content-Disposition", "Content-Length", "Last-Modified"),
+    ),
     "paginated": OperationKind(("If-None-Match",), ("ETag", "Vary", "Link")),
     "exports": OperationKind((), ("Content-Disposition", "Vary")),
     "batch": OperationKind(),

@@ -89,7 +89,8 @@ def _routes(app: Flask) -> Iterator[Route]:
 
 def _add_examples_and_links(route: Route, operation: JSON, paths: JSON, schemas: JSON) -> None:
     """Add what follows from the schemas and from other paths."""
-    ((status, success),) = (r for r in operation["responses"].items() if r[0].startswith("2"))
+    status = str(route.operation.status)
+    success = operation["responses"][status]
     if stream := route.operation.stream:
         whole = components.example_of(schemas[components.schema_name(type(stream.schema))], schemas)
         item = {name: whole[name] for name in stream.schema.column_names}

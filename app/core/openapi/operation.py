@@ -46,6 +46,11 @@ class Operation:
     stream: Stream | None = None
     error_docs: dict[int, str] = field(default_factory=dict)
 
+    @property
+    def codings(self) -> tuple[str, ...]:
+        """The content codings of an upload; a file that a new row keeps is returned as stored."""
+        return ("identity",) if self.status == 201 else ("gzip", "identity")
+
 
 def get_operation(view: View) -> Operation:
     """The declarations of a view; created by the first decorator."""

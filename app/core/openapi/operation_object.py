@@ -59,7 +59,8 @@ def operation_object(route: Route) -> JSON:
         kind = conventions.with_idempotency_key(kind)
     summary, _, description = inspect.cleandoc(route.docstring).partition("\n\n")
     query = [{"in": "query", "schema": declared.query}] if declared.query else []
-    headers = [*kind.parameters, *(["Content-Encoding"] if declared.upload else ())]
+    compressible = declared.upload and "gzip" in declared.codings
+    headers = [*kind.parameters, *(["Content-Encoding"] if compressible else ())]
     body = _request_body(declared)
     return {
         "operationId": route.endpoint.rpartition(".")[2],
@@ -107,8 +108,12 @@ def _responses(route: Route, kind: conventions.OperationKind, *, has_body: bool)
         success["content"] = {media_type: {} for media_type in declared.media_types}
     counted = () if route.access is internal else conventions.RATE_LIMIT_HEADERS
     headers = _header_refs((*conventions.COMMON_HEADERS, *counted, *kind.headers))
-    success["headers"] = headers
+    success["headers"] = headers | _header_refs(kind.content_headers)
     responses = {str(declared.status): success}
+    if declared.response_kind == "returns_file":
+        success["content"] = conventions.FILE_CONTENT
+        part = success["headers"] | _header_refs(["Content-Range"])
+        responses["206"] = success | {"description": "Partial Content", "headers": part}
     if "If-None-Match" in kind.parameters:
         responses["304"] = {"description": "Not Modified", "headers": headers}
     reasons = [*declared.error_docs.items(), *kind.error_docs]

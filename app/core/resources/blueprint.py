@@ -15,22 +15,14 @@ from typing import Any
 
 import flask
 
-from app.core.openapi.operation import (
-    Responder,
-    Stream,
-    Upload,
-    View,
-    get_operation,
-)
+from app.core.files.file_mixin import FileSchema
+from app.core.openapi.operation import Responder, Stream, Upload, View, get_operation
 from app.core.resources import batch_schema, declaration_checks, export, responders
 from app.core.resources.actions import with_locked_row
 from app.core.resources.audit_values import register_schema
 from app.core.resources.declaration_checks import NOT_GIVEN
 from app.core.resources.dispatch import build_endpoint
-from app.core.resources.filters import (
-    PAGINATION_PARAMS,
-    PageQuery,
-)
+from app.core.resources.filters import PAGINATION_PARAMS, PageQuery
 from app.core.resources.list_checks import check_query, listed_model
 from app.core.resources.pagination import page_schema
 from app.core.resources.scoped_query import ScopedSelect
@@ -154,6 +146,12 @@ class Blueprint(flask.Blueprint):
         row_schema = _row_schema(schema)
         respond = responders.item(row_schema)
         return _responds("returns", 200, respond, row_schema, checks_session=True)
+
+    @staticmethod
+    def returns_file() -> Decorator:
+        """200 with the file of one row: the view returns the scoped query of a `FileMixin`."""
+        respond = responders.file(_row_schema(FileSchema))
+        return _responds("returns_file", 200, respond, checks_session=True)
 
     @staticmethod
     def paginated(

@@ -10,6 +10,7 @@ from flask import Request, current_app
 from flask.globals import request_ctx
 from sqlalchemy.exc import IntegrityError
 
+from app.core.database.errors import OutcomeUnknownError
 from app.core.database.ids import uuid7
 from app.core.files import uploads
 from app.core.openapi.operation import DeclarationError, Operation, View, get_operation
@@ -147,6 +148,9 @@ def _run(call: Call, admission: list[Step], service: list[Step]) -> Any:
         if not call.access.skip_authentication:
             require_valid_session()
         raise
+    except OutcomeUnknownError:
+        call.upload_id = None  # the row that keeps the file may be stored
+        raise
     finally:
         if call.upload_id:
             uploads.discard_upload(call.upload_id)
@@ -190,7 +194,9 @@ def _receive_upload(call: Call) -> None:
     parameters = load_query(call.operation.query or _NO_MEMBERS)
     is_repetition = idempotency.has_stored_response()
     upload_id = call.upload_id = None if is_repetition else uuid7()
-    call.arguments += [uploads.receive_upload(upload_id, examples, max_bytes), parameters]
+    codings = call.operation.codings
+    upload = uploads.receive_upload(upload_id, examples, max_bytes, codings)
+    call.arguments += [upload, parameters]
 
 
 def _require_if_match(call: Call) -> None:

@@ -16,6 +16,8 @@ from app.core.database import execute
 from app.core.database.ids import uuid7
 from app.core.database.mixins import ResourceMixin
 from app.core.database.types import now
+from app.core.files.file_mixin import FileMixin
+from app.core.files.uploads import StoredUpload
 from app.core.resources import statements
 from app.core.resources.audit_log import Change, log_change
 from app.core.resources.audit_values import Values, recorded_columns, stored_values
@@ -232,7 +234,8 @@ def delete(
         write = statements.delete_one(selection, versions is not None)
         binds = scope_params(item_id) | {"versions": versions or []}
         with deletion_from(table_of(selection.model)):
-            if execute_audited(write, binds):
+            further = [statements.delete_upload] if _keeps_file(selection.model) else []
+            if execute_audited(write, binds, further):
                 return
     before, model = lock(scoped, item_id, condition, schema), model_of(scoped)
     delete_where(model, table_of(model).c.id == before.id, schema)
@@ -248,8 +251,15 @@ def delete_where(model: type[Any], condition: sa.ColumnElement[bool], schema: Sc
             connection.execute(statement)
         else:
             rows = connection.execute(statement.returning(*returned)).all()
+    if _keeps_file(model):
+        ids = [row.id for row in rows]
+        connection.execute(sa.delete(StoredUpload).where(StoredUpload.id.in_(ids)))
     for row in rows:
         _log("delete", model, row.id, before=_stored(model, row, schema.column_names))
+
+
+def _keeps_file(model: type[Any]) -> bool:
+    return issubclass(model, FileMixin)
 
 
 def _selection(scoped: ScopedSelect, item_id: UUID | None, schema: Schema) -> Selection:

@@ -7,6 +7,7 @@ from flask import current_app, request
 
 from app.core.openapi.operation import Responder
 from app.core.resources import batch, export, repository
+from app.core.resources.download import file_response
 from app.core.resources.filters import PageQuery
 from app.core.resources.pagination import fetch_page
 from app.core.resources.scoped_query import ScopedSelect
@@ -27,6 +28,15 @@ def item(schema: Schema) -> Responder:
         response = _json(200, schema.row_to_dict(row))
         _set_cache_headers(response)
         return make_conditional(response, etag_of_item(schema, row))
+
+    return respond
+
+
+def file(schema: Schema) -> Responder:
+    """200 with the file of the row of a scoped query, 206 with a part of it, or 304."""
+
+    def respond(scoped: ScopedSelect, item_id: UUID | None) -> Response:
+        return file_response(repository.get(scoped, item_id, schema))
 
     return respond
 

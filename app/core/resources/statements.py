@@ -10,6 +10,7 @@ from typing import Any, NamedTuple
 import sqlalchemy as sa
 
 from app.core.database.types import now
+from app.core.files.uploads import StoredUpload
 from app.core.resources.audit_values import recorded_columns, sql_object
 from app.core.resources.single_statement import AuditedWrite
 from app.core.schemas.base import Schema
@@ -190,6 +191,11 @@ def update_locked(model: type[Any], names: tuple[str, ...], schema: Schema) -> s
 def update_many(model: type[Any], names: tuple[str, ...]) -> sa.Update:
     """Set columns of the row with an id, for many rows in turn."""
     return _update(model, names).where(table_of(model).c.id == ITEM_ID_PARAM)
+
+
+def delete_upload(written: Any) -> sa.Delete:
+    """Delete the stored files of the rows that a CTE has deleted."""
+    return sa.delete(StoredUpload).where(StoredUpload.id.in_(sa.select(written.c.id)))
 
 
 @lru_cache(maxsize=256)

@@ -5,6 +5,8 @@ from flask import Flask
 
 def init_app(app: Flask) -> None:
     """Register the routes."""
+    from tests.contract.parcels.labels import labels
     from tests.contract.parcels.routes import parcels
 
     app.register_blueprint(parcels)
+    app.register_blueprint(labels)

@@ -1,4 +1,4 @@
-"""The parcel, and the stamps on it."""
+"""Parcels, the stamps on them, and their labels."""
 
 from typing import Any, ClassVar
 from uuid import UUID
@@ -8,6 +8,7 @@ from sqlalchemy.orm import Mapped, mapped_column
 
 from app.core.database.ids import uuid7
 from app.core.database.mixins import CALLER_ID_PARAM, OwnedMixin, ResourceMixin
+from app.core.files.file_mixin import FileMixin
 from app.core.resources.scoped_query import path_param
 from app.extensions import Base
 
@@ -53,3 +54,10 @@ OWN_STAMPS: "Select[Stamp]" = (
     .join(Parcel, Parcel.id == Stamp.parcel_id)
     .where(Parcel.owner_id == CALLER_ID_PARAM, Stamp.parcel_id == path_param("parcel_id"))
 )
+
+
+class Label(FileMixin, OwnedMixin, Base):
+    """A file to be printed and stuck on a parcel."""
+
+    __tablename__ = "labels"
+    __table_args__ = (Index("ix_labels_owner_id_created_at", "owner_id", "created_at", "id"),)

@@ -1,11 +1,12 @@
-"""The JSON of parcels."""
+"""The JSON of parcels and labels."""
 
+from app.core.files.file_mixin import FileSchema
 from app.core.resources.child_rows import Rows
 from app.core.resources.filters import PageQuery, Sort
 from app.core.resources.references import Reference
 from app.core.schemas.base import ResourceSchema, Schema
 from app.core.schemas.fields import Enum, Integer, String
-from tests.contract.parcels.models import Parcel, Postmark, Stamp
+from tests.contract.parcels.models import Label, Parcel, Postmark, Stamp
 
 CARRIERS = ["post", "rail"]
 
@@ -55,3 +56,13 @@ class StampQuery(PageQuery):
     """The list of stamps on a parcel."""
 
     sort = Sort({"created_at": Stamp.created_at}, default="created_at")
+
+
+class LabelSchema(FileSchema):
+    """A label."""
+
+
+class LabelQuery(PageQuery):
+    """The list of labels."""
+
+    sort = Sort({"created_at": Label.created_at}, default="-created_at")

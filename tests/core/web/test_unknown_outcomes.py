@@ -9,6 +9,8 @@ from urllib.parse import urlsplit
 
 import pytest
 
+from app.core.files.uploads import StoredUpload
+from app.jobs.models import Job
 from app.products.models import Product
 from app.users.models import User
 from tests import rows
@@ -119,3 +121,12 @@ def test_read_whose_answer_is_lost_is_repeated(wired: Api, wire: Wire) -> None:
     wire.break_at = b"FROM products"
     wired.get("products", status=200)
     assert wire.break_at == b""
+
+
+def test_file_is_kept_where_the_outcome_of_its_request_is_unknown(wired: Api, wire: Wire) -> None:
+    """Else a job, or a row that keeps the file, could be without it."""
+    editor = wired.sign_up("editor")
+    file: dict[str, Any] = {"data": b"sku\n", "content_type": "text/csv", "by": editor}
+    wire.break_at = b"INSERT INTO jobs"
+    check_unavailable(wired.call("POST", "products/imports", **file), "outcome-unknown")
+    assert rows.count(wired.app, Job) == rows.count(wired.app, StoredUpload) == 1

@@ -4,7 +4,7 @@ import sqlalchemy as sa
 from alembic import op
 
 revision, down_revision = "parcels_0001", None
-branch_labels, depends_on = ("parcels",), ("users_0001",)
+branch_labels, depends_on = ("parcels",), ("core_0001", "users_0001")
 
 
 def upgrade() -> None:
@@ -44,9 +44,25 @@ def upgrade() -> None:
         sa.ForeignKeyConstraint(["stamp_id"], ["stamps.id"], ondelete="CASCADE"),
     )
     op.create_index("ix_postmarks_stamp_id", "postmarks", ["stamp_id"])
+    op.create_table(
+        "labels",
+        sa.Column("id", sa.Uuid(), primary_key=True),
+        sa.Column("file_name", sa.Text(), nullable=False),
+        sa.Column("media_type", sa.Text(), nullable=False),
+        sa.Column("size", sa.BigInteger(), nullable=False),
+        sa.Column("digest", sa.Text(), nullable=False),
+        sa.Column("version", sa.Integer(), nullable=False),
+        sa.Column("created_at", sa.DateTime(timezone=True), nullable=False),
+        sa.Column("updated_at", sa.DateTime(timezone=True), nullable=False),
+        sa.Column("owner_id", sa.Uuid(), nullable=False),
+        sa.ForeignKeyConstraint(["id"], ["uploads.id"]),
+        sa.ForeignKeyConstraint(["owner_id"], ["users.id"], ondelete="CASCADE"),
+    )
+    op.create_index("ix_labels_owner_id_created_at", "labels", ["owner_id", "created_at", "id"])
 
 
 def downgrade() -> None:
+    op.drop_table("labels")
     op.drop_table("postmarks")
     op.drop_table("stamps")
     op.drop_table("parcels")
