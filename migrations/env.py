@@ -9,6 +9,7 @@ docs/decisions.md#54-migrations-by-feature
 import logging
 import sys
 import time
+import warnings
 from collections.abc import Callable
 from functools import partial
 from itertools import count
@@ -22,7 +23,9 @@ from sqlalchemy import Connection, text
 from sqlalchemy.exc import OperationalError
 from sqlalchemy.schema import SchemaItem
 
+from app.core.database.autogenerate import render_item
 from app.core.database.migrations import known_revisions
+from app.core.database.revisions import place_revision
 from app.extensions import db
 
 ADVISORY_LOCK = 7_318_349_394_477_056  # arbitrary, the same for every process
@@ -35,6 +38,7 @@ T = TypeVar("T")
 log = logging.getLogger("alembic.env")
 if not context.is_offline_mode():  # the log is on standard output, like that SQL
     logging.getLogger("alembic").setLevel(logging.INFO)
+    logging.getLogger("alembic.runtime.plugins").setLevel(logging.WARNING)
 
 
 def is_compared(
@@ -95,12 +99,17 @@ def take_advisory_lock(connection: Connection) -> None:
 def migrate(connection: Connection) -> None:
     """Run the missing migrations, each in one transaction."""
     connection.rollback()  # of a failed attempt
+    # app.core.database.autogenerate compares them:
+    warnings.filterwarnings("ignore", ".*expression-based index")
     postgresql = connection.dialect.name == "postgresql"
     configure(
         connection=connection,
         include_object=is_compared,
         compare_type=True,
-        render_as_batch=not postgresql,
+        render_as_batch=True,
+        autogenerate_plugins=["alembic.autogenerate.*", "alembic.ext.checkconstraint_byname"],
+        render_item=render_item,
+        process_revision_directives=place_revision,
         transaction_per_migration=postgresql,
     )
     with context.begin_transaction():

@@ -1,7 +1,13 @@
-"""${message}."""
+<%!
+def body(operations):
+    """The operations without the comments of Alembic."""
+    lines = (operations or "pass").splitlines()
+    return "\n".join(line for line in lines if not line.strip().startswith("# ###")).strip()
+%>\
+"""${message.rstrip(".")}."""
 
-from alembic import op
 import sqlalchemy as sa
+from alembic import op
 ${imports if imports else ""}
 revision = ${repr(up_revision)}
 down_revision = ${repr(down_revision)}
@@ -10,8 +16,14 @@ depends_on = ${repr(depends_on)}
 
 
 def upgrade() -> None:
-    ${upgrades if upgrades else "pass"}
+% if "if postgresql" in (upgrades or ""):
+    postgresql = op.get_context().dialect.name == "postgresql"
+% endif
+    ${body(upgrades)}
 
 
 def downgrade() -> None:
-    ${downgrades if downgrades else "pass"}
+% if "if postgresql" in (downgrades or ""):
+    postgresql = op.get_context().dialect.name == "postgresql"
+% endif
+    ${body(downgrades)}

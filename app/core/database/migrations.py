@@ -23,7 +23,7 @@ def init_app(app: Flask, features: Iterable[ModuleType]) -> None:
     """Find the migrations of the core and of these features."""
     folders = [MIGRATIONS / "versions"]
     folders += [Path(feature.__file__ or "").parent / "migrations" for feature in features]
-    app.extensions["migration_folders"] = tuple(folder for folder in folders if folder.is_dir())
+    app.extensions["migration_folders"] = tuple(folders)
     migrate.init_app(app, db)
 
 

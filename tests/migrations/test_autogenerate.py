@@ -1,0 +1,245 @@
+"""`flask db revision --autogenerate`: the file runs unchanged on both databases."""
+
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.conftest import new_database
+from tests.tools.checkout import copy_tree, run
+
+MODELS = '''"""Models with every type of the core."""
+
+import enum
+from datetime import date, datetime, timedelta
+from decimal import Decimal
+from typing import Any
+from uuid import UUID
+
+from sqlalchemy import (
+    JSON, BigInteger, CheckConstraint, Date, Dialect, ForeignKey, Index, Interval, LargeBinary,
+    Numeric, String, Text, TypeDecorator, UniqueConstraint, Uuid, func, text,
+)
+from sqlalchemy.dialects import postgresql
+from sqlalchemy.orm import Mapped, mapped_column
+
+from app.core.database.full_text import search_index
+from app.core.database.mixins import OwnedMixin, ResourceMixin
+from app.core.database.types import CodepointText, Money, Timestamp, nulls_last_key
+from app.extensions import Base
+from app.tasks.models import Priority
+
+
+class Size(enum.Enum):
+    small = 1
+    large = 2
+
+
+class Tags(TypeDecorator[Any]):
+    impl = Text
+    cache_ok = True
+
+    def load_dialect_impl(self, dialect: Dialect) -> Any:
+        if dialect.name == "postgresql":
+            return dialect.type_descriptor(postgresql.JSONB())
+        return dialect.type_descriptor(String(50))
+
+
+class Cents(TypeDecorator[Any]):
+    impl = Money
+    cache_ok = True
+
+
+class Maker(ResourceMixin, Base):
+    __tablename__ = "makers"
+    __table_args__ = (UniqueConstraint("country", "name"),)
+
+    name: Mapped[str] = mapped_column(Text)
+    country: Mapped[str] = mapped_column(String(2))
+
+
+class Gadget(OwnedMixin, Base):
+    __tablename__ = "gadgets"
+    __table_args__ = (
+        CheckConstraint("count >= 0", name="count"),
+        CheckConstraint("name NOT LIKE 'x%' AND note <> 'a:b'", name="name"),
+        search_index("ix_gadgets_search", "name", "note"),
+    )
+
+    maker_id: Mapped[UUID | None] = mapped_column(ForeignKey("makers.id", ondelete="SET NULL"))
+    name: Mapped[str] = mapped_column(CodepointText)
+    note: Mapped[str] = mapped_column(Text, server_default="it's new")
+    count: Mapped[int] = mapped_column(server_default=text("0"))
+    huge: Mapped[int] = mapped_column(BigInteger)
+    weight: Mapped[Decimal | None] = mapped_column(Numeric(8, 3))
+    ratio: Mapped[float]
+    price: Mapped[Decimal] = mapped_column(Money)
+    cost: Mapped[Decimal | None] = mapped_column(Cents)
+    priority: Mapped[str] = mapped_column(Priority)
+    tags: Mapped[Any] = mapped_column(Tags)
+    extra: Mapped[Any] = mapped_column(JSON().with_variant(postgresql.JSONB(), "postgresql"))
+    data: Mapped[dict[str, Any] | None] = mapped_column(JSON(none_as_null=True))
+    blob: Mapped[bytes] = mapped_column(LargeBinary)
+    token: Mapped[UUID] = mapped_column(Uuid())
+    is_active: Mapped[bool]
+    due_at: Mapped[datetime | None] = mapped_column(Timestamp)
+    made_at: Mapped[datetime] = mapped_column(Timestamp, server_default=func.now())
+    day: Mapped[date] = mapped_column(Date)
+    wait: Mapped[timedelta] = mapped_column(Interval)
+    # ADDED
+
+
+Index("ix_gadgets_due_at", Gadget.owner_id, nulls_last_key(Gadget.due_at), Gadget.id)
+Index("uq_gadgets_name", func.lower(Gadget.name), unique=True)
+Index("ix_gadgets_both", Gadget.name + Gadget.note, Gadget.price.desc())
+Index(
+    "ix_gadgets_active", Gadget.created_at,
+    postgresql_where=Gadget.is_active, sqlite_where=Gadget.is_active,
+)
+# ADDED INDEXES
+'''
+INIT = '''"""Gadgets."""
+
+from flask import Flask
+
+
+def init_app(app: Flask) -> None:
+    """Import the models."""
+    from app.gadgets import models  # noqa: F401
+'''
+DATABASES = ("sqlite", "postgresql")
+
+Flask = Callable[..., str]
+
+
+@pytest.fixture
+def tree(tmp_path: Path) -> Path:
+    """A copy of the tree with a feature that has models and no migration."""
+    copy_tree(tmp_path)
+    package = tmp_path / "app/gadgets"
+    package.mkdir()
+    (package / "__init__.py").write_text(INIT)
+    (package / "models.py").write_text(MODELS)
+    features = tmp_path / "app/features.py"
+    text = features.read_text().replace("    docs,\n", "    docs,\n    gadgets,\n")
+    features.write_text(text)
+    return tmp_path
+
+
+@pytest.fixture
+def flask(tree: Path, request: pytest.FixtureRequest) -> Iterator[Flask]:
+    """`flask("sqlite", "db", "upgrade")` runs the command in the copy, on that database."""
+    with (
+        new_database(request, "sqlite", tree) as sqlite,
+        new_database(request, "postgresql", tree) as postgresql,
+    ):
+        urls = dict(zip(DATABASES, (sqlite, postgresql), strict=True))
+
+        def flask(database: str, *command: str, status: int = 0) -> str:
+            environ = {"DATABASE_URL": urls[database], "APP_ENV": "development"}
+            return run(tree, "flask", "--app", "wsgi", *command, status=status, **environ)
+
+        yield flask
+
+
+def revise(flask: Flask, *options: str, status: int = 1) -> str:
+    return flask("sqlite", "db", "revision", *options, status=status)
+
+
+def change_models(tree: Path, old: str, new: str) -> None:
+    models = tree / "app/gadgets/models.py"
+    assert old in models.read_text()
+    models.write_text(models.read_text().replace(old, new))
+
+
+def assert_runs_on_both(flask: Flask, down_to: str) -> None:
+    for database in DATABASES:
+        flask(database, "db", "upgrade")
+        assert "No new upgrade operations" in flask(database, "db", "check")
+        flask(database, "db", "downgrade", down_to)
+        flask(database, "db", "upgrade")
+        assert "No new upgrade operations" in flask(database, "db", "check")
+
+
+ADDED = """colour: Mapped[str | None] = mapped_column(CodepointText)
+    owner: Mapped[UUID | None] = mapped_column(ForeignKey("jobs.id", ondelete="CASCADE"))
+    total: Mapped[Decimal] = mapped_column(Money, server_default="0")"""
+ADDED_INDEXES = 'Index("ix_gadgets_colour", func.lower(Gadget.colour))\n'
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("database", DATABASES)
+def test_written_migrations_run_unchanged_on_both_databases(
+    tree: Path, flask: Flask, database: str
+) -> None:
+    flask(database, "db", "upgrade")
+    flask(database, "db", "revision", "--autogenerate", "-m", "Gadgets and makers")
+    first = tree / "app/gadgets/migrations/0001_gadgets_and_makers.py"
+    text = first.read_text()
+    assert 'revision = "gadgets_0001"' in text
+    assert 'branch_labels = ("gadgets",)' in text
+    assert 'depends_on = "users_0001"' in text
+    assert "app." not in text
+    run(tree, "ruff", "format", "--check", "app/gadgets/migrations")
+    run(tree, "ruff", "check", "app/gadgets/migrations")
+    assert_runs_on_both(flask, "gadgets@base")
+
+    change_models(tree, "# ADDED\n", ADDED + "\n")
+    change_models(tree, "# ADDED INDEXES\n", ADDED_INDEXES)
+    search = 'search_index("ix_makers_search", "name")'
+    change_models(tree, '("country", "name"),', f'("country", "name"), {search}')
+    change_models(tree, "count >= 0", "count >= 1")  # which is not compared
+    change_models(tree, 'name="count"', 'name="positive"')
+    flask(database, "db", "revision", "--autogenerate", "-m", "Colours")
+    text = (tree / "app/gadgets/migrations/0002_colours.py").read_text()
+    assert 'revision = "gadgets_0002"\ndown_revision = "gadgets_0001"' in text
+    assert 'depends_on = "jobs_0001"' in text
+    run(tree, "ruff", "check", "app/gadgets/migrations")
+    assert_runs_on_both(flask, "gadgets@gadgets_0001")
+
+
+@pytest.mark.slow
+def test_revisions_that_cannot_be_written_are_refused_with_a_reason(
+    tree: Path, flask: Flask
+) -> None:
+    flask("sqlite", "db", "upgrade")
+    flask("sqlite", "db", "revision", "--autogenerate")
+    assert [path.name for path in (tree / "app/gadgets/migrations").glob("*.py")] == [
+        "0001_gadgets.py"
+    ]
+    flask("sqlite", "db", "upgrade")
+    assert "No changes" in revise(flask, "--autogenerate")
+    assert "nothing is no feature; there are: " in revise(flask, "--head", "nothing@head")
+
+    change_models(tree, "func.lower(Gadget.name)", "func.upper(Gadget.name)")
+    assert "index uq_gadgets_name differs" in revise(flask, "--autogenerate")
+    assert "index uq_gadgets_name differs" in flask("sqlite", "db", "check", status=1)
+    change_models(tree, 'Index("uq_gadgets_name", func.upper(Gadget.name), unique=True)\n', "")
+    assert "index uq_gadgets_name differs" in revise(flask, "--autogenerate")
+
+
+@pytest.mark.slow
+def test_revision_belongs_to_the_named_feature_and_has_its_next_number(
+    tree: Path, flask: Flask
+) -> None:
+    flask("sqlite", "db", "upgrade")
+    tasks = tree / "app/tasks/models.py"
+    column = "    colour: Mapped[str | None] = mapped_column(Text)\n"
+    tasks.write_text(tasks.read_text().replace("    due_at:", f"{column}    due_at:", 1))
+    assert "Changes of gadgets, tasks" in revise(flask, "--autogenerate")
+    revise(flask, "--autogenerate", "--head", "gadgets@head", "-m", "Gadgets", status=0)
+    revise(flask, "--head", "tasks@head", "-m", "By hand", status=0)
+    flask("sqlite", "db", "upgrade")
+    revise(flask, "--autogenerate", status=0)
+    assert (tree / "app/gadgets/migrations/0001_gadgets.py").exists()
+    assert "colour" not in (tree / "app/tasks/migrations/0002_by_hand.py").read_text()
+    assert "colour" in (tree / "app/tasks/migrations/0003_tasks.py").read_text()
+    flask("sqlite", "db", "upgrade")
+    assert "No new upgrade operations" in flask("sqlite", "db", "check")
+
+
+@pytest.mark.slow
+def test_type_of_one_database_is_refused(tree: Path, flask: Flask) -> None:
+    change_models(tree, "# ADDED\n", "ip: Mapped[str] = mapped_column(postgresql.INET)\n")
+    flask("sqlite", "db", "upgrade")
+    assert "INET() cannot be written for both databases" in revise(flask, "--autogenerate")
