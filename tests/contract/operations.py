@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Iterable, Iterator
+from copy import deepcopy
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
@@ -15,6 +16,7 @@ from app import create_app
 from app.config import Settings
 from app.core.openapi.components import example_of
 from app.core.openapi.document import openapi_document
+from app.core.resources.batch_schema import BatchItemsField
 from app.core.resources.child_rows import Rows
 from app.core.resources.filters import Sort
 from app.core.resources.references import Reference
@@ -132,9 +134,14 @@ def _referred_models(schema: Any) -> Iterator[tuple[tuple[str, ...], Any]]:
     for name, field in schema.load_fields.items():
         if isinstance(field, Reference):
             yield (name,), field.model
-        elif inner := nested_schema(field):
+        elif inner := _variant(field) or nested_schema(field):
             for names, model in _referred_models(inner):
                 yield (name, *names), model
+
+
+def _variant(field: Any) -> Any:
+    """The schema of an item of a batch that creates a row."""
+    return field.variants["create"] if isinstance(field, BatchItemsField) else None
 
 
 def _headers(parameters: Iterable[dict[str, Any]]) -> Iterator[str]:
@@ -190,6 +197,17 @@ DOWNLOADS = [o for o in OPERATIONS if "Range" in o.headers]
 BATCHES = [o for o in OPERATIONS if o.method == "POST" and o.rule.endswith("/batch")]
 
 
+def status_for_others(operation: Operation) -> int | None:
+    """The status where the item, or that above, is another user's; None where that is no matter."""
+    above = [i for i in ITEMS if f"{operation.rule}/".startswith(f"{i.rule}/")]
+    if not operation.is_private or not above:
+        return None
+    reads = [i for i in above if i.method == "GET"] or above
+    if max(reads, key=lambda item: len(item.rule)).is_private:
+        return 404
+    return 403 if operation.by_id or operation in ACTIONS else None
+
+
 def ids(operation: Operation) -> str:
     """The name of an operation in the id of a test."""
     return str(operation)
@@ -219,7 +237,7 @@ class World:
 
     def body(self, operation: Operation, by: Caller | None = None) -> dict[str, Any] | None:
         """A valid body for the operation that conflicts with nothing."""
-        body = operation.body and {k: unique_value(v) for k, v in operation.body.items()}
+        body = operation.body and {k: unique_value(v) for k, v in deepcopy(operation.body).items()}
         for names, collection in operation.references.items():
             _set(body, names, self._referred_id(collection, by))
         return body
@@ -227,7 +245,7 @@ class World:
     def _referred_id(self, collection: str, by: Caller | None) -> str:
         """The id of an item of another collection that the caller can see."""
         create = next(c for c in CREATES if c.rule == collection)
-        if by is None or create.access.permission:
+        if by is None or not create.is_private:
             by = self.writer(create)
         if (collection, by.id) not in self._referred:
             created = self.api.post(collection, self.body(create, by), by=by, status=201)

@@ -8,7 +8,7 @@ from app.config import Settings
 from app.core.resources.blueprint import Blueprint
 from app.features import FEATURES
 from app.users.roles import ROLES
-from tests.contract.operations import ITEMS, OPERATIONS, Operation, World, ids
+from tests.contract.operations import ITEMS, OPERATIONS, Operation, World, ids, status_for_others
 from tests.features import as_feature
 
 WHO = ("anonymous", "owner", "other", "editor", "admin")
@@ -32,8 +32,8 @@ def test_operation_admits_only_callers_of_its_declared_access(
     if not may(operation, who):
         assert response.status_code == (401 if who == "anonymous" else 403)
         assert response.headers["WWW-Authenticate"].startswith("Bearer")
-    elif operation.of_item and operation.is_private and not owns(operation, who):
-        assert response.status_code == 404
+    elif status_for_others(operation) and not owns(operation, who):
+        assert response.status_code == status_for_others(operation)
     elif operation.endpoint.startswith("auth."):
         assert response.status_code != 403  # credentials made up from examples are refused
     else:
@@ -46,7 +46,7 @@ def owns(operation: Operation, who: str) -> bool:
     return who == "owner" or (who == "admin" and seen_by_admins)
 
 
-@pytest.mark.parametrize("operation", [o for o in ITEMS if o.is_private], ids=ids)
+@pytest.mark.parametrize("operation", [o for o in ITEMS if status_for_others(o) == 404], ids=ids)
 def test_item_of_another_user_is_answered_like_a_missing_one(
     world: World, operation: Operation
 ) -> None:
@@ -60,14 +60,15 @@ def test_item_of_another_user_is_answered_like_a_missing_one(
 
 @pytest.mark.parametrize("field", ["If-Match", "If-None-Match"])
 @pytest.mark.parametrize("tag", ['"1"', '"7"', "*"])
-@pytest.mark.parametrize("operation", [o for o in ITEMS if o.is_private], ids=ids)
+@pytest.mark.parametrize("operation", [o for o in ITEMS if status_for_others(o)], ids=ids)
 def test_conditional_request_does_not_reveal_item_of_another_user(
     world: World, operation: Operation, tag: str, field: str
 ) -> None:
     path, body = world.item(operation), world.body(operation, world.other)
     conditions = {"If-Match": "*", field: tag}
+    status = status_for_others(operation)
     world.api.call(
-        operation.method, path, by=world.other, json=body, headers=conditions, status=404
+        operation.method, path, by=world.other, json=body, headers=conditions, status=status
     )
 
 

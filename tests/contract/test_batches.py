@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 from werkzeug.test import TestResponse
 
-from tests.api import unique_value
+from tests.api import Caller
 from tests.conftest import Counter
 from tests.contract.operations import BATCHES, CREATES, ITEMS, Operation, World, ids
 
@@ -20,16 +20,13 @@ def single(batch: Operation, method: str) -> Operation:
     return next(o for o in operations if o.method == method and o.collection == collection)
 
 
-def value(batch: Operation, method: str = "POST") -> dict[str, Any]:
-    return {name: unique_value(example) for name, example in single(batch, method).body.items()}
+def create(world: World, batch: Operation, by: Caller | None = None) -> dict[str, Any]:
+    return {"op": "create", "value": world.body(single(batch, "POST"), by)}
 
 
-def create(batch: Operation) -> dict[str, Any]:
-    return {"op": "create", "value": value(batch)}
-
-
-def change(batch: Operation, item_id: str, tag: str = '"1"') -> dict[str, Any]:
-    return {"op": "update", "id": item_id, "if_match": tag, "value": value(batch, "PATCH")}
+def change(world: World, batch: Operation, item_id: str, tag: str = '"1"') -> dict[str, Any]:
+    value = world.body(single(batch, "PATCH"))
+    return {"op": "update", "id": item_id, "if_match": tag, "value": value}
 
 
 def delete(item_id: str, tag: str = '"1"') -> dict[str, Any]:
@@ -43,7 +40,7 @@ def send(world: World, batch: Operation, *items: Any, **kwargs: Any) -> TestResp
 
 def made(world: World, batch: Operation, n: int) -> list[str]:
     """The ids of new items."""
-    done = send(world, batch, *(create(batch) for _ in range(n)), status=200).json["items"]
+    done = send(world, batch, *(create(world, batch) for _ in range(n)), status=200).json["items"]
     return [each["id"] for each in done]
 
 
@@ -63,7 +60,7 @@ def problems(response: TestResponse) -> list[tuple[str, int, str]]:
 @every_batch
 def test_batch_answers_each_item_like_a_single_request(world: World, batch: Operation) -> None:
     old, doomed = made(world, batch, 2)
-    items = [change(batch, old), create(batch), delete(doomed)]
+    items = [change(world, batch, old), create(world, batch), delete(doomed)]
     changed, created, deleted = send(world, batch, *items, status=200).json["items"]
     assert (changed["status"], changed["id"], changed["etag"][:2]) == (200, old, '"2')
     assert (created["status"], created["etag"][:2]) == (201, '"1')
@@ -82,25 +79,27 @@ def test_batch_with_failing_items_names_each_and_changes_nothing(
     first, second, third, fourth = made(world, batch, 4)
     (foreign,) = [
         each["id"]
-        for each in send(world, batch, create(batch), by=world.other, status=200).json["items"]
+        for each in send(
+            world, batch, create(world, batch, world.other), by=world.other, status=200
+        ).json["items"]
     ]
     before = everything(world, batch)
-    unconditional = change(batch, third)
+    unconditional = change(world, batch, third)
     del unconditional["if_match"]
     response = send(
         world, batch,
-        create(batch),
-        change(batch, first, '"7"'),
+        create(world, batch),
+        change(world, batch, first, '"7"'),
         delete(NEVER),
         delete(foreign, "*"),
         unconditional,
-        {"op": "create", "value": {**value(batch), "id": NEVER}, "nonsense": 1},
+        {"op": "create", "value": {**create(world, batch)["value"], "id": NEVER}, "nonsense": 1},
         {"op": "upsert"},
         delete("no uuid"),
         7,
         delete(second),
         delete(second),
-        change(batch, fourth, "*"),
+        change(world, batch, fourth, "*"),
     )  # fmt: skip
     assert problems(response) == [
         ("#/items/1", 412, "precondition-failed"),
@@ -125,7 +124,7 @@ def test_batch_if_match_has_the_semantics_of_the_header(
     world: World, batch: Operation, tag: str
 ) -> None:
     old, doomed = made(world, batch, 2)
-    send(world, batch, change(batch, old, tag), delete(doomed, tag), status=200)
+    send(world, batch, change(world, batch, old, tag), delete(doomed, tag), status=200)
 
 
 @every_batch
@@ -134,7 +133,7 @@ def test_batch_with_stale_or_malformed_if_match_is_412(
     world: World, batch: Operation, tag: str
 ) -> None:
     old, doomed = made(world, batch, 2)
-    response = send(world, batch, change(batch, old, tag), delete(doomed, tag))
+    response = send(world, batch, change(world, batch, old, tag), delete(doomed, tag))
     assert [status for _, status, _ in problems(response)] == [412, 412]
 
 
@@ -162,14 +161,14 @@ def test_batch_retry_with_idempotency_key_replays_the_response(
 ) -> None:
     key = {"headers": {"Idempotency-Key": "key-1"}, "status": 200}
     (doomed,) = made(world, batch, 1)
-    items = [create(batch), delete(doomed)]
+    items = [create(world, batch), delete(doomed)]
     first = send(world, batch, *items, **key)
     before = everything(world, batch)
     again = send(world, batch, *items, **key)
     assert again.data == first.data
     assert again.headers["Idempotent-Replayed"] == "true"
     assert everything(world, batch) == before
-    other = send(world, batch, create(batch), create(batch), **key | {"status": 422})
+    other = send(world, batch, create(world, batch), create(world, batch), **key | {"status": 422})
     assert other.json["type"] == "/problems/idempotency-key-reused"
 
 
@@ -177,19 +176,23 @@ def test_batch_retry_with_idempotency_key_replays_the_response(
 def test_failed_batch_is_not_stored_for_replay(world: World, batch: Operation) -> None:
     key = {"headers": {"Idempotency-Key": "key-1"}}
     send(world, batch, delete(NEVER), status=422, **key)
-    send(world, batch, create(batch), status=200, **key)
+    send(world, batch, create(world, batch), status=200, **key)
 
 
 @every_batch
 def test_batch_of_a_hundred_items_executes_few_statements(
     world: World, queries: Counter, batch: Operation
 ) -> None:
-    old = made(world, batch, 100)
+    old, single_create = made(world, batch, 100), single(batch, "POST")
     always = 1 + 2 + 1  # session check, savepoint and its release, audit events
+    referred = len(set(single_create.references.values()))  # a check for each of these collections
+    children = 5 * 100 if single_create.has_children else 0  # as in test_queries.py
+    again = int(single_create.has_children)  # reads the rows, once they are locked
     for items, statements in (
-        ([create(batch) for _ in range(100)], 1),
-        ([change(batch, item_id) for item_id in old], 1 + 100),  # locks, changes
-        ([delete(item_id, "*") for item_id in old], 1 + 1),  # locks, deletes
+        ([create(world, batch) for _ in range(100)], 1 + referred + children),
+        # Locks, changes.
+        ([change(world, batch, item_id) for item_id in old], 1 + again + 100 + referred + children),
+        ([delete(item_id, "*") for item_id in old], 1 + 2 * again + 1),  # locks, deletes
     ):
         with queries() as sent:
             send(world, batch, *items, status=200)
