@@ -42,8 +42,8 @@ def handle_database_error(error: SQLAlchemyError) -> Response:
 def constraint_problem(error: IntegrityError | DataError) -> Problem:
     """Return what is wrong with values that the database does not accept.
 
-    The `info` of a constraint or index in the model gives the member (`field`), the sentence
-    (`detail`) and optionally the problem type (`problem`, by default `conflict`).
+    The `info` of a constraint or index in the model may give the member (`field`), the sentence
+    (`detail`) and the problem type (`problem`, by default `conflict`).
     """
     return _values_problem(classify(error, db.metadata))
 
@@ -74,8 +74,11 @@ def _values_problem(error: DatabaseError) -> Problem:
     if error.kind is ErrorKind.OUT_OF_RANGE:
         return Problem("validation-error", "A value is outside what can be stored.")
     log.info("integrity_error", constraint=error.constraint)
+    slug, detail = error.info.get("problem", "conflict"), error.info.get("detail")
     if "field" not in error.info:
-        return Problem("conflict")
-    detail, pointer = error.info["detail"], f"#/{error.info['field']}"
-    slug = error.info.get("problem", "conflict")
-    return Problem(slug, detail, errors=[{"detail": detail, "pointer": pointer}])
+        return Problem(slug, detail)
+    place = {
+        "detail": detail or "Is not compatible with other values.",
+        "pointer": f"#/{error.info['field']}",
+    }
+    return Problem(slug, detail, errors=[place])

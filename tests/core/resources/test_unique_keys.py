@@ -46,12 +46,16 @@ class Seat(OwnedMixin, OwnBase):
         UniqueConstraint(
             "code", info={"field": "code", "detail": "The code is used.", "problem": "conflict"}
         ),
+        UniqueConstraint("ticket", info={"field": "ticket"}),
+        UniqueConstraint("coat", info={"detail": "The hook is used."}),
     )
 
     hall: Mapped[str] = mapped_column(Text)
     place: Mapped[str] = mapped_column(Text)
     guest: Mapped[str] = mapped_column(Text)
     code: Mapped[str] = mapped_column(Text)
+    ticket: Mapped[str | None] = mapped_column(Text)
+    coat: Mapped[str | None] = mapped_column(Text)
 
 
 class SeatSchema(ResourceSchema):
@@ -61,6 +65,8 @@ class SeatSchema(ResourceSchema):
     place = String(max_length=10, required=True, metadata={"example": "A"})
     guest = String(max_length=10, required=True, metadata={"example": "A"})
     code = String(max_length=10, required=True, metadata={"example": "A"})
+    ticket = String(max_length=10, allow_none=True, metadata={"example": "A"})
+    coat = String(max_length=10, allow_none=True, metadata={"example": "A"})
 
 
 seats = Blueprint("seats", __name__, url_prefix="/seats")
@@ -131,3 +137,19 @@ def test_violation_of_a_unique_key_names_the_member_of_its_info(
         assert answer.json["detail"] == detail
     batch = theatre.post("seats/batch", {"items": [item]}, by=user, status=422)
     assert error_locations(batch) == {pointer.replace("#", "#/items/0/value")}
+
+
+def test_info_of_a_unique_key_may_have_a_member_without_a_sentence(
+    theatre: Api, user: Caller
+) -> None:
+    theatre.post("seats", SEAT | {"ticket": "7"}, by=user, status=201)
+    refused = theatre.post("seats", FREE | {"ticket": "7"}, by=user, status=409)
+    assert error_locations(refused) == {"#/ticket"}
+
+
+def test_info_of_a_unique_key_may_have_a_sentence_without_a_member(
+    theatre: Api, user: Caller
+) -> None:
+    theatre.post("seats", SEAT | {"coat": "7"}, by=user, status=201)
+    refused = theatre.post("seats", FREE | {"coat": "7"}, by=user, status=409)
+    assert refused.json["detail"] == "The hook is used."
