@@ -1,7 +1,9 @@
 """Features for tests: those of the service, the examples, and routes that a test defines."""
 
+import os
 from collections.abc import Iterator
 from contextlib import contextmanager
+from importlib import import_module
 from types import ModuleType
 
 from flask import Flask
@@ -14,7 +16,9 @@ from app.users.models import User
 from examples import notes, places
 from tests.contract import parcels
 
-WITH_EXAMPLES = (*FEATURES, notes, places, parcels)
+WITH_EXAMPLES: tuple[ModuleType, ...] = (*FEATURES, notes, places, parcels)
+if "WITH_SHOP" in os.environ:  # tests/shop/test_contract.py sets it: its tests take minutes
+    WITH_EXAMPLES += (import_module("examples.shop"),)
 
 
 def _register(app: Flask, *blueprints: Blueprint) -> None:

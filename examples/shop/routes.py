@@ -1,0 +1,193 @@
+"""Routes of the shop."""
+
+from typing import Any
+from uuid import UUID
+
+from sqlalchemy import Row
+
+from app.core.database.types import now
+from app.core.resources.batch import Batch
+from app.core.resources.blueprint import Blueprint
+from app.core.resources.scoped_query import ScopedSelect
+from app.core.security.authorization import authenticated, current_caller, permission
+from app.core.web.problems import Problem
+from app.products.models import Product
+from app.products.schemas import ProductSchema
+from examples.shop import schemas
+from examples.shop.models import OPEN, OWN_REVIEWS, RATED, REVIEWS, Customer, Order, Review, Tag
+from examples.shop.schemas import CustomerSchema, OrderSchema, ReviewSchema, TagSchema
+
+Data = dict[str, Any]
+Changes = tuple[ScopedSelect, Data]
+READ, OWN = permission("reviews:read"), permission("reviews:own")
+shop = Blueprint("shop", __name__, url_prefix="/api/v1", description="A shop.")
+
+
+@shop.get("/customers", access=authenticated)
+@shop.paginated(CustomerSchema, schemas.CustomerQuery)
+def list_customers() -> ScopedSelect:
+    """List the caller's customers."""
+    return Customer.visible_to(current_caller)
+
+
+@shop.post("/customers", access=authenticated)
+@shop.body(CustomerSchema)
+@shop.creates(CustomerSchema)
+def create_customer(data: Data) -> Customer:
+    """Create a customer."""
+    return Customer(owner_id=current_caller.id, **data)
+
+
+@shop.get("/customers/<uuid:customer_id>", access=authenticated)
+@shop.returns(CustomerSchema)
+def read_customer(customer_id: UUID) -> ScopedSelect:
+    """Read a customer."""
+    return Customer.visible_to(current_caller)
+
+
+@shop.delete("/customers/<uuid:customer_id>", access=authenticated)
+@shop.deletes(CustomerSchema)
+def delete_customer(customer_id: UUID) -> ScopedSelect:
+    """Delete a customer without orders."""
+    return Customer.visible_to(current_caller)
+
+
+@shop.get("/orders", access=authenticated)
+@shop.paginated(OrderSchema, schemas.OrderQuery)
+def list_orders() -> ScopedSelect:
+    """List the caller's orders."""
+    return Order.visible_to(current_caller)
+
+
+@shop.get("/orders/export", access=authenticated)
+@shop.exports(OrderSchema, schemas.OrderQuery)
+def export_orders() -> ScopedSelect:
+    """Export the caller's orders."""
+    return Order.visible_to(current_caller)
+
+
+@shop.post("/orders", access=authenticated)
+@shop.body(OrderSchema)
+@shop.creates(OrderSchema)
+def create_order(data: Data) -> Order:
+    """Record an order."""
+    return Order(owner_id=current_caller.id, **data)
+
+
+@shop.get("/orders/<uuid:order_id>", access=authenticated)
+@shop.returns(OrderSchema)
+def read_order(order_id: UUID) -> ScopedSelect:
+    """Read an order."""
+    return Order.visible_to(current_caller)
+
+
+@shop.patch("/orders/<uuid:order_id>", access=authenticated)
+@shop.body(OrderSchema, partial=True)
+@shop.updates(OrderSchema)
+def update_order(data: Data, order_id: UUID) -> Changes:
+    """Update an open order."""
+    return OPEN, data
+
+
+@shop.delete("/orders/<uuid:order_id>", access=authenticated)
+@shop.deletes(OrderSchema)
+def delete_order(order_id: UUID) -> ScopedSelect:
+    """Delete an open order."""
+    return OPEN
+
+
+@shop.post("/orders/batch", access=authenticated)
+@shop.batch(OrderSchema)
+def batch_orders(data: Data) -> Batch:
+    """Create, update and delete up to a hundred orders: all of them, or none."""
+    return Batch(data["items"], create_order, update_order, delete_order)
+
+
+@shop.post("/orders/<uuid:order_id>/pay", access=authenticated)
+@shop.action(OrderSchema, Order.visible_to, audit="pay")
+@shop.error(409, "The order is not open.")
+def pay_order(order: Row[Any], order_id: UUID) -> Data:
+    """Record that an order is paid."""
+    return _from_open(order, {"state": "paid", "paid_at": now()})
+
+
+@shop.post("/orders/<uuid:order_id>/cancel", access=authenticated)
+@shop.action(OrderSchema, Order.visible_to, audit="cancel")
+@shop.error(409, "The order is not open.")
+def cancel_order(order: Row[Any], order_id: UUID) -> Data:
+    """Cancel an order that is not paid."""
+    return _from_open(order, {"state": "cancelled"})
+
+
+def _from_open(order: Row[Any], values: Data) -> Data:
+    if order.state != "open":
+        raise Problem("conflict", f"The order is {order.state}.")
+    return values
+
+
+@shop.get("/products/<uuid:product_id>/rating", access=READ)
+@shop.returns(schemas.RatingSchema)
+def read_rating(product_id: UUID) -> ScopedSelect:
+    """Read what the reviews of a product say."""
+    return RATED
+
+
+@shop.get("/products/<uuid:product_id>/reviews", access=READ)
+@shop.paginated(ReviewSchema, schemas.ReviewQuery, parent=ProductSchema)
+def list_reviews(product_id: UUID) -> tuple[ScopedSelect, ScopedSelect]:
+    """List the reviews of a product."""
+    return REVIEWS, Product.visible_to(current_caller)
+
+
+@shop.post("/products/<uuid:product_id>/reviews", access=OWN)
+@shop.body(ReviewSchema)
+@shop.creates(ReviewSchema, parent=ProductSchema)
+def create_review(data: Data, product_id: UUID) -> tuple[Review, ScopedSelect]:
+    """Review a product."""
+    review = Review(product_id=product_id, author_id=current_caller.id, **data)
+    return review, Product.visible_to(current_caller)
+
+
+@shop.get("/products/<uuid:product_id>/reviews/<uuid:review_id>", access=READ)
+@shop.returns(ReviewSchema)
+def read_review(product_id: UUID, review_id: UUID) -> ScopedSelect:
+    """Read a review."""
+    return REVIEWS
+
+
+@shop.patch("/products/<uuid:product_id>/reviews/<uuid:review_id>", access=OWN)
+@shop.body(ReviewSchema, partial=True)
+@shop.updates(ReviewSchema)
+def update_review(data: Data, product_id: UUID, review_id: UUID) -> Changes:
+    """Update a review of the caller."""
+    return OWN_REVIEWS, data
+
+
+@shop.get("/tags", access=authenticated)
+@shop.paginated(TagSchema, schemas.TagQuery)
+def list_tags() -> ScopedSelect:
+    """List the caller's tags, of one task or all."""
+    return Tag.visible_to(current_caller)
+
+
+@shop.post("/tags", access=authenticated)
+@shop.body(TagSchema)
+@shop.creates(TagSchema)
+def create_tag(data: Data) -> Tag:
+    """Create a tag."""
+    return Tag(owner_id=current_caller.id, **data)
+
+
+@shop.get("/tags/<uuid:tag_id>", access=authenticated)
+@shop.returns(TagSchema)
+def read_tag(tag_id: UUID) -> ScopedSelect:
+    """Read a tag."""
+    return Tag.visible_to(current_caller)
+
+
+@shop.patch("/tags/<uuid:tag_id>", access=authenticated)
+@shop.body(TagSchema, partial=True)
+@shop.updates(TagSchema)
+def update_tag(data: Data, tag_id: UUID) -> Changes:
+    """Rename a tag, or replace its tasks."""
+    return Tag.visible_to(current_caller), data

@@ -1,0 +1,47 @@
+"""The shop of `examples/` passes the generated tests, and its own, with nothing added to them."""
+
+import os
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parent.parent
+SHOP = ROOT / "examples" / "shop"
+RESOURCES = ("shop", "customers", "orders", "reviews", "rating", "tags", "attachments")
+VARIABLES = {"postgresql": "TEST_DATABASE_URL", "redis": "TEST_REDIS_URL"}
+
+
+@pytest.mark.slow
+def test_shop_passes_the_generated_tests(request: pytest.FixtureRequest) -> None:
+    servers = {VARIABLES[name]: url for name, url in request.config.servers.items()}
+    command = [
+        sys.executable,
+        "-m",
+        "pytest",
+        "-q",
+        "-n",
+        str(os.cpu_count()),
+        "-p",
+        "no:cacheprovider",
+    ]
+    done = subprocess.run(
+        [*command, "-k", " or ".join(RESOURCES), "tests/contract", "tests/shop"],
+        cwd=ROOT, env={**os.environ, **servers, "WITH_SHOP": "1"}, capture_output=True, text=True,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stdout[-20_000:] + done.stderr[-2_000:]
+    passed = re.search(r"(\d+) passed", done.stdout)
+    assert passed
+    assert int(passed[1]) > 1000
+
+
+def test_shop_has_at_most_450_lines_without_its_migrations() -> None:
+    files = SHOP.glob("*.py")
+    assert sum(len(file.read_text().splitlines()) for file in files) <= 450
+
+
+def test_shop_uses_no_private_name_of_the_service() -> None:
+    texts = [file.read_text() for file in SHOP.glob("*.py")]
+    assert [t for t in texts if re.search(r"^from app\S* import .*\b_\w|\w\._[a-z]", t, re.M)] == []
