@@ -2,7 +2,7 @@
 
 Customers and orders are private to the user who records them. Reviews are below products: all users
 read them, their author changes them; the average is `/products/{id}/rating`. Tags have tasks, and
-their list a filter for one of them. Attachments are below tasks.
+their list a filter for one of them.
 """
 
 from flask import Flask

@@ -6,7 +6,7 @@ from alembic import op
 revision = "shop_0001"
 down_revision = None
 branch_labels = ("shop",)
-depends_on = ("products_0001", "tasks_0001")
+depends_on = ["products_0001", "tasks_0001"]
 
 
 def upgrade() -> None:
@@ -26,10 +26,7 @@ def upgrade() -> None:
         sa.UniqueConstraint("owner_id", "email", name=op.f("uq_customers_owner_id_email")),
     )
     op.create_index(
-        "ix_customers_owner_id_created_at",
-        "customers",
-        ["owner_id", "created_at", "id"],
-        unique=False,
+        "ix_customers_owner_id_created_at", "customers", ["owner_id", "created_at", "id"]
     )
     op.create_table(
         "reviews",
@@ -49,12 +46,9 @@ def upgrade() -> None:
         ),
         sa.PrimaryKeyConstraint("id", name=op.f("pk_reviews")),
     )
-    op.create_index(op.f("ix_reviews_author_id"), "reviews", ["author_id"], unique=False)
+    op.create_index("ix_reviews_author_id", "reviews", ["author_id"])
     op.create_index(
-        "ix_reviews_product_id_created_at",
-        "reviews",
-        ["product_id", "created_at", "id"],
-        unique=False,
+        "ix_reviews_product_id_created_at", "reviews", ["product_id", "created_at", "id"]
     )
     op.create_table(
         "tags",
@@ -69,9 +63,7 @@ def upgrade() -> None:
         ),
         sa.PrimaryKeyConstraint("id", name=op.f("pk_tags")),
     )
-    op.create_index(
-        "ix_tags_owner_id_created_at", "tags", ["owner_id", "created_at", "id"], unique=False
-    )
+    op.create_index("ix_tags_owner_id_created_at", "tags", ["owner_id", "created_at", "id"])
     op.create_table(
         "orders",
         sa.Column("id", sa.Uuid(), nullable=False),
@@ -91,10 +83,8 @@ def upgrade() -> None:
         ),
         sa.PrimaryKeyConstraint("id", name=op.f("pk_orders")),
     )
-    op.create_index(op.f("ix_orders_customer_id"), "orders", ["customer_id"], unique=False)
-    op.create_index(
-        "ix_orders_owner_id_created_at", "orders", ["owner_id", "created_at", "id"], unique=False
-    )
+    op.create_index("ix_orders_customer_id", "orders", ["customer_id"])
+    op.create_index("ix_orders_owner_id_created_at", "orders", ["owner_id", "created_at", "id"])
     op.create_table(
         "tagged_tasks",
         sa.Column("tag_id", sa.Uuid(), nullable=False),
@@ -109,7 +99,7 @@ def upgrade() -> None:
         sa.PrimaryKeyConstraint("tag_id", "position", name=op.f("pk_tagged_tasks")),
         sa.UniqueConstraint("tag_id", "task_id", name=op.f("uq_tagged_tasks_tag_id_task_id")),
     )
-    op.create_index(op.f("ix_tagged_tasks_task_id"), "tagged_tasks", ["task_id"], unique=False)
+    op.create_index("ix_tagged_tasks_task_id", "tagged_tasks", ["task_id"])
     op.create_table(
         "order_items",
         sa.Column("order_id", sa.Uuid(), nullable=False),
@@ -125,7 +115,7 @@ def upgrade() -> None:
         ),
         sa.PrimaryKeyConstraint("order_id", "position", name=op.f("pk_order_items")),
     )
-    op.create_index(op.f("ix_order_items_product_id"), "order_items", ["product_id"], unique=False)
+    op.create_index("ix_order_items_product_id", "order_items", ["product_id"])
 
 
 def downgrade() -> None:
