@@ -1,6 +1,7 @@
 """`/docs` (Swagger UI from a Python package, without a CDN), `/problems`, `/openapi.json`."""
 
 from pathlib import Path
+from typing import cast
 
 import flask
 import flask_swagger_ui
@@ -46,7 +47,13 @@ def show_docs() -> Response:
 def send_asset(name: str) -> flask.Response:
     """Send a file of Swagger UI or of this package."""
     folder = ASSETS if name in ("start.js", "pages.css") else SWAGGER_UI
-    return send_from_directory(folder, name, max_age=3600)
+    if "HTTP_IF_MATCH" not in request.environ:
+        return send_from_directory(folder, name, max_age=3600)
+    # Werkzeug would answer 412 also where If-Match has the entity tag.
+    response = cast(Response, send_from_directory(folder, name, max_age=3600, conditional=False))
+    response.make_sequence()
+    response.close()  # the file, which has been read
+    return make_conditional(response, response.headers["ETag"])
 
 
 @docs.get("/problems", access=public)

@@ -91,12 +91,13 @@ def service_steps(operation: Operation, *, documented: bool, method: str) -> lis
         # the version: docs/decisions.md#3-order-of-preconditions
         (_require_if_match, kind in ("updates", "deletes", "action")),
         # Other reads have an entity tag, which the responder compares.
-        (_check_untagged, not writes and kind in ("exports", "response")),
+        (_check_untagged, documented and not writes and kind in ("exports", "response")),
         # After the body, which is part of the key's fingerprint; before the view's side effects.
         (_read_key, repeatable),
         (_prepare_body, operation.prepare is not None),
         (_replay, repeatable),
         (_respond_with_references if refers else _respond, True),
+        (_check_untagged_response, not documented and not writes),
         # In the transaction of the effect: docs/decisions.md#34-idempotency-keys
         (_store_response, repeatable),
         # After the response was built, so that an error in building it rolls back.
@@ -205,6 +206,11 @@ def _require_if_match(call: Call) -> None:
 
 def _check_untagged(_: Call) -> None:
     check_untagged()
+
+
+def _check_untagged_response(call: Call) -> None:
+    if "ETag" not in getattr(call.response, "headers", ()):
+        check_untagged()
 
 
 def _read_key(call: Call) -> None:
