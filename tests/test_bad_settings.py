@@ -111,7 +111,7 @@ BAD: dict[str, list[str]] = {
     ],
     "log_level": [*TEXT, "LOUD", "info", "NOTSET", "10"],
     "metrics_bind": ADDRESS,
-    "bind": ADDRESS,
+    "bind": [*ADDRESS, "unix:", "unix:app.sock", "unix:/a b", "fd://3"],
     "script_name": [*TEXT, "shop", "/", "/shop/", "//shop", "/..", "/a/./b", "/a b", "/a?b", "https://evil.example"],
     "token_issuer": TEXT,
     "token_audience": TEXT,
@@ -173,7 +173,7 @@ GOOD = {
     "MAIL_FROM": ["a+b@c.example"],
     "PUBLIC_URL": ["https://app.example/shop", "http://localhost:8080/"],
     "TRUSTED_HOSTS": [".app.example,localhost,127.0.0.1,::1,[::1]:8000"],
-    "BIND": ["0.0.0.0:8000", "[::]:8000", "localhost:0"],
+    "BIND": ["0.0.0.0:8000", "[::]:8000", "localhost:0", "unix:/run/app.sock"],
     "RATE_LIMIT": ["10 per second; 100 per minute", "5/hour"],
     "OTEL_EXPORTER_OTLP_ENDPOINT": ["http://collector:4318", "https://otlp.example/v1"],
 }  # fmt: skip

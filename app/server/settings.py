@@ -48,6 +48,11 @@ def address(text: str) -> str | None:
     return "is host:port, such as 127.0.0.1:8000"
 
 
+def listener(text: str) -> str | None:
+    """Check host:port, or unix: and the absolute path of a socket."""
+    return None if re.fullmatch(r"unix:/[^\s,]+", text) else address(text)
+
+
 def mount_path(text: str) -> str | None:
     """Check a path prefix, or an empty text."""
     if re.fullmatch(r"(/(?!\.{1,2}(/|$))[A-Za-z0-9._~-]+)*", text):
@@ -56,7 +61,7 @@ def mount_path(text: str) -> str | None:
 
 
 SERVER: dict[str, tuple[Any, Check]] = {
-    "bind": ("127.0.0.1:8000", address),
+    "bind": ("127.0.0.1:8000", listener),
     # One per core, at most 4: each worker needs memory and its own pool of database connections.
     "web_concurrency": (min(os.cpu_count() or 1, 4), between(1, 1000)),
     # At most POOL_SIZE: a thread needs a database connection.
