@@ -237,9 +237,28 @@ def test_revision_belongs_to_the_named_feature_and_has_its_next_number(
     flask("sqlite", "db", "upgrade")
     assert "No new upgrade operations" in flask("sqlite", "db", "check")
 
+    tasks.write_text(tasks.read_text().replace(column, ""))
+    assert "tasks.colour: check its types in downgrade()" in revise(
+        flask, "--autogenerate", status=0
+    )
+
 
 @pytest.mark.slow
 def test_type_of_one_database_is_refused(tree: Path, flask: Flask) -> None:
     change_models(tree, "# ADDED\n", "ip: Mapped[str] = mapped_column(postgresql.INET)\n")
     flask("sqlite", "db", "upgrade")
     assert "INET() cannot be written for both databases" in revise(flask, "--autogenerate")
+
+
+@pytest.mark.slow
+def test_index_that_only_postgresql_describes_is_removed_on_both_databases(
+    tree: Path, flask: Flask
+) -> None:
+    index = 'Index("ix_gadgets_due_at", Gadget.owner_id, nulls_last_key(Gadget.due_at), Gadget.id)'
+    flask("postgresql", "db", "upgrade")
+    flask("postgresql", "db", "revision", "--autogenerate")
+    flask("postgresql", "db", "upgrade")
+    change_models(tree, index, "")
+    written = flask("postgresql", "db", "revision", "--autogenerate", "-m", "Due")
+    assert "ix_gadgets_due_at: downgrade() creates this index on PostgreSQL only" in written
+    assert_runs_on_both(flask, "gadgets@gadgets_0001")

@@ -112,7 +112,7 @@ def _render_index(context: AutogenContext, op: ops.CreateIndexOp) -> list[str]:
     arguments = [repr(str(op.index_name)), repr(op.table_name), f"[{', '.join(keys)}]", *options]
     call = f"op.create_index({', '.join(arguments)})"
     model = indexes_of_models(op.table_name).get(str(op.index_name))
-    if model is not None and model.info.get("dialect"):
+    if op.info.get("dialect") or (model is not None and model.info.get("dialect")):
         return ["if postgresql:", call, ""]
     return [call]
 

@@ -3,6 +3,7 @@
 docs/decisions.md#54-migrations-by-feature
 """
 
+import logging
 import re
 import sys
 from collections.abc import Iterable, Iterator
@@ -16,6 +17,9 @@ from flask import current_app
 
 from app.core.database.autogenerate import has_expression, indexes_of_models
 from app.extensions import MIGRATIONS, Base
+
+REMOVALS = (ops.DropTableOp, ops.DropColumnOp, ops.AlterColumnOp)
+log = logging.getLogger(__name__)
 
 
 def place_revision(context: MigrationContext, _: Any, directives: list[Any]) -> None:
@@ -42,11 +46,34 @@ def place_revision(context: MigrationContext, _: Any, directives: list[Any]) -> 
         container.ops = list(_separate_indexes(own))
     if autogenerate and script.upgrade_ops.is_empty():
         raise CommandError(f"No changes of {name}, but of {', '.join(features)}")
+    if context.dialect.name == "sqlite":
+        _warn_of_lost_types(script)
+    _restrict_indexes_of_postgresql(script)
     _number(context, script, name)
     others = {owners[table] for table in _referred(script) if owners.get(table, name) != name}
     if others and not script.depends_on:
         heads = [context.script.get_revision(f"{other}@head") for other in sorted(others)]  # type: ignore[union-attr]
         script.depends_on = [head.revision for head in heads]
+
+
+def _warn_of_lost_types(script: Any) -> None:
+    for change in script.upgrade_ops.ops:
+        for op in change.ops if isinstance(change, ops.ModifyTableOps) else [change]:
+            if isinstance(op, REMOVALS):
+                what = ".".join(filter(None, (op.table_name, getattr(op, "column_name", None))))
+                # SQLite has no precision and no time zones to read.
+                log.warning("%s: check its types in downgrade(), or run this on PostgreSQL", what)
+
+
+def _restrict_indexes_of_postgresql(script: Any) -> None:
+    """Mark indexes that the downgrade creates as PostgreSQL describes them, in its own syntax."""
+    for op in script.downgrade_ops.ops:
+        if isinstance(op, ops.CreateIndexOp) and any("::" in str(key) for key in op.columns):
+            log.warning("%s: downgrade() creates this index on PostgreSQL only", op.index_name)
+            op.info["dialect"] = "postgresql"
+            for drop in script.upgrade_ops.ops:
+                if isinstance(drop, ops.DropIndexOp) and drop.index_name == op.index_name:
+                    drop.if_exists = True
 
 
 def _folders() -> dict[str, Path]:
