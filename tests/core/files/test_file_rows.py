@@ -1,5 +1,7 @@
 """Rows that keep files: what is stored with them, and what is deleted when."""
 
+import tempfile
+import tracemalloc
 from contextlib import nullcontext
 from datetime import timedelta
 from typing import Any
@@ -60,6 +62,23 @@ def test_ranges_around_the_ends_of_chunks_are_exact(
         headers = {"Range": f"bytes={first}-{last}"}
         part = api.get(path, by=user, headers=headers, status=206)
         assert part.data == content[first : last + 1], headers
+
+
+def test_download_and_upload_hold_no_more_than_some_chunks_in_memory(
+    api: Api, app: Flask, user: Caller
+) -> None:
+    size = 30 * uploads.CHUNK_BYTES
+    with tempfile.TemporaryFile() as file:
+        file.truncate(size)
+        sent = {"input_stream": file, "content_type": "image/png", "content_length": size}
+        tracemalloc.start()
+        try:
+            path = api.call("POST", "labels", by=user, status=201, **sent).headers["Location"]
+            response = api.client().get(f"{path}/file", headers=user.headers)
+            assert sum(map(len, response.iter_encoded())) == size
+            assert tracemalloc.get_traced_memory()[1] < 12 * uploads.CHUNK_BYTES
+        finally:
+            tracemalloc.stop()
 
 
 def test_chunks_have_one_size_however_the_file_arrives(app: Flask, content: bytes) -> None:

@@ -1,0 +1,103 @@
+"""Files out through gunicorn: large ones, broken connections, and deletion meanwhile."""
+
+import os
+from collections.abc import Iterator
+from contextlib import closing
+from http.client import HTTPConnection, HTTPResponse, IncompleteRead
+from pathlib import Path
+
+import pytest
+
+from tests.conftest import new_database
+from tests.live import ROOT, Live, copy_release, serve
+
+CONTENT = os.urandom(12 * 2**20)  # more than the buffers of a connection
+WITH_LABELS = """
+from app import create_app
+from tests.features import WITH_EXAMPLES
+
+app = create_app(features=WITH_EXAMPLES)
+"""
+
+
+@pytest.fixture(scope="module", params=["sqlite", "postgresql"])
+def live(
+    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Live]:
+    """The service with labels, which keep files."""
+    folder = tmp_path_factory.mktemp("live")
+    (copy_release(folder) / "wsgi.py").write_text(WITH_LABELS)
+    with new_database(request, request.param, folder) as url:
+        settings = {"CACHE_DIR": str(folder / "cache"), "PYTHONPATH": str(ROOT)}
+        with serve(url, root=folder, **settings) as service:
+            yield service
+
+
+@pytest.fixture(scope="module")
+def caller(live: Live) -> dict[str, str]:
+    """The header fields of the demo user."""
+    return live.log_in()
+
+
+@pytest.fixture
+def label(live: Live, caller: dict[str, str]) -> str:
+    """The path of a stored label."""
+    stored = live.send("POST", "labels", CONTENT, {**caller, "Content-Type": "image/png"})
+    assert (stored.status, stored.json["size"]) == (201, len(CONTENT))
+    return stored.headers["Location"].removeprefix("/api/v1/")
+
+
+def begin(connection: HTTPConnection, path: str, headers: dict[str, str]) -> HTTPResponse:
+    connection.request("GET", f"/api/v1/{path}/file", headers=headers)
+    return connection.getresponse()
+
+
+def connect(live: Live) -> "closing[HTTPConnection]":
+    return closing(HTTPConnection(live.url.removeprefix("http://"), timeout=30))
+
+
+def test_large_file_arrives_as_it_was_sent(live: Live, caller: dict[str, str], label: str) -> None:
+    got = live.send("GET", f"{label}/file", None, caller)
+    assert (got.status, got.body == CONTENT) == (200, True)
+    assert got.headers["Content-Length"] == str(len(CONTENT))
+    assert "Transfer-Encoding" not in got.headers
+
+
+def test_head_is_answered_without_a_body_on_a_connection_that_stays_open(
+    live: Live, caller: dict[str, str], label: str
+) -> None:
+    with connect(live) as connection:
+        connection.request("HEAD", f"/api/v1/{label}/file", headers=caller)
+        head = connection.getresponse()
+        assert (head.status, head.read()) == (200, b"")
+        assert head.headers["Content-Length"] == str(len(CONTENT))
+        part = begin(connection, label, {**caller, "Range": "bytes=-10"})
+        assert (part.status, part.read()) == (206, CONTENT[-10:])
+
+
+def test_download_is_resumed_after_its_connection_broke(
+    live: Live, caller: dict[str, str], label: str
+) -> None:
+    with connect(live) as connection:
+        response = begin(connection, label, caller)
+        received, etag = response.read(3_000_000), response.headers["ETag"]
+    resumed = {**caller, "Range": f"bytes={len(received)}-", "If-Range": etag}
+    rest = live.send("GET", f"{label}/file", None, resumed)
+    assert rest.status == 206
+    assert rest.headers["Content-Range"] == f"bytes 3000000-{len(CONTENT) - 1}/{len(CONTENT)}"
+    assert received + rest.body == CONTENT
+
+
+def test_connection_ends_early_where_the_file_is_deleted_during_a_download(
+    live: Live, caller: dict[str, str], label: str
+) -> None:
+    with connect(live) as connection:
+        response = begin(connection, label, caller)
+        begun = response.read(100_000)
+        deleted = live.send("DELETE", label, None, {**caller, "If-Match": "*"})
+        assert deleted.status == 204
+        with pytest.raises((IncompleteRead, ConnectionResetError)):
+            response.read()
+    assert begun == CONTENT[:100_000]
+    assert live.send("GET", f"{label}/file", None, caller).status == 404
+    assert "password" not in Path(live.log).read_text()
