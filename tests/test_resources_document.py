@@ -1,4 +1,4 @@
-"""The code and the messages in docs/resources.md."""
+"""The code and the messages in docs/resources.md, and the code in docs/files.md."""
 
 import importlib
 import itertools
@@ -21,6 +21,7 @@ from flask import Flask
 from app import create_app
 from app.config import StartError
 from app.core.database.types import now
+from app.core.files.uploads import StoredUpload
 from app.core.resources.blueprint import Blueprint
 from app.core.resources.filters import PageQuery, Sort, filter_by
 from app.core.schemas.base import ResourceSchema
@@ -42,8 +43,9 @@ from tests.conftest import MakeApp
 from tests.core.security.test_authorization import SETTINGS
 from tests.features import as_feature
 
-DOCUMENT = (Path(__file__).parent.parent / "docs" / "resources.md").read_text()
-BLOCKS = re.findall(r"```python\n# (\S+)\n(.*?)```", DOCUMENT, re.DOTALL)
+DOCS = Path(__file__).parent.parent / "docs"
+DOCUMENT, FILES = ((DOCS / name).read_text() for name in ("resources.md", "files.md"))
+BLOCKS = re.findall(r"```python\n# (\S+)\n(.*?)```", DOCUMENT + FILES, re.DOTALL)
 _numbers = itertools.count(1)
 
 
@@ -95,7 +97,7 @@ def recipe_api(make_app: MakeApp, recipes: ModuleType, recipe: Any) -> Iterator[
 
 
 def test_each_python_block_belongs_to_a_file() -> None:
-    assert len(BLOCKS) == DOCUMENT.count("```python")
+    assert len(BLOCKS) == (DOCUMENT + FILES).count("```python")
 
 
 def test_document_stays_below_600_lines() -> None:
@@ -219,6 +221,40 @@ def test_related_rows_are_written_and_read(step_api: Api, user: Caller, other: C
     assert error_locations(twice) == {"#/ingredients/2/name"}
     step_api.patch(path, {"ingredients": [], "is_final": True}, by=user, status=200)
     step_api.patch(path, {"text": "Fry."}, by=user, status=403)
+
+
+@pytest.fixture
+def photo_api(recipe_api: Api, recipes: ModuleType) -> Iterator[Api]:
+    """The feature together with the resource of docs/files.md."""
+    module = importlib.import_module(f"{recipes.__name__}.photos")
+    recipe_api.app.register_blueprint(module.photos)
+    table = module.Photo.__table__
+    with recipe_api.app.app_context():
+        db.metadata.create_all(db.engine, [table])
+    yield recipe_api
+    with recipe_api.app.app_context():
+        db.session.remove()
+        db.metadata.drop_all(db.engine, [table])
+    db.metadata.remove(table)
+
+
+def test_photo_is_stored_downloaded_and_deleted(
+    photo_api: Api, user: Caller, other: Caller
+) -> None:
+    recipe = photo_api.post("recipes", {"name": "Soup"}, by=user, status=201)
+    photos = f"{recipe.headers['Location']}/photos"
+    file: dict[str, Any] = {"data": b"GIF89a...", "content_type": "image/gif"}
+    photo_api.call("POST", photos, by=other, status=404, **file)
+    assert rows.count(photo_api.app, StoredUpload) == 0
+    named = {"query_string": {"file_name": "Soup.gif"}, **file}
+    path = photo_api.call("POST", photos, by=user, status=201, **named).headers["Location"]
+    assert photo_api.get(path, by=user, status=200).json["file_name"] == "Soup.gif"
+    got = photo_api.get(f"{path}/file", by=user, status=200)
+    assert (got.data, got.headers["Content-Type"]) == (b"GIF89a...", "image/gif")
+    photo_api.get(f"{path}/file", by=other, status=404)
+    photo_api.delete(path, by=user, status=204)
+    photo_api.get(f"{path}/file", by=user, status=404)
+    assert rows.count(photo_api.app, StoredUpload) == 0
 
 
 def test_documented_resource_is_in_the_openapi_document(recipe_api: Api) -> None:

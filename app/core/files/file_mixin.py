@@ -51,6 +51,7 @@ class FileSchema(ResourceSchema):
 
 
 def file_models() -> list[type[Any]]:
-    """The models of rows that keep files."""
-    models = (mapper.class_ for mapper in Base.registry.mappers)
-    return [model for model in models if issubclass(model, FileMixin)]
+    """The models of rows that keep files, whose tables are part of the database."""
+    mapped: list[Any] = [mapper.class_ for mapper in Base.registry.mappers]
+    models = [model for model in mapped if issubclass(model, FileMixin)]
+    return [model for model in models if model.__tablename__ in Base.metadata.tables]
