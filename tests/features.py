@@ -13,10 +13,10 @@ from app.core.resources.blueprint import Blueprint
 from app.extensions import db
 from app.features import FEATURES
 from app.users.models import User
-from examples import notes, places
+from examples import notes, places, remarks
 from tests.contract import parcels
 
-WITH_EXAMPLES: tuple[ModuleType, ...] = (*FEATURES, notes, places, parcels)
+WITH_EXAMPLES: tuple[ModuleType, ...] = (*FEATURES, notes, places, remarks, parcels)
 if "WITH_SHOP" in os.environ:  # tests/shop/test_contract.py sets it: its tests take minutes
     WITH_EXAMPLES += (import_module("examples.shop"),)
 

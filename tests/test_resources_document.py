@@ -100,8 +100,8 @@ def test_each_python_block_belongs_to_a_file() -> None:
     assert len(BLOCKS) == (DOCUMENT + FILES).count("```python")
 
 
-def test_document_stays_below_600_lines() -> None:
-    assert len(DOCUMENT.splitlines()) < 600
+def test_document_stays_below_700_lines() -> None:
+    assert len(DOCUMENT.splitlines()) < 700
 
 
 def test_item_is_created_read_updated_and_deleted(

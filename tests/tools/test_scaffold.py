@@ -10,6 +10,7 @@ from tests.tools.checkout import changes, copy_tree, run
 from tools.scaffold.field_types import FIELD_TYPES
 from tools.scaffold.resource import parse_resource
 
+NAMES = ("diaries", "price_lists", "diary_entries")
 EVERY_TYPE = [f"{name}_member:{name}" for name in FIELD_TYPES]
 
 
@@ -29,17 +30,19 @@ def test_new_resources_pass_checks_contract_tests_and_fuzzing_and_are_removed_co
 ) -> None:
     flask(tree, "new", "resource", "diaries")
     flask(tree, "new", "resource", "price_lists", *EVERY_TYPE, "--shared")
+    flask(tree, "new", "resource", "diary_entries", "on:date", "--parent", "diaries")
     flask(tree, "db", "upgrade")
     assert "No new upgrade operations" in flask(tree, "db", "check")
     run(tree, "tools.check", "ruff-check", "ruff-format", "mypy", "imports", "public-interfaces")
-    selected = "diaries or diary or price_list or price-lists"
-    tests = ["tests/contract", "tests/diaries", "tests/price_lists"]
+    selected = "diaries or diary or price_list or price-lists or diary_entries or diary-entries"
+    tests = ["tests/contract", *(f"tests/{name}" for name in NAMES)]
     summary = run(tree, "pytest", "-q", "-n2", "-k", selected, *tests).splitlines()[-1]
     assert int(summary.split()[0]) > 500, summary
-    only = ["--include-path-regex", "/(diaries|price-lists)"]
+    only = ["--include-path-regex", "/(diaries|price-lists|diary-entries)"]
     run(tree, "tests.fuzz.run", "--examples", "20", "--seed", "1", *only)
 
-    for name in ("price_lists", "diaries"):
+    assert "diaries is needed" in flask(tree, "remove", "feature", "diaries", status=1)
+    for name in reversed(NAMES):
         flask(tree, "remove", "feature", name)
     assert [name for name in changes(tree) if not name.startswith(("new.db", "instance"))] == []
 
@@ -57,12 +60,15 @@ def test_new_resources_pass_checks_contract_tests_and_fuzzing_and_are_removed_co
         (["invoices", "total:float"], "the type is one of string, text"),
         (["invoices", "class:text"], "a field is name:type"),
         (["invoices", "total"], "the type is one of string, text"),
+        (["invoices", "--parent=products"], "Product has no OwnedMixin"),
+        (["invoices", "--parent=nothing"], "app/nothing/models.py does not exist"),
     ],
 )
 def test_wrong_arguments_of_new_resource_are_refused(arguments: list[str], reason: str) -> None:
     name, *fields = arguments
+    parent = fields.pop().removeprefix("--parent=") if "--parent" in arguments[-1] else None
     with pytest.raises(click.ClickException, match=re.escape(reason)):
-        parse_resource(name, tuple(fields), shared=False)
+        parse_resource(name, tuple(fields), parent=parent)
 
 
 def test_feature_that_others_import_is_not_removed(tree: Path) -> None:

@@ -28,12 +28,13 @@ def remove() -> None:
 @click.argument("name")
 @click.argument("fields", nargs=-1, metavar="[FIELD:TYPE]...")
 @click.option("--owned/--shared", default=True, help="Private to its owner (default), or shared.")
-def new_resource(name: str, fields: tuple[str, ...], owned: bool) -> None:
+@click.option("--parent", help="A feature whose rows have an owner; the new rows are below them.")
+def new_resource(name: str, fields: tuple[str, ...], owned: bool, parent: str | None) -> None:
     """Write a feature with a model, schemas, routes, a migration and tests.
 
     NAME is a plural, such as invoices. Nothing is overwritten; `flask remove feature` undoes it.
     """
-    resource = parse_resource(name, fields, shared=not owned)
+    resource = parse_resource(name, fields, shared=not owned, parent=parent)
     _report("wrote", create_feature(resource))
     click.echo(f'Next: flask db upgrade, make test ARGS="-k {name}", docs/resources.md')
 

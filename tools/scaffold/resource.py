@@ -21,41 +21,57 @@ class Resource(NamedTuple):
     name: str  # plural, of the package, the table and the URL
     fields: Mapping[str, FieldType]
     texts: tuple[str, ...]  # the fields in which `q` searches
-    example: str  # "notes" or "places"
-
-    @property
-    def singular(self) -> str:
-        """The name of one row: `boxes` is "box", `diaries` is "diary", `notes` is "note"."""
-        for ending, replacement in (("ies", "y"), ("sses", "ss"), ("xes", "x"), ("s", "")):
-            if self.name.endswith(ending):
-                return self.name.removesuffix(ending) + replacement
-        raise AssertionError(self.name)
+    example: str  # "notes", "places" or, with a parent, "remarks"
+    parent: str | None
 
     def rename(self, text: str) -> str:
         """The text of the example with the names of this resource."""
-        plural, singular = self.example, self.example.removesuffix("s")
-        class_name = "".join(word.capitalize() for word in self.singular.split("_"))
-        article = "an" if self.singular[0] in "aeiou" else "a"
-        names = {
-            f" a {singular}": f" {article} {self.singular}",
-            f"A {singular}": f"{article.capitalize()} {self.singular}",
-            f"examples.{plural}": f"app.{self.name}",
-            f"/api/v1/{plural}": f"/api/v1/{self.name.replace('_', '-')}",
-            plural.capitalize(): self.name.replace("_", " ").capitalize(),
-            plural: self.name,
-            singular.capitalize(): class_name,
-            singular: self.singular,
-        }
+        names = _names(self.example, self.name)
+        if self.parent:  # that of `remarks` is `notes`
+            names |= _names("notes", self.parent)
         return re.sub("|".join(map(re.escape, names)), lambda found: names[found[0]], text)
 
 
-def parse_resource(name: str, fields: tuple[str, ...], *, shared: bool) -> Resource:
+def singular_of(plural: str) -> str:
+    """The name of one row: `boxes` is "box", `diaries` is "diary", `notes` is "note"."""
+    for ending, replacement in (("ies", "y"), ("sses", "ss"), ("xes", "x")):
+        if plural.endswith(ending):
+            return plural.removesuffix(ending) + replacement
+    return plural.removesuffix("s")
+
+
+def _names(old: str, new: str) -> dict[str, str]:
+    """What to write in place of each form of the name `old`, longer forms first."""
+    old_one, one = singular_of(old), singular_of(new)
+    article = "an" if one[0] in "aeiou" else "a"
+    url = new.replace("_", "-")
+    return {
+        f" a {old_one}": f" {article} {one}",
+        f"A {old_one}": f"{article.capitalize()} {one}",
+        f"examples.{old}": f"app.{new}",
+        f"/api/v1/{old}": f"/api/v1/{url}",
+        f"/{old}": f"/{url}",
+        old.capitalize(): new.replace("_", " ").capitalize(),
+        old: new,
+        old_one.capitalize(): class_name_of(new),
+        old_one: one,
+    }
+
+
+def class_name_of(plural: str) -> str:
+    """The name of the model: `price_lists` is "PriceList"."""
+    return "".join(word.capitalize() for word in singular_of(plural).split("_"))
+
+
+def parse_resource(
+    name: str, fields: tuple[str, ...], *, shared: bool = False, parent: str | None = None
+) -> Resource:
     """The resource that the arguments describe.
 
     Raises:
         ClickException: lists all that is wrong with them.
     """
-    errors = list(_name_errors(name))
+    errors = [*_name_errors(name), *_parent_errors(parent, shared=shared)]
     types: dict[str, str] = {}
     for each in fields or ("text:text",):
         member, _, type_ = each.partition(":")
@@ -70,7 +86,20 @@ def parse_resource(name: str, fields: tuple[str, ...], *, shared: bool) -> Resou
         raise click.ClickException("\n".join(errors))
     texts = tuple(member for member, type_ in types.items() if type_ in TEXTS)
     chosen = {member: FIELD_TYPES[type_] for member, type_ in types.items()}
-    return Resource(name, chosen, texts, "places" if shared else "notes")
+    example = "remarks" if parent else "places" if shared else "notes"
+    return Resource(name, chosen, texts, example, parent)
+
+
+def _parent_errors(parent: str | None, *, shared: bool) -> Iterator[str]:
+    if parent is None:
+        return
+    model = ROOT / "app" / parent / "models.py"
+    if shared:
+        yield "--parent: its rows belong to the owner of the parent, so --shared does not fit"
+    elif not re.fullmatch(r"[a-z][a-z0-9_]*", parent) or not model.is_file():
+        yield f"--parent {parent}: app/{parent}/models.py does not exist"
+    elif f"class {class_name_of(parent)}(OwnedMixin" not in model.read_text():
+        yield f"--parent {parent}: {class_name_of(parent)} has no OwnedMixin, whose owner decides"
 
 
 def _name_errors(name: str) -> Iterator[str]:
