@@ -62,8 +62,12 @@ class JobRun:
         Raises:
             JobError: the owner was disabled, or has another role now.
         """
-        if self.owner_id and not db.session.scalar(select(self._owner_is_authorized())):
-            db.session.rollback()
+        if self.owner_id is None:
+            return
+        is_authorized = db.session.scalar(select(self._owner_is_authorized()))
+        # No transaction stays open: it would hold a connection of a pooler while the job reads.
+        db.session.rollback()
+        if not is_authorized:
             raise JobError("The owner of the job may no longer do this.")
 
     def checkpoint(self, **values: Any) -> None:

@@ -28,7 +28,8 @@ def pooled_url(request: pytest.FixtureRequest, app: Flask, database_url: str) ->
     server = urlsplit(server_url(request, "postgresql")).netloc
     with ExitStack() as stack:
         try:
-            one = {"default_pool_size": 1}
+            # A slow machine holds the only connection for longer than the shipped timeout.
+            one = {"default_pool_size": 1, "query_wait_timeout": 60}
             pooler = stack.enter_context(services.pgbouncer(f"postgresql://{server}", **one))
         except services.Unavailable as reason:
             skip_or_fail(str(reason))

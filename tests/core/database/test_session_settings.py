@@ -32,6 +32,9 @@ CHANGED = {
     "quote_all_identifiers": "on",
 }
 
+# A slow machine holds the only connection for longer than the shipped timeout.
+ONE_CONNECTION = {"default_pool_size": 1, "query_wait_timeout": 60}
+
 
 def change_defaults(url: str, owner: str) -> None:
     """Change the defaults of new sessions on a database, or of the role in this database."""
@@ -78,7 +81,7 @@ def test_answers_do_not_depend_on_the_defaults_of_sessions(
 def pooler_before(request: pytest.FixtureRequest, url: str) -> Iterator[str]:
     server = urlsplit(server_url(request, "postgresql")).netloc
     try:
-        with services.pgbouncer(f"postgresql://{server}", default_pool_size=1) as address:
+        with services.pgbouncer(f"postgresql://{server}", **ONE_CONNECTION) as address:
             yield f"postgresql://postgres:any@{address}{urlsplit(url).path}"
     except services.Unavailable as reason:
         skip_or_fail(str(reason))
