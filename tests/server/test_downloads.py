@@ -3,6 +3,7 @@
 import os
 from collections.abc import Iterator
 from contextlib import closing
+from dataclasses import replace
 from http.client import HTTPConnection, HTTPResponse, IncompleteRead
 from pathlib import Path
 
@@ -10,6 +11,7 @@ import pytest
 
 from tests.conftest import new_database
 from tests.live import ROOT, Live, copy_release, serve
+from tests.nginx import in_front_of
 
 CONTENT = os.urandom(12 * 2**20)  # more than the buffers of a connection
 WITH_LABELS = """
@@ -29,6 +31,7 @@ def live(
     (copy_release(folder) / "wsgi.py").write_text(WITH_LABELS)
     with new_database(request, request.param, folder) as url:
         settings = {"CACHE_DIR": str(folder / "cache"), "PYTHONPATH": str(ROOT)}
+        settings["TRUSTED_PROXIES"] = "1"
         with serve(url, root=folder, **settings) as service:
             yield service
 
@@ -101,3 +104,21 @@ def test_connection_ends_early_where_the_file_is_deleted_during_a_download(
     assert begun == CONTENT[:100_000]
     assert live.send("GET", f"{label}/file", None, caller).status == 404
     assert "password" not in Path(live.log).read_text()
+
+
+def test_ranges_and_conditions_pass_nginx(
+    live: Live, caller: dict[str, str], label: str, tmp_path: Path
+) -> None:
+    with in_front_of(live, tmp_path) as nginx:
+        site, path = replace(live, url=f"http://127.0.0.1:{nginx.port}"), f"{label}/file"
+        whole = site.send("GET", path, None, caller)
+        assert (whole.status, whole.body == CONTENT) == (200, True)
+        etag = whole.headers["ETag"]
+        part = site.send("GET", path, None, {**caller, "Range": "bytes=9000000-", "If-Range": etag})
+        assert (part.status, part.body == CONTENT[9_000_000:]) == (206, True)
+        assert site.send("GET", path, None, {**caller, "If-None-Match": etag}).status == 304
+        beyond = site.send("GET", path, None, {**caller, "Range": f"bytes={len(CONTENT)}-"})
+        assert beyond.status == 416
+        assert beyond.headers["Content-Range"] == f"bytes */{len(CONTENT)}"
+        head = site.send("HEAD", path, None, caller)
+        assert (head.status, head.headers["Content-Length"]) == (200, str(len(CONTENT)))
