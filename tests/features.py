@@ -13,12 +13,14 @@ from app.core.resources.blueprint import Blueprint
 from app.extensions import db
 from app.features import FEATURES
 from app.users.models import User
-from examples import notes, places, remarks
+from examples import notes
 from tests.contract import parcels
 
-WITH_EXAMPLES: tuple[ModuleType, ...] = (*FEATURES, notes, places, remarks, parcels)
-if "WITH_SHOP" in os.environ:  # tests/shop/test_contract.py sets it: its tests take minutes
-    WITH_EXAMPLES += (import_module("examples.shop"),)
+WITH_EXAMPLES: tuple[ModuleType, ...] = (*FEATURES, notes, parcels)
+# tests/test_examples.py sets it for the other examples, whose generated tests take minutes.
+if "WITH_ALL_EXAMPLES" in os.environ:
+    others = ("places", "remarks", "shop")
+    WITH_EXAMPLES += tuple(import_module(f"examples.{name}") for name in others)
 
 
 def _register(app: Flask, *blueprints: Blueprint) -> None:
