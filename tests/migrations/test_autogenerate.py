@@ -1,11 +1,17 @@
 """`flask db revision --autogenerate`: the file runs unchanged on both databases."""
 
+import os
+import subprocess
+import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
 
+from app.core.database.revisions import heads_of
 from tests.conftest import new_database
+from tests.live import ROOT
+from tests.migrations.test_migrations import SCRIPTS
 from tests.tools.checkout import copy_tree, run
 
 MODELS = '''"""Models with every type of the core."""
@@ -159,6 +165,27 @@ def assert_runs_on_both(flask: Flask, down_to: str) -> None:
         flask(database, "db", "downgrade", down_to)
         flask(database, "db", "upgrade")
         assert "No new upgrade operations" in flask(database, "db", "check")
+
+
+def test_branch_that_another_one_needs_is_not_named_as_a_dependency() -> None:
+    """Alembic cannot resolve it on a new database."""
+    assert heads_of(SCRIPTS, ["products", "tasks", "users"]) == ["products_0001", "tasks_0001"]
+
+
+SECOND_CLASS = """
+from app import create_app
+from app.core.database.revisions import table_owners
+from examples.shop import models  # has a second class on the table of products
+
+with create_app().app_context():
+    print(table_owners()["products"])
+"""
+
+
+def test_table_belongs_to_the_feature_that_declares_it(tmp_path: Path) -> None:
+    environ = {**os.environ, "APP_ENV": "testing", "DATABASE_URL": f"sqlite:///{tmp_path}/new.db"}
+    command = [sys.executable, "-c", SECOND_CLASS]
+    assert subprocess.check_output(command, cwd=ROOT, env=environ, text=True) == "products\n"
 
 
 ADDED = """colour: Mapped[str | None] = mapped_column(CodepointText)

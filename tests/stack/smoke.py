@@ -161,7 +161,12 @@ def a_user_registers_and_logs_in(stack: Stack) -> None:
     account = {"email": stack.email, "name": "Stack Test", "password": PASSWORD}
     stack.call("POST", "/api/v1/users", account).expect(201)
     stack.call("POST", "/api/v1/users", account).problem(409, "conflict")
-    login = {"email": stack.email, "password": PASSWORD}
+    log_in(stack, PASSWORD)
+
+
+def log_in(stack: Stack, password: str) -> None:
+    stack.token = ""
+    login = {"email": stack.email, "password": password}
     reply = stack.call("POST", "/api/v1/auth/login", login).expect(200)
     assert reply.header("Cache-Control") == "no-store", reply.headers
     stack.token = reply.json()["access_token"]
@@ -172,6 +177,8 @@ def an_address_is_confirmed_by_mail(stack: Stack) -> None:
     token = {"token": stack.mailed_token("Confirm your e-mail address")}
     stack.call("POST", "/api/v1/auth/email/verify", token).expect(204)
     stack.call("POST", "/api/v1/auth/email/verify", token).problem(401, "unauthorized")
+    stack.call("GET", "/api/v1/users/me").problem(401, "unauthorized")
+    log_in(stack, PASSWORD)
     assert stack.call("GET", "/api/v1/users/me").expect(200).json()["email_verified_at"]
 
 
@@ -182,10 +189,7 @@ def a_forgotten_password_is_reset_by_mail(stack: Stack) -> None:
     new = {"token": stack.mailed_token("Set a new password"), "new_password": NEW_PASSWORD}
     stack.call("POST", "/api/v1/auth/password/reset", new).expect(204)
     stack.call("GET", "/api/v1/users/me").problem(401, "unauthorized")
-    stack.token = ""
-    login = {"email": stack.email, "password": NEW_PASSWORD}
-    reply = stack.call("POST", "/api/v1/auth/login", login).expect(200)
-    stack.token = reply.json()["access_token"]
+    log_in(stack, NEW_PASSWORD)
 
 
 def tasks_and_products_are_listed(stack: Stack) -> None:

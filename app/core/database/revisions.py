@@ -12,7 +12,7 @@ from typing import Any
 
 from alembic.migration import MigrationContext
 from alembic.operations import ops
-from alembic.util import CommandError
+from alembic.util import CommandError, to_tuple
 from flask import current_app
 
 from app.core.database.autogenerate import has_expression, indexes_of_models
@@ -33,7 +33,7 @@ def place_revision(context: MigrationContext, _: Any, directives: list[Any]) -> 
     autogenerate = context.config and getattr(context.config.cmd_opts, "autogenerate", False)
     if not named and (script.head != "head" or not autogenerate):
         return  # `flask db check`, or another place
-    owners = _owners()
+    owners = table_owners()
     features = sorted({owners.get(op.table_name, "") for op in script.upgrade_ops.ops} - {""})
     if autogenerate and script.upgrade_ops.is_empty():
         raise CommandError("No changes: the database has the models of all features")
@@ -52,8 +52,20 @@ def place_revision(context: MigrationContext, _: Any, directives: list[Any]) -> 
     _number(context, script, name)
     others = {owners[table] for table in _referred(script) if owners.get(table, name) != name}
     if others and not script.depends_on:
-        heads = [context.script.get_revision(f"{other}@head") for other in sorted(others)]  # type: ignore[union-attr]
-        script.depends_on = [head.revision for head in heads]
+        script.depends_on = heads_of(context.script, sorted(others))
+
+
+def heads_of(scripts: Any, features: list[str]) -> list[str]:
+    """The last revisions of the features, without those on which another one of them depends."""
+    heads = [scripts.get_revision(f"{name}@head").revision for name in features]
+    # Alembic cannot resolve a dependency that is named directly and through another branch.
+    implied = {
+        needed
+        for head in heads
+        for revision in scripts.iterate_revisions(head, "base")
+        for needed in to_tuple(revision.dependencies, ())
+    }
+    return [head for head in heads if head not in implied]
 
 
 def _warn_of_lost_types(script: Any) -> None:
@@ -81,11 +93,14 @@ def _folders() -> dict[str, Path]:
     return {"core" if at.parent == MIGRATIONS else at.parent.name: at for at in folders}
 
 
-def _owners() -> dict[str, str]:
+def table_owners() -> dict[str, str]:
     """The feature of each table: the package of its model."""
     packages = {folder.parent: name for name, folder in _folders().items()}
     owners = {}
-    for mapper in Base.registry.mappers:
+    # A second class on the table of another feature does not own it.
+    for mapper in sorted(
+        Base.registry.mappers, key=lambda each: "__tablename__" in vars(each.class_)
+    ):
         file = Path(sys.modules[mapper.class_.__module__].__file__ or "")
         found = [packages[parent] for parent in file.parents if parent in packages]
         for table in mapper.tables:
