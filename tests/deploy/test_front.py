@@ -238,8 +238,9 @@ def test_links_and_locations_are_those_that_the_client_sees(front: Front) -> Non
 def test_address_of_the_client_is_the_one_that_the_proxy_sees(front: Front) -> None:
     request_id = str(uuid4())
     front.call("GET", "tasks", headers={"Host": HOST, "X-Request-ID": request_id})
-    lines = [line for line in front.log.read_text().splitlines() if request_id in line]
-    assert [json.loads(line)["ip_address"] for line in lines] == [CLIENT]
+    lines = [json.loads(line) for line in front.log.read_text().splitlines() if request_id in line]
+    assert {line["ip_address"] for line in lines} == {CLIENT}  # of the 401, and of the request
+    assert [line["event"] for line in lines].count("request") == 1
 
 
 def test_errors_of_each_layer_are_explained_below_the_prefix(front: Front) -> None:

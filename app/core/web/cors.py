@@ -10,10 +10,11 @@ from app.extensions import cors
 # All header fields of responses but those that every page may read: the Fetch standard calls them
 # CORS-safelisted. nginx exposes those of its own errors: deploy/nginx/templates.
 EXPOSED_HEADERS = [
-    "Accept", "Accept-Encoding", "Accept-Patch", "Allow", "Cache-Status", "Content-Disposition",
-    "Content-Security-Policy", "Date", "ETag", "Idempotent-Replayed", "Link", "Location",
-    "RateLimit", "RateLimit-Policy", "Referrer-Policy", "Retry-After", "Strict-Transport-Security",
-    "Vary", "WWW-Authenticate", "X-Content-Type-Options", "X-Request-ID",
+    "Accept", "Accept-Encoding", "Accept-Patch", "Accept-Ranges", "Allow", "Cache-Status",
+    "Content-Disposition", "Content-Range", "Content-Security-Policy", "Date", "ETag",
+    "Idempotent-Replayed", "Link", "Location", "RateLimit", "RateLimit-Policy", "Referrer-Policy",
+    "Retry-After", "Strict-Transport-Security", "Vary", "WWW-Authenticate",
+    "X-Content-Type-Options", "X-Request-ID",
 ]  # fmt: skip
 PREFLIGHT_SECONDS = 7200  # for which a browser may keep an answer; Chromium keeps none longer
 

@@ -36,7 +36,7 @@ class OwnBase(Base):
 class Label(OwnedMixin, OwnBase):
     """A label."""
 
-    __tablename__ = "labels"
+    __tablename__ = "mail_labels"
 
     name: Mapped[str] = mapped_column(Text)
 
