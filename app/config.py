@@ -124,6 +124,9 @@ class Settings:
         """
         values, reasons = _parse(cls, os.environ if environ is None else environ)
         settings = cls(**values)
+        if "database_url" not in values:
+            with contextlib.suppress(OSError):  # its check has the reason
+                INSTANCE.mkdir(exist_ok=True)
         if reasons := settings.errors() | reasons:
             in_order = [each.name for each in fields(cls) if each.name in reasons]
             raise ConfigError([f"{name.upper()} {reasons[name]}" for name in in_order])

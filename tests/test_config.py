@@ -315,7 +315,7 @@ def test_local_secret_differs_between_machines(
 
 def test_local_secret_is_not_generated_where_secret_key_is_set(instance: Path) -> None:
     Settings.from_env({"SECRET_KEY": SECRET})
-    assert not instance.exists()
+    assert not (instance / "secret_key").exists()
 
 
 def test_local_secret_of_the_first_process_is_used_by_others(

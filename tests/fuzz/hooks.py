@@ -170,7 +170,7 @@ _cursors: dict[str, str] = {}  # the last one of each list
 
 def _send_issued_cursor(case: Case) -> None:
     """Send a cursor of the service, which contains sort and filters; a generated one is a 400."""
-    cursor = _cursors.pop(case.operation.label, None)
+    cursor = _cursors.pop(_list_of(case), None)
     if cursor is None:
         del case.query["cursor"]
     else:
@@ -187,7 +187,12 @@ def after_call(context: HookContext, case: Case, response: Response) -> None:
     if case.operation.label in USES_ACCOUNT:
         _spare.clear()
     elif case.method == "GET" and (cursor := _next_cursor(response)):
-        _cursors[case.operation.label] = cursor
+        _cursors[_list_of(case)] = cursor
+
+
+def _list_of(case: Case) -> str:
+    """The list that a request reads: below another parent it is another one."""
+    return f"{case.operation.label} {sorted((case.path_parameters or {}).items())}"
 
 
 def _next_cursor(response: Response) -> str | None:

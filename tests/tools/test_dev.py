@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from tests.live import ROOT
+from tests.tools.checkout import copy_tree, run
 from tools.env_file import write_env_file
 
 
@@ -25,6 +26,16 @@ def test_unknown_command_or_argument_ends_with_one_line(arguments: list[str]) ->
     done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True)
     assert done.returncode == 1
     assert len(done.stderr.splitlines()) == 1
+
+
+def test_embedded_database_is_created_in_a_fresh_checkout(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    copy_tree(tmp_path)
+    monkeypatch.delenv("DATABASE_URL", raising=False)
+    for command in (["db", "upgrade"], ["seed", "--demo"]):
+        run(tmp_path, "flask", "--app", "wsgi", *command, APP_ENV="development")
+    assert (tmp_path / "instance" / "app.db").is_file()
 
 
 def test_env_file_has_fresh_secrets_and_is_never_overwritten(tmp_path: Path) -> None:

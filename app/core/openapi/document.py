@@ -3,6 +3,7 @@
 It is written when it is first requested, so neither start nor tests pay for it.
 """
 
+import json
 import re
 from collections.abc import Iterator
 from typing import Any
@@ -119,18 +120,24 @@ def _links(address: str, paths: JSON) -> JSON:
 
 
 def _components(schemas: JSON, operations: list[JSON]) -> JSON:
+    """The components to which an operation refers, itself or by one of its responses."""
     statuses = sorted({s for o in operations for s in o["responses"] if s >= "400"})
     own = {"Problem": conventions.PROBLEM, "ErrorDetail": conventions.ERROR_DETAIL}
+    responses = {response_name(int(s)): problem_response(int(s)) for s in statuses}
+    referring = json.dumps([operations, responses])
+    used = set(re.findall(r'"#/components/\w+/([\w-]+)"', referring))
     return {
         "schemas": schemas | own,
-        "responses": {response_name(int(s)): problem_response(int(s)) for s in statuses},
+        "responses": responses,
         "parameters": {
             name: {"name": name, "in": "header", **parameter}
             for name, parameter in conventions.PARAMETERS.items()
+            if name in used
         },
         "headers": {
             name: {"description": h.description, "required": h.always, "schema": h.schema}
             for name, h in conventions.HEADERS.items()
+            if name in used
         },
         "securitySchemes": conventions.SECURITY_SCHEMES,
     }
