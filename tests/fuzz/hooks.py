@@ -15,7 +15,7 @@ from urllib.parse import parse_qs, urlsplit
 import requests
 import schemathesis
 from schemathesis import Case, CheckContext, GenerationMode, HookContext, Response
-from schemathesis.core.failures import Failure
+from schemathesis.core.failures import AcceptedNegativeData, Failure
 from schemathesis.openapi.checks import IgnoredAuth, RejectedPositiveData
 
 from app.core.schemas.email_address import canonical_email
@@ -224,8 +224,8 @@ def unknown_names_are_rejected(ctx: CheckContext, response: Response, case: Case
         return
     known = {p["name"] for p in operation.get("parameters", ()) if p.get("in") == "query"}
     sent = set(parse_qs(urlsplit(response.request.url).query, keep_blank_values=True))
-    if isinstance(case.body, Mapping):
-        (media_type, *_) = operation["requestBody"]["content"].values()
+    (media_type, *_) = operation.get("requestBody", {"content": {"": {}}})["content"].values()
+    if isinstance(case.body, Mapping) and "$ref" in media_type["schema"]:  # else it is a file
         schema = media_type["schema"]["$ref"].rpartition("/")[2]
         known |= document["components"]["schemas"][schema]["properties"].keys()
         sent |= case.body.keys()
@@ -238,6 +238,9 @@ def filter_failure(context: HookContext, failure: Failure, case: Case, response:
     if isinstance(failure, IgnoredAuth):
         # Dead cookies are deleted: docs/decisions.md#74-dead-cookies
         return case.operation.label != "POST /api/v1/auth/logout"
+    if isinstance(failure, AcceptedNegativeData):
+        # Any value is text, once it is in a file: the job finds what is wrong with it.
+        return case.operation.label != "POST /api/v1/products/imports"
     if not isinstance(failure, RejectedPositiveData):
         return True
     problem = response.json()
