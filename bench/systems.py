@@ -26,7 +26,7 @@ UNREACHABLE_LIMIT = "100000000 per minute"  # requests are counted nevertheless
 
 SETTINGS = {
     "APP_ENV": "production",
-    "TRUSTED_HOSTS": "127.0.0.1",
+    "TRUSTED_HOSTS": "localhost,127.0.0.1",
     "SECRET_KEY": SECRET,
     # The key with which peers verify tokens, as `app.auth.signing_keys` derives it.
     "TOKEN_KEY": hkdf_sha256(SECRET, "access tokens").hex(),
