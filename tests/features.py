@@ -13,12 +13,13 @@ from app.core.resources.blueprint import Blueprint
 from app.extensions import db
 from app.features import FEATURES
 from app.users.models import User
+from examples import notes
 from tests.contract import parcels
 
-WITH_EXAMPLES: tuple[ModuleType, ...] = (*FEATURES, parcels)
+WITH_EXAMPLES: tuple[ModuleType, ...] = (*FEATURES, notes, parcels)
 # tests/test_examples.py sets it: the generated tests of the examples take minutes.
 if "WITH_ALL_EXAMPLES" in os.environ:
-    examples = ("notes", "places", "remarks", "shop")
+    examples = ("places", "remarks", "shop")
     WITH_EXAMPLES += tuple(import_module(f"examples.{name}") for name in examples)
 
 
