@@ -3,7 +3,6 @@
 Every URL that the service sends is built from it: scheme, host, and the prefix of its path.
 """
 
-import re
 from collections.abc import Iterable
 from typing import Any
 
@@ -11,8 +10,7 @@ from flask import Flask
 from werkzeug.middleware.proxy_fix import ProxyFix
 
 from app.core.web.host import canonical_host
-
-_PREFIX = re.compile(r"(?:/(?!\.{1,2}(?:/|$))[A-Za-z0-9._~-]+)*")
+from app.server.settings import mount_path
 
 
 def init_app(app: Flask, proxies: int) -> None:
@@ -39,7 +37,7 @@ class _Canonical:
         if (prefix := environ.get("SCRIPT_NAME") or "") != mounted:
             # A proxy has removed the one, the server the other.
             prefix = prefix.rstrip("/")
-            environ["SCRIPT_NAME"] = (prefix if _PREFIX.fullmatch(prefix) else "") + mounted
+            environ["SCRIPT_NAME"] = (prefix if mount_path(prefix) is None else "") + mounted
         path: str = environ["PATH_INFO"]
         if mounted and path and not path.startswith("/"):
             environ["PATH_INFO"] = mounted + path  # /svcx is not below /svc: 404
