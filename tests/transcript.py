@@ -27,12 +27,16 @@ def read_steps(document: Path) -> list[Step]:
     return steps
 
 
-def run_steps(steps: list[Step], replace: dict[str, str]) -> list[tuple[Step, str]]:
-    """Each step with its real output; all steps run in one shell."""
+def run_steps(
+    steps: list[Step], replace: dict[str, str], folder: Path
+) -> list[tuple[Step, str]]:
+    """Each step with its real output; all steps run in one shell, in this folder."""
     script = "".join(f"{step.command}\necho; echo '{_END}'\n" for step in steps)
     for old, new in replace.items():
         script = script.replace(old, new)
-    done = subprocess.run(["bash", "-c", script], capture_output=True, text=True, timeout=120)
+    done = subprocess.run(
+        ["bash", "-c", script], cwd=folder, capture_output=True, text=True, timeout=120
+    )
     outputs = done.stdout.replace("\r", "").split(f"{_END}\n")
     return [(step, output.strip()) for step, output in zip(steps, outputs, strict=False)]
 
