@@ -27,9 +27,7 @@ def read_steps(document: Path) -> list[Step]:
     return steps
 
 
-def run_steps(
-    steps: list[Step], replace: dict[str, str], folder: Path
-) -> list[tuple[Step, str]]:
+def run_steps(steps: list[Step], replace: dict[str, str], folder: Path) -> list[tuple[Step, str]]:
     """Each step with its real output; all steps run in one shell, in this folder."""
     script = "".join(f"{step.command}\necho; echo '{_END}'\n" for step in steps)
     for old, new in replace.items():
