@@ -271,6 +271,23 @@ def test_revision_belongs_to_the_named_feature_and_has_its_next_number(
 
 
 @pytest.mark.slow
+def test_column_on_a_table_of_upstream_is_migrated_by_the_branch_of_the_clone(
+    tree: Path, flask: Flask
+) -> None:
+    flask("sqlite", "db", "upgrade")
+    users = tree / "app/users/models.py"
+    column = "    nickname: Mapped[str | None] = mapped_column(Text)\n"
+    users.write_text(users.read_text().replace("    role: Mapped", f"{column}    role: Mapped", 1))
+    for name in ("Gadgets", "Nicknames"):  # its own changes come first
+        revise(flask, "--autogenerate", "--head", "gadgets@head", "-m", name, status=0)
+        flask("sqlite", "db", "upgrade")
+    assert "nickname" not in (tree / "app/gadgets/migrations/0001_gadgets.py").read_text()
+    text = (tree / "app/gadgets/migrations/0002_nicknames.py").read_text()
+    assert 'depends_on = "users_0001"' in text
+    assert_runs_on_both(flask, "gadgets@gadgets_0001")
+
+
+@pytest.mark.slow
 def test_type_of_one_database_is_refused(tree: Path, flask: Flask) -> None:
     change_models(tree, "# ADDED\n", "ip: Mapped[str] = mapped_column(postgresql.INET)\n")
     flask("sqlite", "db", "upgrade")

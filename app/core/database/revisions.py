@@ -41,16 +41,17 @@ def place_revision(context: MigrationContext, _: Any, directives: list[Any]) -> 
         changed = ", ".join(features) or "tables without a model"
         raise CommandError(f"Changes of {changed}: name one feature with --head NAME@head")
     name = script.branch_label or (script.head.removesuffix("@head") if named else features[0])
+    # A named feature without changes receives those of others: the columns that a clone adds.
+    chosen = {name} if name in features or not named else {name, *features}
     for container in (script.upgrade_ops, script.downgrade_ops):
-        own = [op for op in container.ops if owners.get(op.table_name, name) == name]
+        own = [op for op in container.ops if owners.get(op.table_name, name) in chosen]
         container.ops = list(_separate_indexes(own))
-    if autogenerate and script.upgrade_ops.is_empty():
-        raise CommandError(f"No changes of {name}, but of {', '.join(features)}")
     if context.dialect.name == "sqlite":
         _warn_of_lost_types(script)
     _restrict_indexes_of_postgresql(script)
     _number(context, script, name)
-    others = {owners[table] for table in _referred(script) if owners.get(table, name) != name}
+    tables = {op.table_name for op in script.upgrade_ops.ops} | set(_referred(script))
+    others = {owners[table] for table in tables if owners.get(table, name) != name}
     if others and not script.depends_on:
         script.depends_on = heads_of(context.script, sorted(others))
 
