@@ -3,7 +3,7 @@ PYTHON ?= python3
 ARGS ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help run dev shell routes test test-slow test-pgbouncer fuzz chaos bench bench-check bench-profile bench-scale check openapi api-diff lock up down backup restore stack-test clean
+.PHONY: help run dev shell routes test test-slow test-pgbouncer fuzz chaos bench bench-check bench-profile bench-scale check openapi api-diff lock upgrade up down backup restore stack-test clean
 
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-14s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -58,6 +58,9 @@ api-diff: ## Fail on a breaking change of the API since the last tag without a n
 
 lock: ## Regenerate the locks from pyproject.toml (needs uv); ARGS=--upgrade takes newer versions
 	@$(PYTHON) dev.py lock $(ARGS)
+
+upgrade: ## Merge a release of upstream: the newest, or TO=1.2.0; CHECK=1 only says whether there is one
+	@$(PYTHON) dev.py upgrade $(if $(CHECK),--check) $(if $(TO),--to $(TO)) $(ARGS)
 
 up: ## Start the stack: nginx, the service, PostgreSQL, Redis; writes .env if it is missing
 	@$(PYTHON) dev.py env

@@ -236,24 +236,28 @@ MODULES = {
 
 SCRIPTS = {
     "api-diff": (
-        "api_diff.py",
+        "api_diff",
         "Fail on a breaking API change since the last tag, unless the major version is new.",
     ),
     "lock": (
-        "locks.py",
+        "locks",
         "Regenerate the locks from pyproject.toml (needs uv); --upgrade takes newer versions.",
     ),
     "env": (
-        "env_file.py",
+        "env_file",
         "Write `.env` from `.env.example` with fresh secrets, unless it exists.",
     ),
-    "backup": ("backup.py backup", "Write the data of the running stack to a file in backups/."),
+    "upgrade": (
+        "upgrade",
+        "Merge a release of upstream; --to VERSION, --check only says whether there is one.",
+    ),
+    "backup": ("backup backup", "Write the data of the running stack to a file in backups/."),
     "restore": (
-        "backup.py restore",
+        "backup restore",
         "Replace the data of the running stack by the backup in FILE.",
     ),
 }
-"""Commands that run a script of tools/ without the environment: the script, and what it does."""
+"""Commands that run a module of tools/ without the environment: the module, and what it does."""
 
 
 def usage() -> None:
@@ -286,7 +290,7 @@ def main() -> None:
             develop(MODULES[name][0], *arguments)
         elif name in SCRIPTS:
             script, *first = SCRIPTS[name][0].split()
-            sys.exit(run(sys.executable, TOOLS / script, *first, *arguments))
+            sys.exit(run(sys.executable, "-m", "tools." + script, *first, *arguments))
         elif name not in COMMANDS:
             sys.exit("No command {!r}; python3 dev.py help lists the commands".format(name))
         elif arguments and not name.startswith("test"):

@@ -1,0 +1,263 @@
+"""`make upgrade`: releases of an upstream are merged into a clone that has changed."""
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+from textwrap import dedent
+
+import pytest
+
+from tests.live import ROOT
+
+PYPROJECT = """\
+[project]
+name = "{name}"
+version = "{version}"
+description = "{name}"
+dependencies = [
+    "flask",{more}
+]
+
+[tool.ruff]
+line-length = {line_length}
+"""
+FEATURES = '''\
+"""The features."""
+
+from app import (
+{imports}
+)
+
+FEATURES: tuple[ModuleType, ...] = (
+{names}
+)
+'''
+CORE = "def first():\n    return 1\n\n\n# between\n\n\ndef second():\n    return 2\n"
+MODEL = "class {name}:\n" + "".join(f"    column_{n} = {n}\n" for n in range(20))
+
+
+def features(*names: str) -> str:
+    imports, lines = ("\n".join(f"    {name}," for name in each) for each in (sorted(names), names))
+    return FEATURES.format(imports=imports, names=lines)
+
+
+def project(name: str, version: str, more: str = "", line_length: int = 100) -> str:
+    return PYPROJECT.format(name=name, version=version, more=more, line_length=line_length)
+
+
+def git(where: Path, *arguments: str) -> str:
+    who = ("-c", "user.name=Test", "-c", "user.email=test@example.com")
+    return subprocess.check_output(["git", *who, *arguments], cwd=where, text=True).strip()
+
+
+def commit(where: Path, message: str, files: dict[str, str | None]) -> str:
+    """Write the files, or delete those that are None, and commit them; return the hash."""
+    for name, text in files.items():
+        path = where / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.unlink(missing_ok=True) if text is None else path.write_text(text)
+    git(where, "add", "-A")
+    git(where, "commit", "-qm", message)
+    return git(where, "rev-parse", "HEAD")
+
+
+RELEASE_1_0 = {
+    "pyproject.toml": project("upstream", "1.0.0"),
+    "CHANGELOG.md": "# Changelog\n\n## 1.0.0\n\nThe first release.\n",
+    "README.md": "Upstream\n",
+    "app/features.py": features("products", "tasks", "docs"),
+    "app/core/functions.py": CORE,
+    "app/core/moved.py": MODEL.format(name="Moved"),
+    "app/products/models.py": MODEL.format(name="Product"),
+    "app/tasks/models.py": MODEL.format(name="Task"),
+    "app/users/migrations/0001_users.py": 'revision = "users_0001"\n',
+    "openapi.json": '{"version": "1.0.0"}\n',
+    "requirements.lock": "flask==1\n",
+}
+RELEASE_1_1 = {
+    "pyproject.toml": project("upstream", "1.1.0", '\n    "redis",', line_length=90),
+    "CHANGELOG.md": "# Changelog\n\n## 1.1.0\n\n### Upgrade steps\n\nSet REDIS_URL.\n\n"
+    "## 1.0.0\n\nThe first release.\n",
+    "README.md": "Upstream, with Redis\n",
+    "app/features.py": features("mfa", "products", "tasks", "docs"),
+    "app/core/functions.py": CORE.replace("return 2", "return 22"),
+    "app/core/moved.py": None,
+    "app/core/here.py": MODEL.format(name="Moved"),
+    "app/mfa/models.py": "mfa\n",
+    "app/products/models.py": MODEL.format(name="Product") + "    colour = 1\n",
+    "app/products/imports.py": "new\n",
+    "app/tasks/models.py": MODEL.format(name="Task") + "    colour = 1\n",
+    "app/users/migrations/0002_locale.py": 'revision, down_revision = "users_0002", "users_0001"\n',
+    "openapi.json": '{"version": "1.1.0"}\n',
+    "requirements.lock": "flask==1\nredis==2\n",
+}
+RELEASE_1_2 = {
+    "pyproject.toml": project("upstream", "1.2.0", '\n    "redis",', line_length=90),
+    "CHANGELOG.md": "# Changelog\n\n## 1.2.0\n\nNothing to do.\n\n## 1.1.0\n\nSet REDIS_URL.\n",
+}
+# The clone has other names, no sample products, invoices in their place and a patched core.
+CHANGES = {
+    "pyproject.toml": project("shop", "0.3.0"),
+    "README.md": "Shop\n",
+    "app/features.py": features("invoices", "tasks", "docs"),
+    "app/core/functions.py": CORE.replace("return 1", "return 11"),
+    "app/products/models.py": None,
+    "app/invoices/models.py": MODEL.format(name="Invoice"),
+    "openapi.json": '{"version": "0.3.0"}\n',
+}
+
+
+@pytest.fixture
+def upstream(tmp_path: Path) -> Path:
+    where = tmp_path / "upstream"
+    where.mkdir()
+    git(where, "init", "-qb", "main")
+    commit(where, "Begin", {**RELEASE_1_0, "pyproject.toml": project("upstream", "1.0.0.dev0")})
+    commit(where, "Release 1.0.0", RELEASE_1_0)
+    git(where, "tag", "v1.0.0")
+    return where
+
+
+@pytest.fixture
+def clone(upstream: Path, tmp_path: Path) -> Path:
+    git(tmp_path, "clone", "-q", "--origin", "upstream", str(upstream), "clone")
+    commit(tmp_path / "clone", "Make a shop", CHANGES)
+    return tmp_path / "clone"
+
+
+def upgrade(clone: Path, *arguments: str, status: int = 0) -> str:
+    """The output of `make upgrade`, which merges but does not check and test."""
+    command = [sys.executable, "-m", "tools.upgrade", *arguments]
+    # These repositories have no tools/ of their own.
+    environ = {**os.environ, "PYTHONPATH": str(ROOT)}
+    pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.STDOUT}
+    done = subprocess.run(command, cwd=clone, env=environ, text=True, **pipes)
+    assert done.returncode == status, done.stdout
+    return done.stdout
+
+
+def read(clone: Path, name: str) -> str:
+    return (clone / name).read_text()
+
+
+def test_release_is_merged_into_a_clone_that_has_changed(upstream: Path, clone: Path) -> None:
+    commit(upstream, "Release 1.1.0", RELEASE_1_1)
+    commit(upstream, "After the release", {"app/core/later.py": "later\n"})
+    printed = upgrade(clone, "--merge-only")
+    assert git(clone, "branch", "--show-current") == "upgrade-1.1.0"
+    assert git(clone, "ls-files", "--unmerged") == ""
+    # Both changed the core, in different functions.
+    assert read(clone, "app/core/functions.py").count("11") == 1
+    assert read(clone, "app/core/functions.py").count("22") == 1
+    # What was removed stays away, and a feature that resembles it is not taken for it.
+    assert not (clone / "app/products").exists()
+    assert "app/products/imports.py\n  app/products/models.py" in printed
+    assert read(clone, "app/invoices/models.py") == CHANGES["app/invoices/models.py"]
+    assert "colour" in read(clone, "app/tasks/models.py")
+    # Own files and lines, and the new feature.
+    assert read(clone, "README.md") == "Shop\n"
+    assert read(clone, "app/features.py") == features("invoices", "tasks", "docs", "mfa")
+    assert read(clone, "pyproject.toml") == project("shop", "0.3.0", '\n    "redis",', 90)
+    # Generated files are upstream's until they are generated.
+    assert read(clone, "requirements.lock") == RELEASE_1_1["requirements.lock"]
+    assert read(clone, "openapi.json") == RELEASE_1_1["openapi.json"]
+    assert "To be regenerated:\n  openapi.json\n" in printed
+    assert not (clone / "app/core/later.py").exists()
+    assert "## 1.1.0\n\n### Upgrade steps\n\nSet REDIS_URL." in printed
+    assert "## 1.0.0" not in printed
+    assert git(clone, "tag") == "v1.0.0"  # which `git clone` has fetched
+
+
+def test_conflicts_are_listed_with_what_the_two_sides_did(upstream: Path, clone: Path) -> None:
+    commit(upstream, "Release 1.1.0", RELEASE_1_1)
+    changes = {
+        "app/core/functions.py": CORE.replace("return 2", "return 3"),
+        "app/core/moved.py": MODEL.format(name="Patched"),
+        "app/users/migrations/0002_name.py": 'revision = "users_0002"\n',
+        "pyproject.toml": project("shop", "0.3.0", line_length=80),
+    }
+    commit(clone, "Patch the core", changes)
+    printed = upgrade(clone)
+    moved = "changed here, deleted upstream, now in app/core/here.py"
+    both = "another migration has the revision users_0002, too"
+    for line in (
+        "app/core/functions.py: changed here and upstream",
+        f"app/core/moved.py: {moved}",
+        "pyproject.toml: changed here and upstream",
+        f"app/users/migrations/0002_locale.py: {both}",
+        f"app/users/migrations/0002_name.py: {both}",
+    ):
+        assert f"\n  {line}\n" in printed
+    text = read(clone, "app/core/functions.py")
+    assert text.count("|||||||") == text.count("    return 2\n") == 1  # zdiff3 shows the base
+    assert read(clone, "pyproject.toml").startswith('[project]\nname = "shop"\nversion = "0.3.0"\n')
+    assert "make lock, make openapi, make check, make test, git add -A, git commit" in printed
+
+
+def test_each_release_can_be_named_and_removed_features_stay_away(
+    upstream: Path, clone: Path
+) -> None:
+    commit(upstream, "Release 1.1.0", RELEASE_1_1)
+    commit(upstream, "More of products", {"app/products/exports.py": "new\n"})
+    commit(upstream, "Release 1.2.0", RELEASE_1_2)
+    assert "Newer than 1.0.0: 1.1.0, 1.2.0" in upgrade(clone, "--check")
+    assert "No release 7.0.0; there are 1.0.0, 1.1.0, 1.2.0" in upgrade(
+        clone, "--to=7.0.0", status=1
+    )
+    upgrade(clone, "--to", "1.1.0", "--merge-only")
+    git(clone, "commit", "-qm", "Upgrade to 1.1.0")
+    assert "Newer than 1.1.0: 1.2.0" in upgrade(clone, "--check")
+    printed = upgrade(clone, "--merge-only")
+    assert not (clone / "app/products").exists()
+    assert "## 1.1.0" not in printed
+    git(clone, "commit", "-qm", "Upgrade to 1.2.0")
+    assert upgrade(clone, "--check") == "1.2.0 is the newest release\n"
+    assert "1.2.0 is merged already" in upgrade(clone)
+
+
+def test_clone_without_history_is_connected_once(upstream: Path, clone: Path) -> None:
+    commit(upstream, "Release 1.1.0", RELEASE_1_1)
+    url = git(clone, "remote", "get-url", "upstream")
+    subprocess.run(["rm", "-rf", ".git"], cwd=clone, check=True)
+    git(clone, "init", "-qb", "main")
+    commit(clone, "A shop", {})
+    assert "No remote upstream: git remote add upstream URL" in upgrade(clone, status=1)
+    git(clone, "remote", "add", "upstream", url)
+    printed = upgrade(clone, status=1)
+    assert "made of 1.0.0" in printed
+    command = printed.splitlines()[-1].replace('"Made of 1.0.0"', "Made").split()
+    git(clone, *command[1:])
+    upgrade(clone, "--merge-only")
+    assert git(clone, "ls-files", "--unmerged") == ""
+    assert read(clone, "app/core/functions.py").count("22") == 1
+    assert not (clone / "app/products").exists()
+
+
+def test_what_cannot_be_upgraded_is_refused_and_unchanged(upstream: Path, clone: Path) -> None:
+    commit(upstream, "Release 1.1.0", RELEASE_1_1)
+    (clone / "new.txt").write_text("not committed")
+    assert "commit or stash them first" in upgrade(clone, status=1)
+    (clone / "new.txt").unlink()
+    git(clone, "branch", "upgrade-1.1.0")
+    assert "The branch upgrade-1.1.0 exists" in upgrade(clone, status=1)
+    assert git(clone, "status", "--porcelain") == ""
+    git(clone, "branch", "-D", "upgrade-1.1.0")
+    git(clone.parent, "clone", "-q", "--depth=1", "--origin=upstream", f"file://{clone}", "shallow")
+    assert "git fetch --unshallow" in upgrade(clone.parent / "shallow", status=1)
+
+
+def test_release_is_the_last_commit_that_set_its_version_and_has_notes(upstream: Path) -> None:
+    commit(upstream, "No notes", {"pyproject.toml": project("upstream", "1.0.5")})
+    commit(upstream, "Release 1.1.0", RELEASE_1_1)
+    commit(upstream, "Take it back", {"pyproject.toml": project("upstream", "1.0.6.dev0")})
+    last = commit(upstream, "Release 1.1.0", RELEASE_1_1)
+    commit(upstream, "Continue", {"pyproject.toml": project("upstream", "1.1.0", "\n    'x',")})
+    script = dedent(f"""
+        import sys; sys.path.insert(0, {str(ROOT)!r})
+        from tools.release import releases
+        print(*releases("main").items())""")
+    printed = subprocess.check_output([sys.executable, "-c", script], cwd=upstream, text=True)
+    assert printed.startswith("('1.0.0', ")
+    assert printed.endswith(f"('1.1.0', '{last}')\n")
+    assert printed.count("(") == 2

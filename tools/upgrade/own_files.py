@@ -1,0 +1,95 @@
+"""Files and lines that belong to a clone: an upgrade keeps its side."""
+
+import re
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+
+from tools.git import content, git, git_status
+
+FEATURES = "app/features.py"
+OWN = ("README.md", "CHANGELOG.md", FEATURES, "deploy/local", ".env")
+# The lines of [project] that name the service of the clone.
+OWN_LINES = re.compile(r"(?m)^(name|version|description) = .*$")
+REVISION = re.compile(r'(?m)^revision(?:, down_revision)? = "([^"]+)"')
+
+
+def keep(base: str, commit: str) -> list[str]:
+    """Restore the clone's own files in a merge, and add new features of upstream to its list.
+
+    Returns:
+        The names of the features that upstream has added since `base`.
+    """
+    for path in OWN:
+        git("rm", "-rqf", "--ignore-unmatch", "--", path)
+        if git("ls-tree", "HEAD", "--", path):
+            git("checkout", "-q", "HEAD", "--", path)
+    before = feature_names(content(base, FEATURES))
+    present = feature_names(content("HEAD", FEATURES))
+    new = [
+        name
+        for name in feature_names(content(commit, FEATURES))
+        if name not in before and name not in present and Path("app", name).is_dir()
+    ]
+    for name in new:
+        Path(FEATURES).write_text(with_feature(Path(FEATURES).read_text(), name))
+        git("add", FEATURES)
+    return new
+
+
+def feature_names(text: str) -> list[str]:
+    """The features in `app/features.py`, in their order."""
+    found = re.search(r"(?s)\nFEATURES[^(\n]*\(\n(.*?)\n\)", text)
+    return re.findall(r"(?m)^    (\w+),", found[1]) if found else []
+
+
+def with_feature(text: str, name: str) -> str:
+    """The text of `app/features.py` with one more feature, the last."""
+    imported = re.search(r"(?s)from app import \(\n(.*?)\)", text)
+    assert imported
+    names = sorted([*re.findall(r"\w+", imported[1]), name])
+    text = text.replace(imported[1], "".join(f"    {each},\n" for each in names))
+    head, _, tail = text.rpartition(")")
+    return f"{head}    {name},\n){tail}"
+
+
+def merge_pyproject(base: str, commit: str) -> None:
+    """Merge pyproject.toml again, with the clone's own lines in all three versions."""
+    path = "pyproject.toml"
+    ours = content("HEAD", path)
+    with tempfile.TemporaryDirectory() as directory:
+        files, texts = [], _with_own_lines(ours, base, commit)
+        for name, text in zip(("here", "base", "upstream"), texts, strict=True):
+            files.append(Path(directory, name))
+            files[-1].write_text(text)
+        labels = [part for file in files for part in ("-L", file.name)]
+        conflicts = git_status("merge-file", "--zdiff3", *labels, *map(str, files))
+        Path(path).write_text(files[0].read_text())
+    if not conflicts:
+        git("add", path)
+
+
+def _with_own_lines(ours: str, *commits: str) -> Iterator[str]:
+    """This text, and those of the commits, with their own lines replaced by those of this one."""
+    own = {found[1]: found[0] for found in OWN_LINES.finditer(_project(ours))}
+    yield ours
+    for commit in commits:
+        text = content(commit, "pyproject.toml")
+        project = _project(text)
+        kept = OWN_LINES.sub(lambda found: own.get(found[1], found[0]), project)
+        yield text.replace(project, kept, 1)
+
+
+def _project(text: str) -> str:
+    """The table [project], up to its first list of several lines."""
+    return text.partition("[project]")[2].partition("[\n")[0]
+
+
+def repeated_revisions() -> dict[str, list[str]]:
+    """Identifiers of migrations that several files have: clone and upstream chose the same."""
+    found: dict[str, list[str]] = {}
+    folders = (*Path("app").glob("*/migrations"), Path("migrations/versions"))
+    for path in sorted(file for folder in folders for file in folder.glob("*.py")):
+        for revision in REVISION.findall(path.read_text()):
+            found.setdefault(revision, []).append(str(path))
+    return {revision: paths for revision, paths in found.items() if len(paths) > 1}
