@@ -67,6 +67,7 @@ class Settings:
     access_token_minutes: int = setting(10, MINUTES)
     refresh_token_days: int = setting(30, DAYS)
     session_idle_days: int = setting(7, DAYS)
+    recent_login_minutes: int = setting(15, MINUTES)  # for changes of credentials
     password_min_length: int = setting(15, between(8, 1024))
     reset_token_minutes: int = setting(30, MINUTES)
     verify_token_minutes: int = setting(24 * 60, MINUTES)

@@ -15,11 +15,11 @@ def init_app(app: Flask) -> None:
     from app.auth import jwt_manager, tokens
     from app.auth.commands import signing_keys
     from app.auth.jwks import jwks
-    from app.auth.models import SESSION_IS_VALID
+    from app.auth.models import SESSION_IS_RECENT, SESSION_IS_VALID
     from app.auth.routes import auth
 
     jwt_manager.init_app(app, app.extensions["settings"])
-    authorization.init_app(app, tokens.load_caller, SESSION_IS_VALID)
+    authorization.init_app(app, tokens.load_caller, SESSION_IS_VALID, SESSION_IS_RECENT)
     app.register_blueprint(auth)
     app.register_blueprint(jwks)
     app.cli.add_command(signing_keys)

@@ -14,12 +14,13 @@ from app.auth.email_tokens import (
 )
 from app.auth.models import ApiKey
 from app.auth.schemas import ApiKeySchema
+from app.auth.second_factors import due_methods
 from app.auth.sessions import revoke_sessions
 from app.core.database import execute
 from app.core.database.types import now
 from app.core.resources import repository
 from app.core.resources.audit_log import Change, log_change
-from app.core.security.authorization import current_caller
+from app.core.security.authorization import current_caller, require_recent_login
 from app.core.web.problems import Problem
 from app.extensions import db
 from app.users.models import CURRENT_USER, User
@@ -30,7 +31,7 @@ from app.users.service import update_password_hash
 
 _USER_SCHEMA, _KEY_SCHEMA = UserSchema(), ApiKeySchema()
 _SELECT_OWN_ACCOUNT = CURRENT_USER.with_only_columns(
-    User.id, User.email, User.name, User.password_hash
+    User.id, User.email, User.name, User.role, User.password_hash
 )
 
 
@@ -39,9 +40,12 @@ def change_password(current_password: str, new_password: str) -> None:
 
     Raises:
         Problem: 422, the current password is incorrect, or the new one is not allowed; 429, too
-            many attempts failed, here and at logins together.
+            many attempts failed, here and at logins together; 401, the account has a second
+            factor, and the login is too long ago.
     """
     user = _read_own_account()
+    if due_methods(user, ("password",)):
+        require_recent_login()
     login_throttle.register_attempt(user.email)
     try:
         _replace_password(user, current_password, new_password)

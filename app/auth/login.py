@@ -1,4 +1,4 @@
-"""Login with e-mail address and password."""
+"""Login with e-mail address and password, and the sessions that every kind of login creates."""
 
 import secrets
 from datetime import timedelta
@@ -11,6 +11,7 @@ from sqlalchemy import Row, bindparam, select
 from app.auth import login_throttle
 from app.auth.models import Session
 from app.auth.refresh_tokens import SECRET_BYTES
+from app.auth.second_factors import USER_COLUMNS, require_second_factor
 from app.auth.sessions import SESSION_OWNER
 from app.auth.token_pairs import make_token_pair
 from app.core.database import execute
@@ -18,6 +19,7 @@ from app.core.database.types import now
 from app.core.resources import repository
 from app.core.security.authorization import Caller, unauthorized_problem
 from app.core.web.client_address import client_address
+from app.core.web.problems import Problem
 from app.core.web.request_state import request_state
 from app.extensions import db
 from app.telemetry.metrics import LOGINS
@@ -32,28 +34,51 @@ def log_in(email: str, password: str) -> dict[str, Any]:
     """Create a session and return the response body with its tokens.
 
     Raises:
-        Problem: 401, the same for an unknown address, a wrong password and a disabled account; 429,
-            too many attempts failed, whether or not the account exists.
+        Problem: 401, the same for an unknown address, a wrong password and a disabled account, or
+            a second factor is due; 429, too many attempts failed, whether or not the account
+            exists.
     """
     login_throttle.register_attempt(email)
-    secret, session = secrets.token_bytes(SECRET_BYTES), None
+    tokens = None
     # Repeated if the user was changed while the password was verified:
     # docs/decisions.md#30-login-in-six-round-trips
-    while session is None:
+    while tokens is None:
         user = _authenticate(email, password)
         outdated = needs_rehash(user.password_hash)
         new_hash = hash_password(password) if outdated else None
-        session = _create_session(email, user, secret)
+        try:
+            tokens = open_session(user, ("password",))
+        except Problem:  # a second factor is due, whose failures are counted with these
+            login_throttle.withdraw_attempt(email)
+            raise
     if new_hash:
         update_password_hash(user, new_hash)
+    return tokens
+
+
+def open_session(user: Row[Any], methods: tuple[str, ...]) -> dict[str, Any] | None:
+    """Create a session, reset the failed attempts, and return the response body with the tokens.
+
+    Every login ends here. None: the user has been changed since the row was read.
+
+    Args:
+        user: a row of `second_factors.USER_COLUMNS` of an active user.
+        methods: those by which the user has logged in, such as `password`.
+
+    Raises:
+        Problem: 401 `second-factor-required`.
+    """
+    require_second_factor(user, methods)
+    secret = secrets.token_bytes(SECRET_BYTES)
+    session = _create_session(user, methods, secret)
+    if session is None:
+        return None
     LOGINS.labels("succeeded").inc()
-    log.info("login_succeeded", user_id=str(user.id), session_id=str(session.id))
+    log.info("login_succeeded", user_id=str(user.id), session_id=str(session.id), methods=methods)
     return make_token_pair(session, user.role, secret)
 
 
-_SELECT_CREDENTIALS = select(User.id, User.role, User.is_active, User.password_hash).where(
-    User.email == bindparam("email")
-)
+_SELECT_CREDENTIALS = select(*USER_COLUMNS).where(User.email == bindparam("email"))
 
 
 def _authenticate(email: str, password: str) -> Row[Any]:
@@ -71,10 +96,10 @@ def _authenticate(email: str, password: str) -> Row[Any]:
     return user
 
 
-def _create_session(email: str, user: Row[Any], secret: bytes) -> Row[Any] | None:
-    """Create a session and reset the failed attempts; None if the user has been changed."""
+def _create_session(user: Row[Any], methods: tuple[str, ...], secret: bytes) -> Row[Any] | None:
     session = Session(
         owner_id=user.id,
+        methods=list(methods),
         refresh_token_hash=sha256_digest(secret),
         user_agent=(request.user_agent.string or "")[:500] or None,
         ip_address=client_address(request),
@@ -83,7 +108,7 @@ def _create_session(email: str, user: Row[Any], secret: bytes) -> Row[Any] | Non
     # From here on the caller is known: to the audit log, from which it can be erased, and the log.
     request_state().caller = Caller(id=user.id, role=user.role)
     params = {"user_id": user.id, "role": user.role, "password_hash": user.password_hash}
-    params |= login_throttle.reset_values(email)
+    params |= login_throttle.reset_values(user.email)
     row = repository.create_if(
         _UNCHANGED_USER, session, SESSION_OWNER, params, login_throttle.upsert_counters
     )

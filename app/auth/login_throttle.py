@@ -114,6 +114,18 @@ def fail_attempt(email: str) -> None:
         execute.execute_in_transaction(_SET_COUNTERS, _numbered(*values), connection)
 
 
+def withdraw_attempt(email: str) -> None:
+    """Undo that an attempt was counted, and nothing else: the login is not complete yet."""
+    with db.engine.begin() as connection:
+        counters = _lock_counters(email, connection)
+        values = [
+            row._asdict()
+            | {"failures": max(0, row.failures - 1), "pending": max(0, row.pending - 1)}
+            for row in counters
+        ]
+        execute.execute_in_transaction(_SET_COUNTERS, _numbered(*values), connection)
+
+
 def _lock_counters(email: str, connection: Connection) -> Sequence[Row[Any]]:
     values = _numbered(*_initial_rows(email, now()))
     return execute.execute_in_transaction(_LOCK_COUNTERS, values, connection)

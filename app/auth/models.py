@@ -20,6 +20,9 @@ class Session(OwnedMixin, Base):
     previous_token_hash: Mapped[bytes | None] = mapped_column(LargeBinary)
     user_agent: Mapped[str | None] = mapped_column(Text)
     ip_address: Mapped[str | None] = mapped_column(Text)
+    methods: Mapped[list[str]] = mapped_column(
+        JSON, default=lambda: ["password"], server_default='["password"]'
+    )  # by which the user has logged in
     last_used_at: Mapped[datetime] = mapped_column(Timestamp, default=now)
     expires_at: Mapped[datetime] = mapped_column(Timestamp)
 
@@ -53,4 +56,8 @@ SESSION_IS_VALID = (
     .where(_session.owner_id == CALLER_ID_PARAM)
     .where(_user.id == _session.owner_id)
     .where(_user.is_active, _user.role == bindparam("caller_role"))
+)
+# The same, and the login is recent. A refresh is no login.
+SESSION_IS_RECENT = SESSION_IS_VALID.where(
+    _session.created_at > bindparam("recent_since", type_=Timestamp)
 )

@@ -27,7 +27,13 @@ from app.auth.schemas import (
 )
 from app.core.resources.blueprint import Blueprint
 from app.core.resources.scoped_query import ScopedSelect
-from app.core.security.authorization import authenticated, current_caller, leaving, no_auth
+from app.core.security.authorization import (
+    authenticated,
+    current_caller,
+    leaving,
+    no_auth,
+    recently_authenticated,
+)
 from app.core.web.rate_limit import FailureLimit
 from app.users.models import User
 from app.users.passwords import hash_password
@@ -36,6 +42,10 @@ from app.users.schemas import RegistrationSchema, UserSchema
 
 # Logins that succeed count for the general limit only; failures also for their account.
 FAILED_LOGINS = FailureLimit("LOGIN_RATE_LIMIT")
+WRONG_CREDENTIALS = (
+    "The e-mail address or the password is wrong, or the account is disabled; or "
+    "(`second-factor-required`) both are right and a second factor is due."
+)
 
 auth = Blueprint("auth", __name__, url_prefix="/api/v1/auth", description="Login and credentials.")
 
@@ -43,7 +53,7 @@ auth = Blueprint("auth", __name__, url_prefix="/api/v1/auth", description="Login
 @auth.post("/login", access=no_auth, rate_limit=FAILED_LOGINS)
 @auth.body(LoginSchema)
 @auth.response(200, TokensSchema, repeatable=False)
-@auth.error(401, "The e-mail address or the password is wrong, or the account is disabled.")
+@auth.error(401, WRONG_CREDENTIALS)
 def log_in(data: dict[str, Any]) -> dict[str, Any]:
     """Log in with e-mail and password.
 
@@ -80,7 +90,7 @@ def log_out() -> None:
 @auth.post("/cookies", access=no_auth, rate_limit=FAILED_LOGINS)
 @auth.body(LoginSchema)
 @auth.response(200, CookiesSchema, repeatable=False)
-@auth.error(401, "The e-mail address or the password is wrong, or the account is disabled.")
+@auth.error(401, WRONG_CREDENTIALS)
 @auth.error(404, "Cookies are disabled.")
 def log_in_with_cookies(data: dict[str, Any]) -> dict[str, Any]:
     """Log in with e-mail and password, from a page of the same origin.
@@ -142,7 +152,7 @@ def list_api_keys() -> ScopedSelect:
     return ApiKey.visible_to(current_caller)
 
 
-@auth.post("/api-keys", access=authenticated)
+@auth.post("/api-keys", access=recently_authenticated)
 @auth.body(ApiKeySchema)
 @auth.creates(NewApiKeySchema)
 def create_api_key(data: dict[str, Any]) -> ApiKey:
@@ -234,6 +244,7 @@ def register(data: dict[str, Any]) -> User:
 @users.put("/me/password", access=authenticated)
 @users.body(PasswordChangeSchema)
 @users.response(204)
+@users.error(401, "The account has a second factor and needs a recent login.")
 def change_password(data: dict[str, Any]) -> None:
     """Change the caller's password; requires the current one."""
     accounts.change_password(**data)

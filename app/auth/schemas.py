@@ -97,6 +97,11 @@ class SessionSchema(ResourceSchema):
 
     user_agent = String(max_length=500, allow_none=True, dump_only=True)
     ip_address = String(max_length=100, allow_none=True, dump_only=True)
+    methods = ma.fields.List(
+        String(max_length=30),
+        dump_only=True,
+        metadata={"description": "How the user has logged in.", "example": ["password"]},
+    )
     last_used_at = DateTime(dump_only=True)
     expires_at = DateTime(dump_only=True)
 

@@ -15,6 +15,7 @@ from app.auth.refresh_tokens import (
     refresh_token_problem,
     split_refresh_token,
 )
+from app.auth.second_factors import due_methods
 from app.auth.sessions import revoke_session
 from app.auth.tokens import issue_access_token
 from app.core.database.types import now
@@ -49,7 +50,8 @@ def refresh(token: str) -> dict[str, Any]:
         raise Problem("conflict", "Another request has just exchanged this refresh token.")
     user = db.session.get(User, session.owner_id)
     reused = not secrets.compare_digest(session.refresh_token_hash, digest)
-    if reused or user is None or not user.is_active:
+    # The role may have got a policy, or the user another role, since the login.
+    if reused or user is None or not user.is_active or due_methods(user, session.methods):
         log.warning("refresh_token_rejected", session_id=str(session_id), reused=reused)
         revoke_session(session.id)
         db.session.commit()

@@ -51,7 +51,7 @@ RATE_LIMIT_FALLBACK_ACTIVE = Gauge(
 )
 LOGINS = Counter("logins", "Attempts to log in.", ["result"])
 # Created at the start with the value 0, so that Prometheus sees the first failure as an increase.
-for _result in ("succeeded", "failed", "throttled"):
+for _result in ("succeeded", "failed", "throttled", "interrupted"):
     LOGINS.labels(_result)
 
 _METHODS = {"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"}

@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 
 from app.core.web.etags import MAX_HEADER_LENGTH
 from app.core.web.flask_app import SECURITY_HEADERS
-from app.core.web.problems import MAX_ERRORS
+from app.core.web.problems import MAX_ERRORS, TYPES
 
 JSON = dict[str, Any]
 
@@ -65,12 +65,8 @@ SECURITY_SCHEMES = {
 
 
 def _string(max_length: int, pattern: str = "", **more: Any) -> JSON:
-    return {
-        "type": "string",
-        "maxLength": max_length,
-        **({"pattern": pattern} if pattern else {}),
-        **more,
-    }
+    limits = {"maxLength": max_length, **({"pattern": pattern} if pattern else {})}
+    return {"type": "string", **limits, **more}
 
 
 _TEXT = r"^[^\x00]*$"
@@ -295,6 +291,7 @@ PROBLEM: JSON = {
             "maxItems": MAX_ERRORS,
             "items": {"$ref": "#/components/schemas/ErrorDetail"},
         },
+        **{name: schema for kind in TYPES.values() for name, schema in kind.members.items()},
     },
     "required": ["type", "title", "status", "detail", "instance", "request_id"],
 }

@@ -163,6 +163,8 @@ def _describe_access(access: Access) -> str:
         return f"Requires the permission `{access.permission}`."
     if access.anonymous:
         return "Requires no credentials."
+    if access.needs_recent_login:
+        return "Requires a user session with a recent login; API keys are not accepted."
     return "Requires a user session; API keys are not accepted."
 
 

@@ -25,6 +25,7 @@ from app.core.security.authorization import (
     Access,
     check_access,
     forget_ended_cookie_session,
+    require_recent_login,
     require_valid_session,
 )
 from app.core.web import after_commit
@@ -68,7 +69,8 @@ def admission_steps(operation: Operation, access: Access) -> list[Step]:
         (_check_access, True),
         # Before the view runs, unless the response kind checks the session in its own statement,
         # which saves a round trip: docs/decisions.md#20-session-revocation
-        (_check_session, not access.skip_authentication),
+        (_check_session, not access.skip_authentication and not access.needs_recent_login),
+        (_check_recent_login, access.needs_recent_login),
     ]
     return [step for step, is_needed in steps if is_needed]
 
@@ -173,6 +175,10 @@ def _check_session(call: Call) -> None:
         in_statement = False  # with a cookie it is repeated without, which a body does not allow
     if not in_statement or "HTTP_IDEMPOTENCY_KEY" in call.request.environ:
         require_valid_session()
+
+
+def _check_recent_login(_: Call) -> None:
+    require_recent_login()
 
 
 def _check_accept(call: Call) -> None:

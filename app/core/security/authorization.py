@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Iterator, Set
 from dataclasses import dataclass
+from datetime import timedelta
 from functools import cache
 from typing import Any
 from uuid import UUID
@@ -12,9 +13,10 @@ from werkzeug.local import LocalProxy
 
 from app.config import StartError
 from app.core.database import execute
+from app.core.database.types import now
 from app.core.web.app_state import app_state, init_app_state
 from app.core.web.client_address import client_network
-from app.core.web.problems import ErrorDetail, Problem
+from app.core.web.problems import INSUFFICIENT_AUTHENTICATION, ErrorDetail, Problem
 from app.core.web.request_state import request_state
 
 CHALLENGE = 'Bearer realm="api"'  # RFC 6750 section 3
@@ -54,6 +56,7 @@ class Access:
     permission: str | None = None
     skip_authentication: bool = False
     ignores_dead_cookies: bool = False  # a browser cannot leave them out
+    needs_recent_login: bool = False
 
 
 # Credentials are optional, and validated where sent; dead ones in cookies count as none:
@@ -63,6 +66,8 @@ public = Access("public", anonymous=True, ignores_dead_cookies=True)
 no_auth = Access("no_auth", anonymous=True, skip_authentication=True)
 internal = Access("internal", anonymous=True, skip_authentication=True)  # probes
 authenticated = Access("authenticated")  # in a session; an API key is limited to its scopes
+# In a session whose login is not older than RECENT_LOGIN_MINUTES, for changes of credentials.
+recently_authenticated = Access("authenticated", needs_recent_login=True)
 leaving = Access("authenticated", ignores_dead_cookies=True)  # in a session, or after its end
 
 
@@ -179,6 +184,22 @@ def require_valid_session() -> None:
     request_state().session_is_valid = True
 
 
+def require_recent_login() -> None:
+    """Check that the caller's session is valid and its login recent.
+
+    Raises:
+        Problem: 401, the session was revoked, or its login is too long ago (RFC 9470 section 3).
+    """
+    minutes = current_app.config["RECENT_LOGIN_MINUTES"]
+    statement = _select_valid_session(app_state().session_is_recent)
+    params = caller_params() | {"recent_since": now() - timedelta(minutes=minutes)}
+    if not execute.fetch_autocommit(statement, params):
+        require_valid_session()
+        challenge = f'{CHALLENGE}, {INSUFFICIENT_AUTHENTICATION}, max_age="{minutes * 60}"'
+        raise Problem("recent-login-required", headers={"WWW-Authenticate": challenge})
+    request_state().session_is_valid = True
+
+
 @cache
 def _select_valid_session(condition: ColumnElement[bool]) -> Select[Any]:
     return select(literal(1)).where(condition)
@@ -223,11 +244,15 @@ def invalid_token_problem() -> Problem:
 
 
 def init_app(
-    app: Flask, load_caller: Callable[[], Caller], session_is_valid: ColumnElement[bool]
+    app: Flask,
+    load_caller: Callable[[], Caller],
+    session_is_valid: ColumnElement[bool],
+    session_is_recent: ColumnElement[bool],
 ) -> None:
-    """Set how the caller of a request is loaded, and the SQL condition of a valid session."""
+    """Set how the caller of a request is loaded, and the SQL conditions about its session."""
     state = init_app_state(app)
     state.load_caller, state.session_is_valid = load_caller, session_is_valid
+    state.session_is_recent = session_is_recent
 
 
 def assert_all_views_protected(app: Flask, permissions: Set[str]) -> None:

@@ -28,6 +28,7 @@ class AppState:
 
     load_caller: Callable[[], Any] = field(init=False)  # returns a `Caller`; may raise a `Problem`
     session_is_valid: Any = None  # the SQL condition under which a caller's session is valid
+    session_is_recent: Any = None  # and that under which its login is after `recent_since`
     rate_limit_key: Callable[[], str] = field(init=False)  # of the client of the current request
     rate_limiter: RateLimiter | None = None  # None where limits are switched off
     exhausted_until: dict[str, float] = field(default_factory=dict)  # by key, of `time.time()`

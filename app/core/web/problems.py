@@ -1,7 +1,7 @@
 """Errors as problem details (RFC 9457), whether the service, Flask or an extension raises them."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from http import HTTPStatus
 from typing import Any
 
@@ -18,6 +18,8 @@ from app.core.web.urls import below_prefix
 
 log = structlog.get_logger()
 
+INSUFFICIENT_AUTHENTICATION = 'error="insufficient_user_authentication"'  # RFC 9470 section 3
+
 
 @dataclass(frozen=True, slots=True)
 class ProblemType:
@@ -27,6 +29,7 @@ class ProblemType:
     slug: str
     default_detail: str
     title: str = ""
+    members: Mapping[str, Any] = field(default_factory=dict)  # further ones: JSON Schemas
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "title", self.title or HTTPStatus(self.status).phrase)
@@ -45,9 +48,27 @@ class ProblemType:
             "detail": self.default_detail,
             "instance": "urn:uuid:019a9f3c-7b1e-7c58-8a52-3f2b6d1c9e07",
             "request_id": "019a9f3c-7b1e-7c58-8a52-3f2b6d1c9e06",
+            **{name: schema["example"] for name, schema in self.members.items()},
         }
 
 
+# To continue a login: docs/decisions.md#84-second-factors
+_SECOND_FACTOR = {
+    "mfa_token": {
+        "type": "string",
+        "maxLength": 500,
+        "pattern": "^[A-Za-z0-9_=-]+$",
+        "description": "Proves the first factor; valid for five minutes.",
+        "example": "AZqfPHsefFiKUj8rbRyeB" + "0" * 43,
+    },
+    "methods": {
+        "type": "array",
+        "maxItems": 10,
+        "items": {"type": "string", "maxLength": 30, "pattern": "^[a-z_]+$"},
+        "description": "The ways to prove a second factor.",
+        "example": ["totp"],
+    },
+}
 TYPES = {
     kind.slug: kind
     for kind in (
@@ -55,6 +76,11 @@ TYPES = {
         ProblemType(400, "invalid-cursor", "The cursor was not issued by this list with these "
                     "filters and this sort.", "Invalid Cursor"),
         ProblemType(401, "unauthorized", "This needs valid credentials."),
+        ProblemType(401, "second-factor-required", "The first factor is right; the account needs "
+                    "another one. Send `mfa_token` and a proof by one of the `methods`.",
+                    "Second Factor Required", _SECOND_FACTOR),
+        ProblemType(401, "recent-login-required", "The login is too long ago for this operation; "
+                    "log in again.", "Recent Login Required"),
         ProblemType(403, "forbidden", "The caller may not do this."),
         ProblemType(404, "not-found", "There is nothing at this address."),
         ProblemType(405, "method-not-allowed", "This address does not support the method; "
@@ -112,6 +138,7 @@ class Problem(HTTPException):
         detail: a sentence for the client without internals; `default_detail` by default.
         errors: for validation errors, one entry per invalid value.
         headers: added to the response.
+        members: further members of the body, which the type declares.
     """
 
     def __init__(
@@ -121,12 +148,13 @@ class Problem(HTTPException):
         *,
         errors: Sequence[ErrorDetail] = (),
         headers: Mapping[str, str] | None = None,
+        members: Mapping[str, Any] | None = None,
     ) -> None:
         self.kind = TYPES[slug]
         self.code = self.kind.status
         super().__init__(detail or self.kind.default_detail)
         self.errors = errors
-        self.headers = headers or {}
+        self.headers, self.members = headers or {}, members or {}
 
     @property
     def type(self) -> str:
@@ -144,6 +172,7 @@ class Problem(HTTPException):
             "detail": self.description,
             "instance": f"urn:uuid:{uuid7()}",
             "request_id": request_state().request_id,
+            **self.members,
         }
         if self.errors:
             body["errors"] = self.errors[:MAX_ERRORS]

@@ -20,7 +20,7 @@ from limits import RateLimitItem, parse_many
 from app.core.web.app_state import AppState, EndpointLimits, app_state, init_app_state
 from app.core.web.cors import is_preflight
 from app.core.web.flask_app import Response
-from app.core.web.problems import Problem
+from app.core.web.problems import INSUFFICIENT_AUTHENTICATION, Problem
 from app.core.web.redis_connection import redis_options
 from app.core.web.redis_window import SlidingWindowStorage
 from app.core.web.request_state import RateLimitStatus, request_state
@@ -37,7 +37,9 @@ class FailureLimit(str):
 
 def is_failure(response: FlaskResponse) -> bool:
     """Whether a response counts for a `FailureLimit`."""
-    return response.status_code >= 400
+    # A login that waits for its second factor is no failure.
+    challenge = response.headers.get("WWW-Authenticate", "")
+    return response.status_code >= 400 and INSUFFICIENT_AUTHENTICATION not in challenge
 
 
 def init_app(app: Flask, settings: Any, *, key_func: Callable[[], str]) -> None:
