@@ -198,10 +198,7 @@ def npm_tools() -> None:
 def openapi() -> None:
     """Write openapi.json from the routes."""
     environment(RUN_LOCK)
-    defaults = environ({"APP_ENV": "testing", "PASSWORD_MIN_LENGTH": ""})
-    command = [str(PYTHON), "-m", "flask", "openapi"]
-    document = subprocess.check_output(command, cwd=str(ROOT), env=defaults)
-    (ROOT / "openapi.json").write_bytes(document)
+    sys.exit(run(PYTHON, "-m", "tools.openapi_file"))
 
 
 MODULES = {

@@ -17,6 +17,7 @@ from psycopg.conninfo import make_conninfo
 from sqlalchemy import make_url
 from sqlalchemy.exc import ArgumentError
 
+from app.host_names import trusted_name
 from app.server.settings import Check, address, between
 
 __all__ = ["Check", "address", "between"]
@@ -181,11 +182,7 @@ def _is_origin(text: str) -> bool:
 
 def hosts(values: tuple[str, ...]) -> str | None:
     """Check names of hosts; a leading dot includes subdomains."""
-    host = (
-        r"\.?[\w-]+(\.[\w-]+)*\.?(:[0-9]{1,5})?"
-        r"|\[[0-9A-Fa-f:.]+\](:[0-9]{1,5})?|[0-9A-Fa-f:]*::[0-9A-Fa-f:.]*"
-    )
-    if all(re.fullmatch(host, value) for value in values):
+    if all(map(trusted_name, values)):
         return None
     return "are names such as app.example.com or .example.com"
 

@@ -103,7 +103,8 @@ BAD: dict[str, list[str]] = {
         "https://app:hidden@app.example", "https://A.example", "https://a.example:443", "\x00",
     ],
     "trusted_hosts": [
-        "https://a.example", "a.example/", "a b", "*", "a@b", "a\nb", ".", "a..b", "\x00",
+        "https://a.example", "a.example/", "a b", "*", "a@b", "a\nb", ".", "a..b", "\x00", "a:0",
+        "a:65536", "::g", "1::2::3",
     ],
     "otel_exporter_otlp_endpoint": [
         *URL, "collector:4318", "grpc://collector:4317", "http://", "http://collector:99999",
@@ -172,7 +173,7 @@ GOOD = {
     "SMTP_URL": ["smtp://mail", "smtps://a%40b:c@mail:465", "smtp+starttls://a:b@smtp.office365.com:587"],
     "MAIL_FROM": ["a+b@c.example"],
     "PUBLIC_URL": ["https://app.example/shop", "http://localhost:8080/"],
-    "TRUSTED_HOSTS": [".app.example,localhost,127.0.0.1,::1,[::1]:8000"],
+    "TRUSTED_HOSTS": [".app.example,localhost,127.0.0.1,::1,[::1]:8000", "B\u00fccher.example."],
     "BIND": ["0.0.0.0:8000", "[::]:8000", "localhost:0", "unix:/run/app.sock"],
     "RATE_LIMIT": ["10 per second; 100 per minute", "5/hour"],
     "OTEL_EXPORTER_OTLP_ENDPOINT": ["http://collector:4318", "https://otlp.example/v1"],

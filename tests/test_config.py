@@ -36,6 +36,7 @@ def refusal(environ: dict[str, str]) -> list[str]:
 @pytest.fixture(autouse=True)
 def instance(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """The folder of the local secret, in place of the developer's own."""
+    config.INSTANCE.mkdir(exist_ok=True)  # that of the defaults
     monkeypatch.setattr(config, "INSTANCE", tmp_path / "instance")
     return tmp_path / "instance"
 

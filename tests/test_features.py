@@ -66,5 +66,5 @@ def test_permission_cannot_be_granted_to_an_unknown_role(
 ) -> None:
     monkeypatch.setattr(roles, "_unknown_roles", [])
     roles.grant("editr", "orders:write")
-    with pytest.raises(StartError, match=r"tests\.test_features: there is no role 'editr'"):
+    with pytest.raises(StartError, match=r"orders:write: there is no role 'editr'"):
         roles.check_grants()

@@ -360,7 +360,7 @@ def start_with(blueprint: Blueprint) -> Flask:
 def grant_and_start(role: str) -> None:
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(roles, "_unknown_roles", [])
-        exec(f"grant({role!r}, 'recipes:own')", {"grant": roles.grant, "__name__": "app.recipes"})
+        roles.grant(role, "recipes:own")
         create_app(SETTINGS)
 
 

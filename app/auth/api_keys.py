@@ -13,7 +13,8 @@ from app.auth.models import ApiKey, Session
 from app.auth.state import auth_state
 from app.core.database import execute
 from app.core.database.ids import uuid7
-from app.core.database.types import now
+from app.core.database.mixins import same_version
+from app.core.database.types import Timestamp, now
 from app.core.security.authorization import (
     Caller,
     current_caller,
@@ -40,7 +41,12 @@ _SELECT_KEY = (
     .join(User, User.id == ApiKey.owner_id)
     .where(ApiKey.id == bindparam("key_id"), User.is_active)
 )
-_SET_LAST_USED = update(ApiKey.__table__).where(ApiKey.id == bindparam("key_id"))  # type: ignore[arg-type]
+# Owners could not change a key under load, if each use raised its version.
+_SET_LAST_USED = (
+    update(ApiKey)
+    .where(ApiKey.id == bindparam("key_id"))
+    .values(last_used_at=bindparam("moment", type_=Timestamp), **same_version(ApiKey))
+)
 
 
 def create_api_key(data: dict[str, Any]) -> ApiKey:
@@ -93,7 +99,7 @@ def load_caller(secret: str) -> Caller:
     if key.expires_at is not None and key.expires_at <= now():
         raise invalid_token_problem()
     if key.last_used_at is None or key.last_used_at < now() - LAST_USED_PRECISION:
-        execute.execute_autocommit(_SET_LAST_USED.values(last_used_at=now()), {"key_id": key_id})
+        execute.execute_autocommit(_SET_LAST_USED, {"key_id": key_id, "moment": now()})
     if len(known) >= KNOWN_KEYS_SIZE:
         known.clear()
     if digest not in known:

@@ -1,7 +1,5 @@
 """Roles and their permissions. Routes name permissions, never roles."""
 
-import inspect
-
 from app.config import StartError
 
 # In ascending order: each role has the permissions of those before it.
@@ -16,9 +14,8 @@ def grant(role: str, *permissions: str) -> None:
     A role that does not exist stops the start, by `check_grants`.
     """
     if role not in ROLES:
-        frame = inspect.currentframe()
-        caller = frame.f_back.f_globals["__name__"] if frame and frame.f_back else ""
-        _unknown_roles.append(f"{caller}: there is no role {role!r}, only {', '.join(ROLES)}")
+        granted = ", ".join(permissions)
+        _unknown_roles.append(f"{granted}: there is no role {role!r}, only {', '.join(ROLES)}")
         return
     names = list(ROLES)
     for name in names[names.index(role) :]:
@@ -33,7 +30,7 @@ def check_grants() -> None:
     """Check that each role to which a feature has granted permissions exists.
 
     Raises:
-        StartError: names the modules and the roles.
+        StartError: names the permissions and the roles.
     """
     if _unknown_roles:
         raise StartError("; ".join(_unknown_roles))

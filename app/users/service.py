@@ -6,6 +6,7 @@ from uuid import UUID
 from blinker import Signal
 from sqlalchemy import Row, select, update
 
+from app.core.database.mixins import same_version
 from app.core.web.problems import Problem
 from app.extensions import db
 from app.users.models import User
@@ -36,7 +37,8 @@ def ensure_another_active_admin(excluding: UUID | None) -> None:
 
 def update_password_hash(user: User | Row[Any], new_hash: str) -> bool:
     """Replace the hash of a password; False if another request has replaced it."""
-    # Not by the repository, which would increment the version: no member of the resource changes.
     unchanged = update(User).where(User.id == user.id, User.password_hash == user.password_hash)
-    replaced = db.session.execute(unchanged.values(password_hash=new_hash).returning(User.id))
+    # No member of the resource changes.
+    values = {"password_hash": new_hash, **same_version(User)}
+    replaced = db.session.execute(unchanged.values(values).returning(User.id))
     return replaced.first() is not None

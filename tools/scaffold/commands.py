@@ -1,12 +1,10 @@
 """The commands `flask new resource` and `flask remove feature`."""
 
-import os
-import subprocess
-import sys
 from pathlib import Path
 
 import click
 
+from tools import openapi_file
 from tools.scaffold.create import create_feature
 from tools.scaffold.feature_list import ROOT
 from tools.scaffold.field_types import FIELD_TYPES
@@ -53,15 +51,7 @@ def remove_feature_command(name: str) -> None:
 
 
 def _report(verb: str, paths: list[Path]) -> None:
-    _write_openapi()
+    openapi_file.write()
     for path in [*paths, Path("openapi.json")]:
         changed = verb if path.suffix == ".py" and path.name != "features.py" else "changed"
         click.echo(f"{changed if (ROOT / path).exists() else verb} {path}")
-
-
-def _write_openapi() -> None:
-    """Write openapi.json in a new process, which has the features that the list now has."""
-    environ = {**os.environ, "APP_ENV": "testing", "PASSWORD_MIN_LENGTH": ""}
-    command = [sys.executable, "-m", "flask", "openapi"]
-    document = subprocess.check_output(command, cwd=ROOT, env=environ)
-    (ROOT / "openapi.json").write_bytes(document)

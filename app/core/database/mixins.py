@@ -5,7 +5,7 @@ from functools import cache
 from typing import Any, Self
 from uuid import UUID
 
-from sqlalchemy import ForeignKey, Select, Uuid, bindparam, select
+from sqlalchemy import ForeignKey, Select, Uuid, bindparam, select, text
 from sqlalchemy.engine.default import DefaultExecutionContext
 from sqlalchemy.orm import Mapped, declared_attr, mapped_column
 
@@ -24,14 +24,28 @@ class ResourceMixin:
     """Mixin of every row that has a URL: id, version (for the ETag) and two instants."""
 
     id: Mapped[UUID] = mapped_column(Uuid(), primary_key=True, default=uuid7, sort_order=-1)
-    version: Mapped[int] = mapped_column(default=1, sort_order=90)
     created_at: Mapped[datetime] = mapped_column(Timestamp, default=now, sort_order=91)
-    updated_at: Mapped[datetime] = mapped_column(Timestamp, default=_created_at, sort_order=92)
+    updated_at: Mapped[datetime] = mapped_column(
+        Timestamp, default=_created_at, onupdate=now, sort_order=92
+    )
+
+    @declared_attr
+    @classmethod
+    def version(cls) -> Mapped[int]:
+        """The version, which every UPDATE raises unless it sets it: here, and nowhere else."""
+        raised = text(f"{cls.__tablename__}.version + 1")  # type: ignore[attr-defined]
+        return mapped_column(default=1, onupdate=raised, sort_order=90)
 
     @declared_attr.directive
     @classmethod
     def __mapper_args__(cls) -> dict[str, Any]:
-        return {"version_id_col": cls.__table__.c.version}  # type: ignore[attr-defined]
+        # SQLAlchemy compares the version in a flush, and raises none of its own.
+        return {"version_id_col": cls.__table__.c.version, "version_id_generator": False}  # type: ignore[attr-defined]
+
+
+def same_version(model: type[ResourceMixin]) -> dict[str, Any]:
+    """Return the values of an UPDATE after which a row has the version that it had before."""
+    return {"version": model.version, "updated_at": model.updated_at}
 
 
 class OwnedMixin(ResourceMixin):

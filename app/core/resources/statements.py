@@ -9,7 +9,6 @@ from typing import Any, NamedTuple
 
 import sqlalchemy as sa
 
-from app.core.database.types import now
 from app.core.files.uploads import StoredUpload
 from app.core.resources.audit_values import recorded_columns, sql_object
 from app.core.resources.single_statement import AuditedWrite
@@ -49,17 +48,6 @@ def table_of(model: type[Any]) -> sa.Table:
     return table
 
 
-def versioned_update(model: type[Any], updated_at: Any = None) -> sa.Update:
-    """An UPDATE of a resource's table; the only place where the version of a row is raised.
-
-    Args:
-        updated_at: a parameter for the time, where the statement is kept; else it is now.
-    """
-    columns = table_of(model).c
-    changed_at = now() if updated_at is None else updated_at
-    return sa.update(table_of(model)).values(version=columns.version + 1, updated_at=changed_at)
-
-
 def returned_columns(model: type[Any], schema: Schema) -> list[Any]:
     """The columns of the schema, then id and version if it does not have them."""
     more = [name for name in ("id", "version") if name not in schema.column_names]
@@ -93,14 +81,15 @@ def lock_one(selection: Selection) -> sa.Select[Any]:
     statement = select_one(selection)
     selected = {column.key for column in statement.selected_columns}
     others = [column for column in table_of(selection.model).c if column.key not in selected]
-    return statement.add_columns(*others).with_for_update()
+    return statement.add_columns(*others).with_for_update(of=selection.model)
 
 
 @lru_cache(maxsize=256)
 def lock_many(selection: Selection) -> sa.Select[Any]:
     """Rows by `item_ids`, locked in the order of their ids."""
     ids = selection.model.id
-    return select_one(selection).where(ids.in_(ITEM_IDS_PARAM)).order_by(ids).with_for_update()
+    statement = select_one(selection).where(ids.in_(ITEM_IDS_PARAM)).order_by(ids)
+    return statement.with_for_update(of=selection.model)
 
 
 @lru_cache(maxsize=256)
@@ -155,10 +144,12 @@ def _current_row(selection: Selection, check_version: bool) -> sa.CTE:
 
 
 def _update(model: type[Any], names: tuple[str, ...]) -> sa.Update:
+    # The version is raised by the column itself: `ResourceMixin`.
     columns = table_of(model).c
-    values = {name: sa.bindparam(f"new_{name}", type_=columns[name].type) for name in names}
-    updated_at = sa.bindparam("new_updated_at", type_=columns.updated_at.type)
-    return versioned_update(model, updated_at).values(values)
+    set_ = (*names, "updated_at")
+    return sa.update(table_of(model)).values(
+        {name: sa.bindparam(f"new_{name}", type_=columns[name].type) for name in set_}
+    )
 
 
 @lru_cache(maxsize=256)

@@ -5,7 +5,7 @@ from typing import Any
 
 import sqlalchemy as sa
 
-from app.core.resources.statements import table_of, versioned_update
+from app.core.resources.statements import table_of
 from app.extensions import db
 
 
@@ -13,7 +13,7 @@ def update_where(
     model: type[Any], condition: sa.ColumnElement[bool], values: Mapping[str, Any]
 ) -> Sequence[sa.Row[Any]]:
     """Update all rows that meet the condition; all columns of each, as stored."""
-    statement = versioned_update(model).where(condition).values(values)
+    statement = sa.update(table_of(model)).where(condition).values(values)
     return db.session.connection().execute(statement.returning(table_of(model))).all()
 
 

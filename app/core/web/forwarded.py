@@ -9,7 +9,7 @@ from typing import Any
 from flask import Flask
 from werkzeug.middleware.proxy_fix import ProxyFix
 
-from app.core.web.host import canonical_host
+from app.host_names import canonical_host
 from app.server.settings import mount_path
 
 

@@ -9,6 +9,7 @@ from sqlalchemy import ForeignKey, Select, Text, delete, select
 from sqlalchemy.orm import Mapped, mapped_column
 
 from app.core.database.mixins import CALLER_ID_PARAM, OwnedMixin, ResourceMixin
+from app.core.resources import statements as resource_statements
 from app.core.resources.batch import Batch
 from app.core.resources.blueprint import Blueprint
 from app.core.resources.filters import PageQuery, Sort
@@ -16,7 +17,7 @@ from app.core.resources.scoped_query import ScopedSelect, path_param
 from app.core.schemas.base import ResourceSchema
 from app.core.schemas.fields import String
 from app.core.security.authorization import authenticated, current_caller
-from app.extensions import Base
+from app.extensions import Base, db
 from tests import rows
 from tests.api import Api, Caller
 from tests.conftest import MakeApp, on_postgresql, statements
@@ -249,3 +250,26 @@ def test_creation_below_a_parent_that_is_deleted_meanwhile_is_404(
 
     [response] = rows.blocked_by_lock(gallery.app, delete(Album), create)
     assert response.status_code == 404
+
+
+@on_postgresql
+@pytest.mark.parametrize("lock", [resource_statements.lock_one, resource_statements.lock_many])
+def test_lock_of_a_row_leaves_its_parent_unlocked(
+    gallery: Api, make_album: MakeAlbum, user: Caller, lock: Callable[..., Select[Any]]
+) -> None:
+    album, photo = (path.rpartition("/")[2] for path in make_album(user))
+    selection = resource_statements.Selection(
+        OWN_PHOTOS, lock is not resource_statements.lock_many, PhotoSchema()
+    )
+    params = {
+        "caller_id": user.id,
+        "path_album_id": UUID(album),
+        "item_id": UUID(photo),
+        "item_ids": [UUID(photo)],
+    }
+    with gallery.app.app_context(), db.engine.begin() as holder:
+        assert len(holder.execute(lock(selection), params).all()) == 1
+        for model, unlocked in ((Photo, 0), (Album, 1)):
+            free = select(model.id).with_for_update(skip_locked=True)
+            with db.engine.begin() as other_session:
+                assert len(other_session.execute(free).all()) == unlocked

@@ -2,8 +2,7 @@
 
 import pytest
 
-from app.config import ConfigError
-from app.core.web.host import canonical_host
+from app.host_names import canonical_host
 from tests.api import Api
 from tests.conftest import MakeApp
 
@@ -84,14 +83,6 @@ def test_invalid_host_is_400_without_trusted_hosts(api: Api, host: str) -> None:
 def test_probe_is_answered_for_any_host(make_app: MakeApp, path: str, host: str) -> None:
     api = Api(make_app(trusted_hosts=("api.example.com",)))
     assert api.get(path, headers={"Host": host}, status=200).json == {"status": "ok"}
-
-
-@pytest.mark.parametrize("host", ["https://api.example.com", "*", "a b", "api.example.com/", "."])
-def test_trusted_host_that_matches_nothing_is_refused_at_start(
-    make_app: MakeApp, host: str
-) -> None:
-    with pytest.raises(ConfigError, match="TRUSTED_HOSTS"):
-        make_app(trusted_hosts=(host,))
 
 
 def test_links_have_the_host_in_one_spelling(api: Api) -> None:
