@@ -10,7 +10,7 @@ from app.auth.email_tokens import (
     VERIFY,
     consume_token,
     find_recipient,
-    revoke_reset_tokens,
+    revoke_tokens,
 )
 from app.auth.models import ApiKey
 from app.auth.schemas import ApiKeySchema
@@ -53,7 +53,7 @@ def change_password(current_password: str, new_password: str) -> None:
         login_throttle.fail_attempt(user.email)
         raise
     login_throttle.reset_attempts(user.email)
-    revoke_reset_tokens(user.id)
+    revoke_tokens(user.id, RESET)
     log_change(Change("change_password", "users", user.id))
     revoke_sessions(user.id, except_id=current_caller.session_id)
 
@@ -101,9 +101,8 @@ def reset_password(token: str, new_password: str) -> None:
     new_hash = _hash_new_password(find_recipient(RESET, token), new_password)
     user = consume_token(RESET, token)
     update_password_hash(user, new_hash)
-    revoke_reset_tokens(user.id)
     _mark_email_verified(user)
-    _revoke_credentials(user)
+    revoke_credentials(user)
     login_throttle.reset_attempts(user.email)
     log_change(Change("reset_password", "users", user.id))
 
@@ -119,7 +118,7 @@ def verify_email(token: str) -> None:
     """
     user = consume_token(VERIFY, token)
     if _mark_email_verified(user):
-        _revoke_credentials(user)
+        revoke_credentials(user)
 
 
 def _mark_email_verified(user: User) -> bool:
@@ -132,6 +131,8 @@ def _mark_email_verified(user: User) -> bool:
     return True
 
 
-def _revoke_credentials(user: User) -> None:
+def revoke_credentials(user: User) -> None:
+    """Revoke all sessions, API keys, reset tokens and the pending change of address of a user."""
+    revoke_tokens(user.id, RESET)
     revoke_sessions(user.id)
     repository.delete_where(ApiKey, ApiKey.owner_id == user.id, _KEY_SCHEMA)

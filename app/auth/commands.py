@@ -1,4 +1,4 @@
-"""`flask signing-keys`: rotation of the keys that sign access tokens."""
+"""`flask signing-keys`: rotation of the keys that sign access tokens; `flask users set-email`."""
 
 from pathlib import Path
 
@@ -6,8 +6,13 @@ import click
 from flask import current_app
 from flask.cli import AppGroup
 
+from app.auth import email_change
+from app.auth.email_tokens import VERIFY, request_token_email
 from app.auth.signing_keys import JWK, KEY_TYPES, derive, generate, parse, read_file, write_file
 from app.config import ConfigError
+from app.core.web.problems import Problem
+from app.extensions import db
+from app.users.commands import find_user, normalised_email, users
 
 HELP = """Rotate the keys that sign access tokens, without downtime.
 
@@ -100,3 +105,24 @@ def _print_keys(jwks: list[JWK]) -> None:
     for jwk in jwks:
         usage = "signs and verifies" if jwk is jwks[0] else "verifies"
         click.echo(f"{jwk['kid']}  {jwk['alg']}  {usage}")
+
+
+@users.command("set-email")
+@click.argument("email")
+@click.argument("new_email")
+def set_email(email: str, new_email: str) -> None:
+    """Change the e-mail address of a user who has lost the old mailbox.
+
+    All sessions and API keys are revoked, and the new address has to be verified.
+    """
+    user = find_user(normalised_email(email), lock=True)
+    if user is None:
+        raise click.ClickException(f"{email} is not registered.")
+    new_email = normalised_email(new_email)
+    try:
+        email_change.set_email(user, new_email, is_verified=False)
+    except Problem as problem:
+        raise click.ClickException(str(problem.description)) from problem
+    request_token_email(VERIFY, id=user.id)
+    db.session.commit()
+    click.echo(f"{email} has the address {new_email}; a mail to verify it is sent.")

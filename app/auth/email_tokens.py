@@ -26,6 +26,7 @@ from sqlalchemy import (
 )
 from sqlalchemy.orm import Mapped, mapped_column
 
+from app.auth.models import EmailChange
 from app.core.database import execute
 from app.core.database.types import Timestamp, now
 from app.core.mail import send_mail
@@ -114,7 +115,7 @@ def send_token_email(run: JobRun) -> None:
     user = db.session.scalar(select(User).where(condition).with_for_update())
     if user is None or not user.is_active or (purpose is VERIFY and user.email_verified_at):
         return
-    token = _token_of_job(run.id)
+    token = token_of_job(run.id)
     mailed = db.session.get(EmailToken, sha256_digest(token.encode()))
     if mailed is None:
         if _count_pending_tokens(user.id, purpose) >= MAX_PENDING_TOKENS:
@@ -125,13 +126,19 @@ def send_token_email(run: JobRun) -> None:
         mailed = EmailToken(hash=sha256_digest(token.encode()), **values)
         db.session.add(mailed)
     run.checkpoint()  # commits: a transaction must not wait for a mail server
-    link = f"{current_app.config['PUBLIC_URL'].rstrip('/')}{purpose.page}#token={token}"
-    values = {"expires_at": mailed.expires_at, "link": link, "route": purpose.route}
-    text = _EMAIL_TEXT.format(text=fill(purpose.text), **values)
-    send_mail(user.email, purpose.subject, text, name=str(run.id))
+    send_link(run.id, purpose, user.email, mailed.expires_at, purpose.text)
 
 
-def _token_of_job(job_id: UUID) -> str:
+def send_link(job_id: UUID, purpose: Purpose, to: str, expires_at: datetime, text: str) -> None:
+    """Mail a link with the token of a job. Call it outside of a transaction."""
+    link = f"{current_app.config['PUBLIC_URL'].rstrip('/')}{purpose.page}#token="
+    values = {"expires_at": expires_at, "link": link + token_of_job(job_id)}
+    text = _EMAIL_TEXT.format(text=fill(text), route=purpose.route, **values)
+    send_mail(to, purpose.subject, text, name=str(job_id))
+
+
+def token_of_job(job_id: UUID) -> str:
+    """Return the token that a job mails: 43 characters of URL-safe base64."""
     return urlsafe_b64encode(sign("email tokens", job_id.bytes)).rstrip(b"=").decode()
 
 
@@ -168,7 +175,7 @@ def find_recipient(purpose: Purpose, token: str) -> Row[Any]:
     values = {"hash": sha256_digest(token.encode()), "purpose": purpose.name, "moment": now()}
     rows = execute.fetch_autocommit(_SELECT_RECIPIENT, values)
     if not rows:
-        raise _invalid_token_problem()
+        raise invalid_email_token_problem()
     recipient: Row[Any] = rows[0]
     return recipient
 
@@ -187,17 +194,20 @@ def consume_token(purpose: Purpose, token: str) -> User:
     user_id = db.session.scalar(statement.returning(EmailToken.user_id))
     user = db.session.get(User, user_id, with_for_update=True) if user_id else None
     if user is None or not user.is_active:
-        raise _invalid_token_problem()
+        raise invalid_email_token_problem()
     request_state().caller = Caller(id=user.id, role=user.role)  # to the audit log
     return user
 
 
-def _invalid_token_problem() -> Problem:
+def invalid_email_token_problem() -> Problem:
+    """Return the 401 for every kind of invalid token from a mail."""
     return unauthorized_problem("The token is invalid, used or expired.")
 
 
-def revoke_reset_tokens(user_id: UUID) -> None:
-    """Delete the tokens with which a user can reset the password."""
+def revoke_tokens(user_id: UUID, *purposes: Purpose) -> None:
+    """Delete the tokens of a user for these purposes, and those of a pending change of address."""
+    names = [purpose.name for purpose in purposes]
+    db.session.execute(delete(EmailChange).where(EmailChange.user_id == user_id))
     db.session.execute(
-        delete(EmailToken).where(EmailToken.user_id == user_id, EmailToken.purpose == RESET.name)
+        delete(EmailToken).where(EmailToken.user_id == user_id, EmailToken.purpose.in_(names))
     )

@@ -1,8 +1,9 @@
-"""Models of sessions and API keys."""
+"""Models of sessions, API keys and pending changes of e-mail addresses."""
 
 from datetime import datetime
+from uuid import UUID
 
-from sqlalchemy import JSON, Index, LargeBinary, Text, Uuid, bindparam, exists
+from sqlalchemy import JSON, ForeignKey, Index, LargeBinary, Text, Uuid, bindparam, exists
 from sqlalchemy.orm import Mapped, aliased, mapped_column
 
 from app.core.database.mixins import CALLER_ID_PARAM, OwnedMixin
@@ -43,7 +44,27 @@ class ApiKey(OwnedMixin, Base):
     secret = ""  # not a column; set only on a new key
 
 
+class EmailChange(Base):
+    """The change of an e-mail address that is pending for an account: see `app.auth.email_change`.
+
+    A token whose hash is None was used.
+    """
+
+    __tablename__ = "email_changes"
+
+    user_id: Mapped[UUID] = mapped_column(
+        ForeignKey("users.id", ondelete="CASCADE"), primary_key=True
+    )
+    email: Mapped[str] = mapped_column(Text)  # the new one, canonical
+    old_token_hash: Mapped[bytes | None] = mapped_column(LargeBinary)  # to the old address
+    new_token_hash: Mapped[bytes | None] = mapped_column(LargeBinary)  # to the new one
+    expires_at: Mapped[datetime] = mapped_column(Timestamp)
+
+
 Index("ix_api_keys_owner_id_created_at", ApiKey.owner_id, ApiKey.created_at, ApiKey.id)
+Index("ix_email_changes_old_token_hash", EmailChange.old_token_hash)
+Index("ix_email_changes_new_token_hash", EmailChange.new_token_hash)
+Index("ix_email_changes_expires_at", EmailChange.expires_at)
 Index("ix_sessions_owner_id_created_at", Session.owner_id, Session.created_at, Session.id)
 
 # The session of the access token exists, and its user is active and has the role of the token.

@@ -7,7 +7,7 @@ need mailed tokens, sessions and throttling, and `app.users` does not import `ap
 from typing import Any
 from uuid import UUID
 
-from app.auth import accounts, api_keys, cookies, login, sessions, token_pairs
+from app.auth import accounts, api_keys, cookies, email_change, login, sessions, token_pairs
 from app.auth.email_tokens import RESET, VERIFY, request_token_email
 from app.auth.models import ApiKey, Session
 from app.auth.schemas import (
@@ -221,6 +221,32 @@ def resend_verification() -> None:
     No mail is sent if the address has been verified.
     """
     request_token_email(VERIFY, id=current_caller.id, owner_id=current_caller.id)
+
+
+@auth.post("/email/change", access=recently_authenticated, rate_limit="MAIL_RATE_LIMIT")
+@auth.body(EmailAddressSchema)
+@auth.response(202)
+def request_email_change(data: dict[str, Any]) -> None:
+    """Request a change of the caller's e-mail address.
+
+    A mail with a link is sent to the current and to the new address. The address changes when both
+    links were opened; a new password or another request cancels it. The response does not reveal
+    whether the new address is registered.
+    """
+    email_change.request_change(data["email"])
+
+
+@auth.post("/email/change/confirm", access=no_auth, rate_limit=FAILED_LOGINS)
+@auth.body(EmailTokenSchema)
+@auth.response(204)
+@auth.error(401, "The token is invalid, used or expired.")
+@auth.error(409, "The address has been registered by another account meanwhile.")
+def confirm_email_change(data: dict[str, Any]) -> None:
+    """Confirm a change of the e-mail address with a token from a mail.
+
+    The second confirmation changes the address and revokes all sessions and API keys.
+    """
+    email_change.confirm_change(data["token"])
 
 
 def _hash_new_password(data: dict[str, Any]) -> None:

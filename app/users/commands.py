@@ -30,7 +30,7 @@ def create_admin(email: str, name: str, password: str) -> None:
         errors = [f"{name}: {' '.join(texts)}" for name, texts in error.messages_dict.items()]
         raise click.ClickException("; ".join(errors)) from error
     email, password_hash = data["email"], hash_password(data["password"])
-    if _find_user(email):
+    if find_user(email):
         raise click.ClickException(f"{email} is already registered; see `flask users set-role`.")
     user = User(email=email, name=data["name"], password_hash=password_hash, role="admin")
     repository.create_many([user], UserSchema())
@@ -43,7 +43,7 @@ def create_admin(email: str, name: str, password: str) -> None:
 @click.argument("role", type=click.Choice(list(ROLES)))
 def set_role(email: str, role: str) -> None:
     """Change the role of a user."""
-    user = _find_user(_normalised_email(email), lock=True)
+    user = find_user(normalised_email(email), lock=True)
     if user is None:
         raise click.ClickException(f"{email} is not registered.")
     repository.update_locked(User, user, {"role": role}, UserSchema())
@@ -51,12 +51,14 @@ def set_role(email: str, role: str) -> None:
     click.echo(f"{user.email} has the role {role}.")
 
 
-def _find_user(email: str, *, lock: bool = False) -> User | None:
+def find_user(email: str, *, lock: bool = False) -> User | None:
+    """Return the user with this canonical address, locked until the commit if required."""
     statement = select(User).where(User.email == email)
     return db.session.scalar(statement.with_for_update() if lock else statement)
 
 
-def _normalised_email(email: str) -> str:
+def normalised_email(email: str) -> str:
+    """Return an address in its canonical spelling; a ClickException if it is none."""
     try:
         return Email().deserialize(email)
     except ValidationError as error:
