@@ -24,7 +24,8 @@ PASSWORD = "a password of disposable accounts"
 NEEDED = os.environ["FUZZ_NEEDED_USERS"].split()  # ids and addresses of the accounts of the run
 LOG = Path(os.environ["FUZZ_LOG"])  # the service also writes its e-mails there
 
-ENDS_ACCOUNT = ("DELETE /api/v1/users/me", "PUT /api/v1/users/me/password")
+NEEDS_PASSWORD = ("PUT /api/v1/users/me/password", "POST /api/v1/auth/email/change")
+ENDS_ACCOUNT = ("DELETE /api/v1/users/me", *NEEDS_PASSWORD)
 UPDATES_ACCOUNT = ("PATCH /api/v1/users/{user_id}", "DELETE /api/v1/users/{user_id}")
 BATCH = "POST /api/v1/tasks/batch"
 CREATES = (
@@ -37,6 +38,7 @@ REFRESHES_COOKIES = "POST /api/v1/auth/cookies/refresh"
 TAKES_EMAIL_TOKEN = {  # and the page that the e-mail links to
     "POST /api/v1/auth/email/verify": "/verify-email",
     "POST /api/v1/auth/password/reset": "/reset-password",
+    "POST /api/v1/auth/email/change/confirm": "/confirm-email-change",
 }
 USES_ACCOUNT = (
     *ENDS_ACCOUNT,
@@ -71,13 +73,16 @@ class Account:
         self.csrf_token: str = login.json()["csrf_token"]
 
     def mailed_token(self, page: str) -> str:
-        """The token of the last e-mail that links to a page; a password reset is requested."""
+        """The token of the last e-mail that links to a page; resets and changes are requested."""
         deadline = time.monotonic() + 10
         while not (tokens := self._mailed_tokens(page)):
             if time.monotonic() > deadline:
                 raise TimeoutError(f"no e-mail with a link to {page}")
             if page == "/reset-password":
                 self._post("auth/password/forgot")
+            if page == "/confirm-email-change":
+                new = {"email": f"moved-{self.email}", "current_password": PASSWORD}
+                self._post("auth/email/change", **new)
             time.sleep(0.05)
         return tokens[-1]
 
@@ -89,7 +94,9 @@ class Account:
 
     def _post(self, path: str, **body: str) -> requests.Response:
         body = {"email": self.email, **body}
-        response = requests.post(f"{self.api}/{path}", json=body, timeout=10)
+        token = getattr(self, "access_token", None)
+        headers = {"Authorization": f"Bearer {token}"} if token else {}
+        response = requests.post(f"{self.api}/{path}", json=body, headers=headers, timeout=10)
         response.raise_for_status()
         return response
 
@@ -133,7 +140,7 @@ def _complete(case: Case) -> None:
     """Add passwords, tokens and cursors that the service issued, and addresses that can exist."""
     label = case.operation.label
     _make_address_valid(case)
-    if label == "PUT /api/v1/users/me/password":
+    if label in NEEDS_PASSWORD:
         case.body["current_password"] = PASSWORD
     elif label in TAKES_EMAIL_TOKEN:
         case.body["token"] = spare_account(case).mailed_token(TAKES_EMAIL_TOKEN[label])
