@@ -7,6 +7,7 @@ so an old Python prints a clear message instead of a SyntaxError.
 
 import contextlib
 import hashlib
+import json
 import os
 import shutil
 import socket
@@ -30,6 +31,8 @@ RUN_LOCK = ROOT / "requirements.lock"
 OTEL_LOCK = ROOT / "requirements-otel.lock"
 DEV_LOCK = ROOT / "requirements-dev.lock"
 TOOLS = ROOT / "tools"
+COVERAGE = ROOT / "artifacts" / "coverage.json"
+LOW_COVERAGE = 90  # in percent; a file below is listed after the tests
 
 
 # --- environment ---------------------------------------------------------------------------
@@ -161,7 +164,24 @@ def require_free(bind: str) -> None:
 
 def test(*arguments: str) -> None:
     """Run the tests that are not slow, with coverage; arguments for pytest replace both."""
-    pytest(*(arguments or ["-m", "not slow", "--cov"]))
+    if arguments:
+        pytest(*arguments)
+    COVERAGE.unlink(missing_ok=True)
+    report = ["--cov", "--cov-report=", "--cov-report=json:" + str(COVERAGE), "--durations=10"]
+    try:
+        pytest("-q", "-m", "not slow", *report)
+    finally:
+        show_low_coverage()
+
+
+def show_low_coverage() -> None:
+    """Print the files of which tests execute too little."""
+    measured = json.loads(COVERAGE.read_text())["files"] if COVERAGE.exists() else {}
+    for name, file in measured.items():
+        percent = file["summary"]["percent_covered"]
+        if percent < LOW_COVERAGE:
+            lines = ", ".join(str(line) for line in file["missing_lines"][:20])
+            print("{:.0f} % of {}, without the lines {}".format(percent, name, lines))
 
 
 def test_slow(*arguments: str) -> None:
@@ -172,7 +192,8 @@ def test_slow(*arguments: str) -> None:
 def pytest(*arguments: str) -> None:
     """Run pytest with one process per core, and exit with its status."""
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
-    develop("pytest", "-n", str(cores), *arguments)
+    # Each process has half of the tests, and so most of the time one database, until it has none.
+    develop("pytest", "-n", str(cores), "--dist", "worksteal", *arguments)
 
 
 def develop(module: str, *arguments: str) -> None:

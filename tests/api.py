@@ -4,9 +4,11 @@ import itertools
 import re
 from dataclasses import dataclass, replace
 from datetime import timedelta
+from functools import cache
 from typing import Any
 from uuid import UUID
 
+from argon2 import PasswordHasher
 from click.testing import Result
 from flask import Flask
 from flask.testing import FlaskClient
@@ -16,11 +18,14 @@ from app.auth.models import Session
 from app.auth.tokens import issue_access_token
 from app.core.database.types import now
 from app.extensions import db
+from app.users import passwords
 from app.users.models import User
-from app.users.passwords import hash_password
 
 PASSWORD = "correct horse battery staple"
-PASSWORD_HASH = hash_password(PASSWORD)
+# As fast as argon2 can be; the fixture `service` makes it the hasher of the application.
+FAST_HASHER = PasswordHasher(time_cost=1, memory_cost=8, parallelism=1)
+hash_once = cache(PasswordHasher.hash)
+PASSWORD_HASH = hash_once(FAST_HASHER, PASSWORD)
 _numbers = itertools.count(1)
 _UUID = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}")
 
@@ -45,23 +50,41 @@ class Api:
         self.app = app
 
     def sign_up(self, role: str = "user") -> Caller:
-        """A new user of this role with a session; the password hash is computed only once."""
-        email = f"user{next(_numbers)}@example.com"
+        """A new user of this role with a session."""
+        return self.sign_up_all(role)[0]
+
+    def sign_up_all(self, *roles: str) -> list[Caller]:
+        """A new user of each role with a session; the password hash is computed only once."""
+        emails = [f"user{next(_numbers)}@example.com" for _ in roles]
+        stored = hash_once(passwords._hasher, PASSWORD)
         with self.app.app_context():
-            user = User(email=email, name="Test", password_hash=PASSWORD_HASH, role=role)
-            db.session.add(user)
-            db.session.commit()
-            return self.sign_in(Caller(user.id, email, role, {}))
+            users = [
+                User(email=email, name="Test", password_hash=stored, role=role)
+                for email, role in zip(emails, roles, strict=True)
+            ]
+            db.session.add_all(users)
+            db.session.flush()
+            callers = [Caller(user.id, user.email, user.role, {}) for user in users]
+            return self._with_sessions(callers)
 
     def sign_in(self, caller: Caller) -> Caller:
         """The same user in a new session."""
         with self.app.app_context():
-            expires_at = now() + timedelta(days=1)
-            session = Session(owner_id=caller.id, refresh_token_hash=b"", expires_at=expires_at)
-            db.session.add(session)
-            db.session.commit()
-            token = issue_access_token(session, caller.role)
-        return replace(caller, headers={"Authorization": f"Bearer {token}"})
+            return self._with_sessions([caller])[0]
+
+    def _with_sessions(self, callers: list[Caller]) -> list[Caller]:
+        """The same users in new sessions; commits."""
+        expires_at = now() + timedelta(days=1)
+        sessions = [
+            Session(owner_id=caller.id, refresh_token_hash=b"", expires_at=expires_at)
+            for caller in callers
+        ]
+        db.session.add_all(sessions)
+        db.session.commit()
+        return [
+            replace(caller, headers=bearer(issue_access_token(session, caller.role)))
+            for caller, session in zip(callers, sessions, strict=True)
+        ]
 
     def client(self) -> FlaskClient:
         """A new client, so that requests share no cookies."""

@@ -34,8 +34,9 @@ from app.core.security.authorization import public
 from app.core.web.flask_app import FlaskApp
 from app.extensions import cache, db, limiter
 from app.features import FEATURES
+from app.users import passwords
 from tests import pooler, services, stack_proxy
-from tests.api import Api, Caller
+from tests.api import FAST_HASHER, Api, Caller
 from tests.features import WITH_EXAMPLES, as_feature
 
 PROGRAMS = ("chromium", "npm")
@@ -224,8 +225,23 @@ def service(settings: Settings) -> Iterator[Flask]:
     os.register_at_fork(after_in_child=partial(forget_connections, app))  # for `live_server`
     if stack_proxy.URL:
         app.wsgi_app = stack_proxy.forward
-    yield app
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(passwords, "_hasher", FAST_HASHER)
+        yield app
     dispose(app)
+
+
+SHIPPED_HASHER = passwords._hasher
+
+
+@pytest.fixture
+def shipped_hasher(app: Flask) -> Iterator[None]:
+    """Hash passwords as the service does, for tests of the hashes and of their time."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(passwords, "_hasher", SHIPPED_HASHER)
+        passwords._dummy_hash.cache_clear()
+        yield
+    passwords._dummy_hash.cache_clear()
 
 
 def migrate_to_head(app: Flask) -> None:
@@ -264,11 +280,19 @@ def app(service: Flask) -> Iterator[Flask]:
     yield service
     service.config["SERVER_NAME"] = None  # `live_server` does not restore it
     with service.app_context():
-        with db.engine.begin() as connection:
-            for table in reversed(db.metadata.sorted_tables):
-                connection.execute(table.delete())
+        empty_tables()
         limiter.reset()
         cache.clear()
+
+
+def empty_tables() -> None:
+    """Delete all rows; on PostgreSQL in one round trip."""
+    deletes = [f"DELETE FROM {table.name}" for table in reversed(db.metadata.sorted_tables)]
+    with db.engine.begin() as connection:
+        if connection.dialect.name == "postgresql":
+            deletes = ["; ".join(deletes)]
+        for delete in deletes:
+            connection.execution_options(no_parameters=True).exec_driver_sql(delete)
 
 
 @pytest.fixture

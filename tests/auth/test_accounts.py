@@ -68,7 +68,7 @@ def test_password_reset_hashes_outside_of_transactions(
 def test_login_that_renews_a_hash_hashes_outside_of_transactions(
     api: Api, app: Flask, user: Caller, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    outdated = PasswordHasher(time_cost=1, memory_cost=8, parallelism=1).hash(PASSWORD)
+    outdated = PasswordHasher(time_cost=1, memory_cost=9, parallelism=1).hash(PASSWORD)
     rows.change(app, User, user.id, password_hash=outdated)
     in_another_connection(app, monkeypatch, login, lambda: rename(app, user.id))
     log_in(api, user.email, status=200)

@@ -263,6 +263,7 @@ def test_throttle_does_not_reveal_whether_account_exists(api: Api, user: Caller,
     assert {status for (status, *_), _ in responses[0]} == {401, 429}
 
 
+@pytest.mark.usefixtures("shipped_hasher")
 def test_fifty_parallel_failures_from_many_addresses_are_all_counted(
     api: Api, app: Flask, user: Caller
 ) -> None:
@@ -275,6 +276,7 @@ def test_fifty_parallel_failures_from_many_addresses_are_all_counted(
     assert failures(app, "") == [50]
 
 
+@pytest.mark.usefixtures("shipped_hasher")
 def test_parallel_failures_from_one_address_pass_no_more_than_the_limit(
     api: Api, app: Flask, user: Caller, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -287,6 +289,7 @@ def test_parallel_failures_from_one_address_pass_no_more_than_the_limit(
     assert failures(app, HOME) == failures(app, "") == [statuses.count(401)]
 
 
+@pytest.mark.usefixtures("shipped_hasher")
 def test_fourteen_parallel_correct_logins_from_one_address_succeed(
     make_app: MakeApp, user: Caller
 ) -> None:
@@ -307,6 +310,7 @@ def test_successful_logins_do_not_use_up_the_limit_of_failures(
     log_in(api, user.email, status=429)
 
 
+@pytest.mark.usefixtures("shipped_hasher")
 def test_correct_login_beside_parallel_failures_beyond_the_limit_is_no_way_in(
     api: Api, app: Flask, user: Caller, few: None
 ) -> None:

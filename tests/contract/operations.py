@@ -222,11 +222,10 @@ class World:
         self._parents: dict[str, str] = {}
         self._referred: dict[tuple[str, Any], str] = {}
         self.anonymous = None
-        self.owner = self.api.sign_up("user")
+        self.owner, self.other, self.editor, self.admin = self.api.sign_up_all(
+            "user", "user", "editor", "admin"
+        )
         self.api.sign_in(self.owner)  # on another device
-        self.other = self.api.sign_up("user")
-        self.editor = self.api.sign_up("editor")
-        self.admin = self.api.sign_up("admin")
         self.callers = {
             "anonymous": self.anonymous,
             "owner": self.owner,

@@ -1,5 +1,7 @@
 """Every operation is called by callers of every role, generated from the routes."""
 
+from itertools import product
+
 import pytest
 from flask import Flask
 
@@ -23,11 +25,16 @@ def may(operation: Operation, who: str) -> bool:
     return needed is None or needed in ROLES[role]
 
 
-@pytest.mark.parametrize("who", WHO)
 @pytest.mark.parametrize("operation", OPERATIONS, ids=ids)
 def test_operation_admits_only_callers_of_its_declared_access(
-    world: World, operation: Operation, who: str
+    world: World, operation: Operation, subtests: pytest.Subtests
 ) -> None:
+    for who in WHO:
+        with subtests.test(who=who):
+            check_access(World(world.api.app), operation, who)
+
+
+def check_access(world: World, operation: Operation, who: str) -> None:
     response = world.call(operation, world.callers[who])
     if not may(operation, who):
         assert response.status_code == (401 if who == "anonymous" else 403)
@@ -58,18 +65,16 @@ def test_item_of_another_user_is_answered_like_a_missing_one(
     assert foreign == missing
 
 
-@pytest.mark.parametrize("field", ["If-Match", "If-None-Match"])
-@pytest.mark.parametrize("tag", ['"1"', '"7"', "*"])
 @pytest.mark.parametrize("operation", [o for o in ITEMS if status_for_others(o)], ids=ids)
 def test_conditional_request_does_not_reveal_item_of_another_user(
-    world: World, operation: Operation, tag: str, field: str
+    world: World, operation: Operation, subtests: pytest.Subtests
 ) -> None:
-    path, body = world.item(operation), world.body(operation, world.other)
-    conditions = {"If-Match": "*", field: tag}
-    status = status_for_others(operation)
-    world.api.call(
-        operation.method, path, by=world.other, json=body, headers=conditions, status=status
-    )
+    sent = {"by": world.other, "json": world.body(operation, world.other)}
+    path, status = world.item(operation), status_for_others(operation)
+    for field, tag in product(("If-Match", "If-None-Match"), ('"1"', '"7"', "*")):
+        with subtests.test(field=field, tag=tag):
+            headers = {"If-Match": "*", field: tag}
+            world.api.call(operation.method, path, headers=headers, status=status, **sent)
 
 
 def test_view_without_declared_access_stops_the_start() -> None:

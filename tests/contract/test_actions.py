@@ -59,14 +59,14 @@ def test_action_without_if_match_is_428_and_changes_nothing(
     assert events(world, path) == recorded
 
 
-@pytest.mark.parametrize("tag", ['"7"', '"other"', "1", '""'])
 @every_action
 def test_action_on_another_version_is_412_and_changes_nothing(
-    world: World, action: Operation, tag: str
+    world: World, action: Operation
 ) -> None:
     path = world.path(action)
     before, recorded = state(world, action, path), events(world, path)
-    act(world, action, path, tag=tag, status=412)
+    for tag in ('"7"', '"other"', "1", '""'):
+        act(world, action, path, tag=tag, status=412)
     assert state(world, action, path).data == before.data
     assert events(world, path) == recorded
 

@@ -119,33 +119,25 @@ def test_batch_with_failing_items_names_each_and_changes_nothing(
 
 
 @every_batch
-@pytest.mark.parametrize("tag", ['"1"', 'W/"1"', '"7", "1"', "*", ' "1" '])
-def test_batch_if_match_has_the_semantics_of_the_header(
-    world: World, batch: Operation, tag: str
-) -> None:
+def test_batch_if_match_has_the_semantics_of_the_header(world: World, batch: Operation) -> None:
+    for tag in ('"1"', 'W/"1"', '"7", "1"', "*", ' "1" '):
+        old, doomed = made(world, batch, 2)
+        send(world, batch, change(world, batch, old, tag), delete(doomed, tag), status=200)
     old, doomed = made(world, batch, 2)
-    send(world, batch, change(world, batch, old, tag), delete(doomed, tag), status=200)
+    for tag in ('"7"', "1", '"1', "", 'W/"7"'):  # stale or malformed
+        response = send(world, batch, change(world, batch, old, tag), delete(doomed, tag))
+        assert [status for _, status, _ in problems(response)] == [412, 412], tag
 
 
 @every_batch
-@pytest.mark.parametrize("tag", ['"7"', "1", '"1', "", 'W/"7"'])
-def test_batch_with_stale_or_malformed_if_match_is_412(
-    world: World, batch: Operation, tag: str
-) -> None:
-    old, doomed = made(world, batch, 2)
-    response = send(world, batch, change(world, batch, old, tag), delete(doomed, tag))
-    assert [status for _, status, _ in problems(response)] == [412, 412]
-
-
-@every_batch
-@pytest.mark.parametrize("items", [[], "nothing", None, {}, [{"op": "create"}] * 101])
 def test_batch_without_items_or_with_more_than_a_hundred_is_422(
-    world: World, batch: Operation, items: Any
+    world: World, batch: Operation
 ) -> None:
     by = world.writer(batch)
-    refused = world.api.post(batch.rule, {"items": items}, by=by, status=422)
-    assert refused.json["type"] == "/problems/validation-error"
-    assert [place["pointer"] for place in refused.json["errors"]] == ["#/items"]
+    for items in ([], "nothing", None, {}, [{"op": "create"}] * 101):
+        refused = world.api.post(batch.rule, {"items": items}, by=by, status=422)
+        assert refused.json["type"] == "/problems/validation-error"
+        assert [place["pointer"] for place in refused.json["errors"]] == ["#/items"]
 
 
 @every_batch

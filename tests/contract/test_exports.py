@@ -2,6 +2,7 @@
 
 import csv
 import io
+from itertools import product
 
 import pytest
 
@@ -77,32 +78,31 @@ def test_export_contains_only_rows_of_the_callers_list(filled: World, export: Op
         assert seen == [] or not export.is_private
 
 
+ACCEPTED = {
+    "*/*": NDJSON,
+    "application/*": NDJSON,
+    "text/*": CSV,
+    CSV: CSV,
+    f"{CSV}, {NDJSON};q=0.5": CSV,
+    f"{CSV};q=0.5, {NDJSON}": NDJSON,
+    f"*/*, {NDJSON};q=0": CSV,
+    "application/json": None,
+    "text/html": None,
+    f"{CSV};q=0": None,
+    f"*/*, {NDJSON};q=0, {CSV};q=0": None,
+}
+
+
 @every_export
-@pytest.mark.parametrize(
-    ("accept", "media_type"),
-    [
-        ("*/*", NDJSON),
-        ("application/*", NDJSON),
-        ("text/*", CSV),
-        (CSV, CSV),
-        (f"{CSV}, {NDJSON};q=0.5", CSV),
-        (f"{CSV};q=0.5, {NDJSON}", NDJSON),
-        (f"*/*, {NDJSON};q=0", CSV),
-        ("application/json", None),
-        ("text/html", None),
-        (f"{CSV};q=0", None),
-        (f"*/*, {NDJSON};q=0, {CSV};q=0", None),
-    ],
-)
 def test_export_media_type_follows_accept_header(
-    world: World, export: Operation, accept: str, media_type: str | None
+    world: World, export: Operation, subtests: pytest.Subtests
 ) -> None:
-    for method in ("GET", "HEAD"):
-        response = world.api.call(
-            method, export.rule, by=world.writer(export), headers={"Accept": accept}
-        )
-        assert response.status_code == (200 if media_type else 406)
-        assert response.mimetype == (media_type or "application/problem+json")
+    for (accept, media_type), method in product(ACCEPTED.items(), ("GET", "HEAD")):
+        with subtests.test(accept=accept, method=method):
+            sent = {"by": world.writer(export), "headers": {"Accept": accept}}
+            response = world.api.call(method, export.rule, **sent)
+            assert response.status_code == (200 if media_type else 406)
+            assert response.mimetype == (media_type or "application/problem+json")
 
 
 @every_export
@@ -118,12 +118,10 @@ def test_export_is_an_attachment_that_is_not_cached(world: World, export: Operat
 
 
 @every_export
-@pytest.mark.parametrize("query", ["limit=10", "cursor=x", "count=exact", "sort=x", "sort=&sort="])
-def test_export_with_invalid_parameter_is_422_and_names_it(
-    world: World, export: Operation, query: str
-) -> None:
-    response = world.api.get(f"{export.rule}?{query}", by=world.writer(export), status=422)
-    assert response.json["errors"][0]["parameter"] == query.partition("=")[0]
+def test_export_with_invalid_parameter_is_422_and_names_it(world: World, export: Operation) -> None:
+    for query in ("limit=10", "cursor=x", "count=exact", "sort=x", "sort=&sort="):
+        response = world.api.get(f"{export.rule}?{query}", by=world.writer(export), status=422)
+        assert response.json["errors"][0]["parameter"] == query.partition("=")[0]
 
 
 @every_export

@@ -102,9 +102,9 @@ def test_idempotency_key_is_scoped_to_the_caller(world: World, create: Operation
 
 
 @every_create
-@pytest.mark.parametrize("key", ["", '""', '"open', "two words", "é", "k" * 256, "a,\tb"])
-def test_malformed_idempotency_key_is_400(world: World, create: Operation, key: str) -> None:
-    post(world, create, key, world.content(create), status=400)
+def test_malformed_idempotency_key_is_400(world: World, create: Operation) -> None:
+    for key in ("", '""', '"open', "two words", "é", "k" * 256, "a,\tb"):
+        post(world, create, key, world.content(create), status=400)
 
 
 @every_create

@@ -62,20 +62,21 @@ def test_request_that_accepts_no_media_type_of_the_operation_is_406(
     path, by = world.path(operation), world.writer(operation)
     headers = [write(a, each) for a in REFUSED for each in operation.media_types]
     headers.append({"Accept": ",".join(f"{each}; a=b; q=0.000" for each in operation.media_types)})
+    headers.append(
+        {"Accept": ",".join(["*/*", *(f"{each};q=0" for each in operation.media_types)])}
+    )
     for each in headers:
         response = world.call(operation, by, path, each)
         assert response.status_code == 406, each
         assert "Accept" in response.headers["Vary"]
 
 
-@pytest.mark.parametrize("accept", ["application/problem+json", "image/png", "*/*;q=0"])
 @pytest.mark.parametrize("operation", WITHOUT_BODY, ids=ids)
-def test_response_without_a_body_is_never_406(
-    world: World, operation: Operation, accept: str
-) -> None:
-    headers = {"Accept": accept}
-    response = world.call(operation, world.writer(operation), headers=headers)
-    assert response.status_code != 406
+def test_response_without_a_body_is_never_406(world: World, operation: Operation) -> None:
+    for accept in ("application/problem+json", "image/png", "*/*;q=0"):
+        fresh = World(world.api.app)  # the request may have ended the session
+        response = fresh.call(operation, fresh.writer(operation), headers={"Accept": accept})
+        assert response.status_code != 406, accept
 
 
 @pytest.mark.parametrize("operation", WITH_BODY, ids=ids)

@@ -98,10 +98,10 @@ def test_page_with_all_items_has_no_links(filled: World, operation: Operation) -
 
 
 @every_list
-@pytest.mark.parametrize("cursor", ["x", "", "a.b.c", "W10.x", "%00", "é"])
-def test_forged_cursor_is_refused(world: World, operation: Operation, cursor: str) -> None:
-    response = world.api.get(f"{operation.rule}?cursor={cursor}", by=world.writer(operation))
-    assert response.status_code in (400, 422)
+def test_forged_cursor_is_refused(world: World, operation: Operation) -> None:
+    for cursor in ("x", "", "a.b.c", "W10.x", "%00", "é"):
+        response = world.api.get(f"{operation.rule}?cursor={cursor}", by=world.writer(operation))
+        assert response.status_code in (400, 422), cursor
 
 
 @every_list
@@ -150,12 +150,14 @@ def test_pages_with_equal_etags_have_equal_bodies(filled: World, operation: Oper
 
 
 @every_list
-@pytest.mark.parametrize("query", WRONG)
 def test_list_with_invalid_parameter_is_422_and_names_it(
-    world: World, operation: Operation, query: str
+    world: World, operation: Operation, subtests: pytest.Subtests
 ) -> None:
-    response = world.api.get(f"{operation.rule}?{query}", by=world.writer(operation), status=422)
-    assert response.json["errors"][0]["parameter"] == query.partition("=")[0]
+    by = world.writer(operation)
+    for query in WRONG:
+        with subtests.test(query=query):
+            response = world.api.get(f"{operation.rule}?{query}", by=by, status=422)
+            assert response.json["errors"][0]["parameter"] == query.partition("=")[0]
 
 
 @every_list
@@ -209,11 +211,13 @@ def test_links_to_other_pages_have_only_limit_and_cursor(
         path = links(page).get("next", "")
 
 
-@pytest.mark.parametrize("character", LONG, ids=ascii)
 @pytest.mark.parametrize("operation", COLLECTIONS, ids=ids)
-def test_list_accepts_each_cursor_that_it_can_issue(
-    world: World, operation: Operation, character: str
-) -> None:
+def test_list_accepts_each_cursor_that_it_can_issue(world: World, operation: Operation) -> None:
+    for character in LONG:
+        check_longest_cursor(world, operation, character)
+
+
+def check_longest_cursor(world: World, operation: Operation, character: str) -> None:
     filters = {n: longest(s, character) or "" for n, s in operation.parameters.items()}
     filters = {name: value for name, value in filters.items() if value and name != "cursor"}
     with world.api.app.test_request_context(world.fill(operation.rule)):

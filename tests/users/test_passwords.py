@@ -16,6 +16,7 @@ from tests.conftest import on_sqlite
 from tests.users.test_password_policy import EMAIL, register
 
 
+@pytest.mark.usefixtures("shipped_hasher")
 def test_password_is_stored_as_argon2id_with_owasp_parameters(api: Api, app: Flask) -> None:
     register(api, PASSWORD, status=201)
     [stored] = rows.read(app, User.password_hash)
@@ -40,6 +41,7 @@ def test_password_is_compared_in_unicode_normal_form(api: Api) -> None:
 
 
 @on_sqlite
+@pytest.mark.usefixtures("shipped_hasher")
 def test_parallel_hashes_are_bounded_by_the_number_of_cores(
     api: Api, monkeypatch: pytest.MonkeyPatch
 ) -> None:
