@@ -235,12 +235,11 @@ SHIPPED_HASHER = passwords._hasher
 
 
 @pytest.fixture
-def shipped_hasher(app: Flask) -> Iterator[None]:
+def shipped_hasher(app: Flask, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     """Hash passwords as the service does, for tests of the hashes and of their time."""
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(passwords, "_hasher", SHIPPED_HASHER)
-        passwords._dummy_hash.cache_clear()
-        yield
+    monkeypatch.setattr(passwords, "_hasher", SHIPPED_HASHER)
+    passwords._dummy_hash.cache_clear()
+    yield
     passwords._dummy_hash.cache_clear()
 
 
