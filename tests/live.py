@@ -5,12 +5,13 @@ import json
 import os
 import re
 import shutil
+import sqlite3
 import subprocess
 import sys
 import tempfile
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from functools import cache
 from http.client import HTTPConnection
@@ -151,6 +152,8 @@ def _seeded_sqlite_file() -> Path:
     atexit.register(folder.cleanup)
     file = Path(folder.name) / "seeded.db"
     _migrate_and_seed(_environ(f"sqlite:///{file}", CACHE_DIR=folder.name), ROOT)
+    with closing(sqlite3.connect(file)) as connection:
+        connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
     return file
 
 
