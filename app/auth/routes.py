@@ -54,6 +54,7 @@ auth = Blueprint("auth", __name__, url_prefix="/api/v1/auth", description="Login
 @auth.body(LoginSchema)
 @auth.response(200, TokensSchema, repeatable=False)
 @auth.error(401, WRONG_CREDENTIALS)
+@auth.queries(6)
 def log_in(data: dict[str, Any]) -> dict[str, Any]:
     """Log in with e-mail and password.
 
@@ -67,6 +68,7 @@ def log_in(data: dict[str, Any]) -> dict[str, Any]:
 @auth.response(200, TokensSchema, repeatable=False)
 @auth.error(401, "The refresh token is invalid, used or expired.")
 @auth.error(409, "Another request has just exchanged the refresh token.")
+@auth.queries(3)
 def refresh(data: dict[str, Any]) -> dict[str, Any]:
     """Exchange a refresh token for new tokens.
 
@@ -77,6 +79,7 @@ def refresh(data: dict[str, Any]) -> dict[str, Any]:
 
 @auth.post("/logout", access=leaving)
 @auth.response(204, repeatable=False)
+@auth.queries(2)
 def log_out() -> None:
     """Log out.
 
@@ -92,6 +95,7 @@ def log_out() -> None:
 @auth.response(200, CookiesSchema, repeatable=False)
 @auth.error(401, WRONG_CREDENTIALS)
 @auth.error(404, "Cookies are disabled.")
+@auth.queries(6)
 def log_in_with_cookies(data: dict[str, Any]) -> dict[str, Any]:
     """Log in with e-mail and password, from a page of the same origin.
 
@@ -109,6 +113,7 @@ def log_in_with_cookies(data: dict[str, Any]) -> dict[str, Any]:
 @auth.error(403, "The CSRF token is missing or wrong.")
 @auth.error(404, "Cookies are disabled.")
 @auth.error(409, "Another request has just exchanged the refresh token.")
+@auth.queries(3)
 def refresh_cookies() -> dict[str, Any]:
     """Exchange the cookie with the refresh token for new cookies.
 
@@ -126,6 +131,7 @@ def list_sessions() -> ScopedSelect:
 
 @auth.delete("/sessions", access=authenticated)
 @auth.response(204)
+@auth.queries(2)
 def revoke_other_sessions() -> None:
     """Revoke all sessions of the caller except the current one."""
     sessions.revoke_sessions(current_caller.id, except_id=current_caller.session_id)
@@ -155,6 +161,7 @@ def list_api_keys() -> ScopedSelect:
 @auth.post("/api-keys", access=recently_authenticated)
 @auth.body(ApiKeySchema)
 @auth.creates(NewApiKeySchema)
+@auth.queries(2)
 def create_api_key(data: dict[str, Any]) -> ApiKey:
     """Create an API key.
 
@@ -184,6 +191,7 @@ def revoke_api_key(key_id: UUID) -> ScopedSelect:
 @auth.post("/password/forgot", access=no_auth, rate_limit="MAIL_RATE_LIMIT")
 @auth.body(EmailAddressSchema)
 @auth.response(202)
+@auth.queries(1)
 def request_password_reset(data: dict[str, Any]) -> None:
     """Request a mail with a link to set a new password.
 
@@ -196,6 +204,7 @@ def request_password_reset(data: dict[str, Any]) -> None:
 @auth.body(PasswordResetSchema)
 @auth.response(204, repeatable=False)
 @auth.error(401, "The token is invalid, used or expired.")
+@auth.queries(12)
 def reset_password(data: dict[str, Any]) -> None:
     """Set a new password with a token from a mail.
 
@@ -208,6 +217,7 @@ def reset_password(data: dict[str, Any]) -> None:
 @auth.body(EmailTokenSchema)
 @auth.response(204)
 @auth.error(401, "The token is invalid, used or expired.")
+@auth.queries(7)
 def verify_email(data: dict[str, Any]) -> None:
     """Verify an e-mail address with a token from a mail."""
     accounts.verify_email(**data)
@@ -215,6 +225,7 @@ def verify_email(data: dict[str, Any]) -> None:
 
 @auth.post("/email/resend", access=authenticated, rate_limit="MAIL_RATE_LIMIT")
 @auth.response(202)
+@auth.queries(1)
 def resend_verification() -> None:
     """Request another mail to verify the caller's e-mail address.
 
@@ -257,6 +268,7 @@ def _hash_new_password(data: dict[str, Any]) -> None:
 @users.body(RegistrationSchema, prepare=_hash_new_password)
 @users.creates(UserSchema)
 @users.error(409, "The e-mail address is already registered.")
+@users.queries(1)
 def register(data: dict[str, Any]) -> User:
     """Register an account.
 
@@ -271,6 +283,7 @@ def register(data: dict[str, Any]) -> User:
 @users.body(PasswordChangeSchema)
 @users.response(204)
 @users.error(401, "The account has a second factor and needs a recent login.")
+@users.queries(9)
 def change_password(data: dict[str, Any]) -> None:
     """Change the caller's password; requires the current one."""
     accounts.change_password(**data)

@@ -41,6 +41,7 @@ def create_product(data: dict[str, Any]) -> Product:
 
 @products.get("/summary", access=public)
 @products.response(200, SummarySchema)
+@products.queries(1)
 def read_summary() -> dict[str, Any]:
     """Summarise products by category and currency, up to 1000 groups."""
     return {"items": service.read_summary()}

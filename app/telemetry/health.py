@@ -43,6 +43,7 @@ def read_liveness() -> dict[str, Any]:
 @health.get("/ready", access=internal)
 @health.response(200, HealthSchema)
 @health.error(503, "Not ready; `detail` has the reason.")
+@health.queries(1)
 def read_readiness() -> dict[str, Any]:
     """Check readiness.
 

@@ -41,6 +41,7 @@ def update_me(data: dict[str, Any]) -> tuple[ScopedSelect, dict[str, Any]]:
 @users.delete("/me", access=authenticated)
 @users.deletes(UserSchema)
 @users.error(409, "The caller is the last active admin.")
+@users.queries(2)
 def delete_me() -> ScopedSelect:
     """Delete the caller's account and all data in it."""
     service.ensure_another_active_admin(excluding=current_caller.id)
@@ -62,6 +63,7 @@ def read_user(user_id: UUID) -> ScopedSelect:
 @users.body(UserAdminSchema, partial=True)
 @users.updates(UserSchema)
 @users.error(409, "This is the last active admin.")
+@users.queries(1)
 def update_user(data: dict[str, Any], user_id: UUID) -> tuple[ScopedSelect, dict[str, Any]]:
     """Update a user's role, or disable or enable the account.
 
@@ -77,6 +79,7 @@ def update_user(data: dict[str, Any], user_id: UUID) -> tuple[ScopedSelect, dict
 @users.delete("/<uuid:user_id>", access=permission("users:manage"))
 @users.deletes(UserSchema)
 @users.error(409, "This is the last active admin.")
+@users.queries(2)
 def delete_user(user_id: UUID) -> ScopedSelect:
     """Delete a user and all data in the account."""
     service.ensure_another_active_admin(excluding=user_id)

@@ -109,6 +109,7 @@ _TOTAL = func.coalesce(func.sum(OrderItem.quantity * OrderItem.price), 0)
 Order.total = _computed(Order, _TOTAL, OrderItem.order_id == Order.id)
 
 OPEN = writable_if(select(Order).where(Order.owner_id == CALLER_ID_PARAM), Order.state == "open")
-REVIEWS: "Select[Review]" = select(Review).where(Review.product_id == path_param("product_id"))
+REVIEWS: "Select[Review]" = select(Review).join(Product, Product.id == Review.product_id)
+REVIEWS = REVIEWS.where(Product.is_active, Review.product_id == path_param("product_id"))
 OWN_REVIEWS = writable_if(REVIEWS, Review.author_id == CALLER_ID_PARAM)
 RATED: "Select[RatedProduct]" = select(RatedProduct).where(RatedProduct.is_active)

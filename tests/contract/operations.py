@@ -35,6 +35,8 @@ class Operation:
     rule: str  # /api/v1/tasks/<uuid:task_id>
     endpoint: str
     access: Access
+    kind: str  # of the response decorator
+    queries: int  # SQL statements of the view, as it declares them
     body: dict[str, Any] | None  # an example of a valid one
     file: tuple[str, str] | None  # the same, where it is a file: its media type and content
     parameters: dict[str, Any]  # the schema of each query parameter
@@ -80,11 +82,14 @@ def _read_operations() -> Iterator[Operation]:
             described = document["paths"].get(path, {}).get(method.lower())
             if described is None:
                 continue
+            declared = app.view_functions[rule.endpoint].operation  # type: ignore[attr-defined]
             yield Operation(
                 method=method,
                 rule=rule.rule,
                 endpoint=rule.endpoint,
                 access=app.view_functions[rule.endpoint].access,
+                kind=declared.response_kind,
+                queries=declared.queries,
                 body=_example(document, described.get("requestBody")),
                 file=_file(described.get("requestBody")),
                 parameters={

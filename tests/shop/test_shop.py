@@ -163,9 +163,12 @@ def test_review_is_read_by_all_users_and_changed_by_its_author(
 def test_hidden_product_has_no_reviews_for_users(
     api: Api, user: Caller, editor: Caller, product: str
 ) -> None:
+    path = f"products/{product}/reviews"
+    review = api.post(path, {"rating": 3}, by=user, status=201).headers["Location"]
     api.patch(f"products/{product}", {"is_active": False}, by=editor, status=200)
-    for name in ("reviews", "rating"):
-        api.get(f"products/{product}/{name}", by=user, status=404)
+    for hidden in (path, review, f"products/{product}/rating"):
+        api.get(hidden, by=user, status=404)
+    api.patch(review, {"rating": 4}, by=user, status=404)
     api.post(f"products/{product}/reviews", {"rating": 3}, by=user, status=404)
 
 

@@ -44,6 +44,7 @@ class Operation:
     schema: Schema | None = None  # of the response
     media_types: tuple[str, ...] = ()  # of the response; of none if it has no body
     stream: Stream | None = None
+    queries: int = 0  # SQL statements of the view itself
     error_docs: dict[int, str] = field(default_factory=dict)
 
     @property

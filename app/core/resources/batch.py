@@ -1,8 +1,8 @@
 """Batches: items of one resource created, updated and deleted in one transaction, all or none.
 
 One statement locks the rows to update or delete. Then one statement deletes, one for each item
-updates, and one inserts. If the database rejects them, the items are executed one by one to find
-out which of them fail.
+updates, and one inserts, as one does the child rows of all items. If the database rejects them, the
+items are executed one by one to find out which of them fail.
 """
 
 from collections.abc import Callable, Iterator, Sequence
@@ -168,9 +168,12 @@ def _write(steps: Sequence[_Step], schema: Schema) -> None:
     if deleted:
         model = _model(deleted[0])
         repository.delete_where(model, model.id.in_([step.item.id for step in deleted]), schema)
-    for step in steps:
-        if step.item.op == "update":
-            step.row = repository.update_locked(_model(step), step.before, step.values, schema)
+    updated = [step for step in steps if step.item.op == "update"]
+    if updated:
+        changes = [(step.before, step.values) for step in updated]
+        rows = repository.update_many_locked(_model(updated[0]), changes, schema)
+        for step, row in zip(updated, rows, strict=True):
+            step.row = row
     created = [(step, step.instance) for step in steps if step.instance is not None]
     if created:
         rows = repository.create_many([instance for _, instance in created], schema)

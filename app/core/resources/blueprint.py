@@ -110,16 +110,10 @@ class Blueprint(flask.Blueprint):
     @staticmethod
     def body(schema: type[Schema], *, partial: bool = False, prepare: Any = None) -> Decorator:
         """The view's first argument is the request body; with `partial`, a merge patch."""
-
-        def decorate(view: View) -> View:
-            read_only = [name for name, f in schema().fields.items() if f.dump_only]
-            whole = check_members(schema(exclude=read_only), is_body=True)
-            operation = get_operation(view)
-            operation.body = patch_schema(schema) if partial else whole
-            operation.prepare = prepare  # slow work on the body, such as hashing: in no transaction
-            return view
-
-        return decorate
+        read_only = [name for name, field in schema().fields.items() if field.dump_only]
+        whole = check_members(schema(exclude=read_only), is_body=True)
+        # `prepare` is slow work on the body, such as hashing: it runs in no transaction.
+        return _declares(body=patch_schema(schema) if partial else whole, prepare=prepare)
 
     @staticmethod
     def accepts_file(
@@ -183,14 +177,9 @@ class Blueprint(flask.Blueprint):
         row_schema = _row_schema(schema, exclude=exclude)
         parameters = check_query(query(exclude=PAGINATION_PARAMS))
         respond = responders.stream(row_schema, parameters)
-        return _responds(
-            "exports",
-            200,
-            respond,
-            query=parameters,
-            stream=Stream(row_schema, export.example),
-            media_types=export.MEDIA_TYPES,
-        )
+        stream, types = Stream(row_schema, export.example), export.MEDIA_TYPES
+        declared: dict[str, Any] = {"query": parameters, "stream": stream, "media_types": types}
+        return _responds("exports", 200, respond, **declared)
 
     @staticmethod
     def batch(schema: type[Schema]) -> Decorator:
@@ -266,6 +255,14 @@ class Blueprint(flask.Blueprint):
         return _responds("response", status, respond, dumped, is_repeatable=repeatable)
 
     @staticmethod
+    def queries(number: int) -> Decorator:
+        """How many SQL statements the view executes itself, which the generated tests count.
+
+        Those of the response decorator, which `docs/resources.md` lists, are not among them.
+        """
+        return _declares(queries=number)
+
+    @staticmethod
     def error(status: int, reason: str) -> Decorator:
         """Document an error that the view itself causes, and when it occurs."""
 
@@ -285,14 +282,15 @@ def _responds(
     kind: str, status: int, respond: Responder, schema: Schema | None = None, **declared: Any
 ) -> Decorator:
     """A response decorator; `declared` are further attributes of the operation."""
+    media_types = ("application/json",) if schema else ()
+    response = {"status": status, "schema": schema, "media_types": media_types}
+    return _declares(response_kind=kind, responder=respond, **(response | declared))
 
+
+def _declares(**attributes: Any) -> Decorator:
     def decorate(view: View) -> View:
-        operation = get_operation(view)
-        operation.response_kind, operation.status = kind, status
-        operation.responder, operation.schema = respond, schema
-        operation.media_types = ("application/json",) if schema else ()
-        for name, value in declared.items():
-            setattr(operation, name, value)
+        for name, value in attributes.items():
+            setattr(get_operation(view), name, value)
         return view
 
     return decorate

@@ -19,7 +19,7 @@ from sqlalchemy.sql.functions import FunctionElement
 from app.core.database.types import correlated
 from app.core.openapi.operation import DeclarationError
 from app.core.resources.audit_values import decimal_as_text, python_value
-from app.core.resources.statements import table_of
+from app.core.resources.statements import select_many, table_of
 from app.core.schemas.base import Schema
 from app.core.web.database_errors import constraint_problem
 from app.core.web.problems import Problem
@@ -121,29 +121,51 @@ def row_fields(schema: Schema) -> Mapping[str, Rows]:
     return {name: field for name, field in schema.fields.items() if isinstance(field, Rows)}
 
 
-def replace_children(schema: Schema, parent_id: UUID, values: Mapping[str, Any]) -> bool:
-    """Replace the child rows that the values have, in the transaction of their parent.
+def replace_children(
+    model: Any,
+    rows: Sequence[sa.Row[Any]],
+    values: Sequence[Mapping[str, Any]],
+    schema: Schema,
+    *,
+    are_new: bool = False,
+) -> list[sa.Row[Any]]:
+    """Replace the child rows of rows in their transaction, with one insert for all of them.
+
+    Args:
+        rows: as the schema selects them.
+        values: those that each row is written with; without a member its children stay.
+        are_new: the rows have no children yet.
 
     Returns:
-        Whether the values have any.
+        The rows as they are stored then.
 
     Raises:
         Problem: 409 or 422, naming the child that violates a constraint.
     """
-    fields = {name: field for name, field in row_fields(schema).items() if name in values}
-    for name, field in fields.items():
+    changed: set[UUID] = set()
+    for name, field in row_fields(schema).items():
+        lists = {row.id: new[name] for row, new in zip(rows, values, strict=True) if name in new}
+        changed |= lists.keys()
         key = field.table.c[field.parent_key.key]
-        db.session.connection().execute(sa.delete(field.table).where(key == parent_id))
-        rows = [
-            {**child, key.name: parent_id, "position": n} for n, child in enumerate(values[name])
+        if lists and not are_new:
+            db.session.connection().execute(sa.delete(field.table).where(key.in_(lists)))
+        children = [
+            (f"#/{name}/{n}", {**child, key.name: parent_id, "position": n})
+            for parent_id, each in lists.items()
+            for n, child in enumerate(each)
         ]
-        _insert(field.table, rows, f"#/{name}")
-    return bool(fields)
+        if children:
+            _insert(field.table, children)
+    if not changed:
+        return list(rows)
+    statement, binds = select_many(model, schema), {"item_ids": list(changed)}
+    stored = {row.id: row for row in db.session.connection().execute(statement, binds)}
+    return [stored.get(row.id, row) for row in rows]
 
 
-def _insert(table: sa.Table, rows: Sequence[dict[str, Any]], pointer: str) -> None:
+def _insert(table: sa.Table, rows: Sequence[tuple[str, dict[str, Any]]]) -> None:
     by_columns: dict[frozenset[str], list[dict[str, Any]]] = {}
-    for row in rows:
+    for _, row in rows:
         by_columns.setdefault(frozenset(row), []).append(row)
     connection = db.session.connection()
     try:
@@ -152,12 +174,12 @@ def _insert(table: sa.Table, rows: Sequence[dict[str, Any]], pointer: str) -> No
                 connection.execute(sa.insert(table), alike)
     except (IntegrityError, DataError):
         # The database does not say which row it was.
-        for n, row in enumerate(rows):
+        for pointer, row in rows:
             try:
                 with connection.begin_nested():
                     connection.execute(sa.insert(table), row)
             except (IntegrityError, DataError) as error:
-                raise _problem_at(f"{pointer}/{n}", constraint_problem(error)) from error
+                raise _problem_at(pointer, constraint_problem(error)) from error
         raise
 
 

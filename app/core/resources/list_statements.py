@@ -11,7 +11,7 @@ from sqlalchemy.sql.compiler import SQLCompiler
 from app.core.database.full_text import matches
 from app.core.resources.filters import PageQuery, apply_filters, filter_conditions
 from app.core.resources.scoped_query import ScopedSelect
-from app.core.resources.statements import model_of
+from app.core.resources.statements import ITEM_ID_PARAM, model_of
 from app.core.schemas.base import Schema
 
 
@@ -28,6 +28,15 @@ class PageShape(NamedTuple):
     def is_descending(self) -> bool:
         """The order in which the statement reads, which is reversed for a page backwards."""
         return self.sort.startswith("-") != self.backwards
+
+
+@lru_cache(maxsize=256)
+def below_parent(scoped: ScopedSelect, parents: ScopedSelect) -> ScopedSelect:
+    """The scoped query, without rows if the parent, by `item_id`, is not in its own."""
+    ids = parents.with_only_columns(model_of(parents).id)
+    # Not correlated: the scoped query may join the table of the parents.
+    parent = ids.where(model_of(parents).id == ITEM_ID_PARAM).correlate(None)
+    return scoped.where(parent.exists())
 
 
 @lru_cache(maxsize=1024)

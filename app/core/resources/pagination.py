@@ -27,6 +27,7 @@ from app.core.resources.filters import (
 )
 from app.core.resources.list_statements import (
     PageShape,
+    below_parent,
     explain,
     select_count,
     select_page,
@@ -43,6 +44,8 @@ from app.core.web.query_string import load_parameters, load_query
 from app.core.web.urls import below_prefix
 from app.extensions import db
 
+_DIGEST_OF_NO_ROWS = md5(b"[]", usedforsecurity=False).hexdigest()
+
 
 @dataclass(frozen=True, slots=True)
 class Page:
@@ -54,6 +57,11 @@ class Page:
     link: str | None  # the Link header's value (RFC 8288); None where all rows fit in one page
     etag: str  # strong
     etag_matches: bool  # one of If-None-Match; there may be no rows then
+
+    @property
+    def is_empty(self) -> bool:
+        """Whether it has no rows, whatever If-None-Match is."""
+        return self.etag[1:33] == _DIGEST_OF_NO_ROWS
 
     def body(self) -> dict[str, Any]:
         """The response body."""
@@ -118,12 +126,17 @@ class ListQuery:
 
 
 def fetch_page(
-    scoped: ScopedSelect, schema: Schema, query: PageQuery, item_id: UUID | None = None
+    scoped: ScopedSelect,
+    schema: Schema,
+    query: PageQuery,
+    parents: ScopedSelect | None = None,
+    item_id: UUID | None = None,
 ) -> Page:
     """The page that the request's parameters select, in one SQL round trip (two with a count).
 
     Args:
-        item_id: of the item that the rows belong to, from the path.
+        parents: the scoped query of the item that the rows belong to; there are none without it.
+        item_id: of that item, from the path.
 
     Raises:
         Problem: 422 for the parameters, 400 for a cursor that does not match them, 403 for a filter
@@ -131,6 +144,7 @@ def fetch_page(
     """
     parameters = ListQuery.of_request(query)
     binds, shape = parameters.binds(item_id), parameters.shape
+    scoped = scoped if parents is None else below_parent(scoped, parents)
     count: dict[str, int] = {}
     if parameters.count != "none":
         matching = apply_filters(scoped, query, shape.filters)
@@ -146,9 +160,6 @@ def fetch_page(
         rows.reverse()
     link, next_cursor = _neighbours(parameters, rows, more=more)
     return Page(rows, schema, {"next_cursor": next_cursor, **count}, link, etag, matches)
-
-
-_DIGEST_OF_NO_ROWS = md5(b"[]", usedforsecurity=False).hexdigest()
 
 
 def _fetch_rows(

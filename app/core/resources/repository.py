@@ -112,7 +112,7 @@ def create_if(
         for row in rows:
             for make in further:
                 execute.execute_in_transaction(make(None), binds)
-            rows = [_log_creation(instance, row, schema)]
+            rows = _log_creations([instance], [row], schema)
     return rows[0] if rows else None
 
 
@@ -128,24 +128,19 @@ def create_many(instances: Sequence[ResourceMixin], schema: Schema) -> list[sa.R
         by_columns.setdefault(frozenset(values), []).append(values)
     statement, connection = statements.insert_many(model, schema), db.session.connection()
     stored = {r.id: r for many in by_columns.values() for r in connection.execute(statement, many)}
-    pairs = zip(instances, all_values, strict=True)
-    return [_log_creation(instance, stored[values["id"]], schema) for instance, values in pairs]
+    rows = [stored[values["id"]] for values in all_values]
+    return _log_creations(instances, rows, schema)
 
 
-def _log_creation(instance: ResourceMixin, row: sa.Row[Any], schema: Schema) -> sa.Row[Any]:
-    """Insert the children of a new row and record its creation; the row as it is stored then."""
-    model = type(instance)
-    if replace_children(schema, row.id, vars(instance)):
-        row = _reload(model, row.id, schema)
-    _log("create", model, row.id, after=_stored(model, row, schema.column_names))
-    return row
-
-
-def _reload(model: type[Any], item_id: UUID, schema: Schema) -> sa.Row[Any]:
-    selection = Selection(statements.select_all(model), True, schema)  # type: ignore[arg-type]
-    statement = statements.select_one(selection)
-    row: sa.Row[Any] = execute.execute_in_transaction(statement, {"item_id": item_id})[0]
-    return row
+def _log_creations(
+    instances: Sequence[ResourceMixin], rows: Sequence[sa.Row[Any]], schema: Schema
+) -> list[sa.Row[Any]]:
+    """Insert the children of new rows and record the creations; the rows as they are then."""
+    model = type(instances[0])
+    rows = replace_children(model, rows, list(map(vars, instances)), schema, are_new=True)
+    for row in rows:
+        _log("create", model, row.id, after=_stored(model, row, schema.column_names))
+    return rows
 
 
 def update(
@@ -192,12 +187,30 @@ def update_locked(
     Raises:
         Problem: 422, an object is not valid once the members of a `MergePatch` are merged into it.
     """
-    if not values:
-        if verb != "update":
-            _log(verb, model, before.id)
-        row: sa.Row[Any] = before
-        return row
-    values = merge_objects(values, model, before)
+    return update_many_locked(model, [(before, values)], schema, verb)[0]
+
+
+def update_many_locked(
+    model: Any,
+    changes: Sequence[tuple[Any, Mapping[str, Any]]],
+    schema: Schema,
+    verb: str = "update",
+) -> list[sa.Row[Any]]:
+    """As `update_locked`, for several rows and the values of each; the stored rows, in order."""
+    merged = [(before, merge_objects(values, model, before)) for before, values in changes]
+    rows = [_set_columns(model, *change, schema) if change[1] else change[0] for change in merged]
+    rows = replace_children(model, rows, [values for _, values in merged], schema)
+    for (before, values), after in zip(merged, rows, strict=True):
+        if values:
+            names = recorded_columns(schema, tuple(values))
+            recorded = _stored(model, before, names), _stored(model, after, names)
+            _log(verb, model, after.id, *recorded)
+        elif verb != "update":
+            _log(verb, model, after.id)
+    return rows
+
+
+def _set_columns(model: Any, before: Any, values: Mapping[str, Any], schema: Schema) -> sa.Row[Any]:
     own = {k: v for k, v in values.items() if k not in row_fields(schema)}
     plain = {k: v for k, v in own.items() if not isinstance(v, sa.ColumnElement)}
     statement = statements.update_locked(model, tuple(plain), schema)
@@ -208,11 +221,8 @@ def update_locked(
         rows = execute.execute_in_transaction(statement, binds)
     if not rows:
         raise Problem("precondition-failed")
-    if replace_children(schema, before.id, values):
-        rows = [_reload(model, before.id, schema)]
-    after, names = rows[0], recorded_columns(schema, tuple(values))
-    _log(verb, model, after.id, _stored(model, before, names), _stored(model, after, names))
-    return after
+    row: sa.Row[Any] = rows[0]
+    return row
 
 
 def _new_values(values: Mapping[str, Any]) -> Values:

@@ -49,9 +49,10 @@ def page(schema: Schema, query: PageQuery, parent: Schema | None) -> Responder:
     """
 
     def respond(result: Any, item_id: UUID | None) -> Response:
-        fetched = fetch_page(result[0] if parent else result, schema, query, item_id)
-        if parent and not fetched.rows:
-            repository.get(result[1], item_id, parent)
+        scoped, parents = result if parent else (result, None)
+        fetched = fetch_page(scoped, schema, query, parents, item_id)
+        if parent and parents is not None and fetched.is_empty:
+            repository.get(parents, item_id, parent)
         response = _json(200, None if fetched.etag_matches else fetched.body())
         if fetched.link:
             response.headers["Link"] = fetched.link

@@ -60,12 +60,6 @@ def reads_other_tables(model: Any, schema: Schema) -> bool:
 
 
 @lru_cache(maxsize=256)
-def select_all(model: Any) -> sa.Select[Any]:
-    """The scoped query of all rows."""
-    return sa.select(model)
-
-
-@lru_cache(maxsize=256)
 def select_one(selection: Selection) -> sa.Select[Any]:
     """One row."""
     scoped, by_id, schema, session_is_valid = selection
@@ -73,6 +67,12 @@ def select_one(selection: Selection) -> sa.Select[Any]:
     if by_id:
         statement = statement.where(selection.model.id == ITEM_ID_PARAM)
     return statement if session_is_valid is None else statement.where(session_is_valid)
+
+
+@lru_cache(maxsize=256)
+def select_many(model: Any, schema: Schema) -> sa.Select[Any]:
+    """Rows by `item_ids`."""
+    return sa.select(*returned_columns(model, schema)).where(model.id.in_(ITEM_IDS_PARAM))
 
 
 @lru_cache(maxsize=256)

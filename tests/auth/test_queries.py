@@ -1,0 +1,55 @@
+"""The number of SQL statements of the requests that exchange a secret for something."""
+
+from collections.abc import Callable
+from functools import partial
+from typing import Any
+
+import pytest
+
+from tests.api import PASSWORD
+from tests.auth.login import log_in, refresh
+from tests.auth.mailing import ADA, Mailing
+from tests.auth.test_cookies import Browser
+from tests.conftest import statements
+from tests.contract.test_queries import EXCHANGES
+from tests.mail_server import Mailbox
+
+ACCOUNT = {"email": ADA["email"], "password": PASSWORD}
+Request = Callable[[], Any]
+
+
+def requests(mailing: Mailing, mailbox: Mailbox) -> dict[str, Callable[[], Request]]:
+    """For each endpoint, what prepares its request; the request is returned."""
+    browser, email = Browser(mailing.app), ACCOUNT["email"]
+
+    def after_log_in_with_cookies() -> Request:
+        browser.log_in(email, status=200)
+        return partial(browser.post, "auth/cookies/refresh", status=200)
+
+    def after_forgetting() -> Request:
+        mailing.forgot(email, status=202)
+        return partial(mailing.reset, mailbox.token, status=204)
+
+    return {
+        "auth.log_in": lambda: partial(log_in, mailing, email, status=200),
+        "auth.log_in_with_cookies": lambda: partial(browser.log_in, email, status=200),
+        "auth.refresh": lambda: partial(refresh, mailing, log_in(mailing, email), status=200),
+        "auth.refresh_cookies": after_log_in_with_cookies,
+        "auth.verify_email": lambda: partial(mailing.verify, mailbox.token, status=204),
+        "auth.reset_password": after_forgetting,
+    }
+
+
+@pytest.mark.parametrize("endpoint", EXCHANGES)
+def test_exchange_executes_at_most_the_declared_number_of_statements(
+    mailing: Mailing, mailbox: Mailbox, endpoint: str
+) -> None:
+    mailing.register()
+    request = requests(mailing, mailbox)[endpoint]()
+    with statements(mailing.app) as sent:
+        request()
+    executed = len([sql for sql in sent if sql != "BEGIN IMMEDIATE"])
+    declared = mailing.app.view_functions[endpoint].operation.queries  # type: ignore[attr-defined]
+    # PostgreSQL executes some of them as one.
+    on_sqlite = mailing.app.config["DATABASE_URL"].startswith("sqlite")
+    assert executed == declared if on_sqlite else 0 < executed <= declared, sent
