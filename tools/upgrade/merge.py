@@ -51,7 +51,7 @@ def merge_release(commit: str, message: str) -> Merge:
     result.kept_deleted = sorted({*_keep_deleted(), *_drop_new_files(removed)})
     result.new_features = own_files.keep(base, commit)
     _take_theirs(commit, GENERATED)
-    own_files.merge_pyproject(base, commit)
+    own_files.merge_own_lines(base, commit)
     result.conflicts = dict(_conflicts(base, commit))
     result.stale = list(_stale(commit))
     return result

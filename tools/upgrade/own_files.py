@@ -2,15 +2,18 @@
 
 import re
 import tempfile
-from collections.abc import Iterator
 from pathlib import Path
 
 from tools.git import content, git, git_status
 
 FEATURES = "app/features.py"
 OWN = ("README.md", "CHANGELOG.md", FEATURES, "deploy/local", ".env")
-# The lines of [project] that name the service of the clone.
-OWN_LINES = re.compile(r"(?m)^(name|version|description) = .*$")
+# Lines that name the service of the clone.
+OWN_LINES = {
+    "pyproject.toml": r'(name|version) = "[\w.-]+"|(description) = .*',
+    "app/core/openapi/document.py": r"(TITLE, VERSION) = .*",
+    "deploy/kubernetes/kustomization.yaml": r"( +newTag): .*",
+}
 REVISION = re.compile(r'(?m)^revision(?:, down_revision)? = "([^"]+)"')
 
 
@@ -53,36 +56,27 @@ def with_feature(text: str, name: str) -> str:
     return f"{head}    {name},\n){tail}"
 
 
-def merge_pyproject(base: str, commit: str) -> None:
-    """Merge pyproject.toml again, with the clone's own lines in all three versions."""
-    path = "pyproject.toml"
-    ours = content("HEAD", path)
-    with tempfile.TemporaryDirectory() as directory:
-        files, texts = [], _with_own_lines(ours, base, commit)
-        for name, text in zip(("here", "base", "upstream"), texts, strict=True):
-            files.append(Path(directory, name))
-            files[-1].write_text(text)
-        labels = [part for file in files for part in ("-L", file.name)]
-        conflicts = git_status("merge-file", "--zdiff3", *labels, *map(str, files))
-        Path(path).write_text(files[0].read_text())
-    if not conflicts:
-        git("add", path)
+def merge_own_lines(base: str, commit: str) -> None:
+    """Merge the files with own lines again, with those of the clone in all three versions."""
+    for path, pattern in OWN_LINES.items():
+        line, here = re.compile(f"(?m)^{pattern}$"), content("HEAD", path)
+        if not here or not content(commit, path):
+            continue
+        with tempfile.TemporaryDirectory() as directory:
+            files = [Path(directory, name) for name in ("here", "base", "upstream")]
+            for file, source in zip(files, ("HEAD", base, commit), strict=True):
+                file.write_text(_with_lines_of(here, content(source, path), line))
+            labels = [part for file in files for part in ("-L", file.name)]
+            conflicts = git_status("merge-file", "--zdiff3", *labels, *map(str, files))
+            Path(path).write_text(files[0].read_text())
+        if not conflicts:
+            git("add", path)
 
 
-def _with_own_lines(ours: str, *commits: str) -> Iterator[str]:
-    """This text, and those of the commits, with their own lines replaced by those of this one."""
-    own = {found[1]: found[0] for found in OWN_LINES.finditer(_project(ours))}
-    yield ours
-    for commit in commits:
-        text = content(commit, "pyproject.toml")
-        project = _project(text)
-        kept = OWN_LINES.sub(lambda found: own.get(found[1], found[0]), project)
-        yield text.replace(project, kept, 1)
-
-
-def _project(text: str) -> str:
-    """The table [project], up to its first list of several lines."""
-    return text.partition("[project]")[2].partition("[\n")[0]
+def _with_lines_of(here: str, text: str, line: re.Pattern[str]) -> str:
+    """The text with the lines of `here` that have the same name, which is the first group."""
+    own = {found[found.lastindex or 0]: found[0] for found in line.finditer(here)}
+    return line.sub(lambda found: own.get(found[found.lastindex or 0], found[0]), text)
 
 
 def repeated_revisions() -> dict[str, list[str]]:
