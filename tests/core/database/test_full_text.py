@@ -1,12 +1,14 @@
 """Full text search has the same results on SQLite and PostgreSQL."""
 
+import sqlite3
 from collections.abc import Iterator
+from contextlib import closing
 from urllib.parse import quote
 from uuid import uuid4
 
 import psycopg
 import pytest
-from sqlalchemy import create_engine, text
+from sqlalchemy import text
 
 from app.core.database import full_text
 from tests.api import Api, Caller
@@ -46,21 +48,20 @@ def postgresql(request: pytest.FixtureRequest) -> Iterator[psycopg.Connection]:
 
 
 def test_search_has_the_same_results_on_both_databases(postgresql: psycopg.Connection) -> None:
-    sqlite = create_engine("sqlite://").raw_connection()
-    full_text.add_function(sqlite.driver_connection)
     expected = postgresql.execute(
         "SELECT query, document FROM unnest(%s::text[]) AS query, unnest(%s::text[]) AS document"
         " WHERE to_tsvector('simple'::regconfig, document)"
         " @@ websearch_to_tsquery('simple'::regconfig, query)",
         [QUERIES, DOCUMENTS],
     ).fetchall()
-    found = [
-        (query, document)
-        for query in QUERIES
-        for document in DOCUMENTS
-        if sqlite.execute("SELECT matches_words(?, ?)", [document, query]).fetchone()[0]
-    ]
-    sqlite.close()
+    with closing(sqlite3.connect(":memory:")) as sqlite:
+        full_text.add_function(sqlite)
+        found = [
+            (query, document)
+            for query in QUERIES
+            for document in DOCUMENTS
+            if sqlite.execute("SELECT matches_words(?, ?)", [document, query]).fetchone()[0]
+        ]
     assert sorted(found) == sorted(expected)
 
 
