@@ -129,7 +129,7 @@ def clone(upstream: Path, tmp_path: Path) -> Path:
 def upgrade(clone: Path, *arguments: str, status: int = 0) -> str:
     """The output of `make upgrade`, which merges but does not check and test."""
     command = [sys.executable, "-m", "tools.upgrade", *arguments]
-    # These repositories have no tools/ of their own.
+    # Repositories without a tools/ of their own use that of this tree.
     environ = {**os.environ, "PYTHONPATH": str(ROOT)}
     pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.STDOUT}
     done = subprocess.run(command, cwd=clone, env=environ, text=True, **pipes)
@@ -245,6 +245,19 @@ def test_what_cannot_be_upgraded_is_refused_and_unchanged(upstream: Path, clone:
     git(clone, "branch", "-D", "upgrade-1.1.0")
     git(clone.parent, "clone", "-q", "--depth=1", "--origin=upstream", f"file://{clone}", "shallow")
     assert "git fetch --unshallow" in upgrade(clone.parent / "shallow", status=1)
+
+
+def test_command_of_the_merged_release_is_run(upstream: Path, clone: Path) -> None:
+    names = ["git.py", "release.py", *(f"upgrade/{n}.py" for n in ("__init__", "__main__"))]
+    names += ["upgrade/merge.py", "upgrade/own_files.py"]
+    tools: dict[str, str | None] = {f"tools/{n}": (ROOT / "tools" / n).read_text() for n in names}
+    commit(clone, "The command", tools)
+    main = str(tools["tools/upgrade/__main__.py"])
+    changed = {"tools/upgrade/__main__.py": main.replace("Left to decide:", "Decide:")}
+    patch = {"app/core/functions.py": CORE.replace("return 2", "return 3")}
+    commit(clone, "Patch", patch)
+    commit(upstream, "Release 1.1.0", {**RELEASE_1_1, **tools, **changed})
+    assert "\nDecide:\n" in upgrade(clone)
 
 
 def test_release_is_the_last_commit_that_set_its_version_and_has_notes(upstream: Path) -> None:

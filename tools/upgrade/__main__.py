@@ -5,8 +5,12 @@ openapi.json, the checks and the tests.
 """
 
 import argparse
+import os
 import subprocess
 import sys
+import tempfile
+import zipfile
+from pathlib import Path
 
 from tools.git import content, git, git_lines, git_status
 from tools.release import parse_version, releases, sections
@@ -37,7 +41,21 @@ def main() -> None:
     if not git_status("merge-base", "--is-ancestor", found[target], "HEAD"):
         print(f"{target} is merged already")
         return
+    if Path(__file__).is_relative_to(Path.cwd()) and content(found[target], "tools/git.py"):
+        sys.exit(run_command_of(found[target]))
     upgrade(here, target, found[target], merge_only=options.merge_only)
+
+
+def run_command_of(commit: str) -> int:
+    """Run this command as a release has it, because it knows that release's files."""
+    with tempfile.TemporaryDirectory() as directory:
+        archive = f"{directory}/tools.zip"
+        git("archive", "--format=zip", "-o", archive, commit, "tools")
+        with zipfile.ZipFile(archive) as opened:
+            opened.extractall(directory)
+        # With -P, the current directory with the older command is not on the path.
+        command = [sys.executable, "-P", "-m", "tools.upgrade", *sys.argv[1:]]
+        return subprocess.call(command, env={**os.environ, "PYTHONPATH": directory})
 
 
 def fetch() -> None:
