@@ -204,7 +204,7 @@ def request_password_reset(data: dict[str, Any]) -> None:
 @auth.body(PasswordResetSchema)
 @auth.response(204, repeatable=False)
 @auth.error(401, "The token is invalid, used or expired.")
-@auth.queries(12)
+@auth.queries(13)
 def reset_password(data: dict[str, Any]) -> None:
     """Set a new password with a token from a mail.
 
@@ -217,7 +217,7 @@ def reset_password(data: dict[str, Any]) -> None:
 @auth.body(EmailTokenSchema)
 @auth.response(204)
 @auth.error(401, "The token is invalid, used or expired.")
-@auth.queries(7)
+@auth.queries(9)
 def verify_email(data: dict[str, Any]) -> None:
     """Verify an e-mail address with a token from a mail."""
     accounts.verify_email(**data)
@@ -237,6 +237,7 @@ def resend_verification() -> None:
 @auth.post("/email/change", access=recently_authenticated, rate_limit="MAIL_RATE_LIMIT")
 @auth.body(EmailAddressSchema)
 @auth.response(202)
+@auth.queries(5)
 def request_email_change(data: dict[str, Any]) -> None:
     """Request a change of the caller's e-mail address.
 
@@ -252,6 +253,7 @@ def request_email_change(data: dict[str, Any]) -> None:
 @auth.response(204)
 @auth.error(401, "The token is invalid, used or expired.")
 @auth.error(409, "The address has been registered by another account meanwhile.")
+@auth.queries(13)
 def confirm_email_change(data: dict[str, Any]) -> None:
     """Confirm a change of the e-mail address with a token from a mail.
 
@@ -283,7 +285,7 @@ def register(data: dict[str, Any]) -> User:
 @users.body(PasswordChangeSchema)
 @users.response(204)
 @users.error(401, "The account has a second factor and needs a recent login.")
-@users.queries(9)
+@users.queries(10)
 def change_password(data: dict[str, Any]) -> None:
     """Change the caller's password; requires the current one."""
     accounts.change_password(**data)

@@ -10,6 +10,7 @@ from tests.api import PASSWORD
 from tests.auth.login import log_in, refresh
 from tests.auth.mailing import ADA, Mailing
 from tests.auth.test_cookies import Browser
+from tests.auth.test_email_change import NEW, confirm, request_change, token_to
 from tests.conftest import statements
 from tests.contract.test_queries import EXCHANGES
 from tests.mail_server import Mailbox
@@ -30,12 +31,19 @@ def requests(mailing: Mailing, mailbox: Mailbox) -> dict[str, Callable[[], Reque
         mailing.forgot(email, status=202)
         return partial(mailing.reset, mailbox.token, status=204)
 
+    def after_the_first_confirmation() -> Request:
+        user = mailing.sign_up("user")
+        request_change(mailing, user)
+        confirm(mailing, token_to(mailbox, user.email), 204)
+        return partial(confirm, mailing, token_to(mailbox, NEW), 204)
+
     return {
         "auth.log_in": lambda: partial(log_in, mailing, email, status=200),
         "auth.log_in_with_cookies": lambda: partial(browser.log_in, email, status=200),
         "auth.refresh": lambda: partial(refresh, mailing, log_in(mailing, email), status=200),
         "auth.refresh_cookies": after_log_in_with_cookies,
         "auth.verify_email": lambda: partial(mailing.verify, mailbox.token, status=204),
+        "auth.confirm_email_change": after_the_first_confirmation,
         "auth.reset_password": after_forgetting,
     }
 

@@ -15,6 +15,7 @@ EXCHANGES = (
     "auth.refresh",
     "auth.refresh_cookies",
     "auth.verify_email",
+    "auth.confirm_email_change",
     "auth.reset_password",
 )
 COUNTED = [o for o in OPERATIONS if o.endpoint not in EXCHANGES and o not in BATCHES]
