@@ -13,6 +13,7 @@ from app.auth.email_tokens import (
     revoke_tokens,
 )
 from app.auth.models import ApiKey
+from app.auth.notices import PASSWORD_CHANGED, notify
 from app.auth.schemas import ApiKeySchema
 from app.auth.second_factors import due_methods
 from app.auth.sessions import revoke_sessions
@@ -55,6 +56,7 @@ def change_password(current_password: str, new_password: str) -> None:
     login_throttle.reset_attempts(user.email)
     revoke_tokens(user.id, RESET)
     log_change(Change("change_password", "users", user.id))
+    notify(PASSWORD_CHANGED, user.id)
     revoke_sessions(user.id, except_id=current_caller.session_id)
 
 
@@ -105,6 +107,7 @@ def reset_password(token: str, new_password: str) -> None:
     revoke_credentials(user)
     login_throttle.reset_attempts(user.email)
     log_change(Change("reset_password", "users", user.id))
+    notify(PASSWORD_CHANGED, user.id)
 
 
 def verify_email(token: str) -> None:

@@ -10,6 +10,7 @@ import structlog
 from sqlalchemy import bindparam, select, update
 
 from app.auth.models import ApiKey, Session
+from app.auth.notices import API_KEY_CREATED, notify
 from app.auth.state import auth_state
 from app.core.database import execute
 from app.core.database.ids import uuid7
@@ -64,6 +65,7 @@ def create_api_key(data: dict[str, Any]) -> ApiKey:
     secret = PREFIX + urlsafe_b64encode(key_id.bytes + random).decode()
     key = ApiKey(id=key_id, owner_id=current_caller.id, prefix=secret[:12], **data)
     key.secret_hash, key.secret = sha256_digest(random), secret
+    notify(API_KEY_CREATED, current_caller.id)
     return key
 
 

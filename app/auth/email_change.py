@@ -23,6 +23,7 @@ from app.auth.email_tokens import (
     token_of_job,
 )
 from app.auth.models import EmailChange, Session
+from app.auth.notices import EMAIL_CHANGED, notify
 from app.core.database.ids import uuid7
 from app.core.database.types import now
 from app.core.mail import send_mail
@@ -138,7 +139,7 @@ def set_email(user: User, email: str, *, is_verified: bool) -> None:
     Raises:
         Problem: 409, another account has the address.
     """
-    moment = now()
+    moment, old_address = now(), user.email
     values = {"email": email, "email_verified_at": moment if is_verified else None}
     try:
         repository.update_locked(User, user, values | {"updated_at": moment}, _USER_SCHEMA)
@@ -146,6 +147,7 @@ def set_email(user: User, email: str, *, is_verified: bool) -> None:
         raise Problem("conflict", "This e-mail address is already registered.") from error
     revoke_tokens(user.id, VERIFY)
     accounts.revoke_credentials(user)
+    notify(EMAIL_CHANGED, user.id, to=old_address)
 
 
 def _has_token(digest: bytes) -> ColumnElement[bool]:

@@ -8,8 +8,9 @@ import structlog
 from flask import current_app, request
 from sqlalchemy import Row, bindparam, select
 
-from app.auth import login_throttle
+from app.auth import devices, login_throttle
 from app.auth.models import Session
+from app.auth.notices import NEW_DEVICE, SUSPICIOUS_LOGIN, notify
 from app.auth.refresh_tokens import SECRET_BYTES
 from app.auth.second_factors import USER_COLUMNS, require_second_factor
 from app.auth.sessions import SESSION_OWNER
@@ -27,6 +28,8 @@ from app.users.models import User
 from app.users.passwords import hash_password, needs_rehash, sha256_digest, verify_password
 from app.users.service import update_password_hash
 
+SUSPICIOUS_FAILURES = login_throttle.MAX_FAILURES_PER_ADDRESS
+
 log = structlog.get_logger()
 
 
@@ -38,7 +41,7 @@ def log_in(email: str, password: str) -> dict[str, Any]:
             a second factor is due; 429, too many attempts failed, whether or not the account
             exists.
     """
-    login_throttle.register_attempt(email)
+    failures = login_throttle.register_attempt(email)
     tokens = None
     # Repeated if the user was changed while the password was verified:
     # docs/decisions.md#30-login-in-six-round-trips
@@ -47,7 +50,7 @@ def log_in(email: str, password: str) -> dict[str, Any]:
         outdated = needs_rehash(user.password_hash)
         new_hash = hash_password(password) if outdated else None
         try:
-            tokens = open_session(user, ("password",))
+            tokens = open_session(user, ("password",), failures)
         except Problem:  # a second factor is due, whose failures are counted with these
             login_throttle.withdraw_attempt(email)
             raise
@@ -56,7 +59,9 @@ def log_in(email: str, password: str) -> dict[str, Any]:
     return tokens
 
 
-def open_session(user: Row[Any], methods: tuple[str, ...]) -> dict[str, Any] | None:
+def open_session(
+    user: Row[Any], methods: tuple[str, ...], failures: int = 0
+) -> dict[str, Any] | None:
     """Create a session, reset the failed attempts, and return the response body with the tokens.
 
     Every login ends here. None: the user has been changed since the row was read.
@@ -64,6 +69,7 @@ def open_session(user: Row[Any], methods: tuple[str, ...]) -> dict[str, Any] | N
     Args:
         user: a row of `second_factors.USER_COLUMNS` of an active user.
         methods: those by which the user has logged in, such as `password`.
+        failures: attempts that failed before, as `register_attempt` returns them.
 
     Raises:
         Problem: 401 `second-factor-required`.
@@ -73,6 +79,11 @@ def open_session(user: Row[Any], methods: tuple[str, ...]) -> dict[str, Any] | N
     session = _create_session(user, methods, secret)
     if session is None:
         return None
+    is_new_device = devices.is_new_device(user.id)
+    if failures >= SUSPICIOUS_FAILURES:
+        notify(SUSPICIOUS_LOGIN, user.id)
+    elif is_new_device:
+        notify(NEW_DEVICE, user.id)
     LOGINS.labels("succeeded").inc()
     log.info("login_succeeded", user_id=str(user.id), session_id=str(session.id), methods=methods)
     return make_token_pair(session, user.role, secret)

@@ -64,8 +64,10 @@ class _ThrottledError(Exception):
         self.seconds, self.is_pending = seconds, is_pending
 
 
-def register_attempt(email: str) -> None:
+def register_attempt(email: str) -> int:
     """Count an attempt as failed; `reset_attempts` undoes it, or `fail_attempt` confirms it.
+
+    Returns the number of attempts that have failed since the last success, from any address.
 
     Where the limit is reached only together with attempts that are being verified, it waits for
     them: one that succeeds resets the count.
@@ -87,7 +89,7 @@ def register_attempt(email: str) -> None:
         time.sleep(POLL_INTERVAL)  # without a connection: others need it to finish
 
 
-def _register(email: str, *, has_waited: bool) -> None:
+def _register(email: str, *, has_waited: bool) -> int:
     with db.engine.begin() as connection:  # committed even if the login fails
         counters = _lock_counters(email, connection)
         moment = now()  # after the locks, for which it may have waited
@@ -104,6 +106,10 @@ def _register(email: str, *, has_waited: bool) -> None:
             )
         values = [row._asdict() | _after_failure(row, moment) for row in counters]
         execute.execute_in_transaction(_SET_COUNTERS, _numbered(*values), connection)
+    total = next(row for row in counters if row.ip_address == ANY_ADDRESS)
+    if moment - total.retry_at > FAILURE_TTL:
+        return 0
+    return int(total.failures - (total.pending if _is_pending(total, moment) else 0))
 
 
 def fail_attempt(email: str) -> None:
