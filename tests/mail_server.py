@@ -31,8 +31,9 @@ class Mailbox:
 
     @property
     def token(self) -> str:
-        """The token in the link of the latest message."""
-        return re.search(r"#token=(\S+)", self.text)[1]
+        """The token in the latest message with a link."""
+        texts = "".join(message.get_content() for message in self.messages)
+        return re.findall(r"#token=(\S+)", texts)[-1]
 
 
 @contextmanager

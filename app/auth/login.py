@@ -44,7 +44,7 @@ def log_in(email: str, password: str) -> dict[str, Any]:
     failures = login_throttle.register_attempt(email)
     tokens = None
     # Repeated if the user was changed while the password was verified:
-    # docs/decisions.md#30-login-in-six-round-trips
+    # docs/decisions.md#30-login-in-seven-round-trips
     while tokens is None:
         user = _authenticate(email, password)
         outdated = needs_rehash(user.password_hash)

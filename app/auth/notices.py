@@ -1,7 +1,7 @@
 """Mails to the owner of an account about changes of its credentials and about logins.
 
 A feature that changes credentials declares a `Notice` and calls `notify` in the transaction of the
-change. At most `MAX_PER_HOUR` are mailed for one account: docs/decisions.md#86-notices
+change. At most `MAX_PER_HOUR` are mailed for one account: docs/decisions.md#87-notices
 """
 
 from datetime import timedelta
