@@ -54,7 +54,7 @@ auth = Blueprint("auth", __name__, url_prefix="/api/v1/auth", description="Login
 @auth.body(LoginSchema)
 @auth.response(200, TokensSchema, repeatable=False)
 @auth.error(401, WRONG_CREDENTIALS)
-@auth.queries(6)
+@auth.queries(7)
 def log_in(data: dict[str, Any]) -> dict[str, Any]:
     """Log in with e-mail and password.
 
@@ -95,7 +95,7 @@ def log_out() -> None:
 @auth.response(200, CookiesSchema, repeatable=False)
 @auth.error(401, WRONG_CREDENTIALS)
 @auth.error(404, "Cookies are disabled.")
-@auth.queries(6)
+@auth.queries(7)
 def log_in_with_cookies(data: dict[str, Any]) -> dict[str, Any]:
     """Log in with e-mail and password, from a page of the same origin.
 
@@ -161,7 +161,7 @@ def list_api_keys() -> ScopedSelect:
 @auth.post("/api-keys", access=recently_authenticated)
 @auth.body(ApiKeySchema)
 @auth.creates(NewApiKeySchema)
-@auth.queries(2)
+@auth.queries(3)
 def create_api_key(data: dict[str, Any]) -> ApiKey:
     """Create an API key.
 
@@ -204,7 +204,7 @@ def request_password_reset(data: dict[str, Any]) -> None:
 @auth.body(PasswordResetSchema)
 @auth.response(204, repeatable=False)
 @auth.error(401, "The token is invalid, used or expired.")
-@auth.queries(13)
+@auth.queries(14)
 def reset_password(data: dict[str, Any]) -> None:
     """Set a new password with a token from a mail.
 
@@ -253,7 +253,7 @@ def request_email_change(data: dict[str, Any]) -> None:
 @auth.response(204)
 @auth.error(401, "The token is invalid, used or expired.")
 @auth.error(409, "The address has been registered by another account meanwhile.")
-@auth.queries(13)
+@auth.queries(15)
 def confirm_email_change(data: dict[str, Any]) -> None:
     """Confirm a change of the e-mail address with a token from a mail.
 
@@ -285,7 +285,7 @@ def register(data: dict[str, Any]) -> User:
 @users.body(PasswordChangeSchema)
 @users.response(204)
 @users.error(401, "The account has a second factor and needs a recent login.")
-@users.queries(10)
+@users.queries(11)
 def change_password(data: dict[str, Any]) -> None:
     """Change the caller's password; requires the current one."""
     accounts.change_password(**data)

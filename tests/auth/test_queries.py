@@ -37,9 +37,18 @@ def requests(mailing: Mailing, mailbox: Mailbox) -> dict[str, Callable[[], Reque
         confirm(mailing, token_to(mailbox, user.email), 204)
         return partial(confirm, mailing, token_to(mailbox, NEW), 204)
 
+    def on_a_known_device() -> Request:
+        log_in(mailing, email, status=200)
+        return partial(log_in, mailing, email, status=200)
+
+    def on_a_known_browser() -> Request:
+        browser.log_in(email, status=200)
+        return partial(browser.log_in, email, status=200)
+
+
     return {
-        "auth.log_in": lambda: partial(log_in, mailing, email, status=200),
-        "auth.log_in_with_cookies": lambda: partial(browser.log_in, email, status=200),
+        "auth.log_in": on_a_known_device,
+        "auth.log_in_with_cookies": on_a_known_browser,
         "auth.refresh": lambda: partial(refresh, mailing, log_in(mailing, email), status=200),
         "auth.refresh_cookies": after_log_in_with_cookies,
         "auth.verify_email": lambda: partial(mailing.verify, mailbox.token, status=204),
@@ -50,14 +59,15 @@ def requests(mailing: Mailing, mailbox: Mailbox) -> dict[str, Callable[[], Reque
 
 @pytest.mark.parametrize("endpoint", EXCHANGES)
 def test_exchange_executes_at_most_the_declared_number_of_statements(
-    mailing: Mailing, mailbox: Mailbox, endpoint: str
+    mailing: Mailing, mailbox: Mailbox, endpoint: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     mailing.register()
     request = requests(mailing, mailbox)[endpoint]()
+    monkeypatch.setattr(mailing.app.extensions["jobs"], "send", lambda job_id: None)
     with statements(mailing.app) as sent:
         request()
     executed = len([sql for sql in sent if sql != "BEGIN IMMEDIATE"])
     declared = mailing.app.view_functions[endpoint].operation.queries  # type: ignore[attr-defined]
     # PostgreSQL executes some of them as one.
     on_sqlite = mailing.app.config["DATABASE_URL"].startswith("sqlite")
-    assert executed == declared if on_sqlite else 0 < executed <= declared, sent
+    assert executed == declared if on_sqlite else 0 < executed <= declared, (executed, sent)
