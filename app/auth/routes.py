@@ -253,7 +253,7 @@ def request_email_change(data: dict[str, Any]) -> None:
 @auth.response(204)
 @auth.error(401, "The token is invalid, used or expired.")
 @auth.error(409, "The address has been registered by another account meanwhile.")
-@auth.queries(15)
+@auth.queries(14)
 def confirm_email_change(data: dict[str, Any]) -> None:
     """Confirm a change of the e-mail address with a token from a mail.
 

@@ -45,7 +45,6 @@ def requests(mailing: Mailing, mailbox: Mailbox) -> dict[str, Callable[[], Reque
         browser.log_in(email, status=200)
         return partial(browser.log_in, email, status=200)
 
-
     return {
         "auth.log_in": on_a_known_device,
         "auth.log_in_with_cookies": on_a_known_browser,
