@@ -150,7 +150,7 @@ def any_value(status: int, schema: Schema | None) -> Responder:
 
 
 def _json(status: int, value: Any) -> Response:
-    response = Response(strict_json.dumps(value), status, mimetype="application/json")
+    response = Response(strict_json.dumps(value), status, content_type="application/json")
     response.headers["Cache-Control"] = "private, no-cache"
     return response
 

@@ -88,16 +88,17 @@ def _load_current_caller() -> Caller:
             waits only once for a database that does not answer.
     """
     state = request_state()
+    caller: Caller | None = state.caller
+    if caller is not None:
+        return caller
     if state.caller_error:
         raise state.caller_error
-    if state.caller is None:
-        try:
-            skipped = _skips_authentication(request.endpoint)
-            state.caller = ANONYMOUS if skipped else app_state().load_caller()
-        except Exception as error:
-            state.caller_error = error
-            raise
-    caller: Caller = state.caller
+    try:
+        skipped = _skips_authentication(request.endpoint)
+        state.caller = caller = ANONYMOUS if skipped else app_state().load_caller()
+    except Exception as error:
+        state.caller_error = error
+        raise
     return caller
 
 

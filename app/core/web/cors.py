@@ -37,12 +37,9 @@ def init_cors(app: Flask, origins: tuple[str, ...]) -> None:
 def is_preflight(request: Request) -> bool:
     """Whether a browser asks if it may send another request."""
     # A page can neither prevent nor read it, so it does not count against the rate limit.
-    headers = request.headers
-    return (
-        request.method == "OPTIONS"
-        and "Origin" in headers
-        and "Access-Control-Request-Method" in headers
-    )
+    if request.method != "OPTIONS":
+        return False
+    return "Origin" in request.headers and "Access-Control-Request-Method" in request.headers
 
 
 def _vary_by_origin(response: flask.Response) -> flask.Response:

@@ -103,14 +103,15 @@ def precondition() -> Precondition:
     """
     state = request_state()
     if state.precondition is None:
-        tags = map(_tags_of_header, ("If-Match", "If-None-Match"), Precondition())
+        environ = request.environ
+        fields = environ.get("HTTP_IF_MATCH"), environ.get("HTTP_IF_NONE_MATCH")
+        tags = map(_tags_of_field, ("If-Match", "If-None-Match"), fields, Precondition())
         state.precondition = Precondition(*tags)
     parsed: Precondition = state.precondition
     return parsed
 
 
-def _tags_of_header(name: str, default: frozenset[str]) -> frozenset[str]:
-    value = request.headers.get(name)
+def _tags_of_field(name: str, value: str | None, default: frozenset[str]) -> frozenset[str]:
     if value is None:
         return default
     if len(value) > MAX_HEADER_LENGTH:

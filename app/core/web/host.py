@@ -21,12 +21,12 @@ def init_app(app: Flask, trusted_hosts: Iterable[str], *, exempt: str) -> None:
 
     def check_host() -> None:
         text = request.environ.get("HTTP_HOST")
-        if request.blueprint == exempt or (text is None and not names):
+        if text is None and not names:
             return
-        host = text and canonical_host(text)
-        if not host or (
-            names and host.name not in names and not f".{host.name}".endswith(suffixes)
-        ):
+        host = canonical_host(text or "")
+        if host and (not names or host.name in names or f".{host.name}".endswith(suffixes)):
+            return
+        if request.blueprint != exempt:
             raise Problem("bad-request", "The service does not serve this host.")
 
     app.before_request(check_host)

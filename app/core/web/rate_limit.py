@@ -10,12 +10,14 @@ and its window in seconds `w`, `RateLimit` what remains, `r`, and for how many s
 import math
 import time
 from collections.abc import Callable
+from functools import partial
 from typing import Any, cast
 
-from flask import Flask, current_app, request
+from flask import Flask, Request, current_app, request
 from flask import Response as FlaskResponse
 from flask_limiter import ExemptionScope
 from limits import RateLimitItem, parse_many
+from limits.strategies import RateLimiter
 
 from app.core.web.app_state import AppState, EndpointLimits, app_state, init_app_state
 from app.core.web.cors import is_preflight
@@ -56,11 +58,10 @@ def init_app(app: Flask, settings: Any, *, key_func: Callable[[], str]) -> None:
     state = init_app_state(app)
     state.rate_limit_key = key_func
     state.general_limits = sorted(parse_many(settings.rate_limit))
-    app.before_request(_count_request)
-    # Flask calls `after_request` functions in reverse order: the header fields are set after
-    # flask-limiter has counted what depends on the response (`deduct_when`).
-    app.after_request(_set_headers)
-    limiter.init_app(cast(Flask, _HooksWhereNeeded(app)))
+    hooks = _LimiterHooks(app)
+    limiter.init_app(cast(Flask, hooks))
+    app.before_request(partial(_count_request, hooks))
+    app.after_request(partial(_finish_request, hooks))
     state.rate_limiter = limiter.limiter if limiter.enabled else None
 
 
@@ -88,53 +89,58 @@ def current_limits() -> list[RateLimitStatus]:
     ]
 
 
-class _HooksWhereNeeded:
-    """The part of an application that flask-limiter uses to register its hooks.
+class _LimiterHooks:
+    """The part of an application with which flask-limiter registers its hooks.
 
-    The hooks run only on requests with limits of flask-limiter.
+    They are called only on requests with limits of flask-limiter.
     """
 
     # On all other requests they would do nothing, at 8 % of the cost of a read.
 
     def __init__(self, app: Flask) -> None:
-        self.app, self.config, self.extensions = app, app.config, app.extensions
+        self.config, self.extensions = app.config, app.extensions
+        self.check: Callable[[], None] = lambda: None
+        self.finish: Callable[[Response], Response] = lambda response: response
 
     def before_request(self, check: Callable[[], None]) -> None:
-        """Register the hook that counts the limits of blueprints."""
-        self.app.before_request(
-            lambda: check() if _endpoint_limits(app_state()).needs_hook else None
-        )
+        """Keep the hook that counts the limits of blueprints."""
+        self.check = check
 
     def after_request(self, finish: Callable[[Response], Response]) -> None:
-        """Register the hook that counts what depends on the response (`deduct_when`)."""
-        self.app.after_request(
-            lambda response: finish(response) if limiter.current_limits else response
-        )
+        """Keep the hook that counts what depends on the response (`deduct_when`)."""
+        self.finish = finish
 
     def teardown_request(self, _: Callable[..., None]) -> None:
-        """Register nothing: the hook clears a state that ends with the request."""
+        """Keep nothing: the hook clears a state that ends with the request."""
 
 
-def _count_request() -> None:
-    """Count the request against the general limit.
+def _count_request(hooks: _LimiterHooks) -> None:
+    """Count the request against the general limit, and the limits of its blueprint.
 
     Raises:
         Problem: 429, the limit is exceeded.
     """
-    app, state = app_state(), request_state()
+    app = app_state()
     strategy = app.rate_limiter
-    if not strategy or not limiter.enabled or _endpoint_limits(app).is_exempt:
+    if not strategy or not limiter.enabled:
         return
-    if is_preflight(request):
-        return
-    key = app.rate_limit_key()
+    http = request._get_current_object()  # type: ignore[attr-defined]  # as in `request_state`
+    limits = _endpoint_limits(app, http)
+    if not limits.is_exempt and not is_preflight(http):
+        _count_general_limits(app, strategy)
+    if limits.needs_hook:
+        hooks.check()
+
+
+def _count_general_limits(app: AppState, strategy: RateLimiter) -> None:
+    counted, key = request_state().rate_limits, app.rate_limit_key()
     # flask-limiter would need a second round trip to report what remains:
     # docs/decisions.md#44-rate-limits
     for limit in app.general_limits:
         allowed = strategy.hit(limit, key, "general")
         reset_time, remaining = strategy.get_window_stats(limit, key, "general")
         seconds_left = _seconds_left(limit, int(reset_time + 1))
-        state.rate_limits.append(
+        counted.append(
             RateLimitStatus("default", limit, remaining, seconds_left, exceeded=not allowed)
         )
         _note_exhaustion(app, key, seconds_left if remaining == 0 else 0)
@@ -157,11 +163,11 @@ def is_exhausted(key: str) -> bool:
     return app_state().exhausted_until.get(key, 0) > time.time()
 
 
-def _endpoint_limits(app: AppState) -> EndpointLimits:
-    endpoint = request.endpoint
+def _endpoint_limits(app: AppState, http: Request) -> EndpointLimits:
+    endpoint = http.endpoint
     limits = app.limited_endpoints.get(endpoint)
     if limits is None:
-        manager, where = limiter.limit_manager, (endpoint, request.blueprint)
+        manager, where = limiter.limit_manager, (endpoint, http.blueprint)
         scope = manager.exemption_scope(current_app, *where)
         in_hook = manager.resolve_limits(current_app, *where, in_middleware=True)
         limits = EndpointLimits(bool(scope & ExemptionScope.APPLICATION), needs_hook=any(in_hook))
@@ -173,8 +179,13 @@ def _seconds_left(limit: RateLimitItem, reset_at: int) -> int:
     return min(max(0, math.ceil(reset_at - time.time())), limit.get_expiry())
 
 
-def _set_headers(response: Response) -> Response:
-    limits = current_limits()
+def _finish_request(hooks: _LimiterHooks, response: Response) -> Response:
+    """Count what depends on the response, then set the header fields."""
+    if limiter.current_limits:
+        response = hooks.finish(response)
+        limits = current_limits()
+    else:
+        limits = request_state().rate_limits
     if not limits:
         return response
     response.headers["RateLimit-Policy"] = ", ".join(

@@ -1,9 +1,11 @@
 """Header fields of every response."""
 
 import pytest
+from flask import Flask
 
 from app.core.resources.blueprint import Blueprint
-from app.core.security.authorization import public
+from app.core.security.authorization import no_auth, public
+from app.core.web.flask_app import Response
 from tests.api import Api, Caller
 from tests.conftest import MakeApp
 
@@ -84,3 +86,21 @@ def test_responses_have_no_version_banner_and_no_cookie(api: Api) -> None:
     response = api.get("products", status=200)
     assert "X-Powered-By" not in response.headers
     assert "Set-Cookie" not in response.headers
+
+
+def test_response_of_a_plain_view_has_its_length(make_app: MakeApp) -> None:
+    app = make_app()
+
+    def chunks() -> Response:
+        return Response([b"ab", b"c"])
+
+    chunks.access = no_auth  # type: ignore[attr-defined]
+    app.add_url_rule("/chunks", view_func=chunks)
+    assert Api(app).get("/chunks", status=200).headers["Content-Length"] == "3"
+
+
+def test_coroutine_as_a_view_needs_the_extra_of_flask(app: Flask) -> None:
+    async def view() -> None: ...
+
+    with pytest.raises(RuntimeError, match="async"):
+        app.ensure_sync(view)
