@@ -1,8 +1,7 @@
 """A shop beside products and tasks, which it leaves as they are.
 
 Customers and orders are private to the user who records them. Reviews are below products: all users
-read them, their author changes them; the average is `/products/{id}/rating`. Tags have tasks, and
-their list a filter for one of them.
+read them, their author changes them. Tags have tasks, tasks have files.
 """
 
 from flask import Flask

@@ -1,4 +1,4 @@
-"""Customers, orders, reviews and tags."""
+"""Customers, orders, reviews, tags, and files of tasks."""
 
 from datetime import datetime
 from typing import Any, ClassVar
@@ -9,6 +9,7 @@ from sqlalchemy.orm import Mapped, column_property, mapped_column
 
 from app.core.database.mixins import CALLER_ID_PARAM, OwnedMixin, ResourceMixin
 from app.core.database.types import Money, Timestamp, correlated
+from app.core.files.file_mixin import FileMixin
 from app.core.resources.scoped_query import path_param, writable_if
 from app.extensions import Base
 from app.products.models import Product
@@ -20,12 +21,9 @@ class Customer(OwnedMixin, Base):
 
     __tablename__ = "customers"
     __table_args__ = (
-        UniqueConstraint(
-            "owner_id", "email", info={"field": "email", "detail": "A customer has this address."}
-        ),
+        UniqueConstraint("owner_id", "email", info={"field": "email"}),
         Index("ix_customers_owner_id_created_at", "owner_id", "created_at", "id"),
     )
-
     name: Mapped[str] = mapped_column(Text)
     email: Mapped[str] = mapped_column(Text)
 
@@ -35,7 +33,6 @@ class Order(OwnedMixin, Base):
 
     __tablename__ = "orders"
     __table_args__ = (Index("ix_orders_owner_id_created_at", "owner_id", "created_at", "id"),)
-
     customer_id: Mapped[UUID] = mapped_column(ForeignKey(Customer.id), index=True)
     currency: Mapped[str] = mapped_column(Text)
     state: Mapped[str] = mapped_column(Text, default="open")
@@ -47,7 +44,6 @@ class OrderItem(Base):
     """A line of an order."""
 
     __tablename__ = "order_items"
-
     order_id: Mapped[UUID] = mapped_column(
         ForeignKey(Order.id, ondelete="CASCADE"), primary_key=True
     )
@@ -62,7 +58,6 @@ class Review(ResourceMixin, Base):
 
     __tablename__ = "reviews"
     __table_args__ = (Index("ix_reviews_product_id_created_at", "product_id", "created_at", "id"),)
-
     product_id: Mapped[UUID] = mapped_column(ForeignKey(Product.id, ondelete="CASCADE"))
     author_id: Mapped[UUID] = mapped_column(ForeignKey("users.id", ondelete="CASCADE"), index=True)
     rating: Mapped[int]
@@ -80,7 +75,6 @@ class Tag(OwnedMixin, Base):
 
     __tablename__ = "tags"
     __table_args__ = (Index("ix_tags_owner_id_created_at", "owner_id", "created_at", "id"),)
-
     name: Mapped[str] = mapped_column(Text)
     tasks: ClassVar[Any] = ()
 
@@ -90,9 +84,15 @@ class TaggedTask(Base):
 
     __tablename__ = "tagged_tasks"
     __table_args__ = (UniqueConstraint("tag_id", "task_id", info={"field": "task_id"}),)
-
     tag_id: Mapped[UUID] = mapped_column(ForeignKey(Tag.id, ondelete="CASCADE"), primary_key=True)
     position: Mapped[int] = mapped_column(primary_key=True)
+    task_id: Mapped[UUID] = mapped_column(ForeignKey(Task.id, ondelete="CASCADE"), index=True)
+
+
+class Attachment(FileMixin, Base):
+    """A file of a task."""
+
+    __tablename__ = "attachments"
     task_id: Mapped[UUID] = mapped_column(ForeignKey(Task.id, ondelete="CASCADE"), index=True)
 
 
@@ -113,3 +113,5 @@ REVIEWS: "Select[Review]" = select(Review).join(Product, Product.id == Review.pr
 REVIEWS = REVIEWS.where(Product.is_active, Review.product_id == path_param("product_id"))
 OWN_REVIEWS = writable_if(REVIEWS, Review.author_id == CALLER_ID_PARAM)
 RATED: "Select[RatedProduct]" = select(RatedProduct).where(RatedProduct.is_active)
+FILES: "Select[Attachment]" = select(Attachment).join(Task, Task.id == Attachment.task_id)
+FILES = FILES.where(Task.owner_id == CALLER_ID_PARAM, Attachment.task_id == path_param("task_id"))

@@ -6,6 +6,8 @@ from uuid import UUID
 from sqlalchemy import Row
 
 from app.core.database.types import now
+from app.core.files.file_mixin import FileQuery, FileSchema
+from app.core.files.uploads import Upload
 from app.core.resources.batch import Batch
 from app.core.resources.blueprint import Blueprint
 from app.core.resources.scoped_query import ScopedSelect
@@ -13,8 +15,10 @@ from app.core.security.authorization import authenticated, current_caller, permi
 from app.core.web.problems import Problem
 from app.products.models import Product
 from app.products.schemas import ProductSchema
-from examples.shop import schemas
-from examples.shop.models import OPEN, OWN_REVIEWS, RATED, REVIEWS, Customer, Order, Review, Tag
+from app.tasks.models import Task
+from app.tasks.schemas import TaskSchema
+from examples.shop import models, schemas
+from examples.shop.models import OPEN, REVIEWS, Attachment, Customer, Order, Review, Tag
 from examples.shop.schemas import CustomerSchema, OrderSchema, ReviewSchema, TagSchema
 
 Data = dict[str, Any]
@@ -108,7 +112,9 @@ def batch_orders(data: Data) -> Batch:
 @shop.error(409, "The order is not open.")
 def pay_order(order: Row[Any], order_id: UUID) -> Data:
     """Record that an order is paid."""
-    return _from_open(order, {"state": "paid", "paid_at": now()})
+    if order.state != "open":
+        raise Problem("conflict", f"The order is {order.state}.")
+    return {"state": "paid", "paid_at": now()}
 
 
 @shop.post("/orders/<uuid:order_id>/cancel", access=authenticated)
@@ -116,20 +122,16 @@ def pay_order(order: Row[Any], order_id: UUID) -> Data:
 @shop.error(409, "The order is not open.")
 def cancel_order(order: Row[Any], order_id: UUID) -> Data:
     """Cancel an order that is not paid."""
-    return _from_open(order, {"state": "cancelled"})
-
-
-def _from_open(order: Row[Any], values: Data) -> Data:
     if order.state != "open":
         raise Problem("conflict", f"The order is {order.state}.")
-    return values
+    return {"state": "cancelled"}
 
 
 @shop.get("/products/<uuid:product_id>/rating", access=READ)
 @shop.returns(schemas.RatingSchema)
 def read_rating(product_id: UUID) -> ScopedSelect:
     """Read what the reviews of a product say."""
-    return RATED
+    return models.RATED
 
 
 @shop.get("/products/<uuid:product_id>/reviews", access=READ)
@@ -160,7 +162,7 @@ def read_review(product_id: UUID, review_id: UUID) -> ScopedSelect:
 @shop.updates(ReviewSchema)
 def update_review(data: Data, product_id: UUID, review_id: UUID) -> Changes:
     """Update a review of the caller."""
-    return OWN_REVIEWS, data
+    return models.OWN_REVIEWS, data
 
 
 @shop.get("/tags", access=authenticated)
@@ -191,3 +193,33 @@ def read_tag(tag_id: UUID) -> ScopedSelect:
 def update_tag(data: Data, tag_id: UUID) -> Changes:
     """Rename a tag, or replace its tasks."""
     return Tag.visible_to(current_caller), data
+
+
+@shop.post("/tasks/<uuid:task_id>/attachments", access=authenticated)
+@shop.accepts_file({"application/pdf": "%PDF-1.7", "image/*": "GIF89a"}, 1_000_000, query=FileQuery)
+@shop.creates(FileSchema, parent=TaskSchema)
+def create_attachment(file: Upload, query: Data, task_id: UUID) -> tuple[Attachment, ScopedSelect]:
+    """Attach a file to a task."""
+    attachment = Attachment(task_id=task_id, **file.row_values(), **query)
+    return attachment, Task.visible_to(current_caller)
+
+
+@shop.get("/tasks/<uuid:task_id>/attachments/<uuid:attachment_id>", access=authenticated)
+@shop.returns(FileSchema)
+def read_attachment(task_id: UUID, attachment_id: UUID) -> ScopedSelect:
+    """Read what is known about a file."""
+    return models.FILES
+
+
+@shop.get("/tasks/<uuid:task_id>/attachments/<uuid:attachment_id>/file", access=authenticated)
+@shop.returns_file()
+def download_attachment(task_id: UUID, attachment_id: UUID) -> ScopedSelect:
+    """Download a file."""
+    return models.FILES
+
+
+@shop.delete("/tasks/<uuid:task_id>/attachments/<uuid:attachment_id>", access=authenticated)
+@shop.deletes(FileSchema)
+def delete_attachment(task_id: UUID, attachment_id: UUID) -> ScopedSelect:
+    """Delete a file."""
+    return models.FILES

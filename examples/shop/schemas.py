@@ -11,7 +11,6 @@ from app.products.models import Product
 from app.tasks.models import Task
 from examples.shop.models import Customer, Order, OrderItem, Review, Tag, TaggedTask
 
-ID = "019a9f3c-7b1e-7c58-8a52-3f2b6d1c9e07"
 STATES = ("open", "paid", "cancelled")
 
 
@@ -31,7 +30,7 @@ class CustomerQuery(PageQuery):
 class OrderItemSchema(Schema):
     """A line of an order. The price is that of one, in the smallest unit of the currency."""
 
-    product_id = Reference(Product, required=True, metadata={"example": ID})
+    product_id = Reference(Product, required=True)
     quantity = fields.Integer(min=1, max=1000, required=True, metadata={"example": 2})
     price = fields.Integer(min=0, max=10**6, required=True, metadata={"example": 1250})
 
@@ -39,14 +38,9 @@ class OrderItemSchema(Schema):
 class OrderSchema(ResourceSchema):
     """An order."""
 
-    customer_id = Reference(Customer, required=True, metadata={"example": ID})
+    customer_id = Reference(Customer, required=True)
     currency = fields.Currency(required=True, metadata={"example": "EUR"})
-    items = Rows(
-        OrderItemSchema,
-        OrderItem.order_id,
-        max_length=100,
-        metadata={"example": [{"product_id": ID, "quantity": 2, "price": 1250}]},
-    )
+    items = Rows(OrderItemSchema, OrderItem.order_id, max_length=100)
     total = fields.Integer(min=0, max=10**11, dump_only=True)
     state = fields.Enum(STATES, dump_only=True)
     paid_at = fields.DateTime(dump_only=True, allow_none=True)
@@ -83,16 +77,14 @@ class RatingSchema(ResourceSchema):
 class TaggedTaskSchema(Schema):
     """A task that has a tag."""
 
-    task_id = Reference(Task, required=True, metadata={"example": ID})
+    task_id = Reference(Task, required=True)
 
 
 class TagSchema(ResourceSchema):
     """A tag, and the tasks that have it."""
 
     name = fields.String(min_length=1, max_length=50, required=True, metadata={"example": "Home"})
-    tasks = Rows(
-        TaggedTaskSchema, TaggedTask.tag_id, max_length=100, metadata={"example": [{"task_id": ID}]}
-    )
+    tasks = Rows(TaggedTaskSchema, TaggedTask.tag_id, max_length=100)
 
 
 class TagQuery(PageQuery):

@@ -6,7 +6,7 @@ from alembic import op
 revision = "shop_0001"
 down_revision = None
 branch_labels = ("shop",)
-depends_on = ["products_0001", "tasks_0001"]
+depends_on = ["core_0001", "products_0001", "tasks_0001"]
 
 
 def upgrade() -> None:
@@ -65,6 +65,24 @@ def upgrade() -> None:
     )
     op.create_index("ix_tags_owner_id_created_at", "tags", ["owner_id", "created_at", "id"])
     op.create_table(
+        "attachments",
+        sa.Column("id", sa.Uuid(), nullable=False),
+        sa.Column("task_id", sa.Uuid(), nullable=False),
+        sa.Column("file_name", sa.Text(), nullable=False),
+        sa.Column("media_type", sa.Text(), nullable=False),
+        sa.Column("size", sa.BigInteger(), nullable=False),
+        sa.Column("digest", sa.Text(), nullable=False),
+        sa.Column("version", sa.Integer(), nullable=False),
+        sa.Column("created_at", sa.DateTime(timezone=True), nullable=False),
+        sa.Column("updated_at", sa.DateTime(timezone=True), nullable=False),
+        sa.ForeignKeyConstraint(["id"], ["uploads.id"], name=op.f("fk_attachments_id")),
+        sa.ForeignKeyConstraint(
+            ["task_id"], ["tasks.id"], name=op.f("fk_attachments_task_id"), ondelete="CASCADE"
+        ),
+        sa.PrimaryKeyConstraint("id", name=op.f("pk_attachments")),
+    )
+    op.create_index("ix_attachments_task_id", "attachments", ["task_id"])
+    op.create_table(
         "orders",
         sa.Column("id", sa.Uuid(), nullable=False),
         sa.Column("customer_id", sa.Uuid(), nullable=False),
@@ -119,6 +137,7 @@ def upgrade() -> None:
 
 
 def downgrade() -> None:
+    op.drop_table("attachments")
     op.drop_table("order_items")
     op.drop_table("tagged_tasks")
     op.drop_table("orders")
