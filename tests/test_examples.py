@@ -10,7 +10,7 @@ import pytest
 
 ROOT = Path(__file__).parent.parent
 SHOP = ROOT / "examples" / "shop"
-RESOURCES = ("shop", "customers", "orders", "reviews", "rating", "tags")
+RESOURCES = ("shop", "customers", "orders", "reviews", "rating", "tags", "attachments")
 OWN_TESTS = ("tests/notes", "tests/places", "tests/remarks", "tests/shop")
 VARIABLES = {"postgresql": "TEST_DATABASE_URL", "redis": "TEST_REDIS_URL"}
 

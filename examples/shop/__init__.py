@@ -1,8 +1,4 @@
-"""A shop beside products and tasks, which it leaves as they are.
-
-Customers and orders are private to the user who records them. Reviews are below products: all users
-read them, their author changes them. Tags have tasks, tasks have files.
-"""
+"""A shop beside products and tasks: customers, orders, reviews, tags, and files of tasks."""
 
 from flask import Flask
 

@@ -97,9 +97,8 @@ class Attachment(FileMixin, Base):
 
 
 def _computed(model: type[Base], value: Any, condition: Any) -> Any:
-    return column_property(
-        correlated(select(value).where(condition), model.__table__), deferred=True
-    )
+    query = select(value).where(condition)
+    return column_property(correlated(query, model.__table__), deferred=True)
 
 
 _OF_PRODUCT = Review.product_id == RatedProduct.id
@@ -107,7 +106,6 @@ RatedProduct.average = _computed(RatedProduct, func.avg(Review.rating, type_=Mon
 RatedProduct.review_count = _computed(RatedProduct, func.count(Review.id), _OF_PRODUCT)
 _TOTAL = func.coalesce(func.sum(OrderItem.quantity * OrderItem.price), 0)
 Order.total = _computed(Order, _TOTAL, OrderItem.order_id == Order.id)
-
 OPEN = writable_if(select(Order).where(Order.owner_id == CALLER_ID_PARAM), Order.state == "open")
 REVIEWS: "Select[Review]" = select(Review).join(Product, Product.id == Review.product_id)
 REVIEWS = REVIEWS.where(Product.is_active, Review.product_id == path_param("product_id"))

@@ -18,8 +18,7 @@ from app.products.schemas import ProductSchema
 from app.tasks.models import Task
 from app.tasks.schemas import TaskSchema
 from examples.shop import models, schemas
-from examples.shop.models import OPEN, REVIEWS, Attachment, Customer, Order, Review, Tag
-from examples.shop.schemas import CustomerSchema, OrderSchema, ReviewSchema, TagSchema
+from examples.shop.models import Attachment, Customer, Order, Review, Tag
 
 Data = dict[str, Any]
 Changes = tuple[ScopedSelect, Data]
@@ -28,87 +27,87 @@ shop = Blueprint("shop", __name__, url_prefix="/api/v1", description="A shop.")
 
 
 @shop.get("/customers", access=authenticated)
-@shop.paginated(CustomerSchema, schemas.CustomerQuery)
+@shop.paginated(schemas.CustomerSchema, schemas.CustomerQuery)
 def list_customers() -> ScopedSelect:
     """List the caller's customers."""
     return Customer.visible_to(current_caller)
 
 
 @shop.post("/customers", access=authenticated)
-@shop.body(CustomerSchema)
-@shop.creates(CustomerSchema)
+@shop.body(schemas.CustomerSchema)
+@shop.creates(schemas.CustomerSchema)
 def create_customer(data: Data) -> Customer:
     """Create a customer."""
     return Customer(owner_id=current_caller.id, **data)
 
 
 @shop.get("/customers/<uuid:customer_id>", access=authenticated)
-@shop.returns(CustomerSchema)
+@shop.returns(schemas.CustomerSchema)
 def read_customer(customer_id: UUID) -> ScopedSelect:
     """Read a customer."""
     return Customer.visible_to(current_caller)
 
 
 @shop.delete("/customers/<uuid:customer_id>", access=authenticated)
-@shop.deletes(CustomerSchema)
+@shop.deletes(schemas.CustomerSchema)
 def delete_customer(customer_id: UUID) -> ScopedSelect:
     """Delete a customer without orders."""
     return Customer.visible_to(current_caller)
 
 
 @shop.get("/orders", access=authenticated)
-@shop.paginated(OrderSchema, schemas.OrderQuery)
+@shop.paginated(schemas.OrderSchema, schemas.OrderQuery)
 def list_orders() -> ScopedSelect:
     """List the caller's orders."""
     return Order.visible_to(current_caller)
 
 
 @shop.get("/orders/export", access=authenticated)
-@shop.exports(OrderSchema, schemas.OrderQuery)
+@shop.exports(schemas.OrderSchema, schemas.OrderQuery)
 def export_orders() -> ScopedSelect:
     """Export the caller's orders."""
     return Order.visible_to(current_caller)
 
 
 @shop.post("/orders", access=authenticated)
-@shop.body(OrderSchema)
-@shop.creates(OrderSchema)
+@shop.body(schemas.OrderSchema)
+@shop.creates(schemas.OrderSchema)
 def create_order(data: Data) -> Order:
     """Record an order."""
     return Order(owner_id=current_caller.id, **data)
 
 
 @shop.get("/orders/<uuid:order_id>", access=authenticated)
-@shop.returns(OrderSchema)
+@shop.returns(schemas.OrderSchema)
 def read_order(order_id: UUID) -> ScopedSelect:
     """Read an order."""
     return Order.visible_to(current_caller)
 
 
 @shop.patch("/orders/<uuid:order_id>", access=authenticated)
-@shop.body(OrderSchema, partial=True)
-@shop.updates(OrderSchema)
+@shop.body(schemas.OrderSchema, partial=True)
+@shop.updates(schemas.OrderSchema)
 def update_order(data: Data, order_id: UUID) -> Changes:
     """Update an open order."""
-    return OPEN, data
+    return models.OPEN, data
 
 
 @shop.delete("/orders/<uuid:order_id>", access=authenticated)
-@shop.deletes(OrderSchema)
+@shop.deletes(schemas.OrderSchema)
 def delete_order(order_id: UUID) -> ScopedSelect:
     """Delete an open order."""
-    return OPEN
+    return models.OPEN
 
 
 @shop.post("/orders/batch", access=authenticated)
-@shop.batch(OrderSchema)
+@shop.batch(schemas.OrderSchema)
 def batch_orders(data: Data) -> Batch:
     """Create, update and delete up to a hundred orders: all of them, or none."""
     return Batch(data["items"], create_order, update_order, delete_order)
 
 
 @shop.post("/orders/<uuid:order_id>/pay", access=authenticated)
-@shop.action(OrderSchema, Order.visible_to, audit="pay")
+@shop.action(schemas.OrderSchema, Order.visible_to, audit="pay")
 @shop.error(409, "The order is not open.")
 def pay_order(order: Row[Any], order_id: UUID) -> Data:
     """Record that an order is paid."""
@@ -118,7 +117,7 @@ def pay_order(order: Row[Any], order_id: UUID) -> Data:
 
 
 @shop.post("/orders/<uuid:order_id>/cancel", access=authenticated)
-@shop.action(OrderSchema, Order.visible_to, audit="cancel")
+@shop.action(schemas.OrderSchema, Order.visible_to, audit="cancel")
 @shop.error(409, "The order is not open.")
 def cancel_order(order: Row[Any], order_id: UUID) -> Data:
     """Cancel an order that is not paid."""
@@ -135,15 +134,15 @@ def read_rating(product_id: UUID) -> ScopedSelect:
 
 
 @shop.get("/products/<uuid:product_id>/reviews", access=READ)
-@shop.paginated(ReviewSchema, schemas.ReviewQuery, parent=ProductSchema)
+@shop.paginated(schemas.ReviewSchema, schemas.ReviewQuery, parent=ProductSchema)
 def list_reviews(product_id: UUID) -> tuple[ScopedSelect, ScopedSelect]:
     """List the reviews of a product."""
-    return REVIEWS, Product.visible_to(current_caller)
+    return models.REVIEWS, Product.visible_to(current_caller)
 
 
 @shop.post("/products/<uuid:product_id>/reviews", access=OWN)
-@shop.body(ReviewSchema)
-@shop.creates(ReviewSchema, parent=ProductSchema)
+@shop.body(schemas.ReviewSchema)
+@shop.creates(schemas.ReviewSchema, parent=ProductSchema)
 def create_review(data: Data, product_id: UUID) -> tuple[Review, ScopedSelect]:
     """Review a product."""
     review = Review(product_id=product_id, author_id=current_caller.id, **data)
@@ -151,45 +150,45 @@ def create_review(data: Data, product_id: UUID) -> tuple[Review, ScopedSelect]:
 
 
 @shop.get("/products/<uuid:product_id>/reviews/<uuid:review_id>", access=READ)
-@shop.returns(ReviewSchema)
+@shop.returns(schemas.ReviewSchema)
 def read_review(product_id: UUID, review_id: UUID) -> ScopedSelect:
     """Read a review."""
-    return REVIEWS
+    return models.REVIEWS
 
 
 @shop.patch("/products/<uuid:product_id>/reviews/<uuid:review_id>", access=OWN)
-@shop.body(ReviewSchema, partial=True)
-@shop.updates(ReviewSchema)
+@shop.body(schemas.ReviewSchema, partial=True)
+@shop.updates(schemas.ReviewSchema)
 def update_review(data: Data, product_id: UUID, review_id: UUID) -> Changes:
     """Update a review of the caller."""
     return models.OWN_REVIEWS, data
 
 
 @shop.get("/tags", access=authenticated)
-@shop.paginated(TagSchema, schemas.TagQuery)
+@shop.paginated(schemas.TagSchema, schemas.TagQuery)
 def list_tags() -> ScopedSelect:
     """List the caller's tags, of one task or all."""
     return Tag.visible_to(current_caller)
 
 
 @shop.post("/tags", access=authenticated)
-@shop.body(TagSchema)
-@shop.creates(TagSchema)
+@shop.body(schemas.TagSchema)
+@shop.creates(schemas.TagSchema)
 def create_tag(data: Data) -> Tag:
     """Create a tag."""
     return Tag(owner_id=current_caller.id, **data)
 
 
 @shop.get("/tags/<uuid:tag_id>", access=authenticated)
-@shop.returns(TagSchema)
+@shop.returns(schemas.TagSchema)
 def read_tag(tag_id: UUID) -> ScopedSelect:
     """Read a tag."""
     return Tag.visible_to(current_caller)
 
 
 @shop.patch("/tags/<uuid:tag_id>", access=authenticated)
-@shop.body(TagSchema, partial=True)
-@shop.updates(TagSchema)
+@shop.body(schemas.TagSchema, partial=True)
+@shop.updates(schemas.TagSchema)
 def update_tag(data: Data, tag_id: UUID) -> Changes:
     """Rename a tag, or replace its tasks."""
     return Tag.visible_to(current_caller), data

@@ -125,8 +125,8 @@ def has_it_already(world: World, o: Operation, path: str) -> TestResponse:
 
 def call(world: World, o: Operation, path: str, **kwargs: Any) -> TestResponse:
     kwargs = {"by": world.writer(o), "headers": {"If-Match": "*"}} | kwargs
-    if "data" not in kwargs:
-        kwargs["json"] = world.body(o)
+    if "content_type" not in kwargs:
+        kwargs |= world.content(o)
     return world.api.call(o.method, path, **kwargs)
 
 

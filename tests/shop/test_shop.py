@@ -191,3 +191,24 @@ def test_task_has_a_tag_once(api: Api, user: Caller) -> None:
     body = {"name": "home", "tasks": [{"task_id": task}, {"task_id": task}]}
     refused = api.post("tags", body, by=user, status=409)
     assert error_locations(refused) == {"#/tasks/1/task_id"}
+
+
+def test_file_of_a_task_is_for_its_owner_and_deleted_with_it(
+    api: Api, user: Caller, other: Caller
+) -> None:
+    task = api.post("tasks", {"title": "a"}, by=user, status=201).headers["Location"]
+    path = f"{task}/attachments"
+    file: dict[str, Any] = {"data": b"%PDF-1.7", "content_type": "application/pdf"}
+    file["query_string"] = {"file_name": "Bill.pdf"}
+    api.call("POST", path, by=other, status=404, **file)
+    attached = api.call("POST", path, by=user, status=201, **file).headers["Location"]
+    got = api.get(f"{attached}/file", by=user, status=200)
+    assert (got.data, got.headers["Content-Disposition"]) == (
+        b"%PDF-1.7",
+        "attachment; filename=Bill.pdf",
+    )
+    for hidden in (attached, f"{attached}/file"):
+        api.get(hidden, by=other, status=404)
+    api.delete(task, by=user, status=204)
+    for deleted in (attached, f"{attached}/file"):
+        api.get(deleted, by=user, status=404)

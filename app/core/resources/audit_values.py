@@ -32,8 +32,7 @@ _schemas: dict[str, Schema] = {}
 def register_schema(resource: str, schema: Schema) -> None:
     """Show the events of a table with this schema; the first one registered stays.
 
-    `Blueprint.paginated` calls it. A resource without a list has to call it itself, or its events
-    are shown as they are stored.
+    `Blueprint.paginated` calls it. Events of a resource without a list are shown by column types.
     """
     _schemas.setdefault(resource, schema)
 
@@ -121,8 +120,11 @@ def _omit(values: Values, names: Collection[str]) -> Values:
 
 def _members(resource: str, stored: Values | None) -> Values | None:
     schema, table = _schemas.get(resource), db.metadata.tables.get(resource)
-    if not stored or schema is None or table is None:
+    if not stored or table is None:
         return stored
+    if schema is None:
+        values = {name: python_value(table, name, value) for name, value in stored.items()}
+        return {n: stored[n] if isinstance(v, Decimal) else v for n, v in values.items()}
     row = [python_value(table, name, stored.get(name)) for name in schema.column_names]
     members = schema.row_to_dict(row)
     # An event may be older than its schema: what cannot be shown by it is shown as it was stored.

@@ -9,12 +9,13 @@ from uuid import UUID
 
 import pytest
 from flask import Flask
-from sqlalchemy import cast, literal, select
+from sqlalchemy import Column, Table, Text, cast, literal, select
 
 from app.audit.models import AuditEvent
 from app.auth.models import ApiKey, Session
 from app.auth.schemas import ApiKeySchema, SessionSchema
 from app.core.database.ids import uuid7
+from app.core.database.types import Money, Timestamp
 from app.core.resources.audit_values import (
     recorded_columns,
     shown_change,
@@ -187,3 +188,15 @@ def test_stored_datetime_of_any_time_zone_is_shown_in_utc(app: Flask) -> None:
     with app.app_context():
         _, shown = shown_change("tasks", None, {"due_at": "2030-01-31T20:00:00+02:00"})
     assert in_json(shown) == {"due_at": "2030-01-31T18:00:00Z"}
+
+
+def test_events_of_a_resource_without_a_list_are_shown_by_column_types(app: Flask) -> None:
+    columns = Column("paid_at", Timestamp), Column("price", Money), Column("name", Text)
+    table = Table("receipts", db.metadata, *columns)
+    stored = {"paid_at": "2030-01-31T20:00:00.100000+02:00", "price": "12.5000", "name": "A"}
+    try:
+        with app.app_context():
+            _, shown = shown_change("receipts", None, stored)
+    finally:
+        db.metadata.remove(table)
+    assert in_json(shown) == stored | {"paid_at": "2030-01-31T18:00:00.100000Z"}
