@@ -15,6 +15,7 @@ from app import (
     auth,
     docs,
     jobs,
+    oidc,
     products,
     tasks,
     users,
@@ -23,6 +24,7 @@ from app import (
 # The order of initialisation, and of the OpenAPI document.
 FEATURES: tuple[ModuleType, ...] = (
     auth,
+    oidc,
     users,
     products,
     tasks,

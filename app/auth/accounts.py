@@ -2,6 +2,7 @@
 
 from typing import Any
 
+from blinker import Signal
 from sqlalchemy import Row
 
 from app.auth import login_throttle
@@ -29,6 +30,11 @@ from app.users.password_policy import password_error
 from app.users.passwords import hash_password, verify_password
 from app.users.schemas import UserSchema
 from app.users.service import update_password_hash
+
+credentials_revoked = Signal(
+    "All credentials but the password are revoked, since another person may have obtained them. The"
+    " sender is the user's id; receivers run in the transaction."
+)
 
 _USER_SCHEMA, _KEY_SCHEMA = UserSchema(), ApiKeySchema()
 _SELECT_OWN_ACCOUNT = CURRENT_USER.with_only_columns(
@@ -139,3 +145,4 @@ def revoke_credentials(user: User) -> None:
     revoke_tokens(user.id, RESET)
     revoke_sessions(user.id)
     repository.delete_where(ApiKey, ApiKey.owner_id == user.id, _KEY_SCHEMA)
+    credentials_revoked.send(user.id)

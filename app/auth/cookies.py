@@ -95,7 +95,7 @@ def set_auth_cookies(tokens: dict[str, Any]) -> dict[str, Any]:
     csrf = _csrf_token(split_refresh_token(refresh)[0])
 
     def set_cookies(response: Response) -> Response:
-        if response.status_code == 200:  # the session was committed
+        if response.status_code < 400:  # the session was committed
             set_access_cookies(response, access)
             options = _COOKIE_OPTIONS | {"httponly": True, "path": _refresh_path()}
             response.set_cookie(REFRESH_COOKIE, refresh, **options)

@@ -10,6 +10,7 @@ from argon2 import PasswordHasher
 from argon2.exceptions import InvalidHashError, VerifyMismatchError
 
 _hasher = PasswordHasher(time_cost=2, memory_cost=19 * 1024, parallelism=1)
+NO_PASSWORD = ""  # in place of the hash, of an account without a password
 _hash_slots = BoundedSemaphore(os.cpu_count() or 1)  # more threads need memory and save no time
 
 
@@ -22,13 +23,13 @@ def hash_password(password: str) -> str:
 def verify_password(stored: str | None, password: str) -> bool:
     """Whether the password matches the stored hash.
 
-    Without a hash (no such user) a dummy hash is verified, so that the time does not reveal whether
-    the account exists.
+    Without a hash (no such user, or `NO_PASSWORD`) a dummy hash is verified, so that the time does
+    not reveal whether the account exists.
     """
     try:
         with _hash_slots:
             matches = _hasher.verify(stored or _dummy_hash(), _normalised(password))
-        return matches and stored is not None
+        return matches and bool(stored)
     except (VerifyMismatchError, InvalidHashError):
         return False
 

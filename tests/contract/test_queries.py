@@ -8,7 +8,8 @@ from tests.conftest import Counter
 from tests.contract.operations import BATCHES, CREATES, ITEMS, OPERATIONS, Operation, World, ids
 
 READS = [o for o in OPERATIONS if o.kind in ("returns", "paginated")]
-# Their requests need a secret from an earlier response or mail: tests/auth/test_queries.py.
+# Their requests need a secret from an earlier response or mail, or a provider:
+# tests/auth/test_queries.py, tests/oidc/.
 EXCHANGES = (
     "auth.log_in",
     "auth.log_in_with_cookies",
@@ -17,6 +18,9 @@ EXCHANGES = (
     "auth.verify_email",
     "auth.confirm_email_change",
     "auth.reset_password",
+    "oidc.start_login",
+    "oidc.finish_login",
+    "oidc.start_link",
 )
 COUNTED = [o for o in OPERATIONS if o.endpoint not in EXCHANGES and o not in BATCHES]
 
