@@ -2,7 +2,7 @@
 
 Its values are in a signed token, which the client that starts it keeps: a browser in a cookie, a
 native client in memory. `state`, `nonce` and the PKCE verifier are derived from that token, so a
-response is accepted only together with it. docs/decisions.md#{N}-flows-of-openid-connect
+response is accepted only together with it. docs/decisions.md#88-flows-of-openid-connect
 """
 
 import hmac
