@@ -3,10 +3,10 @@ PYTHON ?= python3
 ARGS ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help run dev shell routes test test-slow test-pgbouncer fuzz chaos bench bench-check bench-profile bench-scale check openapi api-diff lock upgrade up down backup restore stack-test clean
+.PHONY: help run dev shell routes test test-slow test-pgbouncer fuzz chaos bench bench-check bench-profile bench-scale check openapi api-diff lock upgrade rehearse-upgrade up down backup restore stack-test clean
 
 help: ## List the targets
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-14s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-16s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 run: ## Serve on SQLite with demo data; BIND=host:port sets the address (127.0.0.1:8000)
 	@$(PYTHON) dev.py run
@@ -61,6 +61,9 @@ lock: ## Regenerate the locks from pyproject.toml (needs uv); ARGS=--upgrade tak
 
 upgrade: ## Merge a release of upstream: the newest, or TO=1.2.0; CHECK=1 only says whether there is one
 	@$(PYTHON) dev.py upgrade $(if $(CHECK),--check) $(if $(TO),--to $(TO)) $(ARGS)
+
+rehearse-upgrade: ## Upgrade altered clones of each release to HEAD; ARGS="1.0.0 --tests tests/users" selects some
+	@$(PYTHON) dev.py rehearse-upgrade $(ARGS)
 
 up: ## Start the stack: nginx, the service, PostgreSQL, Redis; writes .env if it is missing
 	@$(PYTHON) dev.py env

@@ -244,6 +244,10 @@ MODULES = {
         "Measure the cost by size of the database; arguments select measurements.",
     ),
     "chaos": ("tests.chaos", "Inject faults into the service under load; arguments select faults."),
+    "rehearse-upgrade": (
+        "tests.rehearsal",
+        "Upgrade altered clones of each release to HEAD; --tests PATH selects some of their tests.",
+    ),
     "check": (
         "tools.check",
         "Check style, types, imports, size, locks, migrations, manifests, security and OpenAPI.",
@@ -284,7 +288,7 @@ def usage() -> None:
     lines = {name: (command.__doc__ or "").splitlines()[0] for name, command in COMMANDS.items()}
     lines.update({name: text for name, (_, text) in [*MODULES.items(), *SCRIPTS.items()]})
     for name, text in sorted(lines.items()):
-        print("  {:<13} {}".format(name, text))
+        print("  {:<16} {}".format(name, text))
 
 
 COMMANDS = {

@@ -1,0 +1,1 @@
+"""`make rehearse-upgrade`: upgrade an altered clone of each release to HEAD."""

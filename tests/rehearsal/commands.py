@@ -1,0 +1,36 @@
+"""Commands in the scratch repositories of a rehearsal."""
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+WHO = ("-c", "user.name=Rehearsal", "-c", "user.email=rehearsal@example.com")
+# The defaults: the settings of the caller are not those of the clone.
+ENVIRON = {
+    **{name: os.environ[name] for name in ("PATH", "HOME", "LANG", "TMPDIR") if name in os.environ},
+    "APP_ENV": "testing",
+    "FLASK_SKIP_DOTENV": "1",
+    "PYTHONDONTWRITEBYTECODE": "1",
+}
+
+
+def git(where: Path, *arguments: str) -> str:
+    """The output of a Git command."""
+    command = ["git", *WHO, *arguments]
+    return subprocess.check_output(command, cwd=where, text=True).strip()
+
+
+def flask(where: Path, *arguments: str, **environ: str) -> str:
+    """The output of a command of the service."""
+    return python(where, "-m", "flask", *arguments, **environ)
+
+
+def python(where: Path, *arguments: str, **environ: str) -> str:
+    """The standard output of Python in a directory.
+
+    Raises:
+        CalledProcessError: the command failed; its errors are printed.
+    """
+    command = [sys.executable, *arguments]
+    return subprocess.check_output(command, cwd=where, env=ENVIRON | environ, text=True)
