@@ -35,7 +35,7 @@ fuzz: ## Run Schemathesis against the service; ARGS="--examples N --seed S" limi
 bench: ## Compare the service with other frameworks (needs wrk); ARGS=--quick takes minutes
 	@$(PYTHON) dev.py bench $(ARGS)
 
-bench-check: ## Fail when a request costs 15 % more CPU than bench/baseline.json
+bench-check: ## Fail when a request costs 15 % more CPU than in the last tag
 	@$(PYTHON) dev.py bench-check $(ARGS)
 
 bench-profile: ## Show where a request spends its CPU; ARGS=by-id, page-20, create, ...

@@ -233,7 +233,7 @@ MODULES = {
     ),
     "bench-check": (
         "bench.check",
-        "Fail when a request costs 15 % more CPU than bench/baseline.json; --save rewrites it.",
+        "Fail when a request costs 15 % more CPU than in the last tag, or --base REVISION.",
     ),
     "bench-profile": (
         "bench.where",

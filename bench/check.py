@@ -1,77 +1,97 @@
-"""Compare the CPU of a request with the baseline: `make bench-check`.
+"""Compare the CPU of a request with that of another revision: `make bench-check`.
 
-Ours and the limit program handle the same requests in turn, each in its own process, without a
-server. The first decile counts, because other load only adds time. The ratio of the two is compared
-with `bench/baseline.json`, which makes it independent of the machine.
+Both revisions handle the same requests in turn, in one run, each in its own process without a
+server. The first decile counts, because other load only adds time.
 
-    python -m bench.check --save     replaces the baseline
+    python -m bench.check --base REVISION     by default the last git tag
 """
 
 import argparse
-import json
+import subprocess
 import sys
-from contextlib import ExitStack
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
-from statistics import quantiles
+from statistics import median, quantiles
+from tempfile import TemporaryDirectory
 
-from bench.database import fill
+from bench.database import ROOT
 from bench.inprocess import child
-from bench.rows import ROWS, World
+from bench.rows import ROWS
 from bench.systems import OURS
 from tests import services
 
-BASELINE = Path(__file__).with_name("baseline.json")
 PRODUCTS = 5_000
-BLOCKS, REQUESTS = 24, 20  # of each row and system
-ALLOWED = 1.15  # times the baseline
+BLOCKS, REQUESTS = 24, 20  # of each row, system and revision
+ALLOWED = 1.15  # times the CPU of the other revision
 CHECKED = [name for name, row in ROWS.items() if name != "login" and not row.only]
+FILL = f"import sys; from bench.database import fill; fill(sys.argv[1], {PRODUCTS})"
 
 
 def main() -> None:
     """Measure, compare, and exit with 1 if a row needs too much CPU."""
     parser = argparse.ArgumentParser(prog="make bench-check ARGS=...")
-    parser.add_argument("--save", action="store_true", help="replace the baseline")
+    parser.add_argument("--base", default=last_tag(), help="a git revision, by default the tag")
+    parser.add_argument("--rows", default=",".join(CHECKED))
     options = parser.parse_args()
-    costs = measure()
-    ratios = {
-        ours: {row: round(costs[ours][row] / costs["limit"][row], 2) for row in CHECKED}
-        for ours in OURS
-    }
-    if options.save:
-        BASELINE.write_text(json.dumps(ratios, indent=2) + "\n")
-    baseline = json.loads(BASELINE.read_text())
-    print(f"{'':26}limit µs  " + "  ".join(f"{ours}: times (was)" for ours in OURS))
+    if not options.base:
+        print("Before the first tag there is nothing to compare with; ARGS='--base REVISION'")
+        return
     worse = []
-    for row in CHECKED:
-        line = f"{ROWS[row].title:26}{costs['limit'][row] * 1e6:8.0f}  "
-        for ours in OURS:
-            now, was = ratios[ours][row], baseline[ours][row]
-            mark = "!" if now > was * ALLOWED else " "
-            worse += [f"{ours}, {ROWS[row].title}"] if mark == "!" else []
-            line += f"{now:10.2f} ({was:.2f}){mark} "
-        print(line)
+    print(f"{'':6}{'':26}{options.base:>12} µs {'here µs':>9} {'times':>7}")
+    with checkout(options.base) as base:
+        for system in OURS:
+            worse += compare(base, system, options.rows.split(","))
     if worse:
-        sys.exit(f"More than {ALLOWED - 1:.0%} above the baseline: {'; '.join(worse)}")
+        sys.exit(f"More than {ALLOWED - 1:.0%} above {options.base}: {'; '.join(worse)}")
 
 
-def measure() -> dict[str, dict[str, float]]:
-    """CPU seconds per request by system and row, the first decile."""
+def last_tag() -> str:
+    """The name of the last tag, or an empty text."""
+    command = ["git", "describe", "--tags", "--abbrev=0"]
+    return subprocess.run(command, cwd=ROOT, capture_output=True, text=True).stdout.strip()
+
+
+@contextmanager
+def checkout(revision: str) -> Iterator[Path]:
+    """Yield a folder with the tree of a revision."""
+    with TemporaryDirectory() as folder:
+        tree = Path(folder) / "tree"
+        git = ["git", "-C", str(ROOT), "worktree"]
+        subprocess.run([*git, "add", "--quiet", "--detach", str(tree), revision], check=True)
+        try:
+            yield tree
+        finally:
+            subprocess.run([*git, "remove", "--force", str(tree)], check=True)
+
+
+def compare(base: Path, system: str, rows: list[str]) -> Iterator[str]:
+    """Measure and print the rows; iterate over the names of those that need too much CPU."""
     with ExitStack() as stack:
-        world = World(stack.enter_context(services.postgres()))
         redis = stack.enter_context(services.redis())
-        fill(world.database, PRODUCTS)
-        systems = [stack.enter_context(child(name, world, redis)) for name in ("limit", *OURS)]
-        token, ids = systems[1].ask(products=PRODUCTS)
-        answer = token, ids[:REQUESTS]
-        costs: dict[str, dict[str, float]] = {each.name: {} for each in systems}
-        for row in CHECKED:
-            seen: dict[str, list[float]] = {each.name: [] for each in systems}
+        systems = []
+        for tree in (base, ROOT):
+            database = stack.enter_context(services.postgres())
+            subprocess.run(
+                [sys.executable, "-c", FILL, database], cwd=tree, check=True, capture_output=True
+            )
+            each = stack.enter_context(child(system, database, redis, tree))
+            token, ids = each.ask(products=PRODUCTS)
+            systems.append((each, (token, ids[:REQUESTS])))
+        for row in rows:
+            costs: list[list[float]] = [[], []]
+            ratios = []
             for _ in range(BLOCKS):
-                for each in systems:
-                    seen[each.name] += each.ask(row=row, count=REQUESTS, world=answer)
-            for name, all_ in seen.items():
-                costs[name][row] = quantiles(all_, n=10)[0]
-    return costs
+                block = [each.ask(row=row, count=REQUESTS, world=world) for each, world in systems]
+                costs = [all_ + new for all_, new in zip(costs, block, strict=True)]
+                ratios.append(quantiles(block[1], n=10)[0] / quantiles(block[0], n=10)[0])
+            before, now = (quantiles(all_, n=10)[0] * 1e6 for all_ in costs)
+            times = median(ratios)
+            mark = "!" if times > ALLOWED else ""
+            title = ROWS[row].title
+            print(f"{system:6}{title:26}{before:15.0f} {now:9.0f} {times:7.2f}{mark}", flush=True)
+            if mark:
+                yield f"{system}, {title}"
 
 
 if __name__ == "__main__":

@@ -16,9 +16,9 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from io import BytesIO
 from itertools import pairwise
+from pathlib import Path
 from typing import Any
 
-from bench.database import ROOT
 from bench.rows import ROWS, World
 from bench.systems import SETTINGS, SYSTEMS, servers
 
@@ -122,12 +122,12 @@ class Child:
 
 
 @contextmanager
-def child(name: str, world: World, redis: str) -> Iterator[Child]:
-    """Yield the system in a new process."""
+def child(name: str, database: str, redis: str, tree: Path) -> Iterator[Child]:
+    """Yield the system as a tree has it, in a new process."""
     process = subprocess.Popen(
         [sys.executable, "-m", "bench.inprocess", name],
-        cwd=ROOT,
-        env=os.environ | SETTINGS | servers(world.database, redis),
+        cwd=tree,
+        env=os.environ | SETTINGS | servers(database, redis) | {"PYTHONPATH": str(tree)},
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         text=True,
