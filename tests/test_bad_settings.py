@@ -9,8 +9,8 @@ from pathlib import Path
 import pytest
 
 from app.config import Settings
-from tests.test_config import PRODUCTION, SECRET, refusal
-from tests.test_config import instance as instance
+from tests.environments import PRODUCTION, SECRET, refusal
+from tests.environments import instance as instance
 
 ROOT = Path(__file__).parents[1]
 HIDDEN = "hidden"  # part of values that are never printed
