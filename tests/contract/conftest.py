@@ -5,7 +5,7 @@ from collections.abc import Iterator
 import pytest
 from flask import Flask
 
-from tests.contract.operations import World
+from tests.contract.world import World
 
 
 @pytest.fixture

@@ -10,7 +10,8 @@ from app.config import Settings
 from app.core.resources.blueprint import Blueprint
 from app.features import FEATURES
 from app.users.roles import ROLES
-from tests.contract.operations import ITEMS, OPERATIONS, Operation, World, ids, status_for_others
+from tests.contract.operations import ITEMS, OPERATIONS, Operation, ids, status_for_others
+from tests.contract.world import World
 from tests.features import as_feature
 
 WHO = ("anonymous", "owner", "other", "editor", "admin")

@@ -3,7 +3,8 @@
 import pytest
 from werkzeug.test import TestResponse
 
-from tests.contract.operations import ACTIONS, Operation, World, ids
+from tests.contract.operations import ACTIONS, Operation, ids
+from tests.contract.world import World
 
 every_action = pytest.mark.parametrize("action", ACTIONS, ids=ids)
 NEVER = "01890a5d-ac96-774b-bcce-b302099a8057"

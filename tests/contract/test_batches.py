@@ -7,7 +7,8 @@ from werkzeug.test import TestResponse
 
 from tests.api import Caller
 from tests.conftest import Counter
-from tests.contract.operations import BATCHES, CREATES, ITEMS, Operation, World, ids
+from tests.contract.operations import BATCHES, CREATES, ITEMS, Operation, ids
+from tests.contract.world import World
 
 NEVER = "01890a5d-ac96-774b-bcce-b302099a8057"
 every_batch = pytest.mark.parametrize("batch", BATCHES, ids=ids)

@@ -13,7 +13,8 @@ from werkzeug.test import TestResponse
 from app.auth.models import Session
 from tests import rows
 from tests.conftest import Counter
-from tests.contract.operations import CREATES, DOWNLOADS, ITEMS, Operation, World, ids
+from tests.contract.operations import CREATES, DOWNLOADS, ITEMS, Operation, ids
+from tests.contract.world import World
 
 every_download = pytest.mark.parametrize("download", DOWNLOADS, ids=ids)
 SECOND = timedelta(seconds=1)

@@ -8,7 +8,8 @@ import pytest
 
 from app.core.web import strict_json
 from tests.conftest import Counter
-from tests.contract.operations import COLLECTIONS, CREATES, EXPORTS, Operation, World, ids, walk
+from tests.contract.operations import COLLECTIONS, CREATES, EXPORTS, Operation, ids
+from tests.contract.world import World, walk
 
 ROWS = 5
 NDJSON, CSV = "application/x-ndjson", "text/csv"

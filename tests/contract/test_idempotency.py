@@ -12,7 +12,8 @@ from app.core.resources.idempotency import IdempotencyKey
 from app.extensions import db
 from tests.api import PASSWORD, PASSWORD_HASH
 from tests.contract.document import document_of
-from tests.contract.operations import CREATES, OPERATIONS, Operation, World, ids
+from tests.contract.operations import CREATES, OPERATIONS, Operation, ids
+from tests.contract.world import World
 
 every_create = pytest.mark.parametrize("create", CREATES, ids=ids)
 

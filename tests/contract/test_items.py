@@ -5,7 +5,8 @@ from itertools import product
 
 import pytest
 
-from tests.contract.operations import CREATES, ITEMS, OPERATIONS, Operation, World, ids
+from tests.contract.operations import CREATES, ITEMS, OPERATIONS, Operation, ids
+from tests.contract.world import World
 
 READS = [o for o in ITEMS if o.method == "GET"]
 PATCHES = [o for o in ITEMS if o.method == "PATCH"]

@@ -2,7 +2,8 @@
 
 import pytest
 
-from tests.contract.operations import COLLECTIONS, ITEMS, OPERATIONS, Operation, World, ids
+from tests.contract.operations import COLLECTIONS, ITEMS, OPERATIONS, Operation, ids
+from tests.contract.world import World
 
 READS = [o for o in OPERATIONS if o.method == "GET"]
 WRITES = [o for o in OPERATIONS if o.body]

@@ -25,7 +25,8 @@ from app.core.security.authorization import public
 from app.features import FEATURES
 from app.tasks.schemas import TaskQuery, TaskSchema
 from tests.contract.document import document_of, operations_in, path_of
-from tests.contract.operations import OPERATIONS, Operation, World, ids
+from tests.contract.operations import OPERATIONS, Operation, ids
+from tests.contract.world import World
 from tests.features import WITH_EXAMPLES, as_feature
 
 COMMITTED = Path(__file__).parents[2] / "openapi.json"

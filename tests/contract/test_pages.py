@@ -7,17 +7,8 @@ import pytest
 
 from app.core.database.ids import uuid7
 from app.core.resources.cursor import PageCursor
-from tests.contract.operations import (
-    COLLECTIONS,
-    CREATES,
-    LONG,
-    Operation,
-    World,
-    ids,
-    links,
-    longest,
-    walk,
-)
+from tests.contract.operations import COLLECTIONS, CREATES, Operation, ids
+from tests.contract.world import LONG, World, links, longest, walk
 
 ROWS = 7
 SORTED = ("sort=created_at", "sort=-created_at")

@@ -10,7 +10,8 @@ from werkzeug.test import TestResponse
 
 from tests.api import PASSWORD
 from tests.contract.document import CheckedApi
-from tests.contract.operations import COLLECTIONS, CREATES, OPERATIONS, Operation, World, ids, links
+from tests.contract.operations import COLLECTIONS, CREATES, OPERATIONS, Operation, ids
+from tests.contract.world import World, links
 
 PREFIX = "/svc"
 

@@ -5,7 +5,8 @@ from typing import Any
 import pytest
 
 from tests.conftest import Counter
-from tests.contract.operations import BATCHES, CREATES, ITEMS, OPERATIONS, Operation, World, ids
+from tests.contract.operations import BATCHES, CREATES, ITEMS, OPERATIONS, Operation, ids
+from tests.contract.world import World
 
 READS = [o for o in OPERATIONS if o.kind in ("returns", "paginated")]
 # Their requests need a secret from an earlier response or mail, or a provider:

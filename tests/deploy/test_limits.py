@@ -7,7 +7,8 @@ from urllib.parse import parse_qs, quote, urlencode, urlsplit
 
 import pytest
 
-from tests.contract.operations import COLLECTIONS, LONG, Operation, ids, longest
+from tests.contract.operations import COLLECTIONS, Operation, ids
+from tests.contract.world import LONG, longest
 from tests.live import Answer, Live, serve
 from tests.nginx import in_front_of
 

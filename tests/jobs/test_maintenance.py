@@ -68,10 +68,12 @@ def test_maintenance_command_runs_every_task(app: Flask) -> None:
     assert result.exit_code == 0, result.output
     assert {line.partition(":")[0] for line in result.output.splitlines()} == {
         "audit-events",
+        "email-changes",
         "email-tokens",
         "idempotency-keys",
         "import-seen-skus",
         "jobs",
+        "known-devices",
         "login-attempts",
         "sessions",
         "unsent-jobs",

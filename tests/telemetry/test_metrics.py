@@ -1,12 +1,8 @@
-"""Metrics: exact over all workers, with few label values, on a port of their own."""
+"""Metrics: what is counted, and the listener that serves them."""
 
-import json
-import os
 import re
-import signal
 import socket
 from collections.abc import Iterator
-from concurrent.futures import ThreadPoolExecutor
 from http.client import HTTPConnection, HTTPResponse
 from pathlib import Path
 from typing import Any
@@ -25,8 +21,7 @@ from app.telemetry.metrics import scrape_time_gauge
 from tests import services
 from tests.api import PASSWORD, Api
 from tests.conftest import MakeApp, own_server
-from tests.live import Live, serve, wait_until
-from tests.nginx import in_front_of
+from tests.live import serve, wait_until
 
 ITEM = "products/00000000-0000-7000-8000-000000000000"
 
@@ -34,6 +29,21 @@ ITEM = "products/00000000-0000-7000-8000-000000000000"
 def value(name: str, **labels: str) -> float:
     """The current value of a series of this process."""
     return REGISTRY.get_sample_value(name, labels) or 0
+
+
+def series(port: int) -> dict[tuple[str, ...], float]:
+    """The values of /metrics on this port, by name and labels."""
+    connection = HTTPConnection("127.0.0.1", port, timeout=services.SECONDS)
+    connection.request("GET", "/metrics")
+    response = connection.getresponse()
+    body = response.read().decode()
+    connection.close()
+    assert response.status == 200, body
+    return {
+        (sample.name, *sorted(sample.labels.values())): sample.value
+        for family in text_string_to_metric_families(body)
+        for sample in family.samples
+    }
 
 
 class Growth:
@@ -46,9 +56,6 @@ class Growth:
     def read(self) -> list[float]:
         after = [value(self.name, **labels) for labels in self.series]
         return [new - old for new, old in zip(after, self.before, strict=True)]
-
-
-# --- counters and gauges ------------------------------------------------------------------------
 
 
 def test_requests_are_counted_by_route_template(api: Api) -> None:
@@ -109,9 +116,6 @@ def test_gauge_counts_connections_in_use(app: Flask, api: Api) -> None:
         connection.detach()
     assert value("database_connections_in_use") == before
     assert value("database_connections_limit") > 0
-
-
-# --- scrapes ------------------------------------------------------------------------------------
 
 
 class MetricsApi(Api):
@@ -210,102 +214,3 @@ def test_server_timing_header_is_sent_in_development_only(make_app: MakeApp) -> 
     assert found
     assert float(found[1]) >= float(found[2]) > 0
     assert "Server-Timing" not in Api(make_app()).get("products", status=200).headers
-
-
-def test_dashboard_and_alerts_use_existing_metrics(
-    make_app: MakeApp, listener: socket.socket
-) -> None:
-    scraped = MetricsApi(make_app, listener)
-    existing = {family.name for family in text_string_to_metric_families(scrape(scraped))}
-    shipped = Path(__file__).parents[2] / "deploy" / "observability"
-    dashboard = json.loads((shipped / "grafana/dashboards/service.json").read_text())
-    queries = [t["expr"] for panel in dashboard["panels"] for t in panel["targets"]]
-    queries.append((shipped / "prometheus/alerts.yml").read_text())
-    name = r"\b(jobs|(?:http|database|rate|logins)_\w+)[{[) ]"
-    names = set(re.findall(name, re.sub("#.*|summary: .*", "", " ".join(queries))))
-    assert len(names) == 8
-    assert {re.sub("_(total|bucket)$", "", name) for name in names} <= existing
-
-
-# --- several workers ----------------------------------------------------------------------------
-
-
-def series(port: int) -> dict[tuple[str, ...], float]:
-    """The values of /metrics on this port, by name and labels."""
-    connection = HTTPConnection("127.0.0.1", port, timeout=services.SECONDS)
-    connection.request("GET", "/metrics")
-    response = connection.getresponse()
-    body = response.read().decode()
-    connection.close()
-    assert response.status == 200, body
-    return {
-        (sample.name, *sorted(sample.labels.values())): sample.value
-        for family in text_string_to_metric_families(body)
-        for sample in family.samples
-    }
-
-
-COUNTED = "http_requests_total", "/api/v1/products/<uuid:product_id>", "404", "GET"
-
-
-@pytest.mark.slow
-def test_counters_are_exact_across_workers_reloads_and_crashes(tmp_path: Path) -> None:
-    port, sent = services.free_port(), 0
-    settings = {
-        "METRICS_BIND": f"127.0.0.1:{port}",
-        "CACHE_DIR": str(tmp_path),
-        "RATE_LIMIT": "100000 per minute",
-        # Each worker also restarts after 60 requests.
-        "GUNICORN_CMD_ARGS": "--max-requests 60 --max-requests-jitter 0",
-    }
-    folder = Path("/dev/shm" if Path("/dev/shm").is_dir() else "/tmp")
-    with serve(f"sqlite:///{tmp_path}/live.db", **settings) as live:
-
-        def load(requests: int) -> None:
-            nonlocal sent
-            with ThreadPoolExecutor(4) as pool:
-                answers = list(pool.map(lambda _: live.call("GET", ITEM).status, range(requests)))
-            assert set(answers) == {404}
-            sent += requests
-
-        load(150)
-        assert series(port)[COUNTED] == sent
-        old = set(live.workers())
-        live.process.send_signal(signal.SIGHUP)
-        load(50)
-        wait_until(lambda: len(live.workers()) == 2 and not old & set(live.workers()))
-        load(20)
-        assert series(port)[COUNTED] == sent
-        victim = live.workers()[0]
-        os.kill(victim, signal.SIGKILL)
-        wait_until(lambda: len(live.workers()) == 2 and victim not in live.workers())
-        load(20)
-        assert series(port)[COUNTED] == sent
-        # The maintenance thread of a new worker uses a connection for a moment.
-        wait_until(lambda: series(port)["database_connections_in_use",] == 0)
-        (shared,) = (f for f in folder.glob("workers-*") if belongs_to(f, live))
-        # Two workers, and two more during a reload.
-        assert len(list(shared.glob("counter_*.db"))) <= 4
-    assert not shared.exists()
-
-
-def belongs_to(folder: Path, live: Live) -> bool:
-    """Whether a worker of this service has a file of the folder open."""
-    maps = Path(f"/proc/{live.workers()[0]}/maps").read_text()
-    return str(folder) in maps
-
-
-def test_nginx_does_not_serve_metrics(tmp_path: Path) -> None:
-    port = services.free_port()
-    settings = {"METRICS_BIND": f"127.0.0.1:{port}", "CACHE_DIR": str(tmp_path)}
-    with serve(f"sqlite:///{tmp_path}/live.db", **settings) as live:
-        assert series(port)["database_connections_limit",] > 0
-        with in_front_of(live, tmp_path) as nginx:
-            for path in ("/metrics", "/metrics/", "//metrics", "/%6detrics", "/x/../metrics"):
-                connection = HTTPConnection("127.0.0.1", nginx.port, timeout=services.SECONDS)
-                connection.request("GET", path, headers={"Host": f"127.0.0.1:{port}"})
-                response = connection.getresponse()
-                assert response.status == 404, path
-                assert response.headers["Content-Type"] == "application/problem+json"
-                response.read()
-                connection.close()

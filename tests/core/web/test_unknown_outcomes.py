@@ -16,7 +16,7 @@ from app.users.models import User
 from tests import rows
 from tests.api import Api
 from tests.conftest import MakeApp, migrate_to_head, on_postgresql
-from tests.core.web.test_database_errors import ACCOUNT, MUG, check_unavailable
+from tests.core.web.database_faults import ACCOUNT, MUG, check_unavailable
 from tests.pooler import url_without_pooler
 
 pytestmark = on_postgresql

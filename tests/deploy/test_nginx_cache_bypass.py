@@ -1,186 +1,18 @@
-"""The cache of the shipped nginx: public responses, as long as Cache-Control allows."""
+"""Requests and responses that the cache of nginx must not mix or keep."""
 
-import gzip
 import threading
 import time
-from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
-from dataclasses import dataclass, replace
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from itertools import count
 from pathlib import Path
-from typing import Any
 from uuid import uuid4
 
 import pytest
 
 from app.users.seed import DEMO_EMAIL, DEMO_PASSWORD
-from tests.live import Answer, Live, serve
-from tests.nginx import Nginx, in_front_of
-
-TIMEOUT = 60.0  # seconds; on an idle machine one or two are enough
-MISS, HIT, STALE = "nginx; fwd=miss", "nginx; hit", "nginx; hit; detail=stale"
-OF_ONE_REQUEST = ("X-Request-ID", "RateLimit", "RateLimit-Policy", "Cache-Status")
-SETTINGS = {
-    "AUTH_COOKIES": "true",
-    "CORS_ORIGINS": "https://one.example,https://two.example",
-    "PUBLIC_MAX_AGE": "3600",
-    "RATE_LIMIT": "100000 per minute",
-    "TRUSTED_HOSTS": "127.0.0.1,shop.example",
-    "TRUSTED_PROXIES": "1",
-}
-# Independent of the speed and the number of processors of this machine.
-CHANGES = {
-    "proxy_cache_lock_timeout 1s": "proxy_cache_lock_timeout 60s; proxy_cache_lock_age 60s",
-    "worker_processes auto": "worker_processes 2",
-}
-_numbers = count(1)
-
-
-@dataclass(frozen=True)
-class CachedService:
-    """The service behind its nginx."""
-
-    live: Live
-    nginx: Nginx
-    cache: Path
-
-    def call(self, path: str, method: str = "GET", body: Any = None, **headers: str) -> Answer:
-        """The answer to a request; a header's name is written with underscores."""
-        fields = {name.replace("_", "-"): value for name, value in headers.items()}
-        proxied = replace(self.live, url=f"http://127.0.0.1:{self.nginx.port}")
-        return proxied.call(method, path, body, fields)
-
-    def fill(self, path: str, **headers: str) -> Answer:
-        """The first response, which fills the cache; the next request must hit it."""
-        first = self.call(path, **headers)
-        assert (first.status, first.headers["Cache-Status"]) == (200, MISS)
-        # nginx may still be writing the file of a response that it has sent.
-        while (second := self.call(path, **headers)).headers["Cache-Status"] == MISS:
-            assert second.status == 200
-        assert second.headers["Cache-Status"] == HIT
-        return first
-
-    def cached_keys(self) -> set[str]:
-        """The keys of all cache entries, without scheme and host."""
-        files = [file.read_bytes() for file in self.cache.rglob("*") if file.is_file()]
-        keys = [file.partition(b"\nKEY: ")[2].partition(b"\n")[0].decode() for file in files]
-        return {"/" + key.split("/", 3)[3] for key in keys}
-
-    def service_requests(self) -> int:
-        """The number of requests for products that reached the service."""
-        lines = self.live.log.read_text().splitlines()
-        return sum('"route":"/api/v1/products' in line for line in lines)
-
-    def product(self) -> str:
-        """The path of a product."""
-        return f"products/{self.live.call('GET', 'products?limit=1').json['items'][0]['id']}"
-
-
-@contextmanager
-def cached_service(folder: Path, **settings: str) -> Iterator[CachedService]:
-    """Yield the service behind its nginx."""
-    settings = SETTINGS | {"CACHE_DIR": str(folder / "summary")} | settings
-    with serve(f"sqlite:///{folder}/live.db", **settings) as live:
-        (folder / "nginx").mkdir()
-        with in_front_of(live, folder / "nginx", **CHANGES) as nginx:
-            yield CachedService(live, nginx, folder / "nginx" / "cache")
-
-
-@pytest.fixture(scope="module")
-def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[CachedService]:
-    with cached_service(tmp_path_factory.mktemp("public")) as site:
-        yield site
-
-
-@pytest.fixture
-def path() -> str:
-    """The path of a list that is not in the cache and has more than one page."""
-    return f"products?limit=5&price_min=0.{next(_numbers):04}"
-
-
-# --- cache hits ---------------------------------------------------------------------------------
-
-
-@pytest.mark.parametrize("method", ["GET", "HEAD"])
-def test_repeated_list_request_is_answered_from_the_cache(
-    site: CachedService, path: str, method: str
-) -> None:
-    before = site.service_requests()
-    first = site.call(path)
-    time.sleep(1)  # so that a new response would have another Date
-    again = site.call(path, method)
-    assert site.service_requests() == before + 1
-    assert (first.headers["Cache-Status"], again.headers["Cache-Status"]) == (MISS, HIT)
-    assert again.body == (first.body if method == "GET" else b"")
-    assert 'rel="next"' in again.headers["Link"]
-    for name in OF_ONE_REQUEST:
-        first.headers.pop(name)
-        again.headers.pop(name, None)
-    assert first.headers == again.headers  # Date too, from which clients compute the age
-
-
-def test_repeated_item_request_is_answered_from_the_cache(site: CachedService) -> None:
-    path = site.product()
-    assert site.fill(path).body == site.call(path).body == site.live.call("GET", path).body
-
-
-def test_head_request_fills_the_cache_for_get(site: CachedService, path: str) -> None:
-    assert site.call(path, "HEAD").headers["Cache-Status"] == MISS
-    read = site.call(path)
-    assert read.headers["Cache-Status"] == HIT
-    assert len(read.json["items"]) == 5
-
-
-@pytest.mark.parametrize("weak", ["", "W/"])
-@pytest.mark.parametrize("coding", ["identity", "gzip"])
-def test_matching_if_none_match_is_304_from_the_cache(
-    site: CachedService, path: str, weak: str, coding: str
-) -> None:
-    tag = site.fill(path).headers["ETag"]
-    before = site.service_requests()
-    for held in (weak + tag, f'"other", {weak}{tag}', "*"):
-        same = site.call(path, If_None_Match=held, Accept_Encoding=coding)
-        assert (same.status, same.body, same.headers["Cache-Status"]) == (304, b"", HIT)
-        assert same.headers["ETag"] == tag
-        assert same.headers["Cache-Control"].startswith("public, max-age=")
-    assert site.call(path, If_None_Match='"other"').status == 200
-    assert site.service_requests() == before
-
-
-def test_other_if_none_match_fills_the_cache(site: CachedService, path: str) -> None:
-    other = site.call(path, If_None_Match='"other"')
-    assert (other.status, other.headers["Cache-Status"]) == (200, MISS)
-    tag = other.headers["ETag"]
-    same = site.call(path, If_None_Match=tag)
-    assert (same.status, same.headers["Cache-Status"]) == (304, HIT)
-
-
-def test_cache_keeps_one_entry_for_all_content_codings(site: CachedService, path: str) -> None:
-    first = site.fill(path, Accept_Encoding="gzip")
-    plain = site.call(path, Accept_Encoding="identity")
-    assert plain.headers["Cache-Status"] == HIT
-    assert first.headers["ETag"] == f"W/{plain.headers['ETag']}"
-    assert gzip.decompress(first.body) == plain.body
-
-
-def test_cached_response_has_no_headers_of_the_first_request(
-    site: CachedService, path: str
-) -> None:
-    first = site.call(path, X_Request_ID="of-the-first-0001")
-    assert first.headers["X-Request-ID"] == "of-the-first-0001"
-    assert first.headers["RateLimit"]
-    second = site.call(path, X_Request_ID="of-the-second-0001")
-    third = site.call(path)
-    assert second.headers["X-Request-ID"] == "of-the-second-0001"
-    assert third.headers["X-Request-ID"] not in ("of-the-first-0001", "of-the-second-0001")
-    for answer in (second, third):
-        assert answer.headers["Cache-Status"] == HIT
-        assert not {"RateLimit", "RateLimit-Policy", "Set-Cookie"} & set(answer.headers)
-
-
-# --- requests that bypass the cache -------------------------------------------------------------
+from tests.deploy.cached_service import HIT, MISS, STALE, TIMEOUT, CachedService, cached_service
+from tests.live import Live
+from tests.nginx import in_front_of
 
 
 def credentials(site: CachedService) -> dict[str, dict[str, str]]:
@@ -318,9 +150,6 @@ def test_cache_keeps_an_entry_for_each_origin(site: CachedService, path: str) ->
     assert "Access-Control-Allow-Origin" not in site.call(path).headers
 
 
-# --- responses that are not cached --------------------------------------------------------------
-
-
 def test_cache_keeps_only_public_lists_and_items(site: CachedService) -> None:
     before = site.cached_keys()
     bearer = site.live.log_in()
@@ -395,9 +224,6 @@ def test_response_without_public_cache_control_is_not_cached(
                 assert (answer.status, answer.headers["Cache-Status"]) == (status, MISS)
             assert site.cached_keys() == set()
         server.shutdown()
-
-
-# --- expiry and concurrency ---------------------------------------------------------------------
 
 
 @pytest.mark.slow
