@@ -66,19 +66,8 @@ def test_maintenance_skips_locked_rows(app: Flask, user: Caller, other: Caller) 
 def test_maintenance_command_runs_every_task(app: Flask) -> None:
     result = app.test_cli_runner().invoke(args=["maintenance", "run"])
     assert result.exit_code == 0, result.output
-    assert {line.partition(":")[0] for line in result.output.splitlines()} == {
-        "audit-events",
-        "email-changes",
-        "email-tokens",
-        "idempotency-keys",
-        "import-seen-skus",
-        "jobs",
-        "known-devices",
-        "login-attempts",
-        "sessions",
-        "unsent-jobs",
-        "uploads",
-    }
+    ran = {line.partition(":")[0] for line in result.output.splitlines()}
+    assert ran == PERIODIC_TASKS.keys() >= {"audit-events", "jobs", "sessions", "unsent-jobs"}
 
 
 def test_maintenance_command_refuses_unknown_task(app: Flask) -> None:
