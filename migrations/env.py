@@ -23,10 +23,10 @@ from sqlalchemy import Connection, text
 from sqlalchemy.exc import OperationalError
 from sqlalchemy.schema import SchemaItem
 
-from app.core.database.autogenerate import render_item
 from app.core.database.migrations import known_revisions
-from app.core.database.revisions import place_revision
 from app.extensions import db
+from migrations.autogenerate import render_item
+from migrations.revisions import place_revision
 
 ADVISORY_LOCK = 7_318_349_394_477_056  # arbitrary, the same for every process
 POLL_SECONDS = 0.2
@@ -99,7 +99,7 @@ def take_advisory_lock(connection: Connection) -> None:
 def migrate(connection: Connection) -> None:
     """Run the missing migrations, each in one transaction."""
     connection.rollback()  # of a failed attempt
-    # app.core.database.autogenerate compares them:
+    # migrations.autogenerate compares them:
     warnings.filterwarnings("ignore", ".*expression-based index")
     postgresql = connection.dialect.name == "postgresql"
     configure(

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from app.core.database.revisions import heads_of
+from migrations.revisions import heads_of
 from tests.conftest import new_database
 from tests.live import ROOT
 from tests.migrations.test_migrations import SCRIPTS
@@ -174,7 +174,7 @@ def test_branch_that_another_one_needs_is_not_named_as_a_dependency() -> None:
 
 SECOND_CLASS = """
 from app import create_app
-from app.core.database.revisions import table_owners
+from migrations.revisions import table_owners
 from examples.shop import models  # has a second class on the table of products
 
 with create_app().app_context():

@@ -15,8 +15,8 @@ from alembic.operations import ops
 from alembic.util import CommandError, to_tuple
 from flask import current_app
 
-from app.core.database.autogenerate import has_expression, indexes_of_models
 from app.extensions import MIGRATIONS, Base
+from migrations.autogenerate import has_expression, indexes_of_models
 
 REMOVALS = (ops.DropTableOp, ops.DropColumnOp, ops.AlterColumnOp)
 log = logging.getLogger(__name__)
