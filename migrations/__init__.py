@@ -1,1 +1,1 @@
-"""The environment of Alembic, the migrations of the core, and how `flask db revision` writes one."""
+"""The environment of Alembic, the migrations of the core, and what writes a new migration."""
