@@ -140,6 +140,8 @@ def _unset_cookies(response: Response) -> Response:
     unset_access_cookies(response)
     response.delete_cookie(REFRESH_COOKIE, **_COOKIE_OPTIONS, path=_refresh_path())
     response.delete_cookie(CSRF_COOKIE, **_COOKIE_OPTIONS)
+    # What the browser has stored to revalidate it (W3C Clear Site Data section 3.1).
+    response.headers["Clear-Site-Data"] = '"cache"'
     return response
 
 

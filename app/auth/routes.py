@@ -129,7 +129,7 @@ def list_sessions() -> ScopedSelect:
     return Session.visible_to(current_caller)
 
 
-@auth.delete("/sessions", access=authenticated)
+@auth.delete("/sessions", access=recently_authenticated)
 @auth.response(204)
 @auth.queries(2)
 def revoke_other_sessions() -> None:
@@ -144,7 +144,7 @@ def read_session(session_id: UUID) -> ScopedSelect:
     return Session.visible_to(current_caller)
 
 
-@auth.delete("/sessions/<uuid:session_id>", access=authenticated)
+@auth.delete("/sessions/<uuid:session_id>", access=recently_authenticated)
 @auth.deletes(SessionSchema)
 def revoke_session(session_id: UUID) -> ScopedSelect:
     """Revoke a session of the caller."""

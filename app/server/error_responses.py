@@ -65,7 +65,7 @@ def write_problem_response(sock: socket.socket, status: int, request_id: str) ->
         f"Content-Length: {len(body)}",
         f"X-Request-ID: {request_id}",
         "Cache-Control: no-store",
-        "Content-Security-Policy: default-src 'none'; frame-ancestors 'none'",
+        "Content-Security-Policy: default-src 'none'; base-uri 'none'; frame-ancestors 'none'",
         "Referrer-Policy: no-referrer",
         "Strict-Transport-Security: max-age=31536000; includeSubDomains",
         "X-Content-Type-Options: nosniff",

@@ -221,7 +221,8 @@ def test_reused_refresh_cookie_ends_the_session(app: Flask, browser: Browser, us
 
 def test_cookie_logout_ends_the_session_and_clears_the_cookies(browser: Browser) -> None:
     stolen = browser.kept.get_cookie(ACCESS_COOKIE).value
-    browser.post("auth/logout", status=204)
+    response = browser.post("auth/logout", status=204)
+    assert response.headers["Clear-Site-Data"] == '"cache"'
     assert not any(browser.has(name) for name in (ACCESS_COOKIE, REFRESH_COOKIE, CSRF_COOKIE))
     browser.get("users/me", status=401)
     browser.kept.set_cookie(ACCESS_COOKIE, stolen)

@@ -130,6 +130,16 @@ def test_new_api_key_needs_a_recent_login(api: Api, app: Flask, user: Caller) ->
     api.post("auth/api-keys", KEY, by=api.sign_in(user), status=201)
 
 
+def test_sessions_are_revoked_after_a_recent_login_only(api: Api, app: Flask, user: Caller) -> None:
+    age(app, user, 16)
+    [session] = api.get("auth/sessions", by=user, status=200).json["items"]
+    for path in ("auth/sessions", f"auth/sessions/{session['id']}"):
+        api.delete(path, by=user, status=401)
+    again = api.sign_in(user)
+    api.delete(f"auth/sessions/{session['id']}", by=again, status=204)
+    api.delete("auth/sessions", by=again, status=204)
+
+
 def test_revoked_session_is_an_invalid_token_where_a_recent_login_is_needed(
     api: Api, app: Flask, user: Caller
 ) -> None:

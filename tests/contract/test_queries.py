@@ -50,6 +50,7 @@ def statements_of_kind(operation: Operation, on_sqlite: bool, response: Any) -> 
         on_sqlite or with_children or kind == "action" or operation.queries > 0
     )
     checks = in_transaction or bool(operation.file) or kind in ("exports", "response")
+    checks = checks or operation.access.needs_recent_login
     is_changed = kind != "action" or response.json["version"] > 1
     is_empty = is_list and not response.json["items"]
     keeps_file = any(c.file and c.rule == operation.collection for c in CREATES)

@@ -18,7 +18,7 @@ HIGH_LIMITS = {"RATE_LIMIT": "100000 per minute", "LOGIN_RATE_LIMIT": "100000 pe
 SECURITY = {
     "X-Content-Type-Options": "nosniff",
     "Strict-Transport-Security": "max-age=31536000; includeSubDomains",
-    "Content-Security-Policy": "default-src 'none'; frame-ancestors 'none'",
+    "Content-Security-Policy": "default-src 'none'; base-uri 'none'; frame-ancestors 'none'",
     "Referrer-Policy": "no-referrer",
 }
 
