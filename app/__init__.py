@@ -50,7 +50,7 @@ def create_app(
     database_errors.init_app(app)
     migrations.init_app(app, features)
     cache.init_app(app, settings)
-    rate_limit.init_app(app, settings, key_func=authorization.rate_limit_key)
+    rate_limit.init_app(app, settings, key_func=authorization.caller_key)
     document.init_app(app)
     cli.init_app(app)
     for feature in features:

@@ -45,6 +45,14 @@ def plan_each_time() -> None:
         connection.exec_driver_sql("SET LOCAL plan_cache_mode = force_custom_plan")
 
 
+def by_columns(rows: Iterable[dict[str, Any]]) -> Iterable[list[dict[str, Any]]]:
+    """Return the rows in lists whose rows have the same columns: one statement inserts a list."""
+    groups: dict[frozenset[str], list[dict[str, Any]]] = {}
+    for row in rows:
+        groups.setdefault(frozenset(row), []).append(row)
+    return groups.values()
+
+
 def insert_rows(table: Table, rows: Iterable[Row]) -> None:
     """Insert rows in the transaction of `db.session`; many rows by COPY on PostgreSQL.
 

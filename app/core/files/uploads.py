@@ -164,12 +164,17 @@ def read_range(upload_id: UUID, start: int, stop: int) -> Iterator[bytes]:
     app = current_app._get_current_object()  # type: ignore[attr-defined]
     for number in range(start // CHUNK_BYTES, -(-stop // CHUNK_BYTES)):
         with app.app_context():
-            params = {"upload_id": upload_id, "number": number}
-            rows = execute.fetch_autocommit(_SELECT_CHUNK, params)
-        if not rows:
+            data = _read_chunk(upload_id, number)
+        if data is None:
             raise UploadError("The file was deleted.")
         offset = number * CHUNK_BYTES
-        yield rows[0].data[max(start - offset, 0) : stop - offset]
+        yield data[max(start - offset, 0) : stop - offset]
+
+
+def _read_chunk(upload_id: UUID, number: int) -> bytes | None:
+    params = {"upload_id": upload_id, "number": number}
+    rows = execute.fetch_autocommit(_SELECT_CHUNK, params)
+    return rows[0].data if rows else None
 
 
 def _each(chunks: Iterator[bytes], on_read: Callable[[], None]) -> Iterator[bytes]:
@@ -209,12 +214,11 @@ class _StoredChunks:
 
     def __iter__(self) -> Iterator[bytes]:
         for number in count():
-            params = {"upload_id": self._id, "number": number}
-            rows = execute.fetch_autocommit(_SELECT_CHUNK, params)
-            if not rows:
+            data = _read_chunk(self._id, number)
+            if data is None:
                 return
-            self.size += len(rows[0].data)
-            yield rows[0].data
+            self.size += len(data)
+            yield data
 
 
 def _decompress(stored: _StoredChunks) -> Iterator[bytes]:

@@ -1,6 +1,6 @@
 """The bodies of a batch: schemas for the document, and its items as they were sent."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from functools import cache
 from typing import Any
@@ -9,7 +9,7 @@ from uuid import UUID
 import marshmallow as ma
 
 from app.core.schemas import fields
-from app.core.schemas.base import Schema
+from app.core.schemas.base import Schema, derived_schema
 from app.core.schemas.fields import Enum, Integer, String
 from app.core.schemas.loading import errors_as_json_pointers, load
 from app.core.schemas.merge_patch import patch_schema
@@ -97,12 +97,12 @@ def batch_request_schema(schema: type[Schema]) -> Schema:
         "delete": existing,
     }
     variants = {
-        op: _named_schema(
+        op: derived_schema(
             schema, f"Batch{op.title()}", {"op": Enum([op], required=True), **members}
         )
         for op, members in members_by_op.items()
     }
-    return _named_schema(schema, "Batch", {"items": BatchItemsField(variants)})
+    return derived_schema(schema, "Batch", {"items": BatchItemsField(variants)})
 
 
 @cache
@@ -116,37 +116,21 @@ def batch_response_schema(schema: type[Schema]) -> Schema:
         "etag": String(max_length=200, metadata=absent | {"example": '"1"'}),
         "value": ma.fields.Nested(schema, metadata=absent),
     }
-    item = _named_schema(schema, "BatchDoneItem", members)
+    item = derived_schema(schema, "BatchDoneItem", members)
     at_most = ma.validate.Length(max=MAX_ITEMS)
     items = ma.fields.List(ma.fields.Nested(item), validate=at_most)
-    return _named_schema(schema, "BatchDone", {"items": items})
-
-
-def _named_schema(schema: type[Schema], suffix: str, members: dict[str, Any]) -> Schema:
-    name = schema.__name__.replace("Schema", f"{suffix}Schema")
-    return Schema.from_dict(members, name=name)()  # type: ignore[return-value]
+    return derived_schema(schema, "BatchDone", {"items": items})
 
 
 def validation_details(messages: dict[Any, Any], pointer: str) -> list[ErrorDetail]:
     """The errors of an item that is not valid; `messages` as marshmallow has them."""
-    problem = Problem("validation-error")
-    return [
-        {**error, "status": problem.kind.status, "type": problem.type}
-        for error in errors_as_json_pointers(messages, pointer)
-    ]
+    return _classified(Problem("validation-error"), errors_as_json_pointers(messages, pointer))
 
 
 def problem_details(problem: Problem, pointer: str) -> list[ErrorDetail]:
     """The errors of an item that is a problem; its pointers become relative to the batch."""
-    errors: Sequence[ErrorDetail] = problem.errors or [{"detail": str(problem.description)}]
-    return [
-        {
-            "detail": error["detail"],
-            "pointer": str(error["pointer"]).replace("#", f"{pointer}/value", 1)
-            if "pointer" in error
-            else pointer,
-            "status": problem.kind.status,
-            "type": problem.type,
-        }
-        for error in errors
-    ]
+    return _classified(problem, problem.errors_below(pointer, "/value"))
+
+
+def _classified(problem: Problem, errors: Iterable[ErrorDetail]) -> list[ErrorDetail]:
+    return [{**e, "status": problem.kind.status, "type": problem.type} for e in errors]

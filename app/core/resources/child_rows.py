@@ -16,6 +16,7 @@ from sqlalchemy.ext.compiler import compiles
 from sqlalchemy.sql.compiler import SQLCompiler
 from sqlalchemy.sql.functions import FunctionElement
 
+from app.core.database.bulk import by_columns
 from app.core.database.types import correlated
 from app.core.openapi.operation import DeclarationError
 from app.core.resources.audit_values import decimal_as_text, python_value
@@ -164,13 +165,10 @@ def replace_children(
 
 
 def _insert(table: sa.Table, rows: Sequence[tuple[str, dict[str, Any]]]) -> None:
-    by_columns: dict[frozenset[str], list[dict[str, Any]]] = {}
-    for _, row in rows:
-        by_columns.setdefault(frozenset(row), []).append(row)
     connection = db.session.connection()
     try:
         with connection.begin_nested():
-            for alike in by_columns.values():
+            for alike in by_columns(row for _, row in rows):
                 connection.execute(sa.insert(table), alike)
     except (IntegrityError, DataError):
         # The database does not say which row it was.
@@ -179,15 +177,7 @@ def _insert(table: sa.Table, rows: Sequence[tuple[str, dict[str, Any]]]) -> None
                 with connection.begin_nested():
                     connection.execute(sa.insert(table), row)
             except (IntegrityError, DataError) as error:
-                raise _problem_at(pointer, constraint_problem(error)) from error
+                problem = constraint_problem(error)
+                detail, errors = str(problem.description), problem.errors_below(pointer)
+                raise Problem(problem.kind.slug, detail, errors=errors) from error
         raise
-
-
-def _problem_at(pointer: str, problem: Problem) -> Problem:
-    detail = str(problem.description)
-    errors = [
-        {**error, "pointer": str(error["pointer"]).replace("#", pointer, 1)}
-        for error in problem.errors
-    ]
-    errors = errors or [{"detail": detail, "pointer": pointer}]
-    return Problem(problem.kind.slug, detail, errors=errors)

@@ -20,10 +20,9 @@ from sqlalchemy.orm import Mapped, mapped_column
 
 from app.core.database import execute
 from app.core.database.types import Timestamp, now
-from app.core.security.authorization import current_caller
+from app.core.security.authorization import caller_key
 from app.core.security.keys import derive_key
 from app.core.security.signing import sign
-from app.core.web.client_address import client_network
 from app.core.web.flask_app import Response
 from app.core.web.problems import Problem
 from app.extensions import Base, db
@@ -79,7 +78,7 @@ def requested_key(data: Any) -> IdempotencyKey | None:
     text = request.headers.get("Idempotency-Key")
     if text is None:
         return None
-    return IdempotencyKey(scope=_scope(), key=_parse(text), fingerprint=_fingerprint(data))
+    return IdempotencyKey(scope=caller_key(), key=_parse(text), fingerprint=_fingerprint(data))
 
 
 def lookup(requested: IdempotencyKey) -> Attempt:
@@ -123,7 +122,7 @@ def has_stored_response() -> bool:
     text = request.headers.get("Idempotency-Key")
     if text is None:
         return False
-    params = {"scope": _scope(), "key": _parse(text), "moment": now()}
+    params = {"scope": caller_key(), "key": _parse(text), "moment": now()}
     return bool(execute.fetch_autocommit(_SELECT_STORED, params))
 
 
@@ -139,12 +138,6 @@ def _parse(text: str) -> str:
     if text.startswith('"') or not _BARE.fullmatch(text):
         raise Problem("bad-request", "Idempotency-Key takes 1 to 255 visible ASCII characters.")
     return text
-
-
-def _scope() -> str:
-    return (
-        f"user:{current_caller.id}" if current_caller.id else f"address:{client_network(request)}"
-    )
 
 
 def _fingerprint(data: Any) -> bytes:

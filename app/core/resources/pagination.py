@@ -34,7 +34,7 @@ from app.core.resources.list_statements import (
     select_page_unless_etag_matches,
 )
 from app.core.resources.scoped_query import ScopedSelect, scope_params
-from app.core.schemas.base import Schema
+from app.core.schemas.base import Schema, derived_schema
 from app.core.schemas.fields import Integer
 from app.core.security import authorization
 from app.core.web import strict_json
@@ -249,4 +249,4 @@ def page_schema(schema: type[Schema]) -> Schema:
         "next_cursor": CursorField(allow_none=True),
         "count": Integer(min=0, max=2**53, metadata=on_request),
     }
-    return Schema.from_dict(members, name=schema.__name__.replace("Schema", "PageSchema"))()  # type: ignore[return-value]
+    return derived_schema(schema, "Page", members)

@@ -13,6 +13,7 @@ from uuid import UUID
 import sqlalchemy as sa
 
 from app.core.database import execute
+from app.core.database.bulk import by_columns
 from app.core.database.ids import uuid7
 from app.core.database.mixins import ResourceMixin
 from app.core.database.types import now
@@ -123,11 +124,12 @@ def create_many(instances: Sequence[ResourceMixin], schema: Schema) -> list[sa.R
     """
     model: Any = type(instances[0])
     all_values: list[Values] = [{"id": uuid7()} | instance_values(each) for each in instances]
-    by_columns: dict[frozenset[str], list[Values]] = {}
-    for values in all_values:
-        by_columns.setdefault(frozenset(values), []).append(values)
     statement, connection = statements.insert_many(model, schema), db.session.connection()
-    stored = {r.id: r for many in by_columns.values() for r in connection.execute(statement, many)}
+    stored = {
+        row.id: row
+        for alike in by_columns(all_values)
+        for row in connection.execute(statement, alike)
+    }
     rows = [stored[values["id"]] for values in all_values]
     return _log_creations(instances, rows, schema)
 

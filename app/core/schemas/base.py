@@ -176,6 +176,12 @@ class Schema(ma.Schema):
         return members
 
 
+def derived_schema(schema: type[Schema], suffix: str, members: dict[str, Any]) -> Schema:
+    """A schema with these members, named after another: TaskPageSchema after TaskSchema."""
+    name = schema.__name__.replace("Schema", f"{suffix}Schema")
+    return Schema.from_dict(members, name=name)()  # type: ignore[return-value]
+
+
 def nested_schema(field: ma.fields.Field[Any]) -> ma.Schema | None:
     """The schema of a `Nested` field, or of the items of a list of them; None for other fields."""
     inner = field.inner if isinstance(field, ma.fields.List) else field

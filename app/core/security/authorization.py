@@ -139,11 +139,11 @@ def current_caller_or_anonymous() -> Caller:
         return ANONYMOUS
 
 
-def rate_limit_key() -> str:
-    """The key by which a request is counted: of the user or else the address.
+def caller_key() -> str:
+    """The key of the sender of a request, for rate limits and Idempotency-Key: user, else network.
 
-    All API keys and sessions of a user share one quota. Requests with invalid credentials are
-    counted by address.
+    All API keys and sessions of a user share it. With invalid credentials it is that of the
+    network.
     """
     caller = current_caller_or_anonymous()
     return f"user:{caller.id}" if caller.id else network_key()

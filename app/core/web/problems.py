@@ -161,6 +161,23 @@ class Problem(HTTPException):
         """The URI reference of the problem type (RFC 9457 section 3.1.1)."""
         return self.kind.uri
 
+    def errors_below(self, pointer: str, member: str = "") -> list[ErrorDetail]:
+        """Return the errors of an object as errors of the body that it is a part of.
+
+        Args:
+            pointer: of the object in the body.
+            member: the part of the object to which the pointers of the errors refer.
+        """
+        errors: Sequence[ErrorDetail] = self.errors or [{"detail": str(self.description)}]
+        below = f"{pointer}{member}"
+        return [
+            {
+                **e,
+                "pointer": str(e["pointer"]).replace("#", below, 1) if "pointer" in e else pointer,
+            }
+            for e in errors
+        ]
+
     def get_response(self, *args: Any, **kwargs: Any) -> Response:
         """Return the response; Flask calls this method of every HTTP exception."""
         if self.code in _DENIALS and has_request_context():
