@@ -51,7 +51,7 @@ FROM users, generate_series(1, %(tasks)s) n WHERE email = %(demo)s;
 """
 _CLEAN_UP = """
 DELETE FROM products WHERE sku LIKE 'BENCH-%';
-TRUNCATE audit_events, sessions, login_attempts;
+TRUNCATE audit_events, sessions, login_attempts CASCADE;
 """
 
 
