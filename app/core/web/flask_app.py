@@ -51,7 +51,7 @@ class FlaskApp(Flask):
     def ensure_sync(self, func: Callable[..., Any]) -> Callable[..., Any]:
         """Return a function that is no coroutine; Flask calls it so for each hook and view."""
         # For a plain function, Flask's own check takes 3 % of a read to say the same.
-        code = getattr(func, "__code__", None)
+        code = getattr(getattr(func, "func", func), "__code__", None)  # also of a partial
         is_plain = code is not None and not code.co_flags & CO_COROUTINE
         return func if is_plain else super().ensure_sync(func)
 
