@@ -251,6 +251,8 @@ def _respond(call: Call) -> None:
     result = call.view(*call.arguments, **call.path)
     responder = call.operation.responder
     call.response = responder(result, call.item_id) if responder else result
+    if responder and call.access.name == "authenticated":  # about an account and its credentials
+        call.response.headers["Cache-Control"] = "private, no-store"
 
 
 def _store_response(call: Call) -> None:
