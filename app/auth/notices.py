@@ -9,6 +9,7 @@ from textwrap import fill
 from typing import NamedTuple
 from uuid import UUID
 
+import structlog
 from sqlalchemy import func, select
 
 from app.core.database.types import now
@@ -21,6 +22,8 @@ from app.jobs.runner import create_job, job
 from app.users.models import User
 
 MAX_PER_HOUR = 10  # of one account
+
+log = structlog.get_logger()
 
 _ADVICE = (
     "If it was not you, request a new password by mail: that ends all sessions and revokes all API "
@@ -78,6 +81,7 @@ def notify(notice: Notice, user_id: UUID | None, *, to: str | None = None) -> No
     Args:
         to: another address than the current one of the account.
     """
+    log.info("owner_notified", notice=notice.name, user_id=str(user_id))
     arguments = {"notice": notice.name, "moment": f"{now():%Y-%m-%d %H:%M} UTC"}
     arguments |= {"address": current_audit_context().ip_address or "unknown"}
     db.session.add(create_job("notice", arguments | ({"to": to} if to else {}), owner_id=user_id))

@@ -35,7 +35,7 @@ def test_logins_are_logged_on_every_way_in(api: Api, user: Caller, lines: Lines)
     key = api.post("auth/api-keys", body, by=user, status=201).json
     api.get("tasks", headers=bearer(key["secret"]), status=200)
     found = events(lines)
-    names = ["login_succeeded", "token_refreshed", "api_key_accepted"]
+    names = ["login_succeeded", "token_refreshed", "owner_notified", "api_key_accepted"]
     assert [event["event"] for event in found] == names
     assert {event["user_id"] for event in found} == {str(user.id)}
     assert key["secret"] not in str(found)
