@@ -10,7 +10,7 @@ from typing import Any
 from uuid import UUID
 
 import structlog
-from flask import current_app, request
+from flask import current_app
 from flask_jwt_extended import create_access_token, decode_token
 from flask_jwt_extended.exceptions import JWTExtendedException
 from jwt.exceptions import InvalidTokenError, PyJWTError
@@ -29,7 +29,7 @@ from app.core.security.authorization import (
 )
 from app.core.web import strict_json
 from app.core.web.problems import Problem
-from app.core.web.request_state import request_state
+from app.core.web.request_state import current_request, request_state
 from app.users.roles import ROLES
 
 TOKEN_CACHE_SIZE = 10_000  # tokens of about half a kilobyte
@@ -97,7 +97,7 @@ def load_caller() -> Caller:
             bearer token and cookies; 403, the token is in a cookie and the CSRF token is missing or
             wrong.
     """
-    scheme, _, bearer = request.headers.get("Authorization", "").partition(" ")
+    scheme, _, bearer = current_request().headers.get("Authorization", "").partition(" ")
     cookie = cookies.access_token_from_cookie()
     if scheme.lower() != "bearer":  # schemes are case-insensitive: RFC 9110 section 11.1
         if cookie is None and not cookies.is_session_left():

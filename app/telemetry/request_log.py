@@ -8,14 +8,14 @@ from time import perf_counter
 from typing import Any
 
 import structlog
-from flask import Flask, request
+from flask import Flask
 
 from app.core.database.ids import uuid7
 from app.core.database.listeners import on_statement
 from app.core.security.authorization import ANONYMOUS
 from app.core.web.client_address import client_address
 from app.core.web.flask_app import Response
-from app.core.web.request_state import request_state
+from app.core.web.request_state import current_request, request_state
 from app.telemetry import metrics, tracing
 
 _REQUEST_ID = re.compile(r"[A-Za-z0-9._-]{8,128}")
@@ -47,7 +47,7 @@ def init_app(app: Flask, *, timed: bool) -> None:
 def _begin() -> None:
     stats = RequestStats(perf_counter())
     _request_stats.set(stats)
-    environ = request.environ
+    environ = current_request().environ
     new_id = uuid7()
     sent_id = environ.get("HTTP_X_REQUEST_ID")
     request_id = sent_id if sent_id and _REQUEST_ID.fullmatch(sent_id) else str(new_id)
@@ -63,7 +63,7 @@ def _finish(log: Any, response: Response) -> Response:
     stats: RequestStats = state.stats
     response.headers["X-Request-ID"] = state.request_id
     seconds = perf_counter() - stats.start
-    http = request._get_current_object()  # type: ignore[attr-defined]  # as in `request_state`
+    http = current_request()
     method, route = http.method, http.url_rule.rule if http.url_rule else None
     metrics.count_request(method, route, response.status_code, seconds)
     if not (http.endpoint or "").startswith("health."):

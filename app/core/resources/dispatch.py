@@ -7,7 +7,6 @@ from typing import Any
 from uuid import UUID
 
 from flask import Request, current_app
-from flask.globals import request_ctx
 from sqlalchemy.exc import IntegrityError
 
 from app.core.database.errors import OutcomeUnknownError
@@ -35,6 +34,7 @@ from app.core.web.negotiation import accepted_media_type
 from app.core.web.problems import Problem
 from app.core.web.query_string import load_query
 from app.core.web.request_body import load_json_body
+from app.core.web.request_state import current_request
 from app.extensions import db
 
 
@@ -128,11 +128,11 @@ def build_endpoint(
     def endpoint(**path: Any) -> Any:
         declared = operation, access, view, path
         try:
-            return _run(Call(request_ctx.request, *declared), admission, service)
+            return _run(Call(current_request(), *declared), admission, service)
         except Problem as problem:
             # The session of a cookie was revoked, which the first statement has found.
             if problem.code == 401 and forget_ended_cookie_session():
-                return _run(Call(request_ctx.request, *declared), admission, service)
+                return _run(Call(current_request(), *declared), admission, service)
             raise
 
     endpoint.access = access  # type: ignore[attr-defined]

@@ -11,10 +11,11 @@ from typing import Any
 from uuid import UUID
 
 import sqlalchemy as sa
-from flask import has_request_context, request
+from flask import has_request_context
 
 from app.core.resources.audit_values import Values
 from app.core.security import authorization
+from app.core.web.request_state import current_request
 
 ScopedSelect = sa.Select[Any]
 
@@ -40,6 +41,6 @@ def readable_rows(scoped: ScopedSelect) -> ScopedSelect | None:
 
 def scope_params(item_id: UUID | None = None) -> Values:
     """The values of the parameters of scoped queries: the caller, and the ids of the path."""
-    path = (request.view_args or {}) if has_request_context() else {}
+    path = (current_request().view_args or {}) if has_request_context() else {}
     ids = {f"path_{name}": value for name, value in path.items()}
     return {"item_id": item_id, **ids, **authorization.caller_params()}

@@ -17,7 +17,7 @@ from app.core.database.types import now
 from app.core.web.app_state import app_state, init_app_state
 from app.core.web.client_address import client_network
 from app.core.web.problems import INSUFFICIENT_AUTHENTICATION, ErrorDetail, Problem
-from app.core.web.request_state import request_state
+from app.core.web.request_state import current_request, request_state
 
 CHALLENGE = 'Bearer realm="api"'  # RFC 6750 section 3
 
@@ -94,7 +94,7 @@ def _load_current_caller() -> Caller:
     if state.caller_error:
         raise state.caller_error
     try:
-        skipped = _skips_authentication(request.endpoint)
+        skipped = _skips_authentication(current_request().endpoint)
         state.caller = caller = ANONYMOUS if skipped else app_state().load_caller()
     except Exception as error:
         state.caller_error = error

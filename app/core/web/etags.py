@@ -11,7 +11,7 @@ from flask import request
 from app.core.schemas.base import Schema
 from app.core.web.flask_app import Response
 from app.core.web.problems import Problem
-from app.core.web.request_state import request_state
+from app.core.web.request_state import current_request, request_state
 
 MAX_HEADER_LENGTH = 8000  # characters of If-Match or If-None-Match
 
@@ -103,7 +103,7 @@ def precondition() -> Precondition:
     """
     state = request_state()
     if state.precondition is None:
-        environ = request.environ
+        environ = current_request().environ
         fields = environ.get("HTTP_IF_MATCH"), environ.get("HTTP_IF_NONE_MATCH")
         tags = map(_tags_of_field, ("If-Match", "If-None-Match"), fields, Precondition())
         state.precondition = Precondition(*tags)

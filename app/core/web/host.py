@@ -5,6 +5,7 @@ from collections.abc import Iterable
 from flask import Flask, request
 
 from app.core.web.problems import Problem
+from app.core.web.request_state import current_request
 from app.host_names import canonical_host, trusted_name
 
 
@@ -20,7 +21,7 @@ def init_app(app: Flask, trusted_hosts: Iterable[str], *, exempt: str) -> None:
     suffixes = tuple(name for name in names if name and name.startswith("."))
 
     def check_host() -> None:
-        text = request.environ.get("HTTP_HOST")
+        text = current_request().environ.get("HTTP_HOST")
         if text is None and not names:
             return
         host = canonical_host(text or "")

@@ -25,7 +25,7 @@ from app.core.web.flask_app import Response
 from app.core.web.problems import INSUFFICIENT_AUTHENTICATION, Problem
 from app.core.web.redis_connection import redis_options
 from app.core.web.redis_window import SlidingWindowStorage
-from app.core.web.request_state import RateLimitStatus, request_state
+from app.core.web.request_state import RateLimitStatus, current_request, request_state
 from app.extensions import limiter
 
 MAX_EXHAUSTED = 10_000  # keys that `is_exhausted` knows
@@ -124,7 +124,7 @@ def _count_request(hooks: _LimiterHooks) -> None:
     strategy = app.rate_limiter
     if not strategy or not limiter.enabled:
         return
-    http = request._get_current_object()  # type: ignore[attr-defined]  # as in `request_state`
+    http = current_request()
     limits = _endpoint_limits(app, http)
     if not limits.is_exempt and not is_preflight(http):
         _count_general_limits(app, strategy)

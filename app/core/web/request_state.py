@@ -7,7 +7,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
-from flask import g
+from flask import Request, g, request
 from limits import RateLimitItem
 
 
@@ -42,9 +42,15 @@ class RequestState:
     pending_changes: list[Any] | None = None  # of a batch; None outside of batches
 
 
+def current_request() -> Request:
+    """The request itself, for what runs on every one: a look through the proxy takes 1.5 µs."""
+    current: Request = request._get_current_object()  # type: ignore[attr-defined]
+    return current
+
+
 def request_state() -> RequestState:
     """The state of the current request or application context; a new one at the first call."""
-    # A dozen calls a request; each access through the proxy takes 1.5 µs.
+    # A dozen calls a request; as in `current_request`.
     context = g._get_current_object()
     try:
         state: RequestState = context.state

@@ -99,6 +99,18 @@ def test_response_of_a_plain_view_has_its_length(make_app: MakeApp) -> None:
     assert Api(app).get("/chunks", status=200).headers["Content-Length"] == "3"
 
 
+def test_location_of_a_plain_view_is_a_uri(make_app: MakeApp) -> None:
+    app = make_app()
+
+    def create() -> Response:
+        return Response("x", 201, headers={"Location": "/b\u00fccher und mehr"})
+
+    create.access = no_auth  # type: ignore[attr-defined]
+    app.add_url_rule("/books", view_func=create)
+    location = Api(app).get("/books", status=201).headers["Location"]
+    assert location == "/b%C3%BCcher%20und%20mehr"
+
+
 def test_coroutine_as_a_view_needs_the_extra_of_flask(app: Flask) -> None:
     async def view() -> None: ...
 
