@@ -36,6 +36,7 @@ MIGRATIONS = Path(__file__).resolve().parent.parent / "migrations"
 migrate = Migrate(directory=str(MIGRATIONS).replace("%", "%%"))
 limiter = Limiter(
     key_func=lambda: current_app.extensions["core"].rate_limit_key(),
+    request_identifier=lambda: current_app.extensions["core"].identify_limited_request(),
     strategy="sliding-window-counter",
     headers_enabled=False,  # `app.core.web.rate_limit` sets the fields of the current draft
 )

@@ -30,6 +30,7 @@ class AppState:
     session_is_valid: Any = None  # the SQL condition under which a caller's session is valid
     session_is_recent: Any = None  # and that under which its login is after `recent_since`
     rate_limit_key: Callable[[], str] = field(init=False)  # of the client of the current request
+    identify_limited_request: Callable[[], str] = field(init=False)  # called by flask-limiter
     rate_limiter: RateLimiter | None = None  # None where limits are switched off
     exhausted_until: dict[str, float] = field(default_factory=dict)  # by key, of `time.time()`
     general_limits: list[RateLimitItem] = field(default_factory=list)  # of every request

@@ -56,7 +56,7 @@ def init_app(app: Flask, settings: Any, *, key_func: Callable[[], str]) -> None:
     app.config["RATELIMIT_STORAGE_URI"] = uri
     app.config["RATELIMIT_STORAGE_OPTIONS"] = redis_options(settings) if settings.redis_url else {}
     state = init_app_state(app)
-    state.rate_limit_key = key_func
+    state.rate_limit_key, state.identify_limited_request = key_func, _identify_limited_request
     state.general_limits = sorted(parse_many(settings.rate_limit))
     hooks = _LimiterHooks(app)
     limiter.init_app(cast(Flask, hooks))
@@ -74,9 +74,9 @@ def is_fallback_active() -> bool:
 
 def current_limits() -> list[RateLimitStatus]:
     """Return the limits that count for the current request: the route's own, or the general one."""
-    own = limiter.current_limits
-    if not own:
-        return request_state().rate_limits
+    state = request_state()
+    if not state.has_own_limits:
+        return state.rate_limits
     return [
         RateLimitStatus(
             name=(request.endpoint or "").rpartition(".")[2],
@@ -85,7 +85,7 @@ def current_limits() -> list[RateLimitStatus]:
             seconds_left=_seconds_left(one.limit, one.reset_at),
             exceeded=one.breached,
         )
-        for one in own
+        for one in limiter.current_limits
     ]
 
 
@@ -112,6 +112,12 @@ class _LimiterHooks:
 
     def teardown_request(self, _: Callable[..., None]) -> None:
         """Keep nothing: the hook clears a state that ends with the request."""
+
+
+def _identify_limited_request() -> str:
+    """The route of the request, for which flask-limiter asks before it counts one."""
+    request_state().has_own_limits = True
+    return request.endpoint or ""
 
 
 def _count_request(hooks: _LimiterHooks) -> None:
@@ -181,11 +187,9 @@ def _seconds_left(limit: RateLimitItem, reset_at: int) -> int:
 
 def _finish_request(hooks: _LimiterHooks, response: Response) -> Response:
     """Count what depends on the response, then set the header fields."""
-    if limiter.current_limits:
+    if request_state().has_own_limits:
         response = hooks.finish(response)
-        limits = current_limits()
-    else:
-        limits = request_state().rate_limits
+    limits = current_limits()
     if not limits:
         return response
     response.headers["RateLimit-Policy"] = ", ".join(

@@ -37,6 +37,7 @@ class RequestState:
     caller_is_from_cookie: bool = False
     session_is_valid: bool = False  # checked by a separate statement
     rate_limit_windows: dict[str, Any] = field(default_factory=dict)  # by the storage's key
+    has_own_limits: bool = False  # flask-limiter has counted it
     rate_limits: list[RateLimitStatus] = field(default_factory=list)  # the general limit's
     callbacks: list[Callable[[], None]] = field(default_factory=list)  # run after the commit
     pending_changes: list[Any] | None = None  # of a batch; None outside of batches
