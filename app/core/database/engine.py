@@ -180,11 +180,12 @@ def _check_connected(connection: Any, _record: Any, _proxy: Any) -> None:
     # An idle connection receives nothing but the server's last message, so data means that it is
     # closed. A write must not be sent twice, and a ping would be a round trip:
     # docs/decisions.md#16-writes-on-closed-connections
-    poller = poll()
     if not connection.closed:
+        poller = poll()
         poller.register(connection.fileno(), POLLIN)
-    if connection.closed or poller.poll(0):
-        raise InvalidatePoolError
+        if not poller.poll(0):
+            return
+    raise InvalidatePoolError
 
 
 def _discard_read_only_connections(connection: Any, record: ConnectionPoolEntry) -> None:
