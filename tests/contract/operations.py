@@ -42,6 +42,11 @@ class Operation:
     def __str__(self) -> str:
         return f"{self.method} {self.rule}"
 
+    @property
+    def private_cache_control(self) -> str:
+        """`Cache-Control` for a caller; routes for sessions only are about accounts."""
+        return f"private, {'no-store' if self.access.name == 'authenticated' else 'no-cache'}"
+
     @cached_property
     def by_id(self) -> bool:
         """Whether the path names one item."""

@@ -64,7 +64,7 @@ def test_download_is_what_was_sent_as_an_attachment(file: File, download: Operat
     assert response.headers["Content-Disposition"].startswith("attachment; filename=")
     assert response.headers["X-Content-Type-Options"] == "nosniff"
     assert response.headers["Accept-Ranges"] == "bytes"
-    assert response.headers["Cache-Control"] == "private, no-cache"
+    assert response.headers["Cache-Control"] == download.private_cache_control
     assert "Authorization" in response.headers["Vary"]
 
 
