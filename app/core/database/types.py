@@ -20,8 +20,8 @@ from sqlalchemy import (
 )
 from sqlalchemy.ext.compiler import compiles
 from sqlalchemy.sql.compiler import SQLCompiler
-from sqlalchemy.sql.functions import FunctionElement, coalesce, count
-from sqlalchemy.sql.visitors import iterate, replacement_traverse
+from sqlalchemy.sql.functions import FunctionElement
+from sqlalchemy.sql.visitors import replacement_traverse
 
 
 def now() -> datetime:
@@ -109,15 +109,6 @@ class correlated(FunctionElement[Any]):  # noqa: N801 - reads as a function
 def _correlated(element: correlated, compiler: SQLCompiler, **kwargs: Any) -> str:
     # In RETURNING, SQLAlchemy omits the names of tables on SQLite, also inside of the SELECT.
     return compiler.process(element.clauses, **{**kwargs, "include_table": True})
-
-
-def can_be_null(key: Any) -> bool:
-    """Whether an expression is that of a `correlated` SELECT which may have no value."""
-    for element in iterate(key.expression):
-        if isinstance(element, correlated):
-            (value,) = element.statement.selected_columns
-            return not isinstance(value, count | coalesce)
-    return False
 
 
 def nulls_last_key(column: Any) -> ColumnElement[datetime]:

@@ -81,7 +81,7 @@ def execute_batch(
         problem = _try_write(steps, schema)
         if problem is None:
             return [_result(step, schema) for step in steps]
-    for step in sorted(valid, key=_execution_order):
+    for step in sorted(valid, key=lambda step: [*STATUS_BY_OP].index(step.item.op)):
         if failure := _try_write([step], schema):
             step.errors = problem_details(failure, step.pointer)
     if problem is not None and len(list(_valid(steps))) == len(steps):
@@ -184,10 +184,6 @@ def _write(steps: Sequence[_Step], schema: Schema) -> None:
 def _model(step: _Step) -> type[Any]:
     assert step.scoped is not None  # noqa: S101 - of an item to update or delete
     return model_of(step.scoped)
-
-
-def _execution_order(step: _Step) -> int:
-    return list(STATUS_BY_OP).index(step.item.op)
 
 
 def _result(step: _Step, schema: Schema) -> dict[str, Any]:

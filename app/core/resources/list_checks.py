@@ -5,10 +5,10 @@ from typing import Any
 
 import sqlalchemy as sa
 from sqlalchemy.orm import InstrumentedAttribute
-from sqlalchemy.sql.functions import FunctionElement
+from sqlalchemy.sql.functions import coalesce, count
 from sqlalchemy.sql.operators import is_, is_not
 
-from app.core.database.types import can_be_null, correlated
+from app.core.database.types import correlated
 from app.core.openapi.operation import DeclarationError
 from app.core.resources.cursor import SORTABLE
 from app.core.resources.filters import NOT_FILTERS, PageQuery, Sort
@@ -62,17 +62,14 @@ def _sort_key_problem(key: Any) -> str:
     return "" if kind is object or issubclass(kind, SORTABLE) else f"is a {kind.__name__}"
 
 
-def _is_attribute(key: Any) -> bool:
-    return isinstance(key, InstrumentedAttribute)
-
-
 def _can_be_null(expression: Any) -> bool:
     """Whether the expression has a nullable column that decides whether it is NULL."""
-    if isinstance(expression, correlated):
-        return can_be_null(expression)
+    if isinstance(expression, correlated):  # a SELECT, which may have no row
+        (value,) = expression.statement.selected_columns
+        return not isinstance(value, count | coalesce)
     if isinstance(expression, sa.Column):
         return bool(expression.nullable)
-    if isinstance(expression, FunctionElement) and getattr(expression, "name", "") == "coalesce":
+    if isinstance(expression, coalesce):
         return all(map(_can_be_null, expression.clauses))
     if isinstance(expression, sa.ScalarSelect) or getattr(expression, "operator", None) in (
         is_,
@@ -89,7 +86,7 @@ def listed_model(query: PageQuery, schema: Schema) -> Any:
         DeclarationError: the model lacks a member of the schema. Names it.
     """
     sort: Any = query.fields["sort"]
-    models = [key.class_ for key in sort.keys.values() if _is_attribute(key)]
+    models = [key.class_ for key in sort.keys.values() if isinstance(key, InstrumentedAttribute)]
     missing = {model: _missing_member(model, schema) for model in models}
     for model, name in missing.items():
         if name is None:

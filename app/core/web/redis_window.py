@@ -92,7 +92,8 @@ class SlidingWindowStorage(RedisStorage):
                 self._start_fallback(error)
             else:
                 if self.fallback_active:
-                    self._end_fallback()
+                    self.fallback_active = False
+                    log.info("rate_limit_fallback_ended")
                 return counted
         allowed = bool(amount) and self._memory.acquire_sliding_window_entry(
             key, limit, expiry, amount
@@ -132,7 +133,3 @@ class SlidingWindowStorage(RedisStorage):
             self.fallback_active, self._retry_interval = True, 1
             self._retry_at = time.monotonic() + self._retry_interval
         log.warning("rate_limit_fallback_started", error=type(error).__name__)
-
-    def _end_fallback(self) -> None:
-        self.fallback_active = False
-        log.info("rate_limit_fallback_ended")
