@@ -78,8 +78,10 @@ def any_value(column: Any, chance: Random) -> Any:
         return chance.choice(PRIORITIES)
     if column.nullable and chance.random() < 0.3:
         return None
+    if column.name in ("scopes", "methods"):
+        return chance.choice(values[list])
     kind = dict if column.name in ("result", "arguments") else column.type.python_type
-    return chance.choice(values[list if column.name == "scopes" else kind])
+    return chance.choice(values[kind])
 
 
 def any_row(model: Any, names: tuple[str, ...], chance: Random) -> dict[str, Any]:
