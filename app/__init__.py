@@ -10,6 +10,7 @@ from app import cli, telemetry
 from app.config import INSTANCE, ConfigError, Settings
 from app.core.database import engine, migrations
 from app.core.openapi import document
+from app.core.resources import model_checks
 from app.core.security import authorization
 from app.core.web import cache, database_errors, forwarded, host, problems, rate_limit
 from app.core.web.cors import init_cors
@@ -57,6 +58,7 @@ def create_app(
         feature.init_app(app)
     health.init_app(app)
     roles.check_grants()
+    model_checks.check_models(app)
     authorization.assert_all_views_protected(app, roles.all_permissions())
     return app
 

@@ -33,10 +33,13 @@ def with_locked_row(
         verb: of the audit event.
 
     Raises:
-        DeclarationError: the verb is not one of an action.
+        DeclarationError: the verb is not one of an action, or `rows` is no function.
     """
     if not _VERB.fullmatch(verb) or verb in _ACTIONS_OF_THE_REPOSITORY:
         raise DeclarationError(view, f"audit={verb!r} is no verb of its own in small letters")
+    if not callable(rows):
+        text = "rows is no function of the caller, such as Order.visible_to"
+        raise DeclarationError(view, text)
 
     @wraps(view)
     def act(*arguments: Any, **path: Any) -> Any:

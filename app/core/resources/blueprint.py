@@ -95,7 +95,7 @@ class Blueprint(flask.Blueprint):
         self, method: str, rule: str, access: Access, rate_limit: str | None
     ) -> Decorator:
         def register(view: View) -> View:
-            declaration_checks.check_route(view, method, rule, access)
+            declaration_checks.check_route(view, method, f"{self.url_prefix}{rule}", access)
             endpoint = build_endpoint(view, access, documented=self.documented, method=method)
             if rate_limit is not None:
                 counted = is_failure if isinstance(rate_limit, FailureLimit) else None

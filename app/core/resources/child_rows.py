@@ -39,7 +39,8 @@ class Rows(ma.fields.List[Any]):
         max_length: how many children a parent has at most.
 
     Raises:
-        DeclarationError: the table has no column `position`.
+        DeclarationError: the table lacks `position` or a column of the schema, or its rows
+            are not deleted with their parent.
     """
 
     def __init__(
@@ -52,6 +53,13 @@ class Rows(ma.fields.List[Any]):
         if "position" not in self.table.c:
             raise DeclarationError(parent_key.class_, "child rows need a column 'position'")
         self.names = schema().column_names
+        for name in self.names:
+            if name not in self.table.c:
+                text = f"{self.table.name} has no column of this name"
+                raise DeclarationError(schema, text, member=name)
+        if not any(key.ondelete == "CASCADE" for key in self.table.c[parent_key.key].foreign_keys):
+            text = "the foreign key of child rows needs ondelete='CASCADE'"
+            raise DeclarationError(parent_key.class_, text, member=parent_key.key)
 
     def column(self, model: type[Any]) -> sa.ColumnElement[Any]:
         """The children of a row of the model, as a column of a SELECT or RETURNING."""

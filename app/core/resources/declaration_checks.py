@@ -1,5 +1,7 @@
 """The checks at the start of what a routes file declares: a mistake stops it with one line."""
 
+import inspect
+import re
 from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import fields
@@ -13,11 +15,12 @@ from app.core.openapi.operation import DeclarationError, Operation, View
 from app.core.security.authorization import Access
 
 NOT_GIVEN: Any = object()  # instead of an access rule
+_PATH_NAME = re.compile(r"<(?:[^<>]*:)?(\w+)>")
 _SETTINGS = {field.name.upper() for field in fields(Settings)}
 
 
 def check_route(view: View, method: str, rule: str, access: Access) -> None:
-    """Check the access rule of a route, and that an action is a POST below an item."""
+    """Check the access rule and the parameters of a route; an action is a POST below an item."""
     if access is NOT_GIVEN:
         raise DeclarationError(view, "an access rule is missing")
     if not isinstance(access, Access):
@@ -26,6 +29,22 @@ def check_route(view: View, method: str, rule: str, access: Access) -> None:
     is_action = operation is not None and operation.response_kind == "action"
     if is_action and (method != "POST" or "<" not in rule):
         raise DeclarationError(view, "an action is a POST below an item")
+    passed = ["row"] if is_action else []
+    if operation is not None:
+        passed += (["body"] if operation.body else []) + (
+            ["file", "query"] if operation.upload else []
+        )
+    _check_parameters(view, passed, _PATH_NAME.findall(rule))
+
+
+def _check_parameters(view: View, passed: list[str], path_names: list[str]) -> None:
+    parameters = inspect.signature(view).parameters.values()
+    if any(each.kind in (each.VAR_POSITIONAL, each.VAR_KEYWORD) for each in parameters):
+        return
+    names = [each.name for each in parameters]
+    if len(names) != len(passed + path_names) or set(names[len(passed) :]) != set(path_names):
+        taken, given = ", ".join(names), ", ".join(passed + path_names)
+        raise DeclarationError(view, f"it takes ({taken}), but its route passes ({given})")
 
 
 def check_max_bytes(view: View, max_bytes: str | int) -> None:

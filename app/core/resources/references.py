@@ -12,6 +12,7 @@ from sqlalchemy.exc import IntegrityError
 from app.core.database import execute
 from app.core.database.engine import autocommit_connection
 from app.core.database.errors import classify
+from app.core.openapi.operation import DeclarationError
 from app.core.resources.scoped_query import scope_params
 from app.core.resources.statements import ITEM_IDS_PARAM, model_of
 from app.core.schemas import fields
@@ -28,10 +29,15 @@ class Reference(fields.UUID):
 
     Args:
         model: that of the row; its `visible_to(caller)` is the scoped query.
+
+    Raises:
+        DeclarationError: the model has none.
     """
 
     def __init__(self, model: type[Any], **kwargs: Any) -> None:
         super().__init__(**kwargs)
+        if not hasattr(model, "visible_to"):
+            raise DeclarationError(model, "what a Reference refers to needs visible_to(caller)")
         self.model, self.visible_to = model, model.visible_to
 
 

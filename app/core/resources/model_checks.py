@@ -1,0 +1,79 @@
+"""The checks at the start that the members of a schema fit the model of its rows."""
+
+# A view returns its scoped query during a request, so the model is not declared anywhere: it is the
+# mapped class without a mismatch, or else the one that lacks the fewest members.
+
+from collections.abc import Iterator
+from typing import Any
+
+import marshmallow as ma
+import sqlalchemy as sa
+from flask import Flask
+
+from app.core.openapi.operation import DeclarationError, Operation
+from app.core.resources.child_rows import Rows
+from app.core.resources.references import Reference
+from app.core.resources.statements import table_of
+from app.core.schemas.base import Schema
+from app.extensions import Base
+
+_KINDS = ("returns", "creates", "updates", "action")  # their schema is that of one row
+Mismatch = tuple[str, str]  # a member, and what is wrong with it
+
+
+def check_models(app: Flask) -> None:
+    """Check the schemas of all views, once the models of all features are imported.
+
+    Raises:
+        DeclarationError: no model fits a schema. Names its member.
+    """
+    models = [mapper.class_ for mapper in Base.registry.mappers]
+    for view in app.view_functions.values():
+        operation: Operation | None = getattr(view, "operation", None)
+        if operation and operation.schema and operation.response_kind in _KINDS:
+            _check_schema(operation, operation.schema, models)
+
+
+def _check_schema(operation: Operation, schema: Schema, models: list[Any]) -> None:
+    found = [(model, list(_mismatches(model, schema, operation))) for model in models]
+    if all(mismatches for _, mismatches in found):
+        _, mismatches = min(found, key=lambda each: (_lacking(each[0], schema), len(each[1])))
+        name, text = mismatches[0]
+        raise DeclarationError(type(schema), text, member=name)
+
+
+def has_member(model: Any, name: str) -> bool:
+    """Whether rows of the model have a column or computed member of this name."""
+    mapper = sa.inspect(model)
+    return name in mapper.all_orm_descriptors and name not in mapper.relationships
+
+
+def _lacking(model: Any, schema: Schema) -> int:
+    fields = schema.dump_fields.items()
+    return sum(not isinstance(f, Rows) and not has_member(model, name) for name, f in fields)
+
+
+def _mismatches(model: Any, schema: Schema, operation: Operation) -> Iterator[Mismatch]:
+    columns = table_of(model).c
+    for name in schema.column_names:
+        field = schema.dump_fields[name]
+        if isinstance(field, Rows):
+            if not (field.dump_only or hasattr(model, name)):
+                yield name, f"{model.__name__} needs a class attribute for it: ClassVar[Any] = ()"
+        elif not has_member(model, name):
+            yield name, f"{model.__name__} has no column or computed member of this name"
+        elif name not in columns and not field.dump_only:
+            yield name, f"{model.__name__} computes it, so it needs dump_only=True"
+    body = operation.body.load_fields if operation.body else {}
+    for name, field in body.items():
+        column = columns.get(name)
+        if column is None:
+            continue
+        referred = {key.column.table for key in column.foreign_keys}
+        if isinstance(field, Reference) and table_of(field.model) not in referred:
+            yield name, f"its column has no foreign key to {table_of(field.model).name}"
+        if field.allow_none and not column.nullable:
+            yield name, "it may be null, but its column may not"
+        given = column.nullable or column.default or column.server_default or field.required
+        if operation.response_kind == "creates" and not given and field.load_default is ma.missing:
+            yield name, "it is not required, but its column has no default and may not be null"
