@@ -14,6 +14,7 @@ from flask import Flask, after_this_request, current_app, request
 from flask_jwt_extended import set_access_cookies, unset_access_cookies
 
 from app.auth.refresh_tokens import split_refresh_token
+from app.auth.sessions import revoke_session
 from app.core.security.authorization import CHALLENGE, unauthorized_problem
 from app.core.security.signing import sign
 from app.core.web.flask_app import Response
@@ -90,9 +91,15 @@ def require_enabled() -> None:
 
 
 def set_auth_cookies(tokens: dict[str, Any]) -> dict[str, Any]:
-    """Set the tokens as cookies of the response and return the response body."""
+    """Set the tokens as cookies of the response and return the response body.
+
+    The session of the cookies that they replace ends, if the request has its CSRF token.
+    """
     access, refresh = tokens["access_token"], tokens["refresh_token"]
-    csrf = _csrf_token(split_refresh_token(refresh)[0])
+    session_id, replaced = split_refresh_token(refresh)[0], session_left()
+    if replaced not in (None, session_id):
+        revoke_session(replaced)
+    csrf = _csrf_token(session_id)
 
     def set_cookies(response: Response) -> Response:
         if response.status_code < 400:  # the session was committed

@@ -100,6 +100,17 @@ def test_cookie_login_replaces_cookies_of_an_ended_session(
     browser.get("users/me", status=200)
 
 
+def test_cookie_login_ends_the_session_of_the_cookies_that_it_replaces(
+    app: Flask, browser: Browser, user: Caller
+) -> None:
+    stolen = browser.kept.get_cookie(ACCESS_COOKIE).value
+    browser.log_in(user.email, status=200)
+    browser.get("users/me", status=200)
+    assert rows.count(app, Session, owner_id=user.id) == 2  # with that of the fixture
+    browser.kept.set_cookie(ACCESS_COOKIE, stolen)
+    browser.get("users/me", status=401)
+
+
 def test_request_with_cookies_is_authenticated(browser: Browser, user: Caller) -> None:
     assert browser.get("users/me", status=200).json["id"] == str(user.id)
     task = browser.post("tasks", {"title": "By cookie"}, status=201)

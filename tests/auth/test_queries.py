@@ -44,6 +44,7 @@ def requests(mailing: Mailing, mailbox: Mailbox) -> dict[str, Callable[[], Reque
 
     def on_a_known_browser() -> Request:
         browser.log_in(email, status=200)
+        browser.post("auth/logout", status=204)
         return partial(browser.log_in, email, status=200)
 
     return {
