@@ -125,6 +125,7 @@ for _field in fields(Settings):
         BAD[_field.name] = list(_common)
 for _name, _above in {
     "access_token_minutes": 10**9, "refresh_token_days": 10**6, "session_idle_days": 10**6,
+    "recent_login_minutes": 10**9,
     "password_min_length": 1025, "reset_token_minutes": 10**9, "verify_token_minutes": 10**9,
     "max_content_length": 2**31, "max_upload_length": 2**50, "job_retention_days": 10**6,
     "public_max_age": 2**31, "audit_retention_days": 10**6, "trusted_proxies": 1000,

@@ -43,7 +43,7 @@ def is_new_device(user_id: UUID) -> bool:
     """Whether an account that has logged in before does so from a new device; it is known then."""
     fingerprint = _fingerprint()
     values = {"user_id": user_id, "fingerprint": fingerprint}
-    [row] = execute.fetch_autocommit(_SELECT_DEVICES, values)
+    [row] = execute.fetch(_SELECT_DEVICES, values)
     if row.is_known:
         return False
     added = insert(KnownDevice).values(values | {"created_at": now()}).on_conflict_do_nothing()

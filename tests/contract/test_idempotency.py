@@ -131,6 +131,10 @@ IGNORE_KEYS = {
     "/api/v1/auth/login", "/api/v1/auth/refresh", "/api/v1/auth/logout", "/api/v1/auth/cookies",
     "/api/v1/auth/cookies/refresh", "/api/v1/auth/password/reset", "/api/v1/auth/oidc/logins",
     "/api/v1/auth/oidc/logins/finish", "/api/v1/auth/oidc/links",
+    *(f"/api/v1/auth/mfa/{name}" for name in (
+        "recovery-codes", "passkeys", "passkeys/options", "enrolment", "code", "code/cookies",
+        "passkey", "passkey/cookies", "passkey/options",
+    )),
 }  # fmt: skip
 
 

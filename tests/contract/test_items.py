@@ -27,8 +27,9 @@ def test_create_is_201_and_location_returns_the_same_body(world: World, create: 
         by=world.admin if "users" in create.rule else by(world, create),
         status=200,
     )
-    if "secret" in created.json:  # shown only in this response
-        assert created.json == {**read.json, "secret": created.json["secret"]}
+    if "secret" in created.json:  # shown only in this response, and the URI that contains it
+        shown = {k: created.json[k] for k in ("secret", "otpauth_uri") if k in created.json}
+        assert created.json == {**read.json, **shown}
     else:
         assert read.data == created.data
     assert read.headers["ETag"] == created.headers["ETag"]

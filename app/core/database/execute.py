@@ -39,6 +39,15 @@ def _fetch(statement: Executable, values: Mapping[str, Any]) -> Sequence[Any]:
         return connection.execute(statement, values).all()
 
 
+def fetch(statement: Executable, values: Mapping[str, Any]) -> Sequence[Any]:
+    """Return all rows of a constant SELECT, in the transaction of the request if it has begun one.
+
+    A second connection would be one that the pool may not have left.
+    """
+    begun = db.session.registry.has()
+    return (execute_in_transaction if begun else fetch_autocommit)(statement, values)
+
+
 def execute_in_transaction(
     statement: Executable, values: Mapping[str, Any], connection: Connection | None = None
 ) -> Sequence[Any]:

@@ -1,0 +1,84 @@
+"""The settings MFA_REQUIRED_ROLES, PASSKEY_RP_ID and PASSKEY_ORIGINS."""
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from ipaddress import ip_address
+from urllib.parse import urlsplit
+
+from flask import current_app
+
+from app import setting_checks as is_
+from app.config import ConfigError
+from app.users.roles import ROLES
+
+
+@dataclass(frozen=True, slots=True)
+class MfaSettings:
+    """Who needs a second factor, and where passkeys are valid."""
+
+    required_roles: frozenset[str]
+    rp_id: str  # the domain of the passkeys; empty: there are none
+    origins: tuple[str, ...]  # of the pages that may use them
+
+
+def mfa_settings() -> MfaSettings:
+    """Return the settings of the current application."""
+    settings: MfaSettings = current_app.extensions["mfa"]
+    return settings
+
+
+def read_settings(environ: Mapping[str, str], public_url: str) -> MfaSettings:
+    """Return the settings; passkeys are by default those of the host of `public_url`.
+
+    Raises:
+        ConfigError: lists all reasons.
+    """
+    url = urlsplit(public_url)
+    # WebAuthn section 5.1.2: a domain, never an address. Browsers accept localhost.
+    host = "localhost" if url.hostname in ("127.0.0.1", "::1") else url.hostname or ""
+    port = f":{url.port}" if url.port else ""
+    rp_id = environ.get("PASSKEY_RP_ID") or ("" if _is_address(host) else host)
+    own_origin = f"{url.scheme}://{host}{port}"
+    origins = _names(environ, "PASSKEY_ORIGINS") or ([own_origin] if rp_id else [])
+    roles = _names(environ, "MFA_REQUIRED_ROLES")
+    if reasons := [*_refuse_roles(roles), *_refuse_passkeys(rp_id, origins)]:
+        raise ConfigError(reasons)
+    return MfaSettings(frozenset(roles), rp_id, tuple(origins))
+
+
+def _names(environ: Mapping[str, str], name: str) -> list[str]:
+    return [part.strip() for part in environ.get(name, "").split(",") if part.strip()]
+
+
+def _refuse_roles(roles: list[str]) -> Iterator[str]:
+    if not set(roles) <= ROLES.keys():
+        yield f"MFA_REQUIRED_ROLES has other roles than {', '.join(ROLES)}"
+
+
+def _refuse_passkeys(rp_id: str, origins: list[str]) -> Iterator[str]:
+    if _is_address(rp_id) or is_.hosts((rp_id,) if rp_id else ()) or set(rp_id) & set(":[]"):
+        yield "PASSKEY_RP_ID is a domain such as example.com"
+    elif origins and not rp_id:
+        yield "PASSKEY_RP_ID is required for PASSKEY_ORIGINS, since PUBLIC_URL is an address"
+    elif "*" in origins or is_.origins(tuple(origins)):
+        yield "PASSKEY_ORIGINS are origins such as https://app.example.com"
+    elif not all(_is_valid_at(rp_id, origin) for origin in origins):
+        yield (
+            "PASSKEY_ORIGINS are https (or http://localhost), at the domain PASSKEY_RP_ID or a "
+            "subdomain; the default of both is PUBLIC_URL"
+        )
+
+
+def _is_valid_at(rp_id: str, origin: str) -> bool:
+    """Whether browsers let a page of the origin use passkeys of the domain."""
+    url = urlsplit(origin)
+    host = url.hostname or ""
+    is_secure = url.scheme == "https" or host == "localhost" or host.endswith(".localhost")
+    return is_secure and (host == rp_id or host.endswith(f".{rp_id}"))
+
+
+def _is_address(host: str) -> bool:
+    try:
+        return bool(ip_address(host))
+    except ValueError:
+        return False
