@@ -7,6 +7,7 @@ import structlog
 from marshmallow import ValidationError
 from sqlalchemy import Row, Select, func, select
 
+from app.auth import notices
 from app.auth.accounts import credentials_revoked
 from app.auth.login import open_session
 from app.auth.models import Session
@@ -32,6 +33,16 @@ from app.users.passwords import NO_PASSWORD
 from app.users.schemas import UserSchema
 
 METHOD = "oidc"  # of a session that begins with a login at a provider
+IDENTITY_LINKED = notices.declare(
+    "identity-linked",
+    "Another way to log in",
+    "An account at another provider was linked to your account. It can log in to it.",
+)
+IDENTITY_UNLINKED = notices.declare(
+    "identity-unlinked",
+    "A way to log in was removed",
+    "An account at another provider was unlinked from your account.",
+)
 
 log = structlog.get_logger()
 
@@ -88,6 +99,7 @@ def link(claims: dict[str, Any], session_id: UUID) -> None:
     if user is None or not user.is_active:
         raise unauthorized_problem("The session in which the link was started has ended.")
     _create_identity(claims, user)
+    notices.notify(IDENTITY_LINKED, user.id)
 
 
 def _find_by_identity(claims: dict[str, Any]) -> Row[Any] | None:
@@ -107,6 +119,7 @@ def _find_by_email(claims: dict[str, Any]) -> Row[Any]:
     if user is None:
         _register(email, claims)
         user = db.session.execute(statement).one()
+        _create_identity(claims, user)
     elif user.email_verified_at is None:
         # Its password may be that of another person: tests/auth/test_prehijacking.py
         raise Problem(
@@ -114,8 +127,9 @@ def _find_by_email(claims: dict[str, Any]) -> Row[Any]:
             "An account with this e-mail address exists, and has not verified it. Set a new "
             "password by mail, which verifies it, and log in again.",
         )
-    if user.is_active:
+    elif user.is_active:
         _create_identity(claims, user)
+        notices.notify(IDENTITY_LINKED, user.id)
     return user
 
 
@@ -148,8 +162,10 @@ def _create_identity(claims: dict[str, Any], user: Row[Any]) -> None:
     log.info("oidc_identity_linked", user_id=str(user.id), issuer=claims["iss"])
 
 
-def ensure_another_login(identity_id: UUID) -> None:
-    """Check that the caller can log in without an identity; locks the caller until the commit.
+def prepare_unlinking(identity_id: UUID) -> None:
+    """Check that the caller can log in without an identity, whose removal is mailed.
+
+    Locks the caller until the commit.
 
     Raises:
         Problem: 409, the caller has no password and no other identity.
@@ -161,6 +177,7 @@ def ensure_another_login(identity_id: UUID) -> None:
     if db.session.scalar(mine) == NO_PASSWORD and not db.session.scalar(others):
         detail = "Set a password first: this identity is the only way to log in to the account."
         raise Problem("conflict", detail)
+    notices.notify(IDENTITY_UNLINKED, current_caller.id)
 
 
 @credentials_revoked.connect

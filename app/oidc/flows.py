@@ -80,7 +80,7 @@ def finish_flow(token: str | None, state: str | None, provider: str | None = Non
     Args:
         token: that of the client which has sent the response.
         state: the parameter of the response.
-        provider: the one whose redirect URI was called.
+        provider: the one whose redirect URI of browsers was called; None for a native client.
 
     Raises:
         Problem: 401, the client did not start the flow, or it has expired or is finished.
@@ -89,7 +89,9 @@ def finish_flow(token: str | None, state: str | None, provider: str | None = Non
         flow = Flow(**_serializer().loads(token or "", max_age=MAX_AGE), token=token or "")
     except (BadData, TypeError) as error:
         raise _unknown_flow_problem() from error
-    if provider not in (None, flow.provider):
+    # A response to one provider's redirect URI must be that provider's (mix-up), and one client
+    # must not finish what another has started.
+    if provider != (flow.provider if flow.return_to else None):
         raise _unknown_flow_problem()
     if not hmac.compare_digest((state or "").encode(), flow.state.encode()):
         raise _unknown_flow_problem()

@@ -129,4 +129,6 @@ def _json_object(response: httpx2.Response) -> dict[str, Any]:
 
 def _provider_error(error: httpx2.HTTPError) -> ProviderError:
     malformed = isinstance(error, _UnboundedResponseError | httpx2.ProtocolError)
+    if isinstance(error, httpx2.HTTPStatusError):
+        malformed = error.response.status_code < 500
     return ProviderError(type(error).__name__, unavailable=not malformed)

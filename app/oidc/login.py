@@ -13,7 +13,6 @@ from app.core.security.authorization import unauthorized_problem
 from app.core.web.flask_app import Response
 from app.core.web.problems import Problem
 from app.core.web.urls import below_prefix
-from app.extensions import db
 from app.oidc.flows import MAX_AGE, Flow, finish_flow, start_flow
 from app.oidc.http_client import ProviderError, RefusedError
 from app.oidc.provider import Provider
@@ -124,11 +123,6 @@ def take_from_browser() -> str | None:
 
     after_this_request(delete_cookie)
     return request.cookies.get(FLOW_COOKIE)
-
-
-def commit() -> None:
-    """Commit the changes of a GET, whose transaction would be rolled back."""
-    db.session.commit()
 
 
 def invalid_response_problem() -> Problem:

@@ -5,6 +5,7 @@ OpenAPI document; docs/auth.md describes them.
 """
 
 from typing import Any
+from urllib.parse import urlencode
 from uuid import UUID
 
 from flask import redirect, request
@@ -20,9 +21,11 @@ from app.core.security.authorization import (
     no_auth,
     recently_authenticated,
 )
+from app.core.web import after_commit
 from app.core.web.flask_app import Response
 from app.core.web.problems import Problem
 from app.core.web.query_string import load_query
+from app.extensions import db
 from app.oidc import accounts, login, logout
 from app.oidc.flows import MAX_AGE
 from app.oidc.models import Identity
@@ -77,9 +80,7 @@ def finish_login(data: dict[str, Any]) -> dict[str, Any]:
 
     A user who is not known is registered, if the provider has verified the e-mail address.
     """
-    flow, claims = login.finish(data["flow"], data)
-    if flow.return_to:
-        raise login.invalid_response_problem()
+    _, claims = login.finish(data["flow"], data)
     return accounts.log_in(claims)
 
 
@@ -118,14 +119,14 @@ def read_identity(identity_id: UUID) -> ScopedSelect:
 
 @oidc.delete("/identities/<uuid:identity_id>", access=recently_authenticated)
 @oidc.deletes(IdentitySchema)
-@oidc.queries(1)
+@oidc.queries(2)
 @oidc.error(409, "It is the only way to log in to the account.")
 def unlink(identity_id: UUID) -> ScopedSelect:
     """Unlink an account at a provider.
 
     Sessions that began with it remain.
     """
-    accounts.ensure_another_login(identity_id)
+    accounts.prepare_unlinking(identity_id)
     return Identity.visible_to(current_caller)
 
 
@@ -144,12 +145,15 @@ def receive_response(provider: str) -> Any:
     """Finish the flow of a browser with the response of the provider, and redirect to a page."""
     cookies.require_enabled()
     flow, claims = login.finish(login.take_from_browser(), login.query_parameters(), provider)
+    fragment = ""
     if flow.session_id:
         accounts.link(claims, flow.session_id)
     else:
-        cookies.set_auth_cookies(accounts.log_in(claims))
-    login.commit()
-    return _redirect(flow.return_to)
+        fragment = _log_in(claims)
+    response = _redirect(flow.return_to + fragment)
+    db.session.commit()  # a GET is not committed otherwise
+    after_commit.schedule_on_close(response)
+    return response
 
 
 @browser.post("/<provider>/backchannel-logout", access=no_auth, rate_limit=FAILED_LOGINS)
@@ -160,6 +164,19 @@ def log_out_by_provider(provider: str) -> Any:
         raise Problem("bad-request", "The form has no logout_token.")
     logout.log_out(login.logout_claims(provider, tokens[0]))
     return Response(status=200, headers={"Cache-Control": "no-store"})
+
+
+def _log_in(claims: dict[str, Any]) -> str:
+    """Set the cookies of a login, or return what the page needs for the second factor."""
+    try:
+        cookies.set_auth_cookies(accounts.log_in(claims))
+    except Problem as problem:
+        if "mfa_token" not in problem.members:
+            raise
+        # In the fragment, which browsers do not send, so it is in no log.
+        token, methods = problem.members["mfa_token"], " ".join(problem.members["methods"])
+        return "#" + urlencode({"mfa_token": token, "methods": methods})
+    return ""
 
 
 def _redirect(url: str) -> Any:

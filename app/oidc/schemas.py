@@ -11,8 +11,8 @@ from app.oidc.models import Identity
 # A native client listens on a port of its own machine (RFC 8252 section 7.3). Not localhost, whose
 # address may be another's (section 8.3).
 LOOPBACK_URI = r"^http://(127\.0\.0\.1|\[::1\]):[1-9][0-9]{0,4}(/[A-Za-z0-9._~-]*)*$"
-# A path of this origin. Browsers take // and /\ for another host.
-LOCAL_PATH = r"^/([!-.0-\[\]-~][!-\[\]-~]*)?$"
+# A path of this origin, without a fragment. Browsers take // and /\ for another host.
+LOCAL_PATH = r"^/([!\x22$-.0-\[\]-~][!\x22$-\[\]-~]*)?$"
 
 
 class PatternString(String):

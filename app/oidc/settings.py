@@ -10,6 +10,7 @@ from app.config import ConfigError
 
 MAX_PROVIDERS = 20
 _NAME = re.compile(r"[a-z][a-z0-9]{0,29}")
+_HOST = re.compile(r"([A-Za-z0-9.-]+|\[[0-9A-Fa-f:.]+\])(:[0-9]+)?")
 _LOOPBACK = ("127.0.0.1", "::1")
 _ISSUER = is_.url("is a URL such as https://login.example.com", "https", "http", path=r"[^\\]*")
 
@@ -30,8 +31,9 @@ def read_providers(environ: Mapping[str, str], *, production: bool) -> list[Prov
     Raises:
         ConfigError: lists all reasons; none contains a value.
     """
-    names = [name.strip() for name in environ.get("OIDC_PROVIDERS", "").split(",") if name.strip()]
-    if reason := _refuse_names(names):
+    text = environ.get("OIDC_PROVIDERS", "")
+    names = [name.strip() for name in text.split(",") if name.strip()]
+    if reason := is_.printable(text) or _refuse_names(names):
         raise ConfigError([f"OIDC_PROVIDERS {reason}"])
     found = [_read(environ, name) for name in names]
     reasons = [reason for each in found for reason in _refuse(each, production=production)]
@@ -75,8 +77,8 @@ def _refuse_issuer(text: str, *, production: bool) -> str | None:
     if reason := _ISSUER(text):
         return reason
     parts = urlsplit(text)
-    if parts.username is not None or parts.password is not None:
-        return "has no credentials in it"
+    if not _HOST.fullmatch(parts.netloc):
+        return "has a host and perhaps a port, and no credentials"
     if parts.scheme == "http" and (production or parts.hostname not in _LOOPBACK):
         return "is https://; http:// is for 127.0.0.1 and [::1] outside production"
     return None

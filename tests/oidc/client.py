@@ -1,5 +1,6 @@
 """Logins with a provider: as a native client and as a browser."""
 
+import os
 from typing import Any
 from urllib.error import HTTPError
 from urllib.parse import parse_qsl, urlsplit
@@ -8,7 +9,9 @@ from urllib.request import HTTPRedirectHandler, build_opener
 from flask.testing import FlaskClient
 from werkzeug.test import TestResponse
 
-from tests.api import Api
+from app.oidc.provider import Provider
+from app.oidc.settings import read_providers
+from tests.api import Api, bearer
 
 LOOPBACK = "http://127.0.0.1:49152/callback"
 CALLBACK = "/api/v1/auth/oidc/honest/callback"
@@ -36,6 +39,11 @@ def query_of(url: str) -> dict[str, str]:
 class Client(Api):
     """Requests to the routes of OpenID Connect."""
 
+    def forget(self) -> None:
+        """Let the application forget what it has fetched from the providers."""
+        found = read_providers(os.environ, production=False)
+        self.app.extensions["oidc"] = {each.name: Provider(each) for each in found}
+
     def start(self, provider: str = "honest", **kwargs: Any) -> TestResponse:
         """Start a login of a native client."""
         body = {"provider": provider, "redirect_uri": LOOPBACK}
@@ -59,6 +67,13 @@ class Client(Api):
         response = browser.get(f"/api/v1/auth/oidc/honest/login{query}")
         assert response.status_code == 303, response.text
         return authorize(response.headers["Location"])
+
+
+def me(client: Api, tokens: TestResponse) -> dict[str, Any]:
+    """The account of a login."""
+    headers = bearer(tokens.json["access_token"])
+    account: dict[str, Any] = client.get("users/me", headers=headers, status=200).json
+    return account
 
 
 def below_origin(url: str) -> str:
