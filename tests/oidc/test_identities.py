@@ -23,7 +23,7 @@ from tests.oidc.provider import Provider
 def link(client: Client, by: Caller, provider: str = "honest") -> TestResponse:
     """Link the user at the provider to a user here, in a browser."""
     browser = client.client()
-    return browser.get(start_link(client, browser, by, provider))
+    return browser.get(start_link(client, browser, by, provider), buffered=True)
 
 
 def start_link(client: Client, browser: FlaskClient, by: Caller, provider: str = "honest") -> str:
