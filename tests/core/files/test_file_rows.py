@@ -128,7 +128,7 @@ def test_file_of_a_row_is_not_purged_by_a_release_without_its_model(
     api: Api, app: Flask, user: Caller, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     store(api, user, b"GIF89a")
-    assert file_mixin.file_models() == [Label]
+    assert Label in file_mixin.file_models()
     monkeypatch.setattr(periodic, "file_models", list)
     with pytest.raises(IntegrityError):
         purge_after_two_days(app)

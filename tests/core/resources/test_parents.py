@@ -53,6 +53,7 @@ OWN_PHOTOS: "Select[Photo]" = (
     .join(Album, Album.id == Photo.album_id)
     .where(Album.owner_id == CALLER_ID_PARAM, Photo.album_id == path_param("album_id"))
 )
+ALL_PHOTOS: "Select[Photo]" = select(Photo).where(Photo.album_id == path_param("album_id"))
 
 
 class AlbumSchema(ResourceSchema):
@@ -96,6 +97,13 @@ def delete_album(album_id: UUID) -> ScopedSelect:
 def list_photos(album_id: UUID) -> tuple[ScopedSelect, ScopedSelect]:
     """List the photographs of an album."""
     return OWN_PHOTOS, Album.visible_to(current_caller)
+
+
+@albums.get("/<uuid:album_id>/pictures", access=authenticated)
+@albums.paginated(PhotoSchema, PhotoQuery, parent=AlbumSchema)
+def list_pictures(album_id: UUID) -> tuple[ScopedSelect, ScopedSelect]:
+    """List the photographs of an album that the caller can see."""
+    return ALL_PHOTOS, Album.visible_to(current_caller)
 
 
 @albums.post("/<uuid:album_id>/photos", access=authenticated)
@@ -197,6 +205,19 @@ def test_list_and_export_have_the_rows_of_the_parent(
     lines = gallery.get(f"{album}/photos/export", by=user, status=200).text.splitlines()
     assert len(lines) == 1
     gallery.get(f"{album}/photos", by=other, status=404)
+
+
+def test_list_below_an_invisible_parent_is_404_whatever_its_own_query_has(
+    gallery: Api, make_album: MakeAlbum, user: Caller, other: Caller
+) -> None:
+    album, _ = make_album(user)
+    page = gallery.get(f"{album}/pictures", by=user, status=200)
+    assert len(page.json["items"]) == 1
+    held = {"If-None-Match": page.headers["ETag"]}
+    gallery.get(f"{album}/pictures", by=user, headers=held, status=304)
+    for headers in ({}, held):
+        for query in ("", "?limit=1&count=exact"):
+            gallery.get(f"{album}/pictures{query}", by=other, headers=headers, status=404)
 
 
 def test_creation_below_an_invisible_parent_is_404(
