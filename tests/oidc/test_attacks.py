@@ -296,6 +296,8 @@ def test_v16_5_2_provider_that_fails_gives_an_error_and_leaves_nothing(
     monkeypatch.setattr(http_client, "MAX_SECONDS", 0.5)
     for path in STEPS:
         for lie, status in BROKEN.items():
+            if path != "token" and lie in ("slow", "redirect", 503):
+                continue  # one transport serves all steps
             if path == "token" and lie == 404:
                 status = 401  # a refusal of OAuth has this form as well
             with subtests.test(f"{path} {lie}"):
