@@ -37,8 +37,9 @@ def read_settings(environ: Mapping[str, str], public_url: str) -> MfaSettings:
     # WebAuthn section 5.1.2: a domain, never an address. Browsers accept localhost.
     host = "localhost" if url.hostname in ("127.0.0.1", "::1") else url.hostname or ""
     port = f":{url.port}" if url.port else ""
-    rp_id = environ.get("PASSKEY_RP_ID") or ("" if _is_address(host) else host)
     own_origin = f"{url.scheme}://{host}{port}"
+    has_domain = not _is_address(host) and _is_valid_at(host, own_origin)
+    rp_id = environ.get("PASSKEY_RP_ID") or (host if has_domain else "")
     origins = _names(environ, "PASSKEY_ORIGINS") or ([own_origin] if rp_id else [])
     roles = _names(environ, "MFA_REQUIRED_ROLES")
     if reasons := [*_refuse_roles(roles), *_refuse_passkeys(rp_id, origins)]:
@@ -56,10 +57,15 @@ def _refuse_roles(roles: list[str]) -> Iterator[str]:
 
 
 def _refuse_passkeys(rp_id: str, origins: list[str]) -> Iterator[str]:
-    if _is_address(rp_id) or is_.hosts((rp_id,) if rp_id else ()) or set(rp_id) & set(":[]"):
+    if (
+        not rp_id.isprintable()
+        or _is_address(rp_id)
+        or is_.hosts((rp_id,) if rp_id else ())
+        or set(rp_id) & set(":[]")
+    ):
         yield "PASSKEY_RP_ID is a domain such as example.com"
     elif origins and not rp_id:
-        yield "PASSKEY_RP_ID is required for PASSKEY_ORIGINS, since PUBLIC_URL is an address"
+        yield "PASSKEY_RP_ID is required for PASSKEY_ORIGINS, as PUBLIC_URL is no https:// domain"
     elif "*" in origins or is_.origins(tuple(origins)):
         yield "PASSKEY_ORIGINS are origins such as https://app.example.com"
     elif not all(_is_valid_at(rp_id, origin) for origin in origins):

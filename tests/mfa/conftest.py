@@ -3,7 +3,10 @@
 import pytest
 from flask import Flask
 
+from tests.auth.conftest import mailbox, mailing
 from tests.mfa.authenticator import App, Members
+
+__all__ = ["mailbox", "mailing"]  # fixtures of auth
 
 
 @pytest.fixture
