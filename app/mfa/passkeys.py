@@ -23,6 +23,7 @@ from app.auth import login_throttle
 from app.auth.login import open_session
 from app.auth.second_factors import USER_COLUMNS, read_mfa_token
 from app.core.database.ids import uuid7
+from app.core.database.mixins import same_version
 from app.core.database.types import now
 from app.core.resources import repository, unrecorded
 from app.core.security.authorization import current_caller, unauthorized_problem
@@ -199,7 +200,7 @@ def _prove(
     except _INVALID as reason:  # also where the sign count says that the passkey was cloned
         log.warning("passkey_refused", factor_id=str(factor.id), reason=type(reason).__name__)
         return False
-    values = {"counter": verified.new_sign_count, "last_used_at": now()}
+    values = {"counter": verified.new_sign_count, "last_used_at": now(), **same_version(Factor)}
     db.session.execute(update(Factor.__table__).where(Factor.id == factor.id).values(values))  # type: ignore[arg-type]
     return True
 

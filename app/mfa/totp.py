@@ -13,6 +13,7 @@ from pyotp.exceptions import OTPVerificationError
 from sqlalchemy import update
 
 from app.core.database.ids import uuid7
+from app.core.database.mixins import same_version
 from app.core.database.types import now
 from app.core.security.keys import derive_key
 from app.extensions import db
@@ -49,7 +50,8 @@ def use_code(factor: Factor, code: str) -> bool:
         return False
     # One statement compares and stores the step: of parallel requests only one succeeds.
     unused = update(Factor.__table__).where(Factor.id == factor.id, Factor.counter < step)  # type: ignore[arg-type]
-    used = db.session.execute(unused.values(counter=step, last_used_at=now()).returning(Factor.id))
+    values = {"counter": step, "last_used_at": now(), **same_version(Factor)}
+    used = db.session.execute(unused.values(values).returning(Factor.id))
     return used.first() is not None
 
 

@@ -33,6 +33,12 @@ def test_login_with_a_code_gives_a_session_with_both_methods(
     assert newest["methods"] == ["password", "totp"]
 
 
+def test_use_of_a_factor_leaves_its_version(members: Members, app: Flask, enrolled: App) -> None:
+    before = rows.read(app, Factor.version, owner_id=enrolled.owner.id)
+    members.log_in(enrolled)
+    assert rows.read(app, Factor.version, owner_id=enrolled.owner.id) == before
+
+
 def test_login_with_a_code_can_end_in_cookies(members: Members, enrolled: App) -> None:
     body = {"mfa_token": members.mfa_token(enrolled.owner), "code": enrolled.code()}
     response = members.post("auth/mfa/code/cookies", body, status=200)
