@@ -3,7 +3,7 @@ PYTHON ?= python3
 ARGS ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help run dev shell routes test test-slow test-pgbouncer fuzz chaos bench bench-check bench-profile bench-scale check openapi api-diff lock upgrade rehearse-upgrade up down backup restore stack-test clean
+.PHONY: help run dev shell routes test test-slow test-pgbouncer fuzz chaos new check openapi api-diff lock upgrade rehearse-upgrade up down backup restore clean
 
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-16s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -29,8 +29,15 @@ test-slow: ## Run the slow tests
 test-pgbouncer: ## Run the tests on PostgreSQL through a PgBouncer in transaction mode
 	@TEST_PGBOUNCER=1 $(PYTHON) dev.py test -q $(ARGS)
 
+.PHONY: new
+new: ## Make your own service beside this one, without the samples: NAME=shop-api
+	@$(PYTHON) dev.py new "$(NAME)"
+
 fuzz: ## Run Schemathesis against the service; ARGS="--examples N --seed S" limits the cases
 	@$(PYTHON) dev.py fuzz $(ARGS)
+
+# begin products tasks
+.PHONY: bench bench-check bench-profile bench-scale
 
 bench: ## Compare the service with other frameworks (needs wrk); ARGS=--quick takes minutes
 	@$(PYTHON) dev.py bench $(ARGS)
@@ -43,6 +50,7 @@ bench-profile: ## Show where a request spends its CPU; ARGS=by-id, page-20, crea
 
 bench-scale: ## Measure pages of 10^7 rows, memory, workers, start; ARGS="pages start" selects some
 	@$(PYTHON) dev.py bench-scale $(ARGS)
+# end products tasks
 
 chaos: ## Inject faults into the service under load; ARGS="hup redis_killed" selects some
 	@$(PYTHON) dev.py chaos $(ARGS)
@@ -78,8 +86,11 @@ backup: ## Write the data of the running stack to a file in backups/
 restore: ## Replace the data of the running stack by a backup: FILE=backups/app-….dump
 	@$(PYTHON) dev.py restore "$(FILE)"
 
+# begin products tasks
+.PHONY: stack-test
 stack-test: ## Start a stack of its own, test it through nginx, remove it
 	@PYTHON=$(PYTHON) tests/stack/run.sh
+# end products tasks
 
 clean: ## Remove the environment and the files of the tools; data and .env are kept
 	rm -rf .venv .pytest_cache .mypy_cache .ruff_cache .import_linter_cache htmlcov .coverage .coverage.* artifacts tools/node_modules

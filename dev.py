@@ -133,7 +133,10 @@ def prepare(*locks: Path) -> str:
     for step in (["db", "upgrade"], ["seed", "--demo"]):
         if run(PYTHON, "-m", "flask", *step):
             sys.exit("`flask {}` failed; see the lines above".format(" ".join(step)))
-    print("API  http://{0}/api/v1\nDocs http://{0}/docs".format(bind), flush=True)
+    print("API  http://{0}/api/v1".format(bind), flush=True)
+    # begin docs
+    print("Docs http://{0}/docs".format(bind), flush=True)
+    # end docs
     return bind
 
 
@@ -227,6 +230,7 @@ MODULES = {
         "tests.fuzz.run",
         "Run Schemathesis against the service; --examples N --seed S limit the cases.",
     ),
+    # begin products tasks
     "bench": (
         "bench.run",
         "Compare the service with other frameworks (needs wrk); --quick takes minutes.",
@@ -242,6 +246,11 @@ MODULES = {
     "bench-scale": (
         "bench.scale",
         "Measure the cost by size of the database; arguments select measurements.",
+    ),
+    # end products tasks
+    "new": (
+        "tools.new_service",
+        "Make a service of your own beside this folder: a name such as shop-api.",
     ),
     "chaos": ("tests.chaos", "Inject faults into the service under load; arguments select faults."),
     "rehearse-upgrade": (

@@ -17,7 +17,7 @@ from app.core.web.cors import init_cors
 from app.core.web.flask_app import FlaskApp
 from app.core.web.strict_json import ORJSONProvider
 from app.extensions import db
-from app.features import FEATURES
+from app.features import FEATURES, TITLE, VERSION
 from app.telemetry import health
 from app.users import roles
 
@@ -52,7 +52,7 @@ def create_app(
     migrations.init_app(app, features)
     cache.init_app(app, settings)
     rate_limit.init_app(app, settings, key_func=authorization.caller_key)
-    document.init_app(app)
+    document.init_app(app, TITLE, VERSION)
     cli.init_app(app)
     for feature in features:
         feature.init_app(app)

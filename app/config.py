@@ -91,7 +91,9 @@ class Settings:
     max_content_length: int = setting(1024 * 1024, between(1, 2**30))  # bytes
     max_upload_length: int = setting(256 * 1024 * 1024, between(1, 2**40))  # bytes of a file
     job_retention_days: int = setting(7, DAYS)
+    # begin audit
     audit_retention_days: int = setting(365, DAYS)
+    # end audit
     public_max_age: int = setting(30, between(0, 366 * 86_400))  # seconds, of anonymous responses
     cors_origins: tuple[str, ...] = setting((), is_.origins)
     trusted_hosts: tuple[str, ...] = setting((), is_.hosts)  # empty, outside production: any host

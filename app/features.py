@@ -1,4 +1,4 @@
-"""The features of this service. To add or remove one, edit this list and nothing else.
+"""The name and the features of this service; an upgrade of a clone only adds new features.
 
 A feature is a package with `init_app(app)`, which registers its routes, commands, job types and
 periodic tasks. Importing the package grants its permissions to roles (`app.users.roles`). Its
@@ -21,6 +21,10 @@ from app import (
     tasks,
     users,
 )
+
+# Of the OpenAPI document; the version is that of the API.
+TITLE = "Flask REST reference"
+VERSION = "1.0.0"
 
 # The order of initialisation, and of the OpenAPI document.
 FEATURES: tuple[ModuleType, ...] = (

@@ -19,7 +19,7 @@ Results = list[dict[str, Any]]
 
 ROOT = Path(__file__).parent.parent
 DOCUMENT = ROOT / "docs" / "performance.md"
-PLOT = ROOT / "docs" / "performance.svg"
+PLOT = ROOT / "bench" / "results" / "performance.svg"
 BEGIN, END = "<!-- made by bench/report.py -->\n", "<!-- end -->\n"
 
 # Requests per second, lean and full, as a multiple of the fastest peer.

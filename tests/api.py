@@ -43,7 +43,7 @@ class Caller:
 class Api:
     """Calls one application over its WSGI interface.
 
-    `api.get("tasks", by=user, status=200)`: paths are below /api/v1 unless they begin with a slash.
+    `api.get("notes", by=user, status=200)`: paths are below /api/v1 unless they begin with a slash.
     """
 
     def __init__(self, app: Flask) -> None:

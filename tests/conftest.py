@@ -4,6 +4,9 @@ The migrations build the schema. The controller of pytest-xdist finds or starts 
 sends their URLs to its workers.
 """
 
+import tests.features  # noqa: F401 - grants permissions, before schemas enumerate them
+
+# isort: split
 import io
 import json
 import os
@@ -33,11 +36,10 @@ from app.core.resources.blueprint import Blueprint
 from app.core.security.authorization import public
 from app.core.web.flask_app import FlaskApp
 from app.extensions import cache, db, limiter
-from app.features import FEATURES
 from app.users import passwords
 from tests import pooler, services, stack_proxy
 from tests.api import FAST_HASHER, Api, Caller
-from tests.features import WITH_EXAMPLES, as_feature
+from tests.features import WITH_FEATURES_OF_TESTS, as_feature
 
 PROGRAMS = ("chromium", "npm")
 SERVERS = {"postgresql": services.postgres, "redis": services.redis}
@@ -219,8 +221,8 @@ def settings(database_url: str, tmp_path_factory: pytest.TempPathFactory) -> Set
 
 @pytest.fixture(scope="session")
 def service(settings: Settings) -> Iterator[Flask]:
-    """The application with a migrated database and the example resource."""
-    app = create_app(settings, features=WITH_EXAMPLES)
+    """The application with a migrated database and the features of tests."""
+    app = create_app(settings, features=WITH_FEATURES_OF_TESTS)
     migrate_to_head(app)
     os.register_at_fork(after_in_child=partial(forget_connections, app))  # for `live_server`
     if stack_proxy.URL:
@@ -244,14 +246,14 @@ def shipped_hasher(app: Flask, monkeypatch: pytest.MonkeyPatch) -> Iterator[None
 
 
 def migrate_to_head(app: Flask) -> None:
-    """Run all migrations, including those of the example."""
+    """Run all migrations, including those of the features of tests."""
     if not app.config["DATABASE_POOLER"]:
         with app.app_context():
             upgrade()
         return
     url = pooler.url_without_pooler(app.config["DATABASE_URL"])
     settings = Settings(app_env="testing", secret_key="x" * 32, database_url=url)
-    direct = create_app(settings, features=WITH_EXAMPLES)
+    direct = create_app(settings, features=WITH_FEATURES_OF_TESTS)
     with direct.app_context():
         upgrade()
     dispose(direct)
@@ -318,7 +320,9 @@ def make_app(app: Flask, settings: Settings) -> Iterator[MakeApp]:
     def make(*also: Blueprint, **changes: Any) -> Flask:
         limiter._storage_options = {}
         made.append(
-            create_app(replace(settings, **changes), features=(*FEATURES, as_feature(*also)))
+            create_app(
+                replace(settings, **changes), features=(*WITH_FEATURES_OF_TESTS, as_feature(*also))
+            )
         )
         return made[-1]
 

@@ -14,13 +14,17 @@ from app.extensions import db
 from app.features import FEATURES
 from app.users.models import User
 from examples import notes
+from tests import articles, errands
 from tests.contract import parcels
 
+# The generated tests cover these features.
 WITH_EXAMPLES: tuple[ModuleType, ...] = (*FEATURES, notes, parcels)
 # tests/test_examples.py sets it: the generated tests of the examples take minutes.
 if "WITH_ALL_EXAMPLES" in os.environ:
     examples = ("places", "remarks", "shop")
     WITH_EXAMPLES += tuple(import_module(f"examples.{name}") for name in examples)
+# All other tests have these, and use none of the sample features, which can be removed.
+WITH_FEATURES_OF_TESTS = (*WITH_EXAMPLES, articles, errands)
 
 
 def _register(app: Flask, *blueprints: Blueprint) -> None:

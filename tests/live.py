@@ -1,4 +1,7 @@
-"""The service in real processes: gunicorn as shipped on a loopback port, and Celery workers."""
+"""The service in real processes: gunicorn on a loopback port, and Celery workers.
+
+It has the features of tests; everything else is as shipped.
+"""
 
 import atexit
 import json
@@ -23,6 +26,8 @@ from app.users.seed import DEMO_EMAIL, DEMO_PASSWORD
 from tests import pooler, services
 
 ROOT = Path(__file__).parent.parent
+FEATURES_OF_TESTS = "tests.wsgi"
+OF_TESTS = ("tests/articles", "tests/errands", "tests/contract")
 # None of these may be in the log of a live server when it ends.
 SECRETS = (
     DEMO_PASSWORD,
@@ -93,31 +98,38 @@ class Live:
 
 
 def copy_release(folder: Path) -> Path:
-    """A copy of the deployed code that a test may change."""
-    for name in ("app", "migrations"):
+    """A copy of the deployed code, with the features of tests, that a test may change."""
+    for name in ("app", "migrations", "examples", *OF_TESTS):
         shutil.copytree(ROOT / name, folder / name, ignore=shutil.ignore_patterns("__pycache__"))
-    for name in ("wsgi.py", "gunicorn.conf.py"):
-        shutil.copy(ROOT / name, folder)
+    for name in ("gunicorn.conf.py", "tests/features.py", "tests/wsgi.py"):
+        shutil.copy(ROOT / name, folder / name)
     return folder
 
 
 @contextmanager
-def serve(database_url: str, *, root: Path = ROOT, **settings: str) -> Iterator[Live]:
+def serve(
+    database_url: str, *, root: Path = ROOT, wsgi: str = FEATURES_OF_TESTS, **settings: str
+) -> Iterator[Live]:
     """Yield gunicorn serving a migrated and seeded database; stop it afterwards.
 
     Args:
         database_url: The URL of the database.
-        root: The folder of the code.
+        root: The folder of the code: this one, or one of `copy_release`.
+        wsgi: The module of the application; "wsgi" has the shipped features only.
         settings: Settings by the names of their environment variables.
     """
     settings = {"BIND": "127.0.0.1:0", "WEB_CONCURRENCY": "2", **settings}
     environ = _environ(database_url, **settings)
     file = Path(database_url.removeprefix("sqlite:///"))
-    if root == ROOT and database_url.startswith("sqlite") and not file.exists():
+    if (
+        (root, wsgi) == (ROOT, FEATURES_OF_TESTS)
+        and database_url.startswith("sqlite")
+        and not file.exists()
+    ):
         shutil.copy(_seeded_sqlite_file(), file)
     else:
-        _migrate_and_seed(environ, root)
-    gunicorn = [sys.executable, "-m", "gunicorn", "wsgi:app"]
+        _migrate_and_seed(environ, root, wsgi)
+    gunicorn = [sys.executable, "-m", "gunicorn", f"{wsgi}:app"]
     with _running(gunicorn, environ, root) as (process, log):
         yield Live(_wait_for_address(process, log), process, log)
 
@@ -128,17 +140,25 @@ def celery_worker(
 ) -> Iterator[subprocess.Popen[bytes]]:
     """Yield a Celery worker with its scheduler; stop it afterwards if it still runs."""
     environ = _environ(database_url, BROKER_URL=broker_url, **settings)
-    celery = [sys.executable, "-m", "celery", "--app", "wsgi:celery", "worker", "--beat"]
+    celery = [
+        sys.executable,
+        "-m",
+        "celery",
+        "--app",
+        f"{FEATURES_OF_TESTS}:celery",
+        "worker",
+        "--beat",
+    ]
     with tempfile.TemporaryDirectory() as folder:
         celery += ["--pool", "threads", "--concurrency", "2", "--schedule", f"{folder}/schedule"]
         with _running(celery, environ) as (process, _):
             yield process
 
 
-def _migrate_and_seed(environ: dict[str, str], root: Path) -> None:
+def _migrate_and_seed(environ: dict[str, str], root: Path, wsgi: str) -> None:
     direct_url = pooler.url_without_pooler(environ["DATABASE_URL"])
     directly = {**environ, "DATABASE_URL": direct_url, "DATABASE_POOLER": ""}
-    flask = [sys.executable, "-m", "flask", "--app", "wsgi"]
+    flask = [sys.executable, "-m", "flask", "--app", wsgi]
     subprocess.run([*flask, "db", "upgrade"], cwd=root, env=directly, check=True)
     subprocess.run(
         [*flask, "seed", "--demo"], cwd=root, env=environ, check=True, stdout=subprocess.DEVNULL
@@ -151,7 +171,7 @@ def _seeded_sqlite_file() -> Path:
     folder = tempfile.TemporaryDirectory()
     atexit.register(folder.cleanup)
     file = Path(folder.name) / "seeded.db"
-    _migrate_and_seed(_environ(f"sqlite:///{file}", CACHE_DIR=folder.name), ROOT)
+    _migrate_and_seed(_environ(f"sqlite:///{file}", CACHE_DIR=folder.name), ROOT, FEATURES_OF_TESTS)
     with closing(sqlite3.connect(file)) as connection:
         connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
     return file

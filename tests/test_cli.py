@@ -4,11 +4,11 @@ import pytest
 from flask import Flask
 
 from app.extensions import db
-from app.products.models import Product
-from app.tasks.models import Task
 from app.users.models import User
+from examples.notes.models import Note
 from tests import rows
 from tests.api import Api, bearer, run_command
+from tests.articles.models import Article
 
 
 def test_demo_seed_prints_a_working_login(api: Api, app: Flask) -> None:
@@ -17,22 +17,21 @@ def test_demo_seed_prints_a_working_login(api: Api, app: Flask) -> None:
     email, password = line.removeprefix("Demo login: ").split(" / ")
     credentials = {"email": email, "password": password}
     token = api.post("auth/login", credentials, status=200).json["access_token"]
-    tasks = api.get("tasks", headers=bearer(token), status=200)
-    assert len(tasks.json["items"]) == 3
+    assert api.get("users/me", headers=bearer(token), status=200).json["email"] == email
 
 
-def test_demo_seed_creates_fifty_products_or_the_requested_number(app: Flask) -> None:
+def test_demo_seed_passes_options_to_the_features(app: Flask) -> None:
     run_command(app, "seed", "--demo")
-    assert rows.count(app, Product) == 50
-    run_command(app, "seed", "--demo", "--products", "60")
-    assert rows.count(app, Product) == 60
+    assert rows.count(app, Article) == 50
+    run_command(app, "seed", "--demo", "--articles", "60")
+    assert rows.count(app, Article) == 60
 
 
 def test_repeated_demo_seed_changes_nothing(app: Flask) -> None:
     first = run_command(app, "seed", "--demo").output
     second = run_command(app, "seed", "--demo").output
     assert first.splitlines()[0] == second.splitlines()[0]
-    assert (rows.count(app, User), rows.count(app, Task)) == (1, 3)
+    assert (rows.count(app, User), rows.count(app, Article)) == (1, 50)
 
 
 def test_demo_seed_is_refused_in_production(app: Flask, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -40,7 +39,7 @@ def test_demo_seed_is_refused_in_production(app: Flask, monkeypatch: pytest.Monk
         there.setitem(app.config, "APP_ENV", "production")
         refused = run_command(app, "seed", "--demo", fails=True)
     assert "--demo is not available in production" in refused.output
-    assert rows.count(app, User) == rows.count(app, Product) == 0
+    assert rows.count(app, User) == rows.count(app, Article) == 0
 
 
 def test_endpoints_lists_every_route_with_access_and_limit(app: Flask) -> None:
@@ -49,11 +48,11 @@ def test_endpoints_lists_every_route_with_access_and_limit(app: Flask) -> None:
     assert len(printed) == 1 + sum(
         len((rule.methods or set()) - {"HEAD", "OPTIONS"}) for rule in app.url_map.iter_rules()
     )
-    item = ("PATCH", "/api/v1/tasks/<uuid:task_id>")
-    assert rows_by_route[item] == ["tasks:own", "RATE_LIMIT", "200", "updates"]
+    item = ("PATCH", "/api/v1/parcels/<uuid:parcel_id>")
+    assert rows_by_route[item] == ["parcels:own", "RATE_LIMIT", "200", "updates"]
     assert rows_by_route["POST", "/api/v1/auth/login"][:2] == ["no_auth", "LOGIN_RATE_LIMIT"]
 
 
 def test_shell_has_the_database_and_the_models(app: Flask) -> None:
     context = app.make_shell_context()
-    assert (context["db"], context["Task"], context["User"]) == (db, Task, User)
+    assert (context["db"], context["Note"], context["User"]) == (db, Note, User)

@@ -9,9 +9,9 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parent.parent
-MISTAKE = '\n\n@tasks.get("/oldest", access=permission("tasks:onw"))\n@tasks.returns(TaskSchema)\n'
-VIEW = 'def read_oldest() -> ScopedSelect:\n    """Read the oldest task."""\n'
-MESSAGE = "app.tasks.routes.read_oldest (tasks.read_oldest): no role has the permission 'tasks:onw'"
+MISTAKE = '\n\n@jobs.get("/oldest", access=permission("jobs:onw"))\n@jobs.returns(JobSchema)\n'
+VIEW = 'def read_oldest() -> ScopedSelect:\n    """Read the oldest job."""\n'
+MESSAGE = "app.jobs.routes.read_oldest (jobs.read_oldest): no role has the permission 'jobs:onw'"
 COMMANDS = {
     "flask": ["flask", "--app", "wsgi", "endpoints"],
     "gunicorn": ["gunicorn"],
@@ -26,7 +26,7 @@ def broken(tmp_path: Path) -> Path:
     shutil.copytree(ROOT / "app", tmp_path / "app", ignore=skipped)
     for name in ("wsgi.py", "gunicorn.conf.py"):
         shutil.copy(ROOT / name, tmp_path)
-    with (tmp_path / "app" / "tasks" / "routes.py").open("a") as routes:
+    with (tmp_path / "app" / "jobs" / "routes.py").open("a") as routes:
         routes.write(MISTAKE + VIEW)
     return tmp_path
 

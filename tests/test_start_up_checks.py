@@ -27,10 +27,11 @@ from app.core.security.authorization import (
 )
 from app.extensions import Base
 from app.features import FEATURES
-from app.tasks.models import Task
 from app.users import roles
 from app.users.models import User
+from examples.notes.models import Note
 from tests.core.security.test_authorization import SETTINGS
+from tests.errands.models import Errand
 from tests.features import as_feature, own_metadata
 from tests.resources_document import DOCUMENT
 from tests.resources_document import recipe as recipe
@@ -75,7 +76,7 @@ def accept_file(max_bytes: Any) -> None:
     Blueprint("recipes", __name__).accepts_file({"text/csv": "a"}, max_bytes)(view())
 
 
-def declare_action(verb: str, rule: str, rows: Any = Task.visible_to) -> None:
+def declare_action(verb: str, rule: str, rows: Any = Errand.visible_to) -> None:
     blueprint = Blueprint("recipes", __name__)
     action = blueprint.action(ResourceSchema, rows, audit=verb)
     blueprint.post(rule, access=public)(action(view()))
@@ -95,8 +96,8 @@ def list_sorted_by(
 
 
 def list_filtered_with(needed: str) -> Blueprint:
-    done = filter_by(Boolean(), lambda value: Task.done == value, permission=needed)
-    return list_sorted_by(title=Task.title, done=done)
+    done = filter_by(Boolean(), lambda value: Errand.done == value, permission=needed)
+    return list_sorted_by(title=Errand.title, done=done)
 
 
 SOUP: dict[str, Any] = {"metadata": {"example": "Soup"}}
@@ -195,7 +196,7 @@ PROVOKED: list[Callable[[Any], Any]] = [
     lambda recipe: accept_file("MAX_UPLOAD"),
     lambda recipe: declare_action("Cook", "/<uuid:recipe_id>/cook"),
     lambda recipe: declare_action("cook", "/cook"),
-    lambda recipe: declare_action("cook", "/<uuid:recipe_id>/cook", sa.select(Task)),
+    lambda recipe: declare_action("cook", "/<uuid:recipe_id>/cook", sa.select(Errand)),
     lambda recipe: route("/<uuid:recipe_id>/cook", "recipe"),
     lambda recipe: route("", "data"),
     lambda recipe: list_sorted_by(),
@@ -218,7 +219,7 @@ PROVOKED: list[Callable[[Any], Any]] = [
         total=Integer(min=1, max=9, **SOUP),
     ),
     lambda recipe: start_with_item(recipe, steps=child_rows(position=Integer(min=0, max=9))),
-    lambda recipe: start_with_item(recipe, creates=True, owner_id=Reference(Task)),
+    lambda recipe: start_with_item(recipe, creates=True, owner_id=Reference(Note)),
     lambda recipe: start_with_item(
         recipe, creates=True, servings=Integer(min=1, max=9, allow_none=True, **SOUP)
     ),

@@ -35,7 +35,7 @@ def erase(run: JobRun) -> None:
     """Blank what the events say about a deleted account; who, when and what was done stay."""
     user_id = UUID(run.arguments["user_id"])
     event = AuditEvent
-    # Events of the account, and of the rows that were deleted with it: tasks, sessions, API keys.
+    # Events of the account, and of the rows that were deleted with it: sessions, API keys.
     about = sa.or_(
         sa.and_(event.resource == User.__tablename__, event.resource_id == user_id),
         sa.and_(event.resource.in_(_personal_tables()), event.actor_id == user_id),

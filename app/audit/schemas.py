@@ -16,7 +16,7 @@ class AuditEventSchema(ResourceSchema):
 
     actor_id = UUID(dump_only=True, allow_none=True)
     action = String(max_length=50, dump_only=True, metadata={"example": "update"})
-    resource = String(max_length=63, dump_only=True, metadata={"example": "products"})
+    resource = String(max_length=63, dump_only=True, metadata={"example": "users"})
     resource_id = UUID(dump_only=True, allow_none=True)
     before = ma.fields.Dict(
         dump_only=True, allow_none=True, metadata={"example": {"price": "12.50"}}

@@ -127,7 +127,7 @@ class ApiKeySchema(ResourceSchema):
         required=True,
         validate=ma.validate.Length(min=1, max=20),
         metadata={
-            "example": ["tasks:own"],
+            "example": ["jobs:own"],
             "description": "The permissions of the key, if its owner has them.",
         },
     )

@@ -12,7 +12,7 @@ from app.jobs.models import STATES, Job, JobProblem
 class JobSchema(ResourceSchema):
     """A job and its progress."""
 
-    type = String(max_length=50, dump_only=True, metadata={"example": "products.import"})
+    type = String(max_length=50, dump_only=True, metadata={"example": "mail"})
     owner_id = UUID(dump_only=True, allow_none=True)
     state = Enum(STATES, dump_only=True)
     processed_count = Integer(min=0, max=2**31 - 1, dump_only=True, metadata={"example": 1000})

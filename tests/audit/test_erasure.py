@@ -30,10 +30,10 @@ def live(api: Api) -> Caller:
     ada = api.sign_in(Caller(UUID(account["id"]), ADA["email"], "user", {}))
     api.patch("users/me", {"name": "Ada Privately Again"}, by=ada, status=200)
     for title in ("private-title-1", "private-title-2"):
-        task = api.post("tasks", {"title": title}, by=ada, status=201).headers["Location"]
-        api.patch(task, {"title": f"{title}-changed"}, by=ada, status=200)
-    api.delete(task, by=ada, status=204)
-    body = {"name": "private-key-name", "scopes": ["tasks:own"]}
+        note = api.post("notes", {"text": title}, by=ada, status=201).headers["Location"]
+        api.patch(note, {"text": f"{title}-changed"}, by=ada, status=200)
+    api.delete(note, by=ada, status=204)
+    body = {"name": "private-key-name", "scopes": ["parcels:own"]}
     api.post("auth/api-keys", body, by=ada, status=201)
     log_in(api, ADA["email"], status=200)
     return ada
@@ -63,15 +63,15 @@ def test_deleted_account_leaves_no_personal_value_in_the_audit_log(
 def test_erasure_keeps_events_of_others_and_of_rows_that_stay(
     api: Api, admin: Caller, editor: Caller, user: Caller
 ) -> None:
-    mug = api.post("products", MUG, by=editor, status=201).json
-    task = api.post("tasks", {"title": "Stays"}, by=user, status=201).json
+    mug = api.post("articles", MUG, by=editor, status=201).json
+    note = api.post("notes", {"text": "Stays"}, by=user, status=201).json
     api.delete("users/me", by=editor, status=204)
-    (product_event,) = events(api, admin, f"resource_id={mug['id']}")
-    assert product_event["after"] == mug
-    assert product_event["actor_id"] == str(editor.id)
-    assert product_event["ip_address"] is None
-    (task_event,) = events(api, admin, f"resource_id={task['id']}")
-    assert (task_event["after"], task_event["ip_address"]) == (task, "127.0.0.1")
+    (article_event,) = events(api, admin, f"resource_id={mug['id']}")
+    assert article_event["after"] == mug
+    assert article_event["actor_id"] == str(editor.id)
+    assert article_event["ip_address"] is None
+    (note_event,) = events(api, admin, f"resource_id={note['id']}")
+    assert (note_event["after"], note_event["ip_address"]) == (note, "127.0.0.1")
 
 
 def test_refused_deletion_erases_nothing(api: Api, app: Flask, admin: Caller) -> None:
@@ -102,12 +102,12 @@ def test_erasure_is_repeated_until_it_succeeds(
 def test_events_are_deleted_after_the_retention_period(
     app: Flask, api: Api, user: Caller, admin: Caller
 ) -> None:
-    old = api.post("tasks", {"title": "Old"}, by=user, status=201).json["id"]
-    new = api.post("tasks", {"title": "New"}, by=user, status=201).json["id"]
+    old = api.post("notes", {"text": "Old"}, by=user, status=201).json["id"]
+    new = api.post("notes", {"text": "New"}, by=user, status=201).json["id"]
     days = timedelta(days=app.config["AUDIT_RETENTION_DAYS"])
     for event_id in rows.read(app, AuditEvent.id):
         rows.change(app, AuditEvent, event_id, created_at=now() - days + timedelta(minutes=5))
-    (expired,) = rows.read(app, AuditEvent.id, resource="tasks", action="create")[:1]
+    (expired,) = rows.read(app, AuditEvent.id, resource="notes", action="create")[:1]
     rows.change(app, AuditEvent, expired, created_at=now() - days)
     count = rows.count(app, AuditEvent)
     with app.app_context():

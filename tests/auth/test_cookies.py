@@ -113,19 +113,19 @@ def test_cookie_login_ends_the_session_of_the_cookies_that_it_replaces(
 
 def test_request_with_cookies_is_authenticated(browser: Browser, user: Caller) -> None:
     assert browser.get("users/me", status=200).json["id"] == str(user.id)
-    task = browser.post("tasks", {"title": "By cookie"}, status=201)
-    browser.delete(f"tasks/{task.json['id']}", status=204)
+    note = browser.post("notes", {"text": "By cookie"}, status=201)
+    browser.delete(f"notes/{note.json['id']}", status=204)
 
 
 @pytest.mark.parametrize("csrf", ["", "x", "ключ".encode().decode("latin-1")])
 @pytest.mark.parametrize(
-    "call", [("POST", "tasks"), ("DELETE", "users/me"), ("PUT", "users/me/password")]
+    "call", [("POST", "notes"), ("DELETE", "users/me"), ("PUT", "users/me/password")]
 )
 def test_unsafe_request_with_cookies_needs_the_csrf_token(
     app: Flask, browser: Browser, call: tuple[str, str], csrf: str
 ) -> None:
     headers = {"X-CSRF-Token": csrf, "If-Match": "*"}
-    refused = browser.call(*call, json={"title": "Forged"}, headers=headers, status=403)
+    refused = browser.call(*call, json={"text": "Forged"}, headers=headers, status=403)
     assert refused.json["type"] == "/problems/forbidden"
     assert "X-CSRF-Token" in refused.json["detail"]
     assert refused.headers["WWW-Authenticate"] == 'Bearer realm="api"'
@@ -143,7 +143,7 @@ def test_csrf_token_of_another_session_is_refused(
     """Another host of the domain could set a cookie of another session."""
     elsewhere = Browser(app).log_in(user.email, status=200).json["csrf_token"]
     headers = {"X-CSRF-Token": elsewhere}
-    browser.post("tasks", {"title": "Forged"}, headers=headers, status=403)
+    browser.post("notes", {"text": "Forged"}, headers=headers, status=403)
 
 
 def test_safe_request_with_cookies_needs_no_csrf_token(browser: Browser) -> None:
@@ -151,7 +151,7 @@ def test_safe_request_with_cookies_needs_no_csrf_token(browser: Browser) -> None
         browser.call(method, "users/me", headers={"X-CSRF-Token": ""}, status=200)
 
 
-@pytest.mark.parametrize("path", ["users/me", "products"])
+@pytest.mark.parametrize("path", ["users/me", "articles"])
 def test_cookie_and_bearer_token_together_are_400(
     browser: Browser, user: Caller, path: str
 ) -> None:
@@ -161,7 +161,7 @@ def test_cookie_and_bearer_token_together_are_400(
         assert challenge == 'Bearer realm="api", error="invalid_request"'
 
 
-@pytest.mark.parametrize("path", ["users/me", "tasks"])
+@pytest.mark.parametrize("path", ["users/me", "notes"])
 def test_invalid_access_cookie_is_401_with_invalid_token(app: Flask, path: str) -> None:
     browser = Browser(app)
     browser.kept.set_cookie(ACCESS_COOKIE, "x.y.z")
@@ -178,9 +178,9 @@ def test_cookie_of_another_name_is_ignored(app: Flask, user: Caller, name: str) 
 
 
 def test_responses_vary_by_cookie(browser: Browser, api: Api) -> None:
-    for answer in (browser.get("products"), api.get("products")):
+    for answer in (browser.get("articles"), api.get("articles")):
         assert {"authorization", "cookie"} <= {name.lower() for name in answer.vary}
-    assert "private" in browser.get("products").headers["Cache-Control"]
+    assert "private" in browser.get("articles").headers["Cache-Control"]
 
 
 def test_cookie_refresh_sets_new_cookies_and_keeps_the_csrf_token(browser: Browser) -> None:
@@ -217,7 +217,7 @@ def test_cookie_refresh_of_an_ended_session_clears_the_cookies(
     rows.remove(app, Session, owner_id=user.id)
     browser.post("auth/cookies/refresh", status=401)
     assert not any(browser.has(name) for name in (ACCESS_COOKIE, REFRESH_COOKIE, CSRF_COOKIE))
-    browser.get("products", status=200)
+    browser.get("articles", status=200)
 
 
 def test_reused_refresh_cookie_ends_the_session(app: Flask, browser: Browser, user: Caller) -> None:
@@ -275,4 +275,4 @@ class TestCookiesDisabled:
         browser.kept.set_cookie(ACCESS_COOKIE, user.headers["Authorization"].split()[1])
         browser.get("users/me", status=401)
         browser.get("users/me", by=user, status=200)
-        assert "Cookie" not in browser.get("products", status=200).vary
+        assert "Cookie" not in browser.get("articles", status=200).vary

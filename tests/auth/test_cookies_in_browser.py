@@ -51,8 +51,8 @@ def test_page_of_the_own_origin_logs_in_and_out_and_sees_no_token(page: Browser)
     assert (name, len(csrf)) == ("__Host-csrf_token", 64)  # the only readable cookie
 
     assert fetch(page, "GET", "users/me") == 200
-    assert fetch(page, "POST", "tasks", {"title": "Forged"}) == 403
-    assert fetch(page, "POST", "tasks", {"title": "By cookie"}, csrf) == 201
+    assert fetch(page, "POST", "notes", {"text": "Forged"}) == 403
+    assert fetch(page, "POST", "notes", {"text": "By cookie"}, csrf) == 201
     assert fetch(page, "POST", "auth/cookies/refresh", csrf=csrf) == 200
     assert fetch(page, "GET", "users/me") == 200
 

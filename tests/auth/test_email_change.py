@@ -49,7 +49,7 @@ def email_of(mailing: Mailing, user: Caller) -> str:
 def test_address_changes_when_both_mailboxes_have_confirmed(
     mailing: Mailing, mailbox: Mailbox, user: Caller, first: str
 ) -> None:
-    key = {"name": "Key", "scopes": ["tasks:own"]}
+    key = {"name": "Key", "scopes": ["parcels:own"]}
     mailing.post("auth/api-keys", key, by=user, status=201)
     request_change(mailing, user, "NEW@Example.com")
     tokens = [token_to(mailbox, user.email), token_to(mailbox, NEW)]

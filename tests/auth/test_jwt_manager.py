@@ -117,7 +117,7 @@ def test_jwt_required_fresh_rejects_a_token_that_is_not_fresh(plain: Api, user: 
 
 
 def test_jwt_required_rejects_an_api_key(plain: Api, user: Caller) -> None:
-    data = {"name": "Test", "scopes": ["tasks:own"]}
+    data = {"name": "Test", "scopes": ["parcels:own"]}
     key = plain.post("auth/api-keys", data, by=user, status=201).json["secret"]
     assert_rejected(plain.get("/identity", headers=bearer(key)))
 

@@ -17,7 +17,7 @@ from tests.auth.login import log_in
 from tests.auth.mailing import NEW_PASSWORD, Mailing
 from tests.mail_server import Mailbox
 
-KEY = {"name": "Key", "scopes": ["tasks:own"]}
+KEY = {"name": "Key", "scopes": ["parcels:own"]}
 CHROME = "Mozilla/5.0 (X11; Linux x86_64) AppleWebKit/537.36 Chrome/{}.0.0.0 Safari/537.36"
 
 

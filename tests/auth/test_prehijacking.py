@@ -14,7 +14,7 @@ from tests.mail_server import Mailbox
 
 
 def key_of(api: Mailing, by: Caller) -> dict[str, str]:
-    body = {"name": "Waiting", "scopes": ["tasks:own"]}
+    body = {"name": "Waiting", "scopes": ["parcels:own"]}
     key = api.post("auth/api-keys", body, by=by, status=201).json
     return {"Authorization": f"Bearer {key['secret']}"}
 
@@ -35,10 +35,10 @@ def test_credentials_from_before_the_owner_proved_the_address_are_revoked(
     attacker = mailing.register()
     tokens = log_in(mailing, ADA["email"], status=200)
     key = key_of(mailing, attacker)
-    mailing.get("tasks", headers=key, status=200)
+    mailing.get("parcels", headers=key, status=200)
     prove(mailing, mailbox, how)
-    mailing.get("tasks", by=attacker, status=401)
-    mailing.get("tasks", headers=key, status=401)
+    mailing.get("parcels", by=attacker, status=401)
+    mailing.get("parcels", headers=key, status=401)
     refresh(mailing, tokens, status=401)
     assert rows.count(app, ApiKey) == rows.count(app, Session) == 0
 
@@ -50,7 +50,7 @@ def test_reset_after_a_verification_that_the_owner_clicked_revokes_every_credent
     prove(mailing, mailbox, "verification")
     key = key_of(mailing, mailing.sign_in(attacker))
     prove(mailing, mailbox, "reset")
-    mailing.get("tasks", headers=key, status=401)
+    mailing.get("parcels", headers=key, status=401)
     log_in(mailing, ADA["email"], PASSWORD, status=401)
     log_in(mailing, ADA["email"], NEW_PASSWORD, status=200)
 
@@ -63,8 +63,8 @@ def test_second_verification_keeps_the_credentials(mailing: Mailing, mailbox: Ma
     ada = mailing.sign_in(ada)
     key = key_of(mailing, ada)
     mailing.verify(mailbox.token, status=204)
-    mailing.get("tasks", by=ada, status=200)
-    mailing.get("tasks", headers=key, status=200)
+    mailing.get("parcels", by=ada, status=200)
+    mailing.get("parcels", headers=key, status=200)
 
 
 def test_key_that_is_created_while_the_password_is_reset_does_not_survive(
@@ -75,7 +75,7 @@ def test_key_that_is_created_while_the_password_is_reset_does_not_survive(
     token = mailbox.token
 
     def create() -> Any:
-        return mailing.post("auth/api-keys", {"name": "n", "scopes": ["tasks:own"]}, by=attacker)
+        return mailing.post("auth/api-keys", {"name": "n", "scopes": ["parcels:own"]}, by=attacker)
 
     reset, *created = rows.in_parallel(lambda: mailing.reset(token), *[create] * 5)
     assert reset.status_code == 204

@@ -20,7 +20,7 @@ from tests import rows
 from tests.api import PASSWORD, Api, Caller
 from tests.auth.login import log_in, refresh, session_of
 
-KEY = {"name": "Nightly import", "scopes": ["tasks:own"]}
+KEY = {"name": "Nightly import", "scopes": ["parcels:own"]}
 NEW = {"current_password": PASSWORD, "new_password": "a wholly unguessed phrase"}
 
 

@@ -31,9 +31,9 @@ def test_logins_are_logged_on_every_way_in(api: Api, user: Caller, lines: Lines)
     lines()
     tokens = log_in(api, user.email, status=200)
     refresh(api, tokens, status=200)
-    body = {"name": "n", "scopes": ["tasks:own"]}
+    body = {"name": "n", "scopes": ["parcels:own"]}
     key = api.post("auth/api-keys", body, by=user, status=201).json
-    api.get("tasks", headers=bearer(key["secret"]), status=200)
+    api.get("parcels", headers=bearer(key["secret"]), status=200)
     found = events(lines)
     names = ["login_succeeded", "token_refreshed", "owner_notified", "api_key_accepted"]
     assert [event["event"] for event in found] == names
@@ -49,8 +49,8 @@ def test_failed_authentication_is_logged_on_every_way_in(
     lines()
     secrets = [FORGED_KEY, "not.a.token", ended.headers["Authorization"].partition(" ")[2]]
     for secret in secrets:
-        api.get("tasks", headers=bearer(secret), status=401)
-    api.get("tasks", status=401)
+        api.get("parcels", headers=bearer(secret), status=401)
+    api.get("parcels", status=401)
     log_in(api, user.email, "not the password", status=401)
     refresh(api, "forged", status=401)
     api.post("auth/email/verify", {"token": "forged-token"}, status=401)
@@ -58,7 +58,7 @@ def test_failed_authentication_is_logged_on_every_way_in(
     api.post("auth/password/reset", new, status=401)
     found = [event for event in events(lines) if event["event"] == "authentication_failed"]
     assert [event["route"].removeprefix("/api/v1/") for event in found] == [
-        *["tasks"] * 4, "auth/login", "auth/refresh", "auth/email/verify", "auth/password/reset",
+        *["parcels"] * 4, "auth/login", "auth/refresh", "auth/email/verify", "auth/password/reset",
     ]  # fmt: skip
     assert {event["ip_address"] for event in found} == {"127.0.0.1"}
     assert all(event["reason"] and event["request_id"] for event in found)
@@ -68,7 +68,7 @@ def test_failed_authentication_is_logged_on_every_way_in(
 def test_denied_authorization_is_logged_with_its_caller(
     api: Api, user: Caller, lines: Lines
 ) -> None:
-    body = {"name": "n", "scopes": ["tasks:own"]}
+    body = {"name": "n", "scopes": ["parcels:own"]}
     key = api.post("auth/api-keys", body, by=user, status=201).json
     lines()
     api.get("audit-events", by=user, status=403)

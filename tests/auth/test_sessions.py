@@ -41,9 +41,9 @@ def test_ended_session_is_401_at_the_next_request(
     headers = bearer(tokens.json["access_token"])
     api.get("users/me", headers=headers, status=200)
     assert end(api, user, admin, headers).status_code in (200, 204)
-    for method, path in (("GET", "users/me"), ("GET", "tasks"), ("GET", "products"),
-                         ("POST", "tasks"), ("DELETE", "auth/sessions")):  # fmt: skip
-        refused = api.call(method, path, json={"title": "t"}, headers=headers, status=401)
+    for method, path in (("GET", "users/me"), ("GET", "notes"), ("GET", "articles"),
+                         ("POST", "notes"), ("DELETE", "auth/sessions")):  # fmt: skip
+        refused = api.call(method, path, json={"text": "t"}, headers=headers, status=401)
         assert 'error="invalid_token"' in refused.headers["WWW-Authenticate"]
     refresh(api, tokens, status=401)
 
@@ -68,7 +68,7 @@ def test_role_change_takes_effect_at_the_next_request(
 ) -> None:
     tokens = log_in(api, editor.email, status=200)
     api.patch(f"users/{editor.id}", {"role": "user"}, by=admin, status=200)
-    path = "products?is_active=false"
+    path = "articles?is_active=false"
     api.get(path, headers=bearer(tokens.json["access_token"]), status=401)
     tokens = refresh(api, tokens, status=200)
     api.get(path, headers=bearer(tokens.json["access_token"]), status=403)

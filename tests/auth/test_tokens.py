@@ -103,7 +103,7 @@ def test_signed_tokens_with_invalid_claims_have_one_401_response(
 
 @pytest.mark.parametrize("name", ["garbage", "alg none", "header nested deeply"])
 def test_forged_token_is_401_on_a_public_route(api: Api, hmac_forge: Forge, name: str) -> None:
-    answer = api.get("products", headers=bearer(ATTACKS[name](hmac_forge)), status=401)
+    answer = api.get("articles", headers=bearer(ATTACKS[name](hmac_forge)), status=401)
     assert 'error="invalid_token"' in answer.headers["WWW-Authenticate"]
 
 
@@ -142,7 +142,7 @@ def test_access_and_refresh_tokens_are_not_interchangeable(api: Api, user: Calle
 
 
 @pytest.mark.parametrize("value", ["Bearer", "bearer x", "Bearer x y", "Bearer x, Bearer y"])
-@pytest.mark.parametrize("path", ["users/me", "products"])
+@pytest.mark.parametrize("path", ["users/me", "articles"])
 def test_unreadable_authorization_header_is_an_invalid_token(
     api: Api, path: str, value: str
 ) -> None:
@@ -175,20 +175,20 @@ def test_token_of_an_application_with_another_secret_is_401(
 
 
 def test_token_is_verified_once(api: Api, user: Caller, monkeypatch: pytest.MonkeyPatch) -> None:
-    api.get("tasks", by=user, status=200)
+    api.get("notes", by=user, status=200)
     monkeypatch.setattr(tokens, "decode_token", None)  # fails if it is called
-    api.get("tasks", by=user, status=200)
+    api.get("notes", by=user, status=200)
 
 
 def test_cached_token_is_401_when_it_has_expired(
     api: Api, hmac_forge: Forge, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     token = hmac_forge.token(exp=seconds() + 60)
-    api.get("tasks", headers=bearer(token), status=200)
+    api.get("notes", headers=bearer(token), status=200)
     later = seconds() + 61 + LEEWAY
     monkeypatch.setattr(tokens.time, "time", lambda: later)
     monkeypatch.setattr("jwt.api_jwt.datetime", clock_at(later))
-    api.get("tasks", headers=bearer(token), status=401)
+    api.get("notes", headers=bearer(token), status=401)
 
 
 def clock_at(moment: int) -> Any:
@@ -204,16 +204,16 @@ def test_cached_token_is_401_where_its_key_was_removed(
     api: Api, make_app: MakeApp, hmac_forge: Forge
 ) -> None:
     headers = bearer(hmac_forge.token())
-    api.get("tasks", headers=headers, status=200)
-    Api(make_app(jwt_keys="")).get("tasks", headers=headers, status=401)
+    api.get("notes", headers=headers, status=200)
+    Api(make_app(jwt_keys="")).get("notes", headers=headers, status=401)
 
 
 def test_cached_token_with_changed_characters_is_401(api: Api, hmac_forge: Forge) -> None:
     token = hmac_forge.token()
-    api.get("tasks", headers=bearer(token), status=200)
+    api.get("notes", headers=bearer(token), status=200)
     head, payload, signature = token.split(".")
     for changed in (f"{head}.{payload}.", f"{head}.{payload}.{signature[:-1]}", f"{token}="):
-        api.get("tasks", headers=bearer(changed), status=401)
+        api.get("notes", headers=bearer(changed), status=401)
 
 
 def test_cache_of_verified_tokens_is_bounded(
@@ -221,5 +221,5 @@ def test_cache_of_verified_tokens_is_bounded(
 ) -> None:
     monkeypatch.setattr(tokens, "TOKEN_CACHE_SIZE", 3)
     for _ in range(10):
-        api.get("tasks", headers=bearer(hmac_forge.token(jti=str(uuid7()))), status=200)
+        api.get("notes", headers=bearer(hmac_forge.token(jti=str(uuid7()))), status=200)
         assert len(app.extensions["auth"].verified_tokens) <= 3

@@ -79,8 +79,8 @@ def main() -> int:
 def run(stack: stacks.Stack | stacks.Embedded, name: str, fault: Fault) -> Outcome:
     """Inject one fault under load, and print the outcome."""
     authorization = stack.live.log_in()["Authorization"]
-    product = stack.live.call("GET", "products?limit=1").json["items"][0]["id"]
-    load = Load(name, stack.nginx.port, authorization, product)
+    article = stack.live.call("GET", "articles?limit=1").json["items"][0]["id"]
+    load = Load(name, stack.nginx.port, authorization, article)
     load.start()
     try:
         complaints, proof, lifted = inject(fault, stack, load)
@@ -140,13 +140,13 @@ def inject(
 
 def audit(stack: stacks.Stack | stacks.Embedded, load: Load) -> tuple[int, int]:
     """The numbers of acknowledged writes that are missing, and of those that exist twice."""
-    rows = stack.tasks(load.name)
+    rows = stack.articles(load.name)
     titles = Counter(title for _, title, _, _ in rows)
     lost = sum(title not in titles for title in load.acknowledged)
     doubled = sum(times - 1 for times in titles.values())
-    for task_id, _, version, description in rows:
-        if last := load.patched.get(task_id):
-            lost += (version, description) < last
+    for article_id, _, version, category in rows:
+        if last := load.patched.get(article_id):
+            lost += (version, category) < last
             doubled += version > last[0] + 1  # the response to the last step may be missing
     return lost, doubled
 

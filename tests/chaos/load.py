@@ -82,24 +82,29 @@ class Client:
         self.load.over.wait(float(answer.headers.get("retry-after", "0.2")))
 
 
+def article(name: str) -> dict[str, str]:
+    """The body of a new article."""
+    return {"sku": str(uuid4()), "name": name, "category": "0", "price": "1", "currency": "EUR"}
+
+
 @dataclass
 class Load:
     """All clients of a round, and the responses that they got.
 
     Args:
-        name: of the round; the titles of its tasks begin with it.
+        name: of the round; the names of its articles begin with it.
         port: of nginx.
         authorization: the value of the header Authorization.
-        product_id: of a product to read.
+        article_id: of an article to read.
     """
 
     name: str
     port: int
     authorization: str
-    product_id: str
+    article_id: str
     over: threading.Event = field(default_factory=threading.Event)
     acknowledged: list[str] = field(default_factory=list)  # titles
-    patched: dict[str, tuple[int, str]] = field(default_factory=dict)  # id: version, description
+    patched: dict[str, tuple[int, str]] = field(default_factory=dict)  # id: version, category
     answers: list[tuple[str, Answer]] = field(default_factory=list)
     _lock: threading.Lock = field(default_factory=threading.Lock)
     _errors: list[BaseException] = field(default_factory=list)
@@ -159,22 +164,22 @@ class Load:
     def _read_catalogue(self, client: Client) -> None:
         """Without the cache of nginx, which would respond instead of the service."""
         while not self.over.is_set():
-            client.send("GET", "products?limit=20&sort=price", Cache_Control="no-cache")
-            client.send("GET", f"products/{self.product_id}", Cache_Control="no-cache")
+            client.send("GET", "articles?limit=20&sort=price", Cache_Control="no-cache")
+            client.send("GET", f"articles/{self.article_id}", Cache_Control="no-cache")
 
     def _read_own(self, client: Client) -> None:
         while not self.over.is_set():
-            client.send("GET", "tasks?limit=5", Authorization=self.authorization)
+            client.send("GET", "notes?limit=5", Authorization=self.authorization)
 
     def _create(self, client: Client) -> None:
-        """Each task once: the request is repeated with its Idempotency-Key until it succeeds."""
+        """Each article once: the request is repeated with its Idempotency-Key until it succeeds."""
         while not self.over.is_set():
             title, key = f"{self.name} {uuid4()}", str(uuid4())
             while not self.over.is_set():
                 answer = client.send(
                     "POST",
-                    "tasks",
-                    {"title": title},
+                    "articles",
+                    article(title),
                     Authorization=self.authorization,
                     Idempotency_Key=key,
                 )
@@ -184,15 +189,15 @@ class Load:
                 client.wait(answer)
 
     def _change(self, client: Client) -> None:
-        """Update one task in steps; after a failure read it to see whether the step happened."""
+        """Update one article in steps; after a failure read it to see whether the step happened."""
         title = f"{self.name} {uuid4()}"
-        made = client.send("POST", "tasks", {"title": title}, Authorization=self.authorization)
+        made = client.send("POST", "articles", article(title), Authorization=self.authorization)
         assert made.worked, made  # the fault has not begun
         self.acknowledged.append(title)
-        path, tag = f"tasks/{made.json['id']}", made.headers["etag"]
+        path, tag = f"articles/{made.json['id']}", made.headers["etag"]
         step, version = 0, 1
         while not self.over.is_set():
-            change = {"description": str(step + 1)}
+            change = {"category": str(step + 1)}
             answer = client.send(
                 "PATCH", path, change, Authorization=self.authorization, If_Match=tag
             )
@@ -201,7 +206,7 @@ class Load:
                 answer = client.send("GET", path, Authorization=self.authorization)
             if not answer.worked:
                 break  # the round has ended, and the outcome of the last step is unknown
-            tag, task = answer.headers["etag"], answer.json
-            if task["description"] == change["description"]:
+            tag, article_now = answer.headers["etag"], answer.json
+            if article_now["category"] == change["category"]:
                 step, version = step + 1, version + 1
             self.patched[made.json["id"]] = version, str(step)

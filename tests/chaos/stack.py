@@ -143,11 +143,11 @@ class Stack:
             in_front_of(self.live, directory / "nginx", **changes)
         )
 
-    def tasks(self, name: str) -> list[tuple[str, str, int, str | None]]:
-        """Id, title, version and description of each task whose title begins with the name."""
+    def articles(self, name: str) -> list[tuple[str, str, int, str | None]]:
+        """Id, name, version and category of each article whose name begins with the name."""
         with self.postgres.connect(self.postgres.administered) as connection:
-            statement = "SELECT id::text, title, version, description FROM tasks"
-            return connection.execute(f"{statement} WHERE title LIKE %s", [f"{name} %"]).fetchall()
+            statement = "SELECT id::text, name, version, category FROM articles"
+            return connection.execute(f"{statement} WHERE name LIKE %s", [f"{name} %"]).fetchall()
 
     def _end_postgres(self) -> None:
         for process in self.postgres.processes():
@@ -162,7 +162,7 @@ class Stack:
     def take_over(self) -> None:
         """Start a second gunicorn at another address; it becomes the stack's own."""
         self.live = self._own.enter_context(self.serve(AWAY))
-        assert self.live.call("GET", "products").status == 200  # as compose waits for health
+        assert self.live.call("GET", "articles").status == 200  # as compose waits for health
         self.names.addresses.append(AWAY)
         time.sleep(6)  # nginx resolves the name every 5 s
 
@@ -191,11 +191,11 @@ class Embedded:
         (directory / "nginx").mkdir()
         self.nginx: Nginx = own.enter_context(in_front_of(self.live, directory / "nginx"))
 
-    def tasks(self, name: str) -> list[tuple[str, str, int, str | None]]:
-        """Id, title, version and description of each task whose title begins with the name."""
+    def articles(self, name: str) -> list[tuple[str, str, int, str | None]]:
+        """Id, name, version and category of each article whose name begins with the name."""
         with closing(sqlite3.connect(self.file)) as connection:
-            statement = "SELECT id, title, version, description FROM tasks"
-            found = connection.execute(f"{statement} WHERE title LIKE ?", [f"{name} %"]).fetchall()
+            statement = "SELECT id, name, version, category FROM articles"
+            found = connection.execute(f"{statement} WHERE name LIKE ?", [f"{name} %"]).fetchall()
         return [(str(UUID(row[0])), *row[1:]) for row in found]
 
 

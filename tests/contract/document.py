@@ -16,7 +16,7 @@ from werkzeug.test import TestResponse
 from app.core.openapi.document import openapi_document
 from tests.api import Api
 
-Key = tuple[str, str]  # ("get", "/api/v1/tasks/{task_id}")
+Key = tuple[str, str]  # ("get", "/api/v1/notes/{note_id}")
 
 
 def document_of(app: Flask) -> dict[str, Any]:

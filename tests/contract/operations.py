@@ -26,7 +26,7 @@ class Operation:
     """One method of one route."""
 
     method: str
-    rule: str  # /api/v1/tasks/<uuid:task_id>
+    rule: str  # /api/v1/errands/<uuid:errand_id>
     endpoint: str
     access: Access
     kind: str  # of the response decorator

@@ -22,8 +22,7 @@ from app.config import Settings
 from app.core.resources import dispatch
 from app.core.resources.blueprint import Blueprint
 from app.core.security.authorization import public
-from app.features import FEATURES
-from app.tasks.schemas import TaskQuery, TaskSchema
+from examples.notes.schemas import NoteQuery, NoteSchema
 from tests.contract.document import document_of, operations_in, path_of
 from tests.contract.operations import OPERATIONS, Operation, ids
 from tests.contract.world import World
@@ -75,27 +74,27 @@ def test_two_lists_and_batches_of_one_schema_share_their_components() -> None:
         register(rule, access=public)(declare(view))
 
     for n in (1, 2):
-        lists = blueprint.paginated(TaskSchema, TaskQuery)
+        lists = blueprint.paginated(NoteSchema, NoteQuery)
         add(f"list_{n}", f"/{n}", blueprint.get, lists)
-        add(f"batch_{n}", f"/{n}", blueprint.post, blueprint.batch(TaskSchema))
+        add(f"batch_{n}", f"/{n}", blueprint.post, blueprint.batch(NoteSchema))
     settings = Settings(app_env="testing", secret_key="only reads the routes")
-    document = document_of(create_app(settings, features=(*FEATURES, as_feature(blueprint))))
+    document = document_of(create_app(settings, features=(*WITH_EXAMPLES, as_feature(blueprint))))
     names = document["components"]["schemas"]
     assert [name for name in names if name[-1].isdigit()] == []
     lists = [
-        document["paths"][f"/api/v1/{path}"]["get"] for path in ("chores/1", "chores/2", "tasks")
+        document["paths"][f"/api/v1/{path}"]["get"] for path in ("chores/1", "chores/2", "notes")
     ]
     contents = [each["responses"]["200"]["content"]["application/json"] for each in lists]
-    assert {content["schema"]["$ref"] for content in contents} == {"#/components/schemas/TaskPage"}
+    assert {content["schema"]["$ref"] for content in contents} == {"#/components/schemas/NotePage"}
 
 
 def test_request_schemas_are_closed_and_response_schemas_open_and_complete(app: Flask) -> None:
     schemas = document_of(app)["components"]["schemas"]
-    assert schemas["TaskNew"]["additionalProperties"] is False
-    assert schemas["TaskChange"]["additionalProperties"] is False
-    assert "additionalProperties" not in schemas["Task"]
-    assert schemas["Task"]["required"] == list(schemas["Task"]["properties"])
-    assert "count" not in schemas["TaskPage"]["required"]
+    assert schemas["NoteNew"]["additionalProperties"] is False
+    assert schemas["NoteChange"]["additionalProperties"] is False
+    assert "additionalProperties" not in schemas["Note"]
+    assert schemas["Note"]["required"] == list(schemas["Note"]["properties"])
+    assert "count" not in schemas["NotePage"]["required"]
 
 
 def test_201_response_links_to_every_operation_on_the_item(app: Flask) -> None:
@@ -132,7 +131,7 @@ def call(world: World, o: Operation, path: str, **kwargs: Any) -> TestResponse:
 
 
 def with_a_key_for_something_else(world: World, o: Operation, path: str) -> TestResponse:
-    scope = "products:write" if o.access.permission == "tasks:own" else "tasks:own"
+    scope = "articles:write" if o.access.permission == "parcels:own" else "parcels:own"
     data = {"name": "Test", "scopes": [scope]}
     key = world.api.post("auth/api-keys", data, by=world.admin, status=201).json["secret"]
     return call(world, o, path, by=None, headers={"Authorization": f"Bearer {key}"})
@@ -219,5 +218,5 @@ def test_every_operation_has_summary_description_and_examples(subtests: pytest.S
 
 
 def test_rate_limited_response_has_quota_headers(world: World) -> None:
-    for path in ("products", "/api/v1/nothing-here"):
+    for path in ("articles", "/api/v1/nothing-here"):
         assert {"RateLimit", "RateLimit-Policy"} <= set(world.api.get(path).headers.keys())

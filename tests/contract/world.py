@@ -84,7 +84,7 @@ class World:
         """The path of an item for an operation on items: the owner's, or a new one."""
         create = next((c for c in CREATES if c.rule == operation.collection), None)
         if create is None:  # an event or a job, which another request creates
-            self.api.post("tasks", {"title": "Something happens"}, by=self.owner, status=201)
+            self.api.post("errands", {"title": "Something happens"}, by=self.owner, status=201)
             self.api.post("auth/email/resend", by=self.owner, status=202)  # by a job
             page = self.api.get(operation.collection, by=self.writer(operation), status=200)
             if not page.json["items"]:

@@ -112,7 +112,7 @@ def test_hanging_mail_server_does_not_delay_requests(another_database_url: str) 
         url = f"smtp://127.0.0.1:{deaf.getsockname()[1]}"
         with serve(another_database_url, SMTP_URL=url) as live:
             assert live.call("POST", "users", ADA).status == 201
-            assert live.call("GET", "products").status == 200
+            assert live.call("GET", "articles").status == 200
             # Both responses came while the SMTP connection was still open.
             connection, _ = deaf.accept()
             with connection:

@@ -65,13 +65,13 @@ class CachedService:
         return {"/" + key.split("/", 3)[3] for key in keys}
 
     def service_requests(self) -> int:
-        """The number of requests for products that reached the service."""
+        """The number of requests for articles that reached the service."""
         lines = self.live.log.read_text().splitlines()
-        return sum('"route":"/api/v1/products' in line for line in lines)
+        return sum('"route":"/api/v1/articles' in line for line in lines)
 
-    def product(self) -> str:
-        """The path of a product."""
-        return f"products/{self.live.call('GET', 'products?limit=1').json['items'][0]['id']}"
+    def article(self) -> str:
+        """The path of an article."""
+        return f"articles/{self.live.call('GET', 'articles?limit=1').json['items'][0]['id']}"
 
 
 @contextmanager

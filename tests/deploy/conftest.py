@@ -16,4 +16,4 @@ def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[CachedService]:
 @pytest.fixture
 def path() -> str:
     """The path of a list that is not in the cache and has more than one page."""
-    return f"products?limit=5&price_min=0.{next(_numbers):04}"
+    return f"articles?limit=5&price_min=0.{next(_numbers):04}"

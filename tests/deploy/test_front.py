@@ -221,14 +221,12 @@ def front(
 def test_links_and_locations_are_those_that_the_client_sees(front: Front) -> None:
     authority = front.url.removeprefix("https://")
     headers = front.log_in() | {"Host": authority}
-    made = [
-        front.call("POST", "tasks", {"title": f"Task {number}"}, headers) for number in range(2)
-    ]
+    made = [front.call("POST", "notes", {"text": f"Note {number}"}, headers) for number in range(2)]
     assert [each.status for each in made] == [201, 201]
-    assert made[0].headers["Location"] == f"{PREFIX}/api/v1/tasks/{made[0].json['id']}"
-    page = front.call("GET", "tasks?limit=1", headers=headers)
+    assert made[0].headers["Location"] == f"{PREFIX}/api/v1/notes/{made[0].json['id']}"
+    page = front.call("GET", "notes?limit=1", headers=headers)
     urls = re.findall(r"<([^>]*)>", page.headers["Link"])
-    assert all(url.startswith(f"https://{authority}{PREFIX}/api/v1/tasks?") for url in urls)
+    assert all(url.startswith(f"https://{authority}{PREFIX}/api/v1/notes?") for url in urls)
     following = front.call("GET", urls[-1].partition(authority)[2], headers=headers)
     assert following.status == 200
     item = front.call("GET", made[0].headers["Location"], headers=headers)
@@ -237,7 +235,7 @@ def test_links_and_locations_are_those_that_the_client_sees(front: Front) -> Non
 
 def test_address_of_the_client_is_the_one_that_the_proxy_sees(front: Front) -> None:
     request_id = str(uuid4())
-    front.call("GET", "tasks", headers={"Host": HOST, "X-Request-ID": request_id})
+    front.call("GET", "notes", headers={"Host": HOST, "X-Request-ID": request_id})
     lines = [json.loads(line) for line in front.log.read_text().splitlines() if request_id in line]
     assert {line["ip_address"] for line in lines} == {CLIENT}  # of the 401, and of the request
     assert [line["event"] for line in lines].count("request") == 1
@@ -246,7 +244,7 @@ def test_address_of_the_client_is_the_one_that_the_proxy_sees(front: Front) -> N
 def test_errors_of_each_layer_are_explained_below_the_prefix(front: Front) -> None:
     headers = {"Host": HOST}
     # nginx itself answers the last one, unless the prefix is in the path.
-    for path, status in [("nothing", 404), ("tasks", 401), (f"{PREFIX}/metrics", 404)]:
+    for path, status in [("nothing", 404), ("notes", 401), (f"{PREFIX}/metrics", 404)]:
         answer = front.call("GET", path, headers=headers)
         assert answer.status == status
         assert answer.json["type"].startswith(f"{PREFIX}/problems/")
@@ -269,8 +267,8 @@ def test_public_list_is_cached_for_each_url_of_the_client(front: Front) -> None:
     port = front.url.rpartition(":")[2]
     for _ in range(2):
         for host in (HOST, f"{HOST}:{port}", f"{HOST.upper()}:1234"):
-            page = front.call("GET", "products?limit=1", headers={"Host": host})
-            link = f"<https://{host.lower()}{PREFIX}/api/v1/products?"
+            page = front.call("GET", "articles?limit=1", headers={"Host": host})
+            link = f"<https://{host.lower()}{PREFIX}/api/v1/articles?"
             assert page.headers["Link"].startswith(link)
 
 
@@ -285,8 +283,8 @@ def test_fields_of_others_than_the_proxy_in_front_are_ignored(tmp_path: Path) ->
         changes = {"${FRONT_PROXY}": "192.0.2.0/24"}
         with in_front_of(live, tmp_path / "nginx", **changes) as nginx:
             site = replace(live, url=f"http://127.0.0.1:{nginx.port}")
-            page = site.call("GET", "products?limit=1", headers=FORGED)
-            assert page.headers["Link"].count(f"<{site.url}/api/v1/products?") == 2
+            page = site.call("GET", "articles?limit=1", headers=FORGED)
+            assert page.headers["Link"].count(f"<{site.url}/api/v1/articles?") == 2
             for start in ("", "Host: 10.0.3.17\r\n"):
                 with socket.create_connection(("127.0.0.1", nginx.port)) as wire:
                     wire.sendall(f"GET /health/ready HTTP/1.0\r\n{start}\r\n".encode())

@@ -15,11 +15,11 @@ from tests.nginx import Nginx, in_front_of
 MIB = 1024 * 1024
 # The largest body that nginx accepts, by location.
 LOCATIONS = {
-    "/api/v1/products": MIB,
-    "/api/v1/products/batch": MIB,
-    "/api/v1/products/imports": 256 * MIB,
-    "/svc/api/v1/products/imports": 256 * MIB,
-    "/api/v1/tasks/019a9f3c-7b1e-7c58-8a52-3f2b6d1c9e07": MIB,
+    "/api/v1/articles": MIB,
+    "/api/v1/articles/batch": MIB,
+    "/api/v1/articles/imports": 256 * MIB,
+    "/svc/api/v1/articles/imports": 256 * MIB,
+    "/api/v1/notes/019a9f3c-7b1e-7c58-8a52-3f2b6d1c9e07": MIB,
     "/docs": MIB,
     "/": MIB,
 }

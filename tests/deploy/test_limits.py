@@ -43,14 +43,14 @@ def test_pages_of_the_longest_query_are_linked_through_nginx(site: Live, charact
     for number in range(3):
         body = {"sku": f"LONG-{ord(character)}-{number}", "name": f"{words} {number}",
                 "category": category, "price": "1.00", "currency": "EUR"}  # fmt: skip
-        made += site.call("POST", "products", body, editor).status == 201
+        made += site.call("POST", "articles", body, editor).status == 201
     if not made:
         return  # such characters are no longer stored, so no query finds a second page
     filters = {"q": f'"{words}"', "category": category, "price_min": "0.00",
                "price_max": "9999999999.99", "created_from": "2020-01-01T00:00:00.000000+00:00",
                "created_to": "2120-01-01T00:00:00.000000+00:00", "currency": "EUR"}  # fmt: skip
     query = urlencode(filters | {"limit": "1", "count": "exact", "sort": "name"})
-    pages = [site.call("GET", f"products?{query}")]
+    pages = [site.call("GET", f"articles?{query}")]
     while 'rel="next"' in pages[-1].headers.get("Link", ""):
         pages.append(site.call("GET", next_url(pages[-1])))
     assert [page.status for page in pages] == [200, 200, 200]
@@ -63,10 +63,10 @@ def test_pages_of_the_longest_query_are_linked_through_nginx(site: Live, charact
     again = site.call("GET", next_url(pages[1], "first"))
     assert again.json["items"] == pages[0].json["items"]
     cursor = pages[0].json["next_cursor"]
-    repeated = site.call("GET", f"products?{urlencode(filters | {'limit': '1', 'cursor': cursor})}")
+    repeated = site.call("GET", f"articles?{urlencode(filters | {'limit': '1', 'cursor': cursor})}")
     assert repeated.status == 200, (len(cursor), repeated.json)
     assert repeated.json["items"] == pages[1].json["items"]
-    other = site.call("GET", f"products?category=other&cursor={quote(cursor)}")
+    other = site.call("GET", f"articles?category=other&cursor={quote(cursor)}")
     assert (other.status, other.json["type"]) == (400, "/problems/invalid-cursor")
 
 
@@ -86,8 +86,8 @@ def test_longest_query_of_each_list_is_not_too_long_for_nginx(
 def test_request_line_near_the_limit_is_answered_by_nginx_or_the_service(
     site: Live, length: int
 ) -> None:
-    filler = "x" * (length - len("GET /api/v1/products?q= HTTP/1.1"))
-    answer = site.call("GET", f"products?q={filler}")
+    filler = "x" * (length - len("GET /api/v1/articles?q= HTTP/1.1"))
+    answer = site.call("GET", f"articles?q={filler}")
     assert answer.status in (414, 422)
     assert answer.headers["Content-Type"] == "application/problem+json"
 
@@ -96,13 +96,13 @@ def test_request_line_near_the_limit_is_answered_by_nginx_or_the_service(
 def test_header_field_near_the_limit_is_answered_by_nginx_or_the_service(
     site: Live, length: int
 ) -> None:
-    answer = site.call("GET", "products", headers={"X-Filler": "x" * (length - len("X-Filler: "))})
+    answer = site.call("GET", "articles", headers={"X-Filler": "x" * (length - len("X-Filler: "))})
     assert answer.status in (200, 431)
 
 
 @pytest.mark.parametrize("number", [80, 95, 100, 120, 400])
 def test_many_header_fields_are_answered_by_nginx_or_the_service(site: Live, number: int) -> None:
-    answer = site.call("GET", "products", headers={f"X-Filler-{n}": "x" for n in range(number)})
+    answer = site.call("GET", "articles", headers={f"X-Filler-{n}": "x" for n in range(number)})
     assert answer.status in (200, 431)
     if answer.status == 431:
         assert answer.headers["Content-Type"] == "application/problem+json"

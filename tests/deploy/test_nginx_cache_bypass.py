@@ -18,7 +18,7 @@ from tests.nginx import in_front_of
 def credentials(site: CachedService) -> dict[str, dict[str, str]]:
     """Header fields of callers with credentials or cookies, by kind."""
     bearer = site.live.log_in()
-    body = {"name": "Nightly", "scopes": ["products:read"]}
+    body = {"name": "Nightly", "scopes": ["articles:read"]}
     made = site.live.call("POST", "auth/api-keys", body, bearer)
     login = {"email": DEMO_EMAIL, "password": DEMO_PASSWORD}
     cookie = site.call("auth/cookies", "POST", login).headers["Set-Cookie"].partition(";")[0]
@@ -31,10 +31,10 @@ def credentials(site: CachedService) -> dict[str, dict[str, str]]:
 
 
 def test_request_with_credentials_bypasses_the_cache(site: CachedService) -> None:
-    product = site.product()
+    article = site.article()
     for number, (kind, fields) in enumerate(credentials(site).items()):
-        fresh = f"products?limit=5&price_min=1.{number:04}"
-        for path in (fresh, product):
+        fresh = f"articles?limit=5&price_min=1.{number:04}"
+        for path in (fresh, article):
             personal = site.call(path, **fields)
             assert personal.status == 200
             assert "Cache-Status" not in personal.headers
@@ -154,35 +154,35 @@ def test_cache_keeps_only_public_lists_and_items(site: CachedService) -> None:
     before = site.cached_keys()
     bearer = site.live.log_in()
     for path, status in {
-        "products?colour=red": 422,
-        "products?cursor=nonsense": 400,
-        f"products/{uuid4()}": 404,
-        "products/": 404,
-        "products/summary": 200,
-        "tasks": 401,
-        "tasks/../products?limit=7": 404,
-        "%70roducts?limit=7": 200,
+        "articles?colour=red": 422,
+        "articles?cursor=nonsense": 400,
+        f"articles/{uuid4()}": 404,
+        "articles/": 404,
+        "articles/summary": 200,
+        "errands": 401,
+        "errands/../articles?limit=7": 404,
+        "%61rticles?limit=7": 200,
     }.items():
         for _ in range(2):
             answer = site.call(path)
             assert (path, answer.status) == (path, status)
             assert answer.headers.get("Cache-Status", MISS) == MISS
-    site.call("products/export", **bearer)
+    site.call("articles/export", **bearer)
     assert site.cached_keys() == before
 
 
 def test_rate_limited_response_is_not_cached(tmp_path: Path) -> None:
     with cached_service(tmp_path, RATE_LIMIT="3 per hour", WEB_CONCURRENCY="1") as site:
         for _ in range(10):  # one request to the service
-            assert site.call("products").status == 200
-        assert site.call("products?limit=1").status == 200
-        assert site.call("products?limit=2").status == 200
+            assert site.call("articles").status == 200
+        assert site.call("articles?limit=1").status == 200
+        assert site.call("articles?limit=2").status == 200
         for _ in range(2):
-            refused = site.call("products?limit=3")
+            refused = site.call("articles?limit=3")
             assert refused.status == 429
             assert refused.headers["Cache-Control"] == "no-store"
-        assert site.call("products").headers["Cache-Status"] == HIT
-        assert "/api/v1/products?limit=3" not in site.cached_keys()
+        assert site.call("articles").headers["Cache-Status"] == HIT
+        assert "/api/v1/articles?limit=3" not in site.cached_keys()
 
 
 @pytest.mark.parametrize(
@@ -220,7 +220,7 @@ def test_response_without_public_cache_control_is_not_cached(
         with in_front_of(other, tmp_path) as nginx:
             site = CachedService(other, nginx, tmp_path / "cache")
             for _ in range(2):
-                answer = site.call("products")
+                answer = site.call("articles")
                 assert (answer.status, answer.headers["Cache-Status"]) == (status, MISS)
             assert site.cached_keys() == set()
         server.shutdown()
@@ -229,7 +229,7 @@ def test_response_without_public_cache_control_is_not_cached(
 @pytest.mark.slow
 def test_write_is_visible_within_max_age(tmp_path: Path) -> None:
     with cached_service(tmp_path, PUBLIC_MAX_AGE="2") as site:
-        path, bearer, seen = site.product(), site.live.log_in(), set()
+        path, bearer, seen = site.article(), site.live.log_in(), set()
         read = site.fill(path)
         assert read.headers["Cache-Control"] == "public, max-age=2, stale-while-revalidate=2"
         for version in range(1, 20):  # until hits and stale responses were seen
@@ -249,15 +249,15 @@ def test_write_is_visible_within_max_age(tmp_path: Path) -> None:
 @pytest.mark.slow
 def test_stopped_service_is_503_when_the_cached_response_expired(tmp_path: Path) -> None:
     with cached_service(tmp_path, PUBLIC_MAX_AGE="2") as site:
-        site.fill("products")
+        site.fill("articles")
         site.live.process.terminate()
         site.live.process.wait(TIMEOUT)
         deadline = time.monotonic() + TIMEOUT
-        while (answer := site.call("products")).status == 200:
+        while (answer := site.call("articles")).status == 200:
             assert answer.headers["Cache-Status"] in (HIT, STALE)
             assert time.monotonic() < deadline, "the cached response does not expire"
             time.sleep(0.1)
-        for failed in (answer, site.call("products?limit=1"), site.call("tasks")):
+        for failed in (answer, site.call("articles?limit=1"), site.call("errands")):
             assert failed.status == 503
             assert failed.headers["Content-Type"] == "application/problem+json"
             assert failed.headers["Retry-After"] == "5"
@@ -266,7 +266,7 @@ def test_stopped_service_is_503_when_the_cached_response_expired(tmp_path: Path)
 
 def test_concurrent_requests_cause_one_request_to_the_service(tmp_path: Path) -> None:
     with cached_service(tmp_path) as site, ThreadPoolExecutor(40) as threads:
-        answers = list(threads.map(site.call, ["products?limit=100"] * 40))
+        answers = list(threads.map(site.call, ["articles?limit=100"] * 40))
         assert {answer.status for answer in answers} == {200}
         assert len({answer.body for answer in answers}) == 1
         assert site.service_requests() <= 2  # two nginx workers may miss at the same time

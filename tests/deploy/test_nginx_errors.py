@@ -25,10 +25,10 @@ REFUSED = [
     "",
 ]
 ERRORS = [
-    (413, "POST", "tasks", {"Content-Length": "1048577"}),
-    (431, "GET", "products", {"X-Large": "x" * 9000}),
-    (501, "POST", "tasks", {"Transfer-Encoding": "gzip"}),
-    (503, "GET", "tasks", {}),
+    (413, "POST", "notes", {"Content-Length": "1048577"}),
+    (431, "GET", "articles", {"X-Large": "x" * 9000}),
+    (501, "POST", "notes", {"Transfer-Encoding": "gzip"}),
+    (503, "GET", "notes", {}),
 ]
 
 
@@ -88,8 +88,8 @@ def test_error_of_nginx_follows_the_setting_of_the_service(
 @pytest.mark.parametrize(
     ("path", "limit", "text"),
     [
-        ("tasks", 2**20, "1 MiB"),
-        ("products/imports?dry_run=true", 2**28, "256 MiB"),
+        ("notes", 2**20, "1 MiB"),
+        ("articles/imports?dry_run=true", 2**28, "256 MiB"),
         ("../../shop/api/v1/places/imports", 2**28, "256 MiB"),
     ],
 )

@@ -1,4 +1,4 @@
-"""`/docs` in a real browser: authorise, create a task, read it back."""
+"""`/docs` in a real browser: authorise, create a note, read it back."""
 
 import json
 import shutil
@@ -41,7 +41,7 @@ def try_out(browser: Browser, operation: str, **parameters: str) -> tuple[str, d
     return status[:3], json.loads(browser.text(f"{answered} .response-col_description code"))
 
 
-def test_docs_page_authorises_creates_a_task_and_reads_it_back(
+def test_docs_page_authorises_creates_a_note_and_reads_it_back(
     live: Live, browser: Browser
 ) -> None:
     token = live.log_in()["Authorization"].removeprefix("Bearer ")
@@ -52,10 +52,10 @@ def test_docs_page_authorises_creates_a_task_and_reads_it_back(
     browser.type(".auth-container input", token)
     browser.click(".auth-btn-wrapper .authorize")
     browser.click(".auth-btn-wrapper .btn-done")
-    status, created = try_out(browser, "tasks-create_task")
-    assert (status, created["title"]) == ("201", "Water the plants")
-    status, read = try_out(browser, "tasks-read_task", task_id=created["id"])
-    browser.run("document.querySelector('#operations-tasks-read_task').scrollIntoView()")
+    status, created = try_out(browser, "notes-create_note")
+    assert (status, created["text"]) == ("201", "Buy milk")
+    status, read = try_out(browser, "notes-read_note", note_id=created["id"])
+    browser.run("document.querySelector('#operations-notes-read_note').scrollIntoView()")
     browser.screenshot(ARTIFACTS / "docs-read-back.png")
     assert (status, read) == ("200", created)
 

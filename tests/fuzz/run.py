@@ -57,7 +57,7 @@ def run(arguments: list[str]) -> int:
     with (
         services.postgres() as database,
         services.redis() as redis,
-        serve(database, REDIS_URL=redis, **SETTINGS) as live,
+        serve(database, wsgi="wsgi", REDIS_URL=redis, **SETTINGS) as live,
     ):
         command = [*TOOL, "run", f"{live.url}/openapi.json", "--checks", "all", "--mode", "all"]
         command += ["--phases", "examples,coverage,fuzzing,stateful", *arguments]

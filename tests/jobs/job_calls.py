@@ -12,9 +12,9 @@ from app.extensions import db
 from app.jobs.job_run import JobRun
 from app.jobs.models import Job
 from app.jobs.runner import requeue_stale_jobs, run_job
-from app.tasks.models import Task
 from tests import rows
 from tests.api import Api, Caller
+from tests.errands.models import Errand
 
 Handler = Callable[[JobRun], Any]
 
@@ -42,12 +42,12 @@ def outcome(api: Api, user: Caller, job_id: UUID) -> tuple[str, str | None]:
 def start_import(api: Api, editor: Caller, **headers: str) -> TestResponse:
     file = b"sku,name,category,price,currency\nA,B,C,1,EUR\n"
     fields = {"Content-Type": "text/csv", **headers}
-    return api.call("POST", "products/imports", data=file, headers=fields, by=editor, status=202)
+    return api.call("POST", "articles/imports", data=file, headers=fields, by=editor, status=202)
 
 
-def add_task(run: JobRun, title: str = "done") -> None:
+def add_errand(run: JobRun, title: str = "done") -> None:
     """An effect that can be counted."""
-    db.session.add(Task(owner_id=run.owner_id, title=title))
+    db.session.add(Errand(owner_id=run.owner_id, title=title))
     db.session.flush()
 
 

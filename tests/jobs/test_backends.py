@@ -16,9 +16,9 @@ from flask import Flask
 
 from app.core.database.types import now
 from app.jobs.models import Job
-from app.products.models import Product
 from tests import live as live_service
 from tests import rows
+from tests.articles.models import Article
 from tests.conftest import MakeApp, on_postgresql, on_sqlite, own_server
 from tests.live import Live, celery_worker
 
@@ -36,11 +36,11 @@ serve = partial(live_service.serve, RATE_LIMIT=HIGH_LIMIT, BULK_RATE_LIMIT=HIGH_
 
 
 def start_import(live: Live, lines: int = LINES) -> str:
-    """The path, below /api/v1, of a new job that imports this number of products."""
+    """The path, below /api/v1, of a new job that imports this number of articles."""
     members = {"name": "Mug", "category": "kitchen", "price": "1.50", "currency": "EUR"}
     file = "".join(json.dumps({"sku": f"A{n}", **members}) + "\n" for n in range(lines))
     headers = {**live.log_in(), "Content-Type": "application/x-ndjson"}
-    started = live.send("POST", "products/imports", file.encode(), headers)
+    started = live.send("POST", "articles/imports", file.encode(), headers)
     assert started.status == 202, started.body
     return started.headers["Location"].removeprefix("/api/v1/")
 
@@ -71,12 +71,12 @@ def expire_lease(app: Flask, path: str) -> None:
     rows.change(app, Job, UUID(path.rpartition("/")[2]), retry_at=now())
 
 
-def check_every_product_is_imported_once(
+def check_every_article_is_imported_once(
     app: Flask, job: dict[str, Any], lines: int = LINES
 ) -> None:
     assert (job["state"], job["processed_count"], job["failed_count"]) == ("succeeded", lines, 0)
-    assert job["result"] == {"created": lines, "updated": 0, "unchanged": 0}
-    assert rows.count(app, Product, category="kitchen", price=1.5) == lines
+    assert job["result"] == {"created": lines}
+    assert rows.count(app, Article, category="kitchen", price=1.5) == lines
 
 
 @on_postgresql
@@ -88,7 +88,7 @@ def test_celery_worker_runs_job_of_a_web_process(
         celery_worker(another_database_url, redis_url),
     ):
         job = wait_for_job(live, start_import(live, 100), is_finished)
-    check_every_product_is_imported_once(inspector, job, 100)
+    check_every_article_is_imported_once(inspector, job, 100)
 
 
 @pytest.mark.slow
@@ -105,7 +105,7 @@ def test_celery_worker_resumes_job_after_being_killed(
         expire_lease(inspector, path)
         with celery_worker(another_database_url, redis_url):
             job = wait_for_job(live, path, is_finished)
-    check_every_product_is_imported_once(inspector, job)
+    check_every_article_is_imported_once(inspector, job)
 
 
 @pytest.mark.slow
@@ -122,7 +122,7 @@ def test_stopping_celery_worker_requeues_its_job(
         assert rows.read(inspector, Job.state) == ["queued"]
         with celery_worker(another_database_url, redis_url):
             job = wait_for_job(live, path, is_finished)
-    check_every_product_is_imported_once(inspector, job)
+    check_every_article_is_imported_once(inspector, job)
 
 
 @pytest.mark.slow
@@ -136,7 +136,7 @@ def test_celery_worker_finds_jobs_whose_messages_were_flushed(
         expire_lease(inspector, path)
         with celery_worker(another_database_url, redis_url):
             job = wait_for_job(live, path, is_finished)
-    check_every_product_is_imported_once(inspector, job, 100)
+    check_every_article_is_imported_once(inspector, job, 100)
 
 
 @pytest.mark.slow
@@ -151,7 +151,7 @@ def test_job_created_without_broker_runs_once_the_broker_is_back(
         expire_lease(inspector, path)
         with own_server("redis", port), celery_worker(another_database_url, redis_url):
             job = wait_for_job(live, path, is_finished)
-    check_every_product_is_imported_once(inspector, job, 100)
+    check_every_article_is_imported_once(inspector, job, 100)
 
 
 @pytest.mark.slow
@@ -167,7 +167,7 @@ def test_request_does_not_wait_for_a_hanging_broker(
             start_import(live, 1)
         finally:
             os.kill(server, signal.SIGCONT)
-    assert rows.count(inspector, Job, type="products.import") == 2
+    assert rows.count(inspector, Job, type="articles.import") == 2
 
 
 @pytest.mark.slow
@@ -183,7 +183,7 @@ def test_thread_backend_resumes_job_after_being_killed(
     expire_lease(inspector, path)
     with serve(another_database_url, WEB_CONCURRENCY="1") as live:
         job = wait_for_job(live, path, is_finished)
-    check_every_product_is_imported_once(inspector, job)
+    check_every_article_is_imported_once(inspector, job)
 
 
 @pytest.mark.slow
@@ -197,7 +197,7 @@ def test_stopping_thread_backend_requeues_its_job(
     assert rows.read(inspector, Job.state) == ["queued"]
     with serve(another_database_url) as live:
         job = wait_for_job(live, path, is_finished)
-    check_every_product_is_imported_once(inspector, job)
+    check_every_article_is_imported_once(inspector, job)
 
 
 @pytest.mark.slow
@@ -209,7 +209,7 @@ def test_stopping_thread_backend_requeues_a_job_that_reads_blank_lines(
     with serve(another_database_url, WEB_CONCURRENCY="1") as live:
         headers = {**live.log_in(), "Content-Type": "text/csv"}
         file = b"sku,name,category,price,currency\n" + b"\n" * 40_000_000
-        started = live.send("POST", "products/imports", file, headers)
+        started = live.send("POST", "articles/imports", file, headers)
         assert started.status == 202, started.body
         path = started.headers["Location"].removeprefix("/api/v1/")
         wait_for_job(live, path, lambda job: job["total"] is not None)

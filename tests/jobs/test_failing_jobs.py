@@ -11,11 +11,11 @@ from app.core.database.types import now
 from app.jobs import runner
 from app.jobs.job_run import JobError, JobRun
 from app.jobs.models import Job
-from app.tasks.models import Task
 from tests import rows
 from tests.api import Api, Caller
+from tests.errands.models import Errand
 from tests.jobs.job_calls import (
-    add_task,
+    add_errand,
     execute,
     expire_lease,
     outcome,
@@ -29,7 +29,7 @@ def test_failing_job_is_retried_with_backoff_and_then_fails(
     app: Flask, api: Api, user: Caller, define_job: Any, new_job: Any, sent: list[UUID]
 ) -> None:
     def work(run: JobRun) -> None:
-        add_task(run)
+        add_errand(run)
         raise RuntimeError("secret of the implementation")
 
     define_job(work, attempts=3)
@@ -41,18 +41,18 @@ def test_failing_job_is_retried_with_backoff_and_then_fails(
         assert before <= retry_at - timedelta(seconds=seconds) <= now()
     execute(app, job_id)
     assert outcome(api, user, job_id) == ("failed", "Aborted after 3 attempts.")
-    assert rows.count(app, Task) == 0
+    assert rows.count(app, Errand) == 0
 
 
 def test_job_without_attempts_left_fails_without_running(
     app: Flask, define_job: Any, new_job: Any
 ) -> None:
-    define_job(add_task, attempts=2)
+    define_job(add_errand, attempts=2)
     job_id = new_job()
     rows.change(app, Job, job_id, attempts=2)
     execute(app, job_id)
     assert state(app, job_id) == "failed"
-    assert rows.count(app, Task) == 0
+    assert rows.count(app, Errand) == 0
 
 
 def test_job_that_makes_progress_is_retried_without_limit(
@@ -116,20 +116,20 @@ def test_job_error_is_shown_to_its_owner(
     app: Flask, api: Api, user: Caller, define_job: Any, new_job: Any
 ) -> None:
     def work(run: JobRun) -> None:
-        add_task(run)
+        add_errand(run)
         raise JobError("The file is not right.")
 
     define_job(work)
     job_id = new_job()
     execute(app, job_id)
     assert outcome(api, user, job_id) == ("failed", "The file is not right.")
-    assert rows.count(app, Task) == 0
+    assert rows.count(app, Errand) == 0
 
 
 def test_lost_job_message_is_sent_again(
     app: Flask, define_job: Any, new_job: Any, sent: list[UUID]
 ) -> None:
-    define_job(add_task)
+    define_job(add_errand)
     job_id = new_job()
     assert requeue_stale(app) == 0  # its message may be on its way
     expire_lease(app, job_id)
@@ -147,7 +147,7 @@ def test_request_succeeds_when_the_job_message_cannot_be_sent(
     expire_lease(app, UUID(started.json["id"]))
     requeue_stale(app)
     app.extensions["jobs"].drain()
-    api.get("products?q=B", status=200)
+    api.get("articles?q=B", status=200)
     done = api.get(started.headers["Location"], by=editor, status=200).json
     assert (done["state"], done["result"]["created"]) == ("succeeded", 1)
 
@@ -155,11 +155,11 @@ def test_request_succeeds_when_the_job_message_cannot_be_sent(
 def test_message_of_finished_or_unknown_job_does_nothing(
     app: Flask, define_job: Any, new_job: Any
 ) -> None:
-    define_job(add_task)
+    define_job(add_errand)
     job_id = new_job()
     execute(app, job_id)
     expire_lease(app, job_id)
     execute(app, job_id)
     execute(app, uuid4())
     assert requeue_stale(app) == 0
-    assert rows.count(app, Task) == 1
+    assert rows.count(app, Errand) == 1

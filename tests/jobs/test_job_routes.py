@@ -6,20 +6,20 @@ from uuid import uuid4
 from flask import Flask
 
 from app.jobs.job_run import JobRun
-from app.tasks.models import Task
 from tests import rows
 from tests.api import Api, Caller
-from tests.jobs.job_calls import add_task, execute, start_import
+from tests.errands.models import Errand
+from tests.jobs.job_calls import add_errand, execute, start_import
 
 
 def test_cancelled_queued_job_does_not_run(
     app: Flask, api: Api, user: Caller, define_job: Any, new_job: Any
 ) -> None:
-    define_job(add_task)
+    define_job(add_errand)
     job_id = new_job()
     api.delete(f"jobs/{job_id}", by=user, status=204)
     execute(app, job_id)
-    assert rows.count(app, Task) == 0
+    assert rows.count(app, Errand) == 0
     api.get(f"jobs/{job_id}", by=user, status=404)
 
 
@@ -27,15 +27,15 @@ def test_cancelled_running_job_stops_and_keeps_its_committed_work(
     app: Flask, api: Api, user: Caller, define_job: Any, new_job: Any
 ) -> None:
     def work(run: JobRun) -> None:
-        add_task(run, "before")
+        add_errand(run, "before")
         run.checkpoint()
         api.delete(f"jobs/{run.id}", by=user, status=204)
-        add_task(run, "after")
+        add_errand(run, "after")
         run.checkpoint()
 
     define_job(work)
     execute(app, new_job())
-    assert rows.read(app, Task.title) == ["before"]
+    assert rows.read(app, Errand.title) == ["before"]
 
 
 def test_cancelling_a_job_writes_an_audit_event(
@@ -88,7 +88,7 @@ def test_audit_events_of_a_job_name_the_request_that_created_it(
 ) -> None:
     started = start_import(api, editor, **{"X-Request-ID": "request-of-the-import"})
     assert started.headers["X-Request-ID"] == "request-of-the-import"
-    events = api.get("audit-events?resource=products", by=admin, status=200).json["items"]
+    events = api.get("audit-events?resource=articles", by=admin, status=200).json["items"]
     assert [(e["action"], e["actor_id"], e["request_id"], e["ip_address"]) for e in events] == [
         ("create", str(editor.id), "request-of-the-import", "127.0.0.1")
     ]

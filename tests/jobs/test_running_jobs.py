@@ -9,10 +9,10 @@ from flask import Flask
 from app.extensions import db
 from app.jobs.job_run import JobRun
 from app.jobs.models import Job
-from app.tasks.models import Task
 from tests import rows
 from tests.api import Api, Caller
-from tests.jobs.job_calls import add_task, execute, expire_lease, requeue_stale, state
+from tests.errands.models import Errand
+from tests.jobs.job_calls import add_errand, execute, expire_lease, requeue_stale, state
 from tests.rows import in_parallel
 
 
@@ -53,11 +53,11 @@ def test_running_job_shows_its_progress(
 def test_job_that_is_run_concurrently_has_one_effect(
     app: Flask, define_job: Any, new_job: Any
 ) -> None:
-    define_job(add_task)
+    define_job(add_errand)
     job_id = new_job()
     in_parallel(*[lambda: execute(app, job_id)] * 4)
     execute(app, job_id)
-    assert rows.count(app, Task) == 1
+    assert rows.count(app, Errand) == 1
 
 
 def test_worker_that_lost_its_lease_commits_nothing(
@@ -68,19 +68,19 @@ def test_worker_that_lost_its_lease_commits_nothing(
 
     def work(run: JobRun) -> None:
         runs.append(run)
-        add_task(run, f"attempt {len(runs)}")
+        add_errand(run, f"attempt {len(runs)}")
         if len(runs) == 1:
             db.session.rollback()  # releases the locks for the other worker
             expire_lease(app, run.id)
             execute(app, run.id)
-            add_task(run, "too late")
+            add_errand(run, "too late")
         run.checkpoint(processed_count=1)
 
     define_job(work)
     job_id = new_job()
     execute(app, job_id)
 
-    assert rows.read(app, Task.title) == ["attempt 2"]
+    assert rows.read(app, Errand.title) == ["attempt 2"]
     assert state(app, job_id) == "succeeded"
 
 
@@ -92,7 +92,7 @@ def test_job_resumes_at_its_checkpoint_when_its_worker_died(
 
     def work(run: JobRun) -> None:
         for number in range(run.position.get("next", 0), 5):
-            add_task(run, f"step {number}")
+            add_errand(run, f"step {number}")
             if number == 3 and run.attempts == 1:
                 raise Killed
             run.checkpoint(processed_count=number + 1, checkpoint={"next": number + 1})
@@ -103,13 +103,13 @@ def test_job_resumes_at_its_checkpoint_when_its_worker_died(
         execute(app, job_id)
     assert state(app, job_id) == "running"
     execute(app, job_id)
-    assert rows.count(app, Task) == 3  # its lease has not expired yet
+    assert rows.count(app, Errand) == 3  # its lease has not expired yet
 
     expire_lease(app, job_id)
     assert requeue_stale(app) == 1
     app.extensions["jobs"].drain()
 
-    assert sorted(rows.read(app, Task.title)) == [f"step {n}" for n in range(5)]
+    assert sorted(rows.read(app, Errand.title)) == [f"step {n}" for n in range(5)]
     assert state(app, job_id) == "succeeded"
 
 
@@ -120,7 +120,7 @@ def test_job_is_requeued_when_its_process_ends(
 
     def work(run: JobRun) -> None:
         for number in range(run.position.get("next", 0), 3):
-            add_task(run)
+            add_errand(run)
             if number == 1 and not sent:
                 stopping.set()
             run.checkpoint(checkpoint={"next": number + 1})
@@ -136,4 +136,4 @@ def test_job_is_requeued_when_its_process_ends(
     assert requeue_stale(app) == 1
     assert sent == [job_id]
     execute(app, job_id)
-    assert rows.count(app, Task) == 3
+    assert rows.count(app, Errand) == 3

@@ -28,7 +28,7 @@ from tools import squawk
 
 ROOT = Path(__file__).parents[2]
 MIGRATIONS = ROOT / "migrations"
-TABLES = {"users", "sessions", "products", "tasks"}
+TABLES = {"users", "sessions", "articles", "notes"}
 
 WAITING = (
     "SELECT FROM pg_locks WHERE NOT granted"
@@ -56,7 +56,7 @@ def flask(another_database_url: str) -> Iterator[Flask_]:
     with ExitStack() as running:
 
         def start(*arguments: str, **more: str) -> subprocess.Popen[str]:
-            command = [sys.executable, "-m", "flask", "--app", "wsgi", *arguments]
+            command = [sys.executable, "-m", "flask", "--app", "tests.wsgi", *arguments]
             pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE}
             process = subprocess.Popen(command, cwd=ROOT, env=environ | more, text=True, **pipes)
             running.callback(process.kill)
@@ -134,11 +134,10 @@ CREATED = {"version": 3, "created_at": AT, "updated_at": AT}
 ROWS: dict[str, dict[str, Any]] = {
     "users": {"id": ID[0], "email": "ada@example.com", "name": "Ada", "role": "editor",
               "password_hash": PASSWORD_HASH, "is_active": True, **CREATED},
-    "products": {"id": ID[2], "sku": "Mug-1", "name": "Mug", "description": None, "price": "1.50",
+    "articles": {"id": ID[2], "sku": "Mug-1", "name": "Mug", "price": "1.50",
                  "category": "kitchen", "currency": "EUR", "stock": 7, "is_active": True,
                  **CREATED},
-    "tasks": {"id": ID[3], "owner_id": ID[0], "title": "Water", "description": "é", "done": True,
-              "priority": 2, "due_at": None, "completed_at": AT, **CREATED},
+    "notes": {"id": ID[3], "owner_id": ID[0], "text": "Water", **CREATED},
 }  # fmt: skip
 SCRIPTS = ScriptDirectory(
     str(MIGRATIONS),
@@ -146,7 +145,7 @@ SCRIPTS = ScriptDirectory(
     + [str(folder) for folder in (ROOT / "app").glob("*/migrations")],
 )
 BRANCHES = sorted(script.revision for script in SCRIPTS.walk_revisions())
-HEAD = "products_0001"  # the parent of the documented migrations
+HEAD = "articles_0001"  # the parent of the documented migrations
 
 
 def insertion(table: str, row: dict[str, Any]) -> TextClause:
@@ -162,18 +161,18 @@ def test_removing_and_adding_a_branch_keeps_rows_of_other_branches(
         for table, row in ROWS.items():
             db.session.execute(insertion(table, row), row)
         db.session.commit()
-    downgrade_to(new_app, "products@base")
-    assert tables(new_app) & TABLES == TABLES - {"products"}
+    downgrade_to(new_app, "articles@base")
+    assert tables(new_app) & TABLES == TABLES - {"articles"}
     upgrade_to(new_app)
 
     api = Api(new_app)
     login = {"email": "ada@example.com", "password": PASSWORD}
     token = api.post("auth/login", login, status=200).json["access_token"]
-    task = f"tasks/{UUID(ID[3])}"
-    assert api.get(task, headers=bearer(token), status=200).json["title"] == "Water"
+    note = f"notes/{UUID(ID[3])}"
+    assert api.get(note, headers=bearer(token), status=200).json["text"] == "Water"
     kept = {"If-Match": '"3"', **bearer(token)}
-    assert api.patch(task, {"done": False}, headers=kept, status=200).json["version"] == 4
-    assert api.get("products", status=200).json["items"] == []
+    assert api.patch(note, {"text": "Watered"}, headers=kept, status=200).json["version"] == 4
+    assert api.get("articles", status=200).json["items"] == []
 
 
 @pytest.mark.parametrize("revision", BRANCHES)
@@ -208,12 +207,12 @@ def also_from(app: Flask, folder: Path) -> Iterator[None]:
         yield
 
 
-def products(app: Flask, **columns: str) -> None:
-    """Insert a thousand products with these columns."""
-    row = {name: value for name, value in ROWS["products"].items() if name != "category"} | columns
+def articles(app: Flask, **columns: str) -> None:
+    """Insert a thousand articles with these columns."""
+    row = {name: value for name, value in ROWS["articles"].items() if name != "category"} | columns
     with app.app_context():
         more = [{**row, "id": uuid4().hex, "sku": uuid4().hex} for _ in range(1000)]
-        db.session.execute(insertion("products", row), more)
+        db.session.execute(insertion("articles", row), more)
         db.session.commit()
 
 
@@ -223,20 +222,20 @@ def test_documented_migrations_serve_the_code_of_the_previous_release(
     migrations = tmp_path / "versions"
     migrations.mkdir()
     upgrade_to(new_app)
-    products(new_app, category="kitchen")
+    articles(new_app, category="kitchen")
     with documented(new_app, migrations):
-        upgrade_to(new_app, "products_0002")
-        products(new_app, category="kitchen")
-        upgrade_to(new_app, "products_0003")
-        products(new_app, category="kitchen", department="kitchen")
-        upgrade_to(new_app, "products_0004")
-        products(new_app, category="kitchen", department="kitchen")
+        upgrade_to(new_app, "articles_0002")
+        articles(new_app, category="kitchen")
+        upgrade_to(new_app, "articles_0003")
+        articles(new_app, category="kitchen", department="kitchen")
+        upgrade_to(new_app, "articles_0004")
+        articles(new_app, category="kitchen", department="kitchen")
         with new_app.app_context():
             on_one_machine = db.engine.dialect.name == "sqlite"
         if not on_one_machine:
-            products(new_app, department="kitchen")
-        upgrade_to(new_app, "products_0005")
-        products(new_app, department="kitchen")
+            articles(new_app, department="kitchen")
+        upgrade_to(new_app, "articles_0005")
+        articles(new_app, department="kitchen")
         count = column(new_app, "count(*)")
         assert column(new_app, "DISTINCT department") == ["kitchen"]
         downgrade_to(new_app, HEAD)
@@ -249,7 +248,7 @@ def test_linter_accepts_documented_migrations_and_refuses_careless_ones(
     new_app: Flask, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     with documented(new_app, tmp_path), new_app.app_context():
-        upgrade(revision=f"{HEAD}:products_0005", sql=True)
+        upgrade(revision=f"{HEAD}:articles_0005", sql=True)
     sql = capsys.readouterr().out
     assert sql.count("-- Running upgrade") == 4
     assert (linted := squawk.lint(sql)).returncode == 0, linted.stdout
@@ -267,19 +266,19 @@ def test_linter_accepts_documented_migrations_and_refuses_careless_ones(
 
 def column(app: Flask, expression: str) -> list[Any]:
     with app.app_context():
-        return list(db.session.scalars(text(f"SELECT {expression} FROM products")))
+        return list(db.session.scalars(text(f"SELECT {expression} FROM articles")))
 
 
 def test_downgrade_removes_the_rows(new_app: Flask) -> None:
     upgrade_to(new_app)
     api = Api(new_app)
     editor = api.sign_up("editor")
-    api.post("tasks", {"title": "Water the plants"}, by=editor, status=201)
+    api.post("notes", {"text": "Water the plants"}, by=editor, status=201)
     mug = {"sku": "M", "name": "M", "category": "M", "price": "1", "currency": "EUR"}
-    api.post("products", mug, by=editor, status=201)
+    api.post("articles", mug, by=editor, status=201)
     downgrade_to(new_app)
     upgrade_to(new_app)
-    assert api.get("products", status=200).json["items"] == []
+    assert api.get("articles", status=200).json["items"] == []
 
 
 @on_sqlite
@@ -314,7 +313,7 @@ def test_queued_upgrade_does_not_block_create_index_concurrently(
         other = flask("db", "upgrade")
         wait_until_queued(other)
         first.execute("SET statement_timeout = '10s'")
-        first.execute("CREATE INDEX CONCURRENTLY test ON products (category)")
+        first.execute("CREATE INDEX CONCURRENTLY test ON articles (category)")
         assert other.poll() is None
     outcome(other)
 
@@ -362,12 +361,12 @@ def test_migration_that_waits_for_a_long_reader_does_not_block_other_readers(
     app = make_app(database_url=another_database_url)
     upgrade_to(app)
     with psycopg.connect(another_database_url) as reader:
-        reader.execute("SELECT FROM products")
+        reader.execute("SELECT FROM articles")
         process = flask("db", "downgrade", "base")
         while not reader.execute(WAITING).rowcount:
             assert process.poll() is None
             time.sleep(0.02)
-        Api(app).get("products", status=200)  # waits until the migration times out
+        Api(app).get("articles", status=200)  # waits until the migration times out
         assert process.poll() is None
     outcome(process)
     assert tables(app) == set()
@@ -395,7 +394,7 @@ def test_service_is_not_ready_before_every_branch_is_migrated(new_app: Flask) ->
     assert int(behind.headers["Retry-After"]) > 0
     upgrade_to(new_app)
     api.get("/health/ready", status=200)
-    downgrade_to(new_app, "tasks@base")
+    downgrade_to(new_app, "notes@base")
     api.get("/health/ready", status=503)
     api.get("/health/live", status=200)
 
@@ -425,12 +424,12 @@ def test_upgrade_by_an_older_release_succeeds_and_changes_nothing(
     dispose(new_app)
     out, _ = outcome(flask("db", "upgrade"))
     assert "the schema is newer than this code" in out
-    assert "products_9999" in out
+    assert "articles_9999" in out
     assert schema(new_app) == built
 
 
 def migrated_by_a_newer_release(app: Flask) -> None:
-    newer = "UPDATE alembic_version SET version_num = 'products_9999' WHERE version_num = :old"
+    newer = "UPDATE alembic_version SET version_num = 'articles_9999' WHERE version_num = :old"
     with app.app_context():
         db.session.execute(text(newer), {"old": HEAD})
         db.session.commit()

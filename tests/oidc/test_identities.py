@@ -85,7 +85,7 @@ def test_link_is_finished_in_the_browser_that_started_it(client: Client, user: C
 def test_link_needs_a_recent_login_of_a_person(client: Client, user: Caller) -> None:
     body = {"provider": "honest"}
     client.post("auth/oidc/links", body, status=401)
-    key = {"name": "key", "scopes": ["tasks:own"]}
+    key = {"name": "key", "scopes": ["errands:own"]}
     secret = client.post("auth/api-keys", key, by=user, status=201).json["secret"]
     client.post("auth/oidc/links", body, headers=bearer(secret), status=403)
 

@@ -10,16 +10,10 @@ from pathlib import Path
 import pytest
 
 from tests.conftest import new_database
-from tests.live import ROOT, Live, copy_release, serve
+from tests.live import Live, serve
 from tests.nginx import in_front_of
 
 CONTENT = os.urandom(12 * 2**20)  # more than the buffers of a connection
-WITH_LABELS = """
-from app import create_app
-from tests.features import WITH_EXAMPLES
-
-app = create_app(features=WITH_EXAMPLES)
-"""
 
 
 @pytest.fixture(scope="module", params=["sqlite", "postgresql"])
@@ -28,11 +22,9 @@ def live(
 ) -> Iterator[Live]:
     """The service with labels, which keep files."""
     folder = tmp_path_factory.mktemp("live")
-    (copy_release(folder) / "wsgi.py").write_text(WITH_LABELS)
     with new_database(request, request.param, folder) as url:
-        settings = {"CACHE_DIR": str(folder / "cache"), "PYTHONPATH": str(ROOT)}
-        settings["TRUSTED_PROXIES"] = "1"
-        with serve(url, root=folder, **settings) as service:
+        settings = {"CACHE_DIR": str(folder / "cache"), "TRUSTED_PROXIES": "1"}
+        with serve(url, **settings) as service:
             yield service
 
 

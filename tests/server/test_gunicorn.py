@@ -11,9 +11,9 @@ import pytest
 from tests.live import Live
 from tests.server.connections import LIMIT, answer, ask, check_problem, connect, head, mug
 
-GET = b"GET /api/v1/products HTTP/1.1\r\nHost: localhost\r\n"
+GET = b"GET /api/v1/articles HTTP/1.1\r\nHost: localhost\r\n"
 
-POST = b"POST /api/v1/products HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\n"
+POST = b"POST /api/v1/articles HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\n"
 
 REFUSED = {
     "no request line": (b"nonsense\r\n\r\n", 400),
@@ -54,7 +54,7 @@ def chunks(body: bytes) -> bytes:
 
 def test_chunked_body_is_read(live: Live, editor: dict[str, str]) -> None:
     fields = {**editor, "Content-Type": "application/json", "Transfer-Encoding": "chunked"}
-    sent = head("POST", "/api/v1/products", fields) + chunks(json.dumps(mug()).encode())
+    sent = head("POST", "/api/v1/articles", fields) + chunks(json.dumps(mug()).encode())
     assert ask(live, sent)[0].status == 201
 
 
@@ -62,7 +62,7 @@ def test_body_shorter_than_content_length_is_400(live: Live, editor: dict[str, s
     body = json.dumps(mug()).encode()
     fields = {"Content-Type": "application/json", "Content-Length": str(len(body) + 1)}
     with connect(live) as wire:
-        wire.sendall(head("POST", "/api/v1/products", editor | fields) + body)
+        wire.sendall(head("POST", "/api/v1/articles", editor | fields) + body)
         wire.shutdown(socket.SHUT_WR)
         check_problem(*answer(wire), 400)
 
@@ -70,7 +70,7 @@ def test_body_shorter_than_content_length_is_400(live: Live, editor: dict[str, s
 def test_chunked_body_over_the_limit_is_413(live: Live, editor: dict[str, str]) -> None:
     fields = {**editor, "Content-Type": "application/json", "Transfer-Encoding": "chunked"}
     body = json.dumps(mug()).encode() + b" " * LIMIT
-    response, body = ask(live, head("POST", "/api/v1/products", fields) + chunks(body))
+    response, body = ask(live, head("POST", "/api/v1/articles", fields) + chunks(body))
     check_problem(response, body, 413)
 
 
@@ -78,15 +78,15 @@ def test_body_with_too_large_content_length_is_413_before_it_is_sent(
     live: Live, editor: dict[str, str]
 ) -> None:
     fields = {**editor, "Content-Type": "application/json", "Content-Length": str(10**12)}
-    response, body = ask(live, head("POST", "/api/v1/products", fields))
+    response, body = ask(live, head("POST", "/api/v1/articles", fields))
     check_problem(response, body, 413)
 
 
 REFUSED_UNREAD = {
-    "401": ("POST", "/api/v1/tasks", {}, 401),
-    "401 of an upload": ("POST", "/api/v1/products/imports", {"Content-Type": "text/csv"}, 401),
+    "401": ("POST", "/api/v1/errands", {}, 401),
+    "401 of an upload": ("POST", "/api/v1/articles/imports", {"Content-Type": "text/csv"}, 401),
     "404": ("POST", "/nothing", {}, 404),
-    "405": ("PUT", "/api/v1/tasks", {}, 405),
+    "405": ("PUT", "/api/v1/errands", {}, 405),
     "413": ("POST", "/api/v1/auth/login", {"Content-Type": "application/json"}, 413),
     "415": ("POST", "/api/v1/auth/login", {"Content-Type": "text/plain"}, 415),
     "200": ("GET", "/health/live", {}, 200),
@@ -124,7 +124,7 @@ def test_connection_is_reused_after_a_long_body_was_read(
     fields |= {"Transfer-Encoding": "chunked"} if chunked else {"Content-Length": str(len(body))}
     with connect(live) as wire:
         for _ in range(2):
-            wire.sendall(head("POST", "/api/v1/products/imports", fields))
+            wire.sendall(head("POST", "/api/v1/articles/imports", fields))
             wire.sendall(chunks(body) if chunked else body)
             response, _ = answer(wire)
             assert (response.status, response.headers["Connection"]) == (202, "keep-alive")
@@ -133,14 +133,14 @@ def test_connection_is_reused_after_a_long_body_was_read(
 def test_connection_is_reused_after_a_short_body_was_refused(live: Live) -> None:
     with connect(live) as wire:
         for _ in range(2):
-            wire.sendall(head("POST", "/api/v1/tasks", {"Content-Length": "1000"}) + b" " * 1000)
+            wire.sendall(head("POST", "/api/v1/errands", {"Content-Length": "1000"}) + b" " * 1000)
             response, _ = answer(wire)
             assert (response.status, response.headers["Connection"]) == (401, "keep-alive")
 
 
 def test_malformed_chunks_are_400(live: Live, editor: dict[str, str]) -> None:
     fields = {**editor, "Content-Type": "application/json", "Transfer-Encoding": "chunked"}
-    response, body = ask(live, head("POST", "/api/v1/products", fields) + b"nonsense\r\n")
+    response, body = ask(live, head("POST", "/api/v1/articles", fields) + b"nonsense\r\n")
     check_problem(response, body, 400)
 
 
@@ -166,7 +166,7 @@ def test_static_file_is_sent_completely(live: Live, method: str) -> None:
 
 def test_every_line_of_the_gunicorn_log_is_json(live: Live) -> None:
     forged = b'\n{"event": "forged"}'.hex("%")
-    for path in ("/api/v1/products", f"/%{forged}", f"/problems/%{forged}"):
+    for path in ("/api/v1/articles", f"/%{forged}", f"/problems/%{forged}"):
         ask(live, head("GET", path, {"User-Agent": '"}{"', "X-Request-ID": '{"a": "b"}'}))
     ask(live, b'GET / {"event": "forged"}\r\n\r\n')
     events = [json.loads(line)["event"] for line in live.log.read_text().splitlines()]

@@ -34,8 +34,8 @@ def stoppable(tmp_path: Path) -> Iterator[Live]:
 def test_one_of_fifty_concurrent_updates_of_a_version_succeeds(
     live: Live, editor: dict[str, str]
 ) -> None:
-    created = live.call("POST", "products", mug(), editor)
-    path, headers = f"products/{created.json['id']}", editor | {"If-Match": created.headers["ETag"]}
+    created = live.call("POST", "articles", mug(), editor)
+    path, headers = f"articles/{created.json['id']}", editor | {"If-Match": created.headers["ETag"]}
     start = threading.Barrier(50)
 
     def change(number: int) -> int:
@@ -56,7 +56,7 @@ def test_one_of_twenty_concurrent_creates_with_a_sku_succeeds(
 
     def create(_: int) -> int:
         start.wait()
-        return live.call("POST", "products", same, editor).status
+        return live.call("POST", "articles", same, editor).status
 
     with ThreadPoolExecutor(20) as pool:
         assert sorted(pool.map(create, range(20))) == [201] + [409] * 19
@@ -69,7 +69,7 @@ def request_in_flight(live: Live) -> Iterator[None]:
     fields = {"Content-Type": "application/json", "Content-Length": str(len(body))}
     fields |= {**live.log_in(), "Expect": "100-continue"}
     with connect(live) as wire:
-        wire.sendall(head("POST", "/api/v1/products", fields))
+        wire.sendall(head("POST", "/api/v1/articles", fields))
         assert wire.recv(100).startswith(b"HTTP/1.1 100")  # a thread is processing it
         yield
         wire.sendall(body)
@@ -111,7 +111,7 @@ def test_draining_service_is_not_ready_and_serves_requests(tmp_path: Path) -> No
             check_problem(response, body, 503)
             assert int(response.headers["Retry-After"]) > 0
             assert ask(it, head("GET", "/health/live", {}))[0].status == 200
-            assert it.call("GET", "products").status == 200
+            assert it.call("GET", "articles").status == 200
         it.process.send_signal(signal.SIGTERM)  # a second one does not wait
         assert it.process.wait(services.SECONDS) == 0
 
@@ -124,10 +124,10 @@ def test_reload_under_load_loses_no_request(live: Live, editor: dict[str, str]) 
         statuses = []
         while not finished.is_set():
             if number % 2:
-                product = mug(category=category)
-                statuses.append(live.call("POST", "products", product, editor).status)
+                article = mug(category=category)
+                statuses.append(live.call("POST", "articles", article, editor).status)
             else:
-                statuses.append(live.call("GET", "products?limit=5").status)
+                statuses.append(live.call("GET", "articles?limit=5").status)
         return statuses
 
     with ThreadPoolExecutor(4) as pool:
@@ -153,22 +153,22 @@ def released(tmp_path: Path) -> Iterator[tuple[Live, Path]]:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("file", ["wsgi.py", "app/server/worker.py", "gunicorn.conf.py"])
+@pytest.mark.parametrize("file", ["tests/wsgi.py", "app/server/worker.py", "gunicorn.conf.py"])
 def test_reload_of_code_that_does_not_load_keeps_the_old_workers(
     released: tuple[Live, Path], file: str
 ) -> None:
     live, root = released
-    assert live.call("GET", "products").status == 200  # the service has booted
+    assert live.call("GET", "articles").status == 200  # the service has booted
     good, old = (root / file).read_text(), live.workers()
     (root / file).write_text("import missing_module\n")
     live.process.send_signal(signal.SIGHUP)
     wait_until(lambda: "No module named 'missing_module'" in live.log.read_text())
-    assert live.call("GET", "products").status == 200
+    assert live.call("GET", "articles").status == 200
     assert live.workers() == old
     (root / file).write_text(good)
     live.process.send_signal(signal.SIGHUP)
     wait_until(lambda: len(live.workers()) == 2 and not set(old) & set(live.workers()))
-    assert live.call("GET", "products").status == 200
+    assert live.call("GET", "articles").status == 200
 
 
 @pytest.mark.slow
@@ -176,7 +176,7 @@ def test_reload_loads_new_code_of_the_application_and_the_worker_class(
     released: tuple[Live, Path],
 ) -> None:
     live, root = released
-    assert live.call("GET", "products").status == 200
+    assert live.call("GET", "articles").status == 200
     files = ("app/__init__.py", "app/server/worker.py")
     for file in files:
         line = f"import logging; logging.getLogger('gunicorn.error').warning('new {file}')\n"
@@ -197,25 +197,25 @@ def delay_boot_until(go: Path, code: Path) -> None:
 @pytest.mark.slow
 def test_old_workers_serve_until_the_new_workers_have_booted(released: tuple[Live, Path]) -> None:
     live, root = released
-    assert live.call("GET", "products").status == 200
+    assert live.call("GET", "articles").status == 200
     old, go = set(live.workers()), root / "go"
-    delay_boot_until(go, root / "wsgi.py")
+    delay_boot_until(go, root / "tests" / "wsgi.py")
     live.process.send_signal(signal.SIGHUP)
     wait_until(lambda: len(live.workers()) == 4)
     for _ in range(20):
-        assert live.call("GET", "products").status == 200
+        assert live.call("GET", "articles").status == 200
     assert old < set(live.workers())
     go.touch()
     wait_until(lambda: len(live.workers()) == 2 and not old & set(live.workers()))
-    assert live.call("GET", "products").status == 200
+    assert live.call("GET", "articles").status == 200
 
 
 @pytest.mark.slow
 def test_old_workers_end_on_sigterm_while_new_workers_boot(released: tuple[Live, Path]) -> None:
     live, root = released
-    assert live.call("GET", "products").status == 200
+    assert live.call("GET", "articles").status == 200
     old, go = set(live.workers()), root / "go"
-    delay_boot_until(go, root / "wsgi.py")
+    delay_boot_until(go, root / "tests" / "wsgi.py")
     live.process.send_signal(signal.SIGHUP)
     wait_until(lambda: len(live.workers()) == 4)
     live.process.send_signal(signal.SIGTERM)
@@ -228,10 +228,10 @@ def test_old_workers_end_on_sigterm_while_new_workers_boot(released: tuple[Live,
 
 
 def count(live: Live, category: str) -> int:
-    """The number of products of the category, counted page by page."""
+    """The number of articles of the category, counted page by page."""
     found, more = 0, ""
     while more is not None:
         query = f"category={category}&limit=100" + (f"&cursor={more}" if more else "")
-        page = live.call("GET", f"products?{query}").json
+        page = live.call("GET", f"articles?{query}").json
         found, more = found + len(page["items"]), page["next_cursor"]
     return found

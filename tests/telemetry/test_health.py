@@ -58,7 +58,7 @@ def test_draining_service_is_live_and_not_ready(
     assert response.json["detail"] == "The service is shutting down."
     assert int(response.headers["Retry-After"]) > 0
     api.get("/health/live", status=200)
-    api.get("products", status=200)
+    api.get("articles", status=200)
 
 
 @pytest.mark.parametrize("path", ["/health/live", "/health/ready"])

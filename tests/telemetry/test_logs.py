@@ -16,7 +16,7 @@ from tests.conftest import Lines, MakeApp, statements
 
 @pytest.mark.parametrize("offered", ["a1b2c3d4", "req_2024.01-01", "x" * 128])
 def test_valid_request_id_is_kept(api: Api, offered: str) -> None:
-    response = api.get("products", headers={"X-Request-ID": offered}, status=200)
+    response = api.get("articles", headers={"X-Request-ID": offered}, status=200)
     assert response.headers["X-Request-ID"] == offered
 
 
@@ -26,31 +26,31 @@ def test_valid_request_id_is_kept(api: Api, offered: str) -> None:
      "{}[];,<>", "a1b2c3d4,b1b2c3d4", "%0a%0d%0a%0d"],
 )  # fmt: skip
 def test_invalid_request_id_is_replaced(api: Api, offered: str) -> None:
-    response = api.get("products", headers={"X-Request-ID": offered}, status=200)
+    response = api.get("articles", headers={"X-Request-ID": offered}, status=200)
     assert UUID(response.headers["X-Request-ID"]).version == 7
 
 
 @pytest.mark.parametrize("offered", ["a1b2c3d4\n", "a1b2c3d4\r\nX-Evil: 1", "a1b2\0c3d4"])
 def test_request_id_with_line_breaks_is_replaced(api: Api, offered: str) -> None:
     environ = {"HTTP_X_REQUEST_ID": offered}
-    response = api.get("products", environ_overrides=environ, status=200)
+    response = api.get("articles", environ_overrides=environ, status=200)
     assert UUID(response.headers["X-Request-ID"])
 
 
 def test_request_without_id_gets_its_own(api: Api) -> None:
-    assert len({api.get("products").headers["X-Request-ID"] for _ in range(5)}) == 5
+    assert len({api.get("articles").headers["X-Request-ID"] for _ in range(5)}) == 5
 
 
 def test_request_id_is_in_header_problem_and_log(logged: Api, lines: Lines) -> None:
-    response = logged.get("tasks", headers={"X-Request-ID": "find-me-123"}, status=401)
+    response = logged.get("errands", headers={"X-Request-ID": "find-me-123"}, status=401)
     assert response.headers["X-Request-ID"] == "find-me-123"
     assert response.json["request_id"] == "find-me-123"
     assert {line["request_id"] for line in lines()} == {"find-me-123"}
 
 
 def test_request_is_logged_as_one_line(logged: Api, lines: Lines, user: Caller) -> None:
-    task = "tasks/00000000-0000-7000-8000-000000000000"
-    logged.get(task, by=user, environ_overrides={"REMOTE_ADDR": "192.0.2.7"}, status=404)
+    errand = "errands/00000000-0000-7000-8000-000000000000"
+    logged.get(errand, by=user, environ_overrides={"REMOTE_ADDR": "192.0.2.7"}, status=404)
     (line,) = lines()
     assert line.pop("duration_ms") >= line.pop("query_ms") > 0
     assert line.pop("timestamp").endswith("Z")
@@ -59,28 +59,28 @@ def test_request_is_logged_as_one_line(logged: Api, lines: Lines, user: Caller) 
         "event": "request",
         "level": "info",
         "method": "GET",
-        "route": "/api/v1/tasks/<uuid:task_id>",
+        "route": "/api/v1/errands/<uuid:errand_id>",
         "status": 404,
-        "queries": 2,  # the task, and, as there is none, the session
+        "queries": 2,  # the errand, and, as there is none, the session
         "caller": f"user:{user.id}",
         "ip_address": "192.0.2.7",
     }
 
 
 def test_log_names_the_api_key_of_the_caller(logged: Api, lines: Lines, user: Caller) -> None:
-    new = {"name": "Nightly", "scopes": ["tasks:own"]}
+    new = {"name": "Nightly", "scopes": ["errands:own"]}
     key = logged.post("auth/api-keys", new, by=user, status=201).json
     lines()
-    logged.get("tasks", headers={"Authorization": f"Bearer {key['secret']}"}, status=200)
+    logged.get("errands", headers={"Authorization": f"Bearer {key['secret']}"}, status=200)
     callers = [line["caller"] for line in lines() if line["event"] == "request"]
     assert callers == [f"key:{key['id']}"]
 
 
 def test_log_counts_the_statements_of_a_request(logged: Api, lines: Lines, editor: Caller) -> None:
-    product = {"sku": "A", "name": "A", "category": "a", "price": "1", "currency": "EUR"}
-    for method, body in (("GET", None), ("POST", product), ("OPTIONS", None)):
+    article = {"sku": "A", "name": "A", "category": "a", "price": "1", "currency": "EUR"}
+    for method, body in (("GET", None), ("POST", article), ("OPTIONS", None)):
         with statements(logged.app) as sent:
-            logged.call(method, "products", json=body, by=editor)
+            logged.call(method, "articles", json=body, by=editor)
         assert [line["queries"] for line in lines()] == [len(sent)]
 
 
@@ -114,10 +114,10 @@ def test_client_input_cannot_forge_log_lines(logged: Api, lines: Lines) -> None:
     names = ("X_REQUEST_ID", "USER_AGENT", "REFERER", "AUTHORIZATION", "ACCEPT", "TRACEPARENT",
              "X_FORWARDED_FOR", "IF_NONE_MATCH", "COOKIE", "CONTENT_TYPE", "ORIGIN")  # fmt: skip
     environ = {f"HTTP_{name}": FORGED for name in names}
-    logged.get("products", environ_overrides=environ)
+    logged.get("articles", environ_overrides=environ)
     logged.call("POST", "auth/login", data=FORGED, environ_overrides=environ)
-    logged.call(FORGED.strip(), "products")
-    for path in ("/", "/api/v1/odd/", "/api/v1/products/", "/problems/"):
+    logged.call(FORGED.strip(), "articles")
+    for path in ("/", "/api/v1/odd/", "/api/v1/articles/", "/problems/"):
         logged.get(path + "%0a%7b%22event%22%3a%22forged%22%7d%0d%0a%00%1b", status=None)
     events = [line["event"] for line in lines()]
     assert len(events) >= 7

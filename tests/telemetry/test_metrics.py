@@ -23,7 +23,7 @@ from tests.api import PASSWORD, Api
 from tests.conftest import MakeApp, own_server
 from tests.live import serve, wait_until
 
-ITEM = "products/00000000-0000-7000-8000-000000000000"
+ITEM = "articles/00000000-0000-7000-8000-000000000000"
 
 
 def value(name: str, **labels: str) -> float:
@@ -59,7 +59,7 @@ class Growth:
 
 
 def test_requests_are_counted_by_route_template(api: Api) -> None:
-    template = {"method": "GET", "route": "/api/v1/products/<uuid:product_id>"}
+    template = {"method": "GET", "route": "/api/v1/articles/<uuid:article_id>"}
     nowhere = {"method": "GET", "route": "none", "status": "404"}
     odd = {"method": "other", "route": "none", "status": "405"}
     requests = Growth("http_requests_total", {**template, "status": "404"}, nowhere, odd)
@@ -68,7 +68,7 @@ def test_requests_are_counted_by_route_template(api: Api) -> None:
         api.get(ITEM[:-1] + str(number), status=404)
     api.get("/nothing/1", status=404)
     api.get("/nothing/2", status=404)
-    api.call("BREW", "products", status=405)
+    api.call("BREW", "articles", status=405)
     assert requests.read() == [3, 2, 1]
     assert durations.read() == [3]
 
@@ -90,7 +90,7 @@ def test_rate_limit_refusals_are_counted_by_limit(make_app: MakeApp) -> None:
     refusals = Growth("rate_limit_exceeded_total", {"limit": "default"}, {"limit": "log_in"})
     for _ in range(2):
         limited.post("auth/login", {})
-    limited.get("products", status=429)
+    limited.get("articles", status=429)
     assert refusals.read() == [1, 1]
 
 
@@ -98,12 +98,12 @@ def test_gauge_shows_the_rate_limit_fallback_while_redis_is_unreachable(make_app
     port = services.free_port()
     with own_server("redis", port) as url:
         limited = Api(make_app(redis_url=url))
-        limited.get("products", status=200)
+        limited.get("articles", status=200)
         assert value("rate_limit_fallback_active") == 0
-    limited.get("products", status=200)
+    limited.get("articles", status=200)
     assert value("rate_limit_fallback_active") == 1
     with own_server("redis", port):
-        wait_until(lambda: limited.get("products") and value("rate_limit_fallback_active") == 0)
+        wait_until(lambda: limited.get("articles") and value("rate_limit_fallback_active") == 0)
 
 
 def test_gauge_counts_connections_in_use(app: Flask, api: Api) -> None:
@@ -111,7 +111,7 @@ def test_gauge_counts_connections_in_use(app: Flask, api: Api) -> None:
     with app.app_context(), db.engine.connect() as connection:
         connection.execute(text("SELECT 1"))
         assert value("database_connections_in_use") == before + 1
-    api.get("products", status=200)
+    api.get("articles", status=200)
     with app.app_context(), db.engine.connect() as connection:
         connection.detach()
     assert value("database_connections_in_use") == before
@@ -172,7 +172,7 @@ def test_scrape_omits_a_gauge_that_cannot_be_read(scraped: MetricsApi) -> None:
 
 
 def test_metrics_listener_serves_nothing_else(scraped: MetricsApi) -> None:
-    for path in ("/", "/health/live", "/api/v1/products", "/metrics/", "//metrics"):
+    for path in ("/", "/health/live", "/api/v1/articles", "/metrics/", "//metrics"):
         scraped.get(path, status=404)
     scraped.post("/metrics", status=405)
 
@@ -208,9 +208,9 @@ def test_metrics_are_404_on_a_unix_socket_whatever_the_host_is(tmp_path: Path, h
 
 
 def test_server_timing_header_is_sent_in_development_only(make_app: MakeApp) -> None:
-    timed = Api(make_app(app_env="development")).get("products", status=200)
+    timed = Api(make_app(app_env="development")).get("articles", status=200)
     timing = timed.headers["Server-Timing"]
     found = re.fullmatch(r'total;dur=([\d.]+), db;dur=([\d.]+);desc="1 queries"', timing)
     assert found
     assert float(found[1]) >= float(found[2]) > 0
-    assert "Server-Timing" not in Api(make_app()).get("products", status=200).headers
+    assert "Server-Timing" not in Api(make_app()).get("articles", status=200).headers

@@ -35,7 +35,7 @@ def test_dashboard_and_alerts_use_existing_metrics(
     assert {re.sub("_(total|bucket)$", "", name) for name in names} <= existing
 
 
-COUNTED = "http_requests_total", "/api/v1/products/<uuid:product_id>", "404", "GET"
+COUNTED = "http_requests_total", "/api/v1/articles/<uuid:article_id>", "404", "GET"
 
 
 @pytest.mark.slow

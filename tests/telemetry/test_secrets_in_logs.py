@@ -96,20 +96,20 @@ def send_canaries(port: int) -> None:
     json_body = b"Content-Type: application/json\r\nContent-Length: %d\r\n\r\n%s"
     json_body %= len(body), body
     for sent in (
-        b"GET /api/v1/products?access_token=%s HTTP/1.1\r\n%s\r\n" % (canary, headers),
+        b"GET /api/v1/articles?access_token=%s HTTP/1.1\r\n%s\r\n" % (canary, headers),
         b"POST /api/v1/auth/login HTTP/1.1\r\n" + anonymous + json_body,
         b"POST /api/v1/users HTTP/1.1\r\n" + anonymous + json_body.replace(b"}", b"]"),
-        b"POST /api/v1/tasks?q=%s HTTP/1.1\r\n" % canary + headers + json_body,
+        b"POST /api/v1/errands?q=%s HTTP/1.1\r\n" % canary + headers + json_body,
         # gunicorn refuses these and quotes them in its error
         b"GET /?token=%s\r\n\r\n" % canary,
-        b"%s /api/v1/products HTTP/1.1\r\n%s\r\n" % (canary, headers),
+        b"%s /api/v1/articles HTTP/1.1\r\n%s\r\n" % (canary, headers),
         b"GET /?token=%s HTTP/9.9\r\n%s\r\n" % (canary, headers),
         b"GET / HTTP/1.1\r\nHost: localhost\r\nAuthorization : Bearer %s\r\n\r\n" % canary,
         b"GET / HTTP/1.1\r\n%sX-Folded: a\r\n %s\r\n\r\n" % (headers, canary),
         b"GET / HTTP/1.1\r\nHost: localhost\r\nCookie: \0%s\r\n\r\n" % canary,
         b"GET / HTTP/1.1\r\nHost: localhost\r\nTransfer-Encoding: %s\r\n\r\n" % canary,
         b"GET / HTTP/1.1\r\nHost: localhost\r\nExpect: %s\r\n\r\n" % canary,
-        b"POST /api/v1/tasks HTTP/1.1\r\n%sTransfer-Encoding: chunked\r\n\r\n%s\r\n"
+        b"POST /api/v1/errands HTTP/1.1\r\n%sTransfer-Encoding: chunked\r\n\r\n%s\r\n"
         % (headers, canary),
         b"GET /?%s HTTP/1.1\r\n%sX-Long: %s\r\n\r\n" % (canary, headers, b"x" * 40_000),
         b"GET /%s HTTP/1.1\r\n%s\r\n" % (b"x" * 9000 + canary, headers),
@@ -163,7 +163,7 @@ def test_every_line_of_the_nginx_log_is_json(tmp_path: Path) -> None:
             connection = HTTPConnection("127.0.0.1", nginx.port, timeout=services.SECONDS)
             with closing(connection):
                 fields = {"traceparent": parent, "X-Request-ID": "find-me-123"}
-                connection.request("GET", "/api/v1/products?q=word", headers=fields)
+                connection.request("GET", "/api/v1/articles?q=word", headers=fields)
                 assert connection.getresponse().status == 200
         assert nginx.access_log.read_bytes().isascii()
         lines = [json.loads(line) for line in nginx.access_log.read_bytes().split(b"\n")[:-1]]
@@ -171,4 +171,4 @@ def test_every_line_of_the_nginx_log_is_json(tmp_path: Path) -> None:
     assert len(lines) == 7
     assert {line["event"] for line in lines} == {"request"}
     assert line["trace_id"] == parent[3:35]
-    assert (line["path"], line["status"]) == ("/api/v1/products", 200)
+    assert (line["path"], line["status"]) == ("/api/v1/articles", 200)

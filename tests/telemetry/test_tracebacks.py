@@ -10,8 +10,8 @@ from sqlalchemy import insert, text
 from sqlalchemy.exc import DBAPIError
 
 from app.extensions import db
-from app.products.models import Product
 from app.telemetry.tracebacks import format_exception, hide_values
+from tests.articles.models import Article
 from tests.conftest import on_postgresql
 
 VALUES = {"sku": "secret-sku", "name": "N", "category": "c", "price": 1, "currency": "EUR"}
@@ -33,11 +33,11 @@ def formatted(error: BaseException) -> str:
 
 
 def test_traceback_of_a_violated_unique_index_has_no_value(app: Flask) -> None:
-    create = insert(Product).values(VALUES)
+    create = insert(Article).values(VALUES)
     trace = formatted(error_of(app, create, create))
     assert "IntegrityError" in trace
-    assert "uq_products_sku" in trace
-    assert "INSERT INTO products" in trace
+    assert "uq_articles_sku" in trace
+    assert "INSERT INTO articles" in trace
     assert "secret-sku" not in trace
 
 
@@ -56,7 +56,7 @@ def test_traceback_of_invalid_data_has_no_value(app: Flask, sql: str) -> None:
 
 
 def test_traceback_of_wrong_sql_names_what_is_missing(app: Flask) -> None:
-    assert "missing_column" in formatted(error_of(app, text("SELECT missing_column FROM products")))
+    assert "missing_column" in formatted(error_of(app, text("SELECT missing_column FROM articles")))
 
 
 def test_message_of_a_library_has_no_value() -> None:

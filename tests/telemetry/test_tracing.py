@@ -83,7 +83,7 @@ def test_request_without_valid_traceparent_begins_a_trace(
     logged: Api, lines: Lines, sent: str
 ) -> None:
     for _ in range(2):
-        logged.get("products", headers={"traceparent": sent, "tracestate": "a=1"}, status=200)
+        logged.get("articles", headers={"traceparent": sent, "tracestate": "a=1"}, status=200)
     begun = {line["trace_id"] for line in lines()}
     assert len(begun) == 2
     assert TRACE not in begun
@@ -170,8 +170,8 @@ def test_requests_and_queries_are_exported_as_spans_of_the_callers_trace(
         settings = {"OTEL_EXPORTER_OTLP_ENDPOINT": endpoint, "CACHE_DIR": str(tmp_path)}
         with serve(url, **settings) as live:
             fields = {"traceparent": VALID, "X-Request-ID": "find-me-123"}
-            assert live.call("GET", "products?q=confidential", headers=fields).status == 200
-            assert live.call("GET", "products", headers={"traceparent": BAD[2]}).status == 200
+            assert live.call("GET", "articles?q=confidential", headers=fields).status == 200
+            assert live.call("GET", "articles", headers={"traceparent": BAD[2]}).status == 200
             with urlopen(f"{live.url}/health/ready") as probe:
                 assert probe.status == 200
             log = [json.loads(line) for line in live.log.read_text().splitlines()]
@@ -179,7 +179,7 @@ def test_requests_and_queries_are_exported_as_spans_of_the_callers_trace(
     servers = [span for span in spans if span.kind == Span.SPAN_KIND_SERVER]
     (first,) = (span for span in servers if span.parent_span_id.hex() == PARENT)
     assert first.trace_id.hex() == TRACE
-    assert first.name == "GET /api/v1/products"
+    assert first.name == "GET /api/v1/articles"
     (line,) = (line for line in log if line.get("request_id") == "find-me-123")
     assert line["trace_id"] == TRACE
     (second,) = (span for span in servers if not span.parent_span_id)  # and none for the probe
@@ -190,7 +190,7 @@ def test_requests_and_queries_are_exported_as_spans_of_the_callers_trace(
         statements = [
             a.value.string_value for q in queries for a in q.attributes if a.key == "db.statement"
         ]
-        assert any("FROM products" in statement for statement in statements)
+        assert any("FROM articles" in statement for statement in statements)
         assert {span.trace_id.hex() for span in queries} == {TRACE}
     else:
         assert queries == []  # only psycopg is instrumented

@@ -11,10 +11,16 @@ from typing import Any
 
 import pytest
 
+from app import create_app
+from app.config import Settings
+from app.core.openapi.document import openapi_document
+from tests.features import WITH_FEATURES_OF_TESTS
+
 ROOT = Path(__file__).parents[2]
 SCRIPT = ROOT / "tools" / "api_diff.py"
-OPENAPI = json.loads((ROOT / "openapi.json").read_text())
-TASKS = "/api/v1/tasks"
+SETTINGS = Settings(app_env="testing", secret_key="only reads the routes")
+OPENAPI = openapi_document(create_app(SETTINGS, features=WITH_FEATURES_OF_TESTS))
+ARTICLES = "/api/v1/articles"
 
 _spec = importlib.util.spec_from_file_location("api_diff", SCRIPT)
 api_diff = importlib.util.module_from_spec(_spec)
@@ -32,57 +38,63 @@ def member(document: Document, name: str) -> Document:
 
 
 BREAKING = {
-    "a path is gone": lambda d: d["paths"].pop("/api/v1/products/summary"),
-    "a method is gone": lambda d: d["paths"][TASKS + "/{task_id}"].pop("patch"),
-    "a member is no longer given": lambda d: schema(d, "Task")["properties"].pop("title"),
-    "a member is not always given": lambda d: schema(d, "Task")["required"].remove("done"),
-    "a member may be null": lambda d: member(d, "Task.title").update(type=["string", "null"]),
-    "a member has more values": lambda d: member(d, "Task.priority")["enum"].append("urgent"),
-    "a member is of another type": lambda d: member(d, "Product.price").update(type="number"),
-    "a member is no longer taken": lambda d: schema(d, "TaskNew")["properties"].pop("due_at"),
-    "a member must be sent": lambda d: schema(d, "TaskNew")["required"].append("done"),
-    "fewer values are taken": lambda d: member(d, "TaskNew.priority")["enum"].remove("low"),
-    "null is no longer taken": lambda d: member(d, "TaskChange.due_at").update(type="string"),
-    "less is taken": lambda d: member(d, "TaskNew.title").update(maxLength=100),
-    "a minimum is added": lambda d: member(d, "TaskNew.description").update(minLength=1),
-    "a pattern is added": lambda d: member(d, "TaskNew.title").update(pattern="^[a-z]+$"),
-    "a kind of item is gone": lambda d: member(d, "TaskBatch.items")["items"]["oneOf"].pop(),
-    "an item of a kind needs more": lambda d: schema(d, "TaskBatchCreate")["required"].append("id"),
-    "a parameter is gone": lambda d: d["paths"][TASKS]["get"]["parameters"].pop(0),
-    "a parameter must be sent": lambda d: d["paths"][TASKS]["get"]["parameters"][0].update(
+    "a path is gone": lambda d: d["paths"].pop("/api/v1/articles/export"),
+    "a method is gone": lambda d: d["paths"][ARTICLES + "/{article_id}"].pop("patch"),
+    "a member is no longer given": lambda d: schema(d, "Article")["properties"].pop("name"),
+    "a member is not always given": lambda d: schema(d, "Article")["required"].remove("is_active"),
+    "a member may be null": lambda d: member(d, "Article.name").update(type=["string", "null"]),
+    "a member has more values": lambda d: member(d, "Article.currency")["enum"].append("XTS"),
+    "a member is of another type": lambda d: member(d, "Article.price").update(type="number"),
+    "a member is no longer taken": lambda d: schema(d, "ArticleNew")["properties"].pop("is_active"),
+    "a member must be sent": lambda d: schema(d, "ArticleNew")["required"].append("is_active"),
+    "fewer values are taken": lambda d: member(d, "ArticleNew.currency")["enum"].remove("EUR"),
+    "null is no longer taken": lambda d: member(d, "StampChange.taken_from_id").update(
+        type="string"
+    ),
+    "less is taken": lambda d: member(d, "ArticleNew.name").update(maxLength=100),
+    "a minimum is added": lambda d: member(d, "ParcelNew.content").update(minLength=1),
+    "a pattern is added": lambda d: member(d, "ParcelNew.content").update(pattern="^[a-z]+$"),
+    "a kind of item is gone": lambda d: member(d, "ArticleBatch.items")["items"]["oneOf"].pop(),
+    "an item of a kind needs more": lambda d: schema(d, "ArticleBatchCreate")["required"].append(
+        "id"
+    ),
+    "a parameter is gone": lambda d: d["paths"][ARTICLES]["get"]["parameters"].pop(0),
+    "a parameter must be sent": lambda d: d["paths"][ARTICLES]["get"]["parameters"][0].update(
         required=True
     ),
     "a header must be sent": lambda d: d["components"]["parameters"]["Idempotency-Key"].update(
         required=True
     ),
-    "a media type is gone": lambda d: d["paths"][TASKS + "/{task_id}"]["patch"]["requestBody"][
-        "content"
-    ].pop("application/merge-patch+json"),
-    "another status": lambda d: d["paths"][TASKS]["post"]["responses"].update(
-        {"202": d["paths"][TASKS]["post"]["responses"].pop("201")}
+    "a media type is gone": lambda d: d["paths"][ARTICLES + "/{article_id}"]["patch"][
+        "requestBody"
+    ]["content"].pop("application/merge-patch+json"),
+    "another status": lambda d: d["paths"][ARTICLES]["post"]["responses"].update(
+        {"202": d["paths"][ARTICLES]["post"]["responses"].pop("201")}
     ),
-    "a header is gone": lambda d: d["paths"][TASKS]["post"]["responses"]["201"]["headers"].pop(
+    "a header is gone": lambda d: d["paths"][ARTICLES]["post"]["responses"]["201"]["headers"].pop(
         "Location"
     ),
-    "credentials are needed": lambda d: d["paths"]["/api/v1/products"]["get"].update(
+    "credentials are needed": lambda d: d["paths"][ARTICLES]["get"].update(
         security=[{"bearer": []}]
     ),
 }
 COMPATIBLE = {
     "nothing": lambda d: None,
-    "another path": lambda d: d["paths"].update({"/api/v1/new": d["paths"][TASKS]}),
-    "another member is given": lambda d: schema(d, "Task")["properties"].update(x={"type": "null"}),
-    "another member may be sent": lambda d: schema(d, "TaskNew")["properties"].update(
+    "another path": lambda d: d["paths"].update({"/api/v1/new": d["paths"][ARTICLES]}),
+    "another member is given": lambda d: schema(d, "Article")["properties"].update(
+        x={"type": "null"}
+    ),
+    "another member may be sent": lambda d: schema(d, "ArticleNew")["properties"].update(
         x={"type": "string"}
     ),
-    "a member need not be sent": lambda d: schema(d, "TaskNew")["required"].remove("title"),
-    "more values are taken": lambda d: member(d, "TaskNew.priority")["enum"].append("urgent"),
-    "more is taken": lambda d: member(d, "TaskNew.title").update(maxLength=300),
-    "a member is never null": lambda d: member(d, "Task.due_at").update(type="string"),
-    "another parameter": lambda d: d["paths"][TASKS]["get"]["parameters"].append(
+    "a member need not be sent": lambda d: schema(d, "ArticleNew")["required"].remove("name"),
+    "more values are taken": lambda d: member(d, "ArticleNew.currency")["enum"].append("XTS"),
+    "more is taken": lambda d: member(d, "ArticleNew.name").update(maxLength=300),
+    "a member is never null": lambda d: member(d, "Stamp.taken_from_id").update(type="string"),
+    "another parameter": lambda d: d["paths"][ARTICLES]["get"]["parameters"].append(
         {"in": "query", "name": "x", "schema": {"type": "string"}}
     ),
-    "other words": lambda d: d["paths"][TASKS]["get"].update(summary="Other words"),
+    "other words": lambda d: d["paths"][ARTICLES]["get"].update(summary="Other words"),
 }
 
 
@@ -137,7 +149,7 @@ def test_api_diff_fails_on_a_break_unless_the_major_version_changes(repository: 
     write(repository, broken)
     done = run(repository)
     assert done.returncode == 1
-    assert "GET /api/v1/products/summary: removed" in done.stderr
+    assert "GET /api/v1/articles/export: removed" in done.stderr
     broken["info"]["version"] = "2.0.0"
     write(repository, broken)
     assert run(repository).returncode == 0

@@ -44,10 +44,10 @@ TREE = {
     "app/core/web/etags.py": "1\n" * 5,
     "app/core/web/problems.py": "1\n" * 7,
     "app/core/mail.py": "1\n" * 9,
-    "app/tasks/routes.py": "1\n" * 3,
-    "app/tasks/migrations/tasks_0001.py": "1\n" * 400,
+    "app/notes/routes.py": "1\n" * 3,
+    "app/notes/migrations/0001_notes.py": "1\n" * 400,
     "gunicorn.conf.py": "1\n" * 2,
-    "tests/tasks/test_tasks.py": "1\n" * 8,
+    "tests/notes/test_notes.py": "1\n" * 8,
 }
 
 
@@ -59,7 +59,7 @@ def test_measures_count_lines_by_folder_without_migrations() -> None:
     assert table["largest file of app/core/"] == 9
     assert table["app/core/web"] == 12
     assert table["app/core/mail.py"] == 9
-    assert table["app/tasks"] == 3
+    assert table["app/notes"] == 3
     assert table["lines of gunicorn.conf.py"] == 2
     assert table["lines of tests/"] == 8
 

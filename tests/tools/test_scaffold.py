@@ -1,13 +1,16 @@
 """`flask new resource` and `flask remove feature`, in a copy of the tree."""
 
 import re
+import subprocess
 from pathlib import Path
 
 import click
 import pytest
 
 from tests.tools.checkout import changes, copy_tree, run
+from tools.scaffold import feature_list
 from tools.scaffold.field_types import FIELD_TYPES
+from tools.scaffold.marked_lines import all_marked
 from tools.scaffold.resource import parse_resource
 
 NAMES = ("diaries", "price_lists", "diary_entries")
@@ -22,6 +25,10 @@ def tree(tmp_path: Path) -> Path:
 
 def flask(tree: Path, *arguments: str, status: int = 0) -> str:
     return run(tree, "flask", *arguments, status=status, DATABASE_URL=f"sqlite:///{tree}/new.db")
+
+
+def git(tree: Path, *arguments: str) -> str:
+    return subprocess.run(["git", *arguments], cwd=tree, capture_output=True, text=True).stdout
 
 
 @pytest.mark.slow
@@ -41,10 +48,53 @@ def test_new_resources_pass_checks_contract_tests_and_fuzzing_and_are_removed_co
     only = ["--include-path-regex", "/(diaries|price-lists|diary-entries)"]
     run(tree, "tests.fuzz.run", "--examples", "20", "--seed", "1", *only)
 
-    assert "diaries is needed" in flask(tree, "remove", "feature", "diaries", status=1)
+    assert "diaries is needed by diary_entries; nothing was removed" in flask(
+        tree, "remove", "feature", "diaries", status=1
+    )
     for name in reversed(NAMES):
         flask(tree, "remove", "feature", name)
     assert [name for name in changes(tree) if not name.startswith(("new.db", "instance"))] == []
+
+
+# These name the samples after their removal: history, examples of the tool, and other meanings.
+NAMES_KEPT = {
+    "CHANGELOG.md",
+    "docs/decisions.md",
+    "tests/tools/test_scaffold.py",
+    "tests/tools/test_upgrade.py",
+    "tools/new_service.py",
+    "tools/scaffold/marked_lines.py",
+}
+CHECKS = ("ruff-check", "ruff-format", "mypy", "imports", "migrations", "public-interfaces")
+SOME_TESTS = (
+    *("tests/contract/test_openapi.py", "tests/contract/test_access.py", "tests/test_structure.py"),
+    *("tests/test_documents.py", "tests/test_features.py", "tests/test_cli.py", "tests/notes"),
+)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("samples", [["products"], ["tasks"], ["products", "tasks"]], ids=" ".join)
+def test_tree_without_samples_passes_checks_and_tests_and_does_not_name_them(
+    tree: Path, samples: list[str]
+) -> None:
+    for sample in samples:
+        flask(tree, "remove", "feature", sample)
+    git(tree, "add", "-A")
+    run(tree, "tools.check", *CHECKS)
+    document = (tree / "openapi.json").read_bytes()
+    run(tree, "tools.openapi_file")
+    assert (tree / "openapi.json").read_bytes() == document
+    run(tree, "pytest", "-q", "--collect-only", "tests")
+    run(tree, "pytest", "-q", "-n2", *SOME_TESTS)
+    for sample in samples:
+        names = rf"app[./]{sample}|/{sample}\b|[\"']{sample}\b|\b{sample}:(own|read|write)"
+        assert set(git(tree, "grep", "-lE", names).split()) - NAMES_KEPT == set()
+
+
+def test_every_mark_has_its_counterpart_and_names_features() -> None:
+    names = {name for marks in all_marked().values() for mark in marks for name in mark.names}
+    assert names
+    assert [name for name in names if not feature_list.contains(name)] == []
 
 
 @pytest.mark.parametrize(
@@ -53,14 +103,14 @@ def test_new_resources_pass_checks_contract_tests_and_fuzzing_and_are_removed_co
         (["invoice"], "NAME is a plural in lower case that ends in s"),
         (["Invoices"], "NAME is a plural in lower case that ends in s"),
         (["../invoices"], "NAME is a plural in lower case that ends in s"),
-        (["products"], "app/products/ exists already and is not overwritten"),
+        (["jobs"], "app/jobs/ exists already and is not overwritten"),
         (["notes"], "examples/notes/ exists already and is not overwritten"),
         (["invoices", "id:string"], "the name id is taken"),
         (["invoices", "a:text", "a:date"], "the name a is taken"),
         (["invoices", "total:float"], "the type is one of string, text"),
         (["invoices", "class:text"], "a field is name:type"),
         (["invoices", "total"], "the type is one of string, text"),
-        (["invoices", "--parent=products"], "Product has no OwnedMixin"),
+        (["invoices", "--parent=users"], "User has no OwnedMixin"),
         (["invoices", "--parent=nothing"], "app/nothing/models.py does not exist"),
     ],
 )
@@ -73,7 +123,7 @@ def test_wrong_arguments_of_new_resource_are_refused(arguments: list[str], reaso
 
 def test_feature_that_others_import_is_not_removed(tree: Path) -> None:
     output = flask(tree, "remove", "feature", "users", status=1)
-    assert "users is needed, remove these imports first:" in output
-    assert "app/auth/routes.py" in output
+    assert "users is needed by app, audit, auth, " in output
+    assert "nothing was removed" in output
     assert "is not in app/features.py" in flask(tree, "remove", "feature", "nothing", status=1)
     assert changes(tree) == []

@@ -6,8 +6,8 @@ import pytest
 from flask import Flask
 
 from app.auth.models import Session
-from app.tasks.models import Task
 from app.users.models import User
+from examples.notes.models import Note
 from tests import rows
 from tests.api import PASSWORD, Api, Caller, error_locations
 
@@ -119,8 +119,8 @@ def test_disabled_user_cannot_log_in(api: Api, admin: Caller, user: Caller) -> N
 def test_deleted_user_is_deleted_with_the_rows_of_the_account(
     api: Api, app: Flask, admin: Caller, user: Caller
 ) -> None:
-    api.post("tasks", {"title": "Water the plants"}, by=user, status=201)
+    api.post("notes", {"text": "Water the plants"}, by=user, status=201)
     api.delete(f"users/{user.id}", by=admin, status=204)
     api.get(f"users/{user.id}", by=admin, status=404)
-    assert rows.count(app, Task) == 0
+    assert rows.count(app, Note) == 0
     assert rows.count(app, Session, owner_id=user.id) == 0

@@ -7,8 +7,8 @@ from flask import Flask
 
 from app.auth.models import Session
 from app.core.database.ids import uuid7
-from app.tasks.models import Task
 from app.users.models import User
+from examples.notes.models import Note
 from tests import rows
 from tests.api import PASSWORD, Api, Caller, error_locations
 from tests.auth.login import log_in
@@ -188,12 +188,12 @@ def test_read_only_member_of_the_own_account_is_422(api: Api, user: Caller, memb
 def test_deleted_own_account_is_deleted_with_its_rows(
     api: Api, app: Flask, user: Caller, other: Caller
 ) -> None:
-    api.post("tasks", {"title": "Mine"}, by=user, status=201)
-    api.post("tasks", {"title": "Somebody else's"}, by=other, status=201)
+    api.post("notes", {"text": "Mine"}, by=user, status=201)
+    api.post("notes", {"text": "Somebody else's"}, by=other, status=201)
     gone = api.delete("users/me", by=user, status=204)
     assert gone.data == b""
     assert rows.read(app, User.id) == [other.id]
-    assert rows.read(app, Task.owner_id) == [other.id]
+    assert rows.read(app, Note.owner_id) == [other.id]
     assert rows.read(app, Session.owner_id) == [other.id]
 
 

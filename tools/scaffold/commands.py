@@ -5,6 +5,7 @@ from pathlib import Path
 import click
 
 from tools import openapi_file
+from tools.scaffold import feature_list
 from tools.scaffold.create import create_feature
 from tools.scaffold.feature_list import ROOT
 from tools.scaffold.field_types import FIELD_TYPES
@@ -53,5 +54,6 @@ def remove_feature_command(name: str) -> None:
 def _report(verb: str, paths: list[Path]) -> None:
     openapi_file.write()
     for path in [*paths, Path("openapi.json")]:
-        changed = verb if path.suffix == ".py" and path.name != "features.py" else "changed"
-        click.echo(f"{changed if (ROOT / path).exists() else verb} {path}")
+        listed = path in (feature_list.FEATURES, feature_list.PYPROJECT, Path("openapi.json"))
+        kept = verb == "removed" and (ROOT / path).exists()
+        click.echo(f"{'changed' if listed or kept else verb} {path}")

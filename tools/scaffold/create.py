@@ -3,7 +3,7 @@
 import re
 import subprocess
 import sys
-from collections.abc import Iterable
+from collections.abc import Collection
 from pathlib import Path
 
 from tools.scaffold import feature_list
@@ -44,7 +44,7 @@ def create_feature(resource: Resource) -> list[Path]:
         (ROOT / target).parent.mkdir(parents=True, exist_ok=True)
         (ROOT / target).write_text(resource.rename(write_fields(source, resource)))
     feature_list.add(resource.name)
-    _tidy(sources.values())
+    tidy(sources.values())
     return [*sources.values(), feature_list.FEATURES, feature_list.PYPROJECT]
 
 
@@ -86,8 +86,10 @@ def _replace_line(text: str, start: str, lines: list[str]) -> str:
     return text.replace(found[0], "".join(f"{found[1]}{line}\n" for line in lines), 1)
 
 
-def _tidy(paths: Iterable[Path]) -> None:
+def tidy(paths: Collection[Path]) -> None:
     """Sort imports, remove unused ones and format, with ruff."""
+    if not paths:
+        return
     ruff, files = [sys.executable, "-m", "ruff"], list(map(str, paths))
     for command in (["check", "-q", "--fix", "--select", "I,F401"], ["format", "-q"]):
         subprocess.run([*ruff, *command, *files], cwd=ROOT, check=True)

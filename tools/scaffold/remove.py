@@ -1,4 +1,4 @@
-"""`flask remove feature`: delete the folders of a feature and the lines that name it."""
+"""`flask remove feature`: delete the folders of a feature and the lines that belong to it."""
 
 import re
 import shutil
@@ -7,36 +7,46 @@ from pathlib import Path
 
 import click
 
-from tools.scaffold import feature_list
+from tools.scaffold import feature_list, marked_lines
+from tools.scaffold.create import tidy
 from tools.scaffold.feature_list import ROOT
 
 
 def remove_feature(name: str) -> list[Path]:
-    """Delete the folders of a feature, and its lines in `app/features.py` and the layers.
+    """Delete a feature, the examples that import it, and its lines in all other files.
+
+    Its lines are those in `app/features.py` and the layers of import-linter, and those of
+    `tools.scaffold.marked_lines`.
 
     Returns:
         What was deleted or changed, from the root of the tree.
 
     Raises:
-        ClickException: there is no such feature, or another package imports it.
+        ClickException: there is no such feature, or something else needs it.
     """
-    package = Path("app") / name
     if not re.fullmatch(r"[a-z][a-z0-9_]*", name) or not feature_list.contains(name):
         raise click.ClickException(f"{name} is not in {feature_list.FEATURES}")
-    if users := list(_importers(name)):
-        lines = "\n".join(map(str, users))
-        raise click.ClickException(f"{name} is needed, remove these imports first:\n{lines}")
-    folders = [package, Path("tests") / name]
+    parts = {path.parts[1].replace("__init__.py", "app") for path in _dependents("app", name)}
+    if needing := sorted(parts - {name}):
+        message = f"{name} is needed by {', '.join(needing)}; nothing was removed"
+        raise click.ClickException(message)
+    packages = {Path(*path.parts[:2]) for path in _dependents("examples", name)}
+    folders = [Path("app") / name, *sorted(packages)]
+    folders = [each for folder in folders for each in (folder, Path("tests") / folder.name)]
     for folder in folders:
         shutil.rmtree(ROOT / folder, ignore_errors=True)
     feature_list.remove(name)
-    return [*folders, feature_list.FEATURES, feature_list.PYPROJECT]
+    changed = marked_lines.remove(name)
+    tidy([path for path in changed if path.suffix == ".py" and (ROOT / path).exists()])
+    return [*folders, feature_list.FEATURES, feature_list.PYPROJECT, *changed]
 
 
-def _importers(name: str) -> Iterator[Path]:
-    """The files outside a feature that import it."""
-    imports = re.compile(rf"(?m)^\s*(from|import) app\.{name}\b|^\s*from app import .*\b{name}\b")
-    for path in sorted((ROOT / "app").rglob("*.py")):
-        relative = path.relative_to(ROOT)
-        if relative.parts[:2] != ("app", name) and imports.search(path.read_text()):
-            yield relative
+def _dependents(folder: str, name: str) -> Iterator[Path]:
+    """The files below a folder that import a feature, or whose migration needs one of it."""
+    needs = re.compile(
+        rf"(?m)^\s*(from|import) app\.{name}\b|^\s*from app import .*\b{name}\b"
+        rf'|depends_on.*"{name}_\d{{4}}"'
+    )
+    for path in sorted((ROOT / folder).rglob("*.py")):
+        if needs.search(path.read_text()):
+            yield path.relative_to(ROOT)

@@ -25,11 +25,10 @@ from app.core.openapi.operation_object import (
 )
 from app.core.web.app_state import init_app_state
 
-TITLE, VERSION = "Flask REST reference", "1.0.0"
 
-
-def init_app(app: Flask) -> None:
-    """Add the command `flask openapi`."""
+def init_app(app: Flask, title: str, version: str) -> None:
+    """Name the service in its document, and add the command `flask openapi`."""
+    app.config.from_mapping(OPENAPI_TITLE=title, OPENAPI_VERSION=version)
     app.cli.add_command(print_document)
 
 
@@ -52,7 +51,8 @@ def openapi_document(app: Flask) -> JSON:
 # apispec without flask-smorest: docs/decisions.md#47-openapi-document
 def _build_document(app: Flask) -> JSON:
     plugin = MarshmallowPlugin(schema_name_resolver=components.schema_name)
-    spec = APISpec(TITLE, VERSION, "3.1.0", plugins=[plugin])
+    title, version = app.config["OPENAPI_TITLE"], app.config["OPENAPI_VERSION"]
+    spec = APISpec(title, version, "3.1.0", plugins=[plugin])
     plugin.converter.add_attribute_function(components.describe_field)  # type: ignore[union-attr]
     # Schemas are resolved by apispec while the paths are added; what depends on the finished
     # schemas or on other paths follows in a second pass.

@@ -13,8 +13,8 @@ from tests.chaos.stack import Stack
 def slow_clients(stack: Stack) -> str:
     raise_open_files_limit()
     with ExitStack() as own:
-        head = b"GET /api/v1/products HTTP/1.1\r\nHost: localhost\r\nX-Slow: "
-        post = b"POST /api/v1/tasks HTTP/1.1\r\nHost: localhost\r\nContent-Length: 500\r\n\r\n"
+        head = b"GET /api/v1/articles HTTP/1.1\r\nHost: localhost\r\nX-Slow: "
+        post = b"POST /api/v1/articles HTTP/1.1\r\nHost: localhost\r\nContent-Length: 500\r\n\r\n"
         heads = [own.enter_context(connected(stack, head)) for _ in range(100)]
         bodies = [own.enter_context(connected(stack, post)) for _ in range(100)]
         for _ in range(24):

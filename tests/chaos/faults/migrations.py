@@ -20,26 +20,26 @@ depends_on = None
 
 
 def upgrade() -> None:
-    op.add_column("tasks", sa.Column("chaos", sa.Text()))
+    op.add_column("articles", sa.Column("chaos", sa.Text()))
     with op.get_context().autocommit_block():
-        op.create_index("ix_tasks_chaos", "tasks", ["chaos"], postgresql_concurrently=True)
+        op.create_index("ix_articles_chaos", "articles", ["chaos"], postgresql_concurrently=True)
 
 
 def downgrade() -> None:
-    op.drop_column("tasks", "chaos")
+    op.drop_column("articles", "chaos")
 '''
 
 
 @fault("a migration, while a SELECT of 5 s runs on its table", LOCK)
 def migration(stack: Stack) -> str:
-    folder = stack.root / "app/tasks/migrations"
-    head = "tasks_" + max(path.name[:4] for path in folder.glob("[0-9]*.py"))
+    folder = stack.root / "tests/articles/migrations"
+    head = "articles_" + max(path.name[:4] for path in folder.glob("[0-9]*.py"))
     file = folder / "chaos.py"
     file.write_text(MIGRATION.format(head=head))
     try:
         with stack.postgres.connect(stack.postgres.administered) as reader:
             with reader.transaction():
-                reader.execute("SELECT FROM tasks LIMIT 1")
+                reader.execute("SELECT FROM articles LIMIT 1")
                 process = flask(stack, "db", "upgrade")
                 blocked = f"{WAITING} AND mode = 'AccessExclusiveLock'"
                 with stack.postgres.connect(stack.postgres.administered) as other:
@@ -49,7 +49,7 @@ def migration(stack: Stack) -> str:
             output, _ = process.communicate(timeout=TIMEOUT)
             assert process.returncode == 0, output
             assert reader.execute(
-                "SELECT FROM pg_indexes WHERE indexname = 'ix_tasks_chaos'"
+                "SELECT FROM pg_indexes WHERE indexname = 'ix_articles_chaos'"
             ).rowcount
         assert "a lock is held by others" in output, output
     finally:
@@ -62,7 +62,7 @@ def migration(stack: Stack) -> str:
 def flask(stack: Stack, *arguments: str) -> subprocess.Popen[str]:
     environ = {**os.environ, "APP_ENV": "testing", "DATABASE_URL": stack.postgres.url}
     return subprocess.Popen(
-        [sys.executable, "-m", "flask", "--app", "wsgi", *arguments],
+        [sys.executable, "-m", "flask", "--app", "tests.wsgi", *arguments],
         cwd=stack.root,
         env=environ,
         stdout=subprocess.PIPE,

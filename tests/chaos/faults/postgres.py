@@ -62,13 +62,13 @@ def state(process: int) -> str:
         return file.read().rpartition(")")[2].split()[0]
 
 
-WAITING = "SELECT FROM pg_locks WHERE NOT granted AND relation = 'tasks'::regclass"
+WAITING = "SELECT FROM pg_locks WHERE NOT granted AND relation = 'articles'::regclass"
 
 
 @fault("a table locked for 6 s", LOCK, refused=True)
 def table_locked(stack: Stack) -> str:
     with stack.postgres.connect(stack.postgres.administered) as other, other.transaction():
-        other.execute("LOCK TABLE tasks")
+        other.execute("LOCK TABLE articles")
         until(lambda: other.execute(WAITING).rowcount, "a request waited for the lock")
         time.sleep(6)
     return "requests waited for it in `pg_locks`"

@@ -2,6 +2,10 @@
 
 from flask import Flask
 
+from app.users import roles
+
+roles.grant("user", "parcels:own")
+
 
 def init_app(app: Flask) -> None:
     """Register the routes."""

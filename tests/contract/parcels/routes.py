@@ -7,7 +7,7 @@ from sqlalchemy import Row
 
 from app.core.resources.blueprint import Blueprint
 from app.core.resources.scoped_query import ScopedSelect
-from app.core.security.authorization import authenticated, current_caller
+from app.core.security.authorization import authenticated, current_caller, permission
 from app.core.web.problems import Problem
 from tests.contract.parcels.models import OWN_STAMPS, Parcel, Stamp
 from tests.contract.parcels.schemas import (
@@ -19,16 +19,17 @@ from tests.contract.parcels.schemas import (
 )
 
 parcels = Blueprint("parcels", __name__, url_prefix="/api/v1/parcels", description="Parcels.")
+OWN = permission("parcels:own")
 
 
-@parcels.get("", access=authenticated)
+@parcels.get("", access=OWN)
 @parcels.paginated(ParcelSchema, ParcelQuery)
 def list_parcels() -> ScopedSelect:
     """List the caller's parcels."""
     return Parcel.visible_to(current_caller)
 
 
-@parcels.post("", access=authenticated)
+@parcels.post("", access=OWN)
 @parcels.body(ParcelSchema)
 @parcels.creates(ParcelSchema)
 def create_parcel(data: dict[str, Any]) -> Parcel:
@@ -36,14 +37,14 @@ def create_parcel(data: dict[str, Any]) -> Parcel:
     return Parcel(owner_id=current_caller.id, **data)
 
 
-@parcels.get("/<uuid:parcel_id>", access=authenticated)
+@parcels.get("/<uuid:parcel_id>", access=OWN)
 @parcels.returns(ParcelSchema)
 def read_parcel(parcel_id: UUID) -> ScopedSelect:
     """Read a parcel."""
     return Parcel.visible_to(current_caller)
 
 
-@parcels.patch("/<uuid:parcel_id>", access=authenticated)
+@parcels.patch("/<uuid:parcel_id>", access=OWN)
 @parcels.body(ParcelSchema, partial=True)
 @parcels.updates(ParcelSchema)
 def update_parcel(data: dict[str, Any], parcel_id: UUID) -> tuple[ScopedSelect, dict[str, Any]]:
@@ -51,14 +52,14 @@ def update_parcel(data: dict[str, Any], parcel_id: UUID) -> tuple[ScopedSelect, 
     return Parcel.visible_to(current_caller), data
 
 
-@parcels.delete("/<uuid:parcel_id>", access=authenticated)
+@parcels.delete("/<uuid:parcel_id>", access=OWN)
 @parcels.deletes(ParcelSchema)
 def delete_parcel(parcel_id: UUID) -> ScopedSelect:
     """Delete a parcel."""
     return Parcel.visible_to(current_caller)
 
 
-@parcels.post("/<uuid:parcel_id>/send", access=authenticated)
+@parcels.post("/<uuid:parcel_id>/send", access=OWN)
 @parcels.body(SendingSchema)
 @parcels.action(ParcelSchema, Parcel.visible_to, audit="send")
 @parcels.error(409, "The parcel is sent already.")
@@ -69,7 +70,7 @@ def send_parcel(parcel: Row[Any], data: dict[str, Any], parcel_id: UUID) -> dict
     return {"state": "sent", "attempts": parcel.attempts + 1, **data}
 
 
-@parcels.post("/<uuid:parcel_id>/weigh", access=authenticated)
+@parcels.post("/<uuid:parcel_id>/weigh", access=OWN)
 @parcels.action(ParcelSchema, Parcel.visible_to, audit="weigh")
 def weigh_parcel(parcel: Row[Any], parcel_id: UUID) -> dict[str, Any]:
     """Weigh a parcel, which changes nothing."""

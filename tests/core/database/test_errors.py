@@ -90,10 +90,10 @@ def test_wrong_sql_is_a_defect(app: Flask, sql: str) -> None:
 def test_violated_constraint_is_named_with_its_info(app: Flask) -> None:
     columns = "id, version, created_at, updated_at, sku, name, category, price, currency"
     values = "'00000000-0000-7000-8000-000000000000', 1, :now, :now, 'S', 'N', 'c', 1, 'EUR'"
-    sql = f"INSERT INTO products ({columns}, stock, is_active) VALUES ({values}, :stock, true)"
+    sql = f"INSERT INTO articles ({columns}, stock, is_active) VALUES ({values}, :stock, true)"
     with app.app_context():
         with pytest.raises(SQLAlchemyError) as raised:
             db.session.execute(text(sql), {"now": "2030-01-01 00:00:00", "stock": -1})
         found = classify(raised.value, db.metadata)
-    assert (found.kind, found.constraint) == (ErrorKind.CONSTRAINT, "ck_products_stock")
+    assert (found.kind, found.constraint) == (ErrorKind.CONSTRAINT, "ck_articles_stock")
     assert found.info == {}

@@ -73,17 +73,17 @@ def test_search_condition_is_compiled_for_both_databases() -> None:
 @on_sqlite
 @pytest.mark.parametrize("q", ["äpfel", "ÄPFEL", "birnen äpfel", '"Äpfel und"', "quitten or äpfel"])
 def test_search_finds_words_without_case_in_any_order(api: Api, editor: Caller, q: str) -> None:
-    product = {"sku": "A", "name": "Äpfel", "description": "und Birnen", "category": "obst"}
-    api.post("products", {**product, "price": "1", "currency": "EUR"}, by=editor, status=201)
-    found = api.get(f"products?q={quote(q)}", status=200).json["items"]
+    article = {"sku": "A", "name": "Äpfel", "description": "und Birnen", "category": "obst"}
+    api.post("articles", {**article, "price": "1", "currency": "EUR"}, by=editor, status=201)
+    found = api.get(f"articles?q={quote(q)}", status=200).json["items"]
     assert [each["name"] for each in found] == ["Äpfel"]
-    assert api.get("products?q=apfel", status=200).json["items"] == []
+    assert api.get("articles?q=apfel", status=200).json["items"] == []
 
 
 @pytest.mark.parametrize("q", ["kettle blue", "BLUE", "tin -red", "red or blue"])
 def test_search_finds_all_words_on_both_databases(api: Api, editor: Caller, q: str) -> None:
-    product = {"sku": "A", "name": "Blue kettle", "description": "Tin.", "category": "kitchen"}
-    api.post("products", {**product, "price": "1", "currency": "EUR"}, by=editor, status=201)
-    found = api.get(f"products?q={quote(q)}", status=200).json["items"]
+    article = {"sku": "A", "name": "Blue kettle", "description": "Tin.", "category": "kitchen"}
+    api.post("articles", {**article, "price": "1", "currency": "EUR"}, by=editor, status=201)
+    found = api.get(f"articles?q={quote(q)}", status=200).json["items"]
     assert [each["name"] for each in found] == ["Blue kettle"]
-    assert api.get("products?q=kett", status=200).json["items"] == []
+    assert api.get("articles?q=kett", status=200).json["items"] == []

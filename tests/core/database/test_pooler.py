@@ -45,30 +45,30 @@ def pooled(make_app: MakeApp, pooled_url: str) -> Api:
 
 def test_parallel_requests_share_one_connection_of_the_pooler(pooled: Api) -> None:
     caller = pooled.sign_up()
-    pooled.post("tasks", {"title": "T"}, by=caller, status=201)
+    pooled.post("errands", {"title": "T"}, by=caller, status=201)
     for _ in range(10):  # psycopg would prepare the sixth execution of a statement
-        responses = in_parallel(*[lambda: pooled.get("tasks", by=caller)] * 4)
+        responses = in_parallel(*[lambda: pooled.get("errands", by=caller)] * 4)
         assert {response.status_code for response in responses} == {200}
 
 
 def test_export_and_import_work_with_a_pooler(pooled: Api) -> None:
     editor = pooled.sign_up("editor")
-    product = {"name": "Mug", "category": "kitchen", "price": "1.50", "currency": "EUR"}
-    lines = [json.dumps({"sku": f"POOL-{n}", **product}) for n in range(600)]
+    article = {"name": "Mug", "category": "kitchen", "price": "1.50", "currency": "EUR"}
+    lines = [json.dumps({"sku": f"POOL-{n}", **article}) for n in range(600)]
     sent = {"content_type": "application/x-ndjson", "data": "\n".join(lines)}
-    job = pooled.call("POST", "products/imports", by=editor, status=202, **sent).headers["Location"]
+    job = pooled.call("POST", "articles/imports", by=editor, status=202, **sent).headers["Location"]
     assert pooled.get(job, by=editor).json["result"]["created"] == 600
-    exported = pooled.get("products/export", by=editor, status=200)
+    exported = pooled.get("articles/export", by=editor, status=200)
     assert exported.text.count("\n") == 600
 
 
 def test_idempotency_key_creates_one_row_with_a_pooler(pooled: Api) -> None:
     caller = pooled.sign_up()
     key = {"Idempotency-Key": "a-key-that-is-retried"}
-    calls = [lambda: pooled.post("tasks", {"title": "T"}, by=caller, headers=key)] * 4
+    calls = [lambda: pooled.post("errands", {"title": "T"}, by=caller, headers=key)] * 4
     statuses = [response.status_code for response in in_parallel(*calls)]
     assert set(statuses) <= {201, 409}
-    assert len(pooled.get("tasks", by=caller).json["items"]) == 1
+    assert len(pooled.get("errands", by=caller).json["items"]) == 1
 
 
 def test_connection_of_the_pooler_that_postgresql_ended_is_replaced(
@@ -77,31 +77,31 @@ def test_connection_of_the_pooler_that_postgresql_ended_is_replaced(
     caller = pooled.sign_up()
     with psycopg.connect(server_url(request, "postgresql"), autocommit=True) as superuser:
         terminate_connections(superuser, pooled.app.config["DATABASE_URL"])
-    pooled.post("tasks", {"title": "T"}, by=caller, status=201)
+    pooled.post("errands", {"title": "T"}, by=caller, status=201)
 
 
 def test_unavailable_database_behind_a_pooler_is_503_until_it_is_back(
     request: pytest.FixtureRequest, pooled: Api
 ) -> None:
-    pooled.get("products", status=200)
+    pooled.get("articles", status=200)
     allow = f"ALTER DATABASE {database_name(pooled.app.config['DATABASE_URL'])} ALLOW_CONNECTIONS"
     with psycopg.connect(server_url(request, "postgresql"), autocommit=True) as superuser:
         superuser.execute(f"{allow} false")
         try:
             terminate_connections(superuser, pooled.app.config["DATABASE_URL"])
-            assert int(pooled.get("products", status=503).headers["Retry-After"]) > 0
+            assert int(pooled.get("articles", status=503).headers["Retry-After"]) > 0
             pooled.get("/health/ready", status=503)
         finally:
             superuser.execute(f"{allow} true")
     deadline = time.monotonic() + 10  # server_login_retry: 1 second as shipped, 15 by default
-    while pooled.get("products").status_code != 200:
+    while pooled.get("articles").status_code != 200:
         assert time.monotonic() < deadline
 
 
 def test_role_without_timeouts_is_logged(make_app: MakeApp, pooled_url: str) -> None:
     with redirect_stdout(io.StringIO()) as output:
         app = make_app(database_url=pooled_url, database_pooler=True, log_level="WARNING")
-        Api(app).get("products", status=200)
+        Api(app).get("articles", status=200)
     [line] = [
         line for line in output.getvalue().splitlines() if "database_timeouts_missing" in line
     ]

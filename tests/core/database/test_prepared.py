@@ -21,12 +21,12 @@ from sqlalchemy.exc import DataError, OperationalError
 from app.core.database import execute, prepared
 from app.core.database.mixins import CALLER_ID_PARAM
 from app.extensions import db
-from app.products.models import Product
-from app.tasks.models import Task
 from app.users.models import User
 from tests import rows
 from tests.api import Caller
+from tests.articles.models import Article
 from tests.conftest import on_postgresql
+from tests.errands.models import Errand
 
 pytestmark = on_postgresql
 
@@ -36,12 +36,12 @@ INSTANT = datetime(2030, 1, 31, 18, 0, 0, 123456, UTC)
 @pytest.fixture(autouse=True)
 def stored(app: Flask, user: Caller) -> None:
     mug = {"sku": "S", "name": "Mügge", "category": "all", "currency": "KWD"}
-    rows.add(app, Product, price=Decimal("12.5"), **mug)
-    rows.add(app, Task, owner_id=user.id, title="A", due_at=INSTANT, priority="high")
-    rows.add(app, Task, owner_id=user.id, title="B", description="% %s %(x)s")
+    rows.add(app, Article, price=Decimal("12.5"), **mug)
+    rows.add(app, Errand, owner_id=user.id, title="A", due_at=INSTANT, priority="high")
+    rows.add(app, Errand, owner_id=user.id, title="B", description="% %s %(x)s")
 
 
-@pytest.mark.parametrize("model", [Product, Task, User])
+@pytest.mark.parametrize("model", [Article, Errand, User])
 def test_rows_equal_those_of_sqlalchemy(app: Flask, model: type) -> None:
     statement = select(*model.__table__.c).order_by(model.id)
     with app.app_context():
@@ -54,8 +54,10 @@ def test_rows_equal_those_of_sqlalchemy(app: Flask, model: type) -> None:
 
 
 def test_parameters_are_converted_by_their_types(app: Flask, user: Caller) -> None:
-    mine = select(Task.title).where(
-        Task.owner_id == CALLER_ID_PARAM, Task.priority == bindparam("priority"), Task.title != "%"
+    mine = select(Errand.title).where(
+        Errand.owner_id == CALLER_ID_PARAM,
+        Errand.priority == bindparam("priority"),
+        Errand.title != "%",
     )
     with app.app_context():
         found = execute.fetch_autocommit(mine, {"caller_id": user.id, "priority": "high"})

@@ -51,19 +51,19 @@ def use(api: Api) -> None:
     """Write, read, sort, search, export and import instants, decimals and text of all scripts."""
     editor = api.sign_up("editor")
     mug = {"sku": "M€", "name": "Tür \\' 茶", "category": "M", "price": "1.25", "currency": "EUR"}
-    product = api.post("products", mug, by=editor, status=201)
-    assert product.json | mug == product.json
-    assert api.get(product.headers["Location"], by=editor, status=200).json == product.json
-    assert len(api.get("products?q=tür&price_max=1.25", status=200).json["items"]) == 1
+    article = api.post("articles", mug, by=editor, status=201)
+    assert article.json | mug == article.json
+    assert api.get(article.headers["Location"], by=editor, status=200).json == article.json
+    assert len(api.get("articles?q=tür&price_max=1.25", status=200).json["items"]) == 1
     due = "2026-02-01T02:03:04.500000Z"
-    task = api.post("tasks", {"title": "T", "due_at": due}, by=editor, status=201).json
-    assert task["due_at"] == due
-    assert api.get("tasks?sort=due_at", by=editor, status=200).json["items"] == [task]
-    exported = api.get("tasks/export", by=editor, headers={"Accept": "text/csv"}, status=200)
+    errand = api.post("errands", {"title": "T", "due_at": due}, by=editor, status=201).json
+    assert errand["due_at"] == due
+    assert api.get("errands?sort=due_at", by=editor, status=200).json["items"] == [errand]
+    exported = api.get("errands/export", by=editor, headers={"Accept": "text/csv"}, status=200)
     assert due in exported.text
     line = json.dumps(mug | {"sku": "M2"})
     sent = {"content_type": "application/x-ndjson", "data": line}
-    job = api.call("POST", "products/imports", by=editor, status=202, **sent).headers["Location"]
+    job = api.call("POST", "articles/imports", by=editor, status=202, **sent).headers["Location"]
     assert api.get(job, by=editor, status=200).json["result"]["created"] == 1
 
 

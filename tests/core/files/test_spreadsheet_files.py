@@ -1,4 +1,4 @@
-"""Files as spreadsheets and data frames write them, read as records of products."""
+"""Files as spreadsheets and data frames write them, read as records of articles."""
 
 import codecs
 import io
@@ -9,9 +9,9 @@ import pytest
 from app.core.files.record_lines import Record
 from app.core.files.record_reader import count_lines, read_records
 from app.core.files.uploads import UploadError
-from app.products.schemas import ProductSchema
+from tests.articles.schemas import ArticleSchema
 
-SCHEMA = ProductSchema()
+SCHEMA = ArticleSchema()
 HEADER = "sku,name,description,category,price,currency,stock,is_active"
 LINE = "A-1,Blå mugg 🫖,,kitchen,12.50,EUR,3,true"
 MEMBERS = {

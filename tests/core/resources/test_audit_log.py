@@ -42,13 +42,13 @@ def connect() -> Iterator[Callable[[Receiver], None]]:
 
 
 def write_each_way(api: Api, user: Caller) -> None:
-    path = api.post("tasks", {"title": "a"}, by=user, status=201).headers["Location"]
+    path = api.post("errands", {"title": "a"}, by=user, status=201).headers["Location"]
     api.patch(path, {"title": "b"}, by=user, status=200)
     api.patch(
         path, {"done": True}, by=user, status=200
     )  # completed_at is an SQL expression: written in a transaction
     api.delete(path, by=user, status=204)
-    api.post("tasks/batch", {"items": [{"op": "create", "value": {"title": "c"}}]}, by=user)
+    api.post("errands/batch", {"items": [{"op": "create", "value": {"title": "c"}}]}, by=user)
 
 
 @pytest.mark.parametrize("receiver", [returns_nothing, returns_no_rows])
@@ -57,7 +57,7 @@ def test_receiver_without_rows_does_not_affect_writes_and_other_receivers(
 ) -> None:
     connect(receiver)
     write_each_way(api, user)
-    actions = rows.read(app, AuditEvent.action, resource="tasks")
+    actions = rows.read(app, AuditEvent.action, resource="errands")
     assert sorted(actions) == ["create", "create", "delete", "update", "update"]
     assert rows.count(app, EmailToken) == 0
 
@@ -75,5 +75,5 @@ def test_rows_of_each_receiver_are_committed_with_the_change(
 
     connect(returns_two_rows)
     write_each_way(api, user)
-    assert rows.count(app, AuditEvent, resource="tasks") == 5
+    assert rows.count(app, AuditEvent, resource="errands") == 5
     assert rows.count(app, EmailToken) == 10

@@ -27,21 +27,21 @@ from app.core.web.strict_json import dumps
 from app.extensions import db
 from app.jobs.models import Job
 from app.jobs.schemas import JobSchema
-from app.products.models import Product
-from app.products.schemas import ProductSchema
-from app.tasks.models import PRIORITIES, Task
-from app.tasks.schemas import TaskSchema
 from app.users.models import User
 from app.users.schemas import UserSchema
 from examples.notes.models import Note
 from examples.notes.schemas import NoteSchema
 from tests import rows
 from tests.api import Api, Caller
+from tests.articles.models import Article
+from tests.articles.schemas import ArticleSchema
 from tests.conftest import on_postgresql
+from tests.errands.models import PRIORITIES, Errand
+from tests.errands.schemas import ErrandSchema
 
 RESOURCES = [
-    (TaskSchema, Task),
-    (ProductSchema, Product),
+    (ErrandSchema, Errand),
+    (ArticleSchema, Article),
     (UserSchema, User),
     (ApiKeySchema, ApiKey),
     (SessionSchema, Session),
@@ -139,20 +139,20 @@ def test_postgresql_and_python_store_the_same_values(
 def test_decimals_are_stored_with_all_digits_and_own_types_as_database_values(
     api: Api, app: Flask, editor: Caller, user: Caller
 ) -> None:
-    product = PRODUCT | {"price": "98765432109.87"}
-    path = api.post("products", product, by=editor, status=201).headers["Location"]
+    article = PRODUCT | {"price": "98765432109.87"}
+    path = api.post("articles", article, by=editor, status=201).headers["Location"]
     api.patch(path, {"price": "1.5"}, by=editor, status=200)
-    task = {"title": "x", "priority": "high"}
-    api.post("tasks", task, by=user, status=201)
-    [created] = rows.read(app, AuditEvent.after, resource="products", action="create")
-    [updated] = rows.read(app, AuditEvent.after, resource="products", action="update")
+    errand = {"title": "x", "priority": "high"}
+    api.post("errands", errand, by=user, status=201)
+    [created] = rows.read(app, AuditEvent.after, resource="articles", action="create")
+    [updated] = rows.read(app, AuditEvent.after, resource="articles", action="update")
     assert created["price"] == "98765432109.8700"
     assert updated == {"price": "1.5000", "currency": "EUR"}
-    assert rows.read(app, AuditEvent.after, resource="tasks")[0]["priority"] == 2
+    assert rows.read(app, AuditEvent.after, resource="errands")[0]["priority"] == 2
 
 
 def test_update_records_an_amount_with_its_currency() -> None:
-    schema = ProductSchema()
+    schema = ArticleSchema()
     assert recorded_columns(schema, ("price",)) == ("price", "currency")
     assert recorded_columns(schema, ("currency", "name")) == ("name", "price", "currency")
     assert recorded_columns(schema, ("stock", "version", "updated_at")) == ("stock",)
@@ -161,7 +161,7 @@ def test_update_records_an_amount_with_its_currency() -> None:
 def test_currency_change_shows_the_amount_with_other_decimals(
     api: Api, editor: Caller, admin: Caller
 ) -> None:
-    created = api.post("products", PRODUCT | {"price": "12"}, by=editor, status=201)
+    created = api.post("articles", PRODUCT | {"price": "12"}, by=editor, status=201)
     api.patch(created.headers["Location"], {"currency": "JPY"}, by=editor, status=200)
     path = f"audit-events?action=update&resource_id={created.json['id']}"
     [event] = api.get(path, by=admin, status=200).json["items"]
@@ -172,9 +172,9 @@ def test_currency_change_shows_the_amount_with_other_decimals(
 @pytest.mark.parametrize(
     ("resource", "stored"),
     [
-        ("products", {"price": "12.50"}),
-        ("tasks", {"priority": "high", "due_at": None}),
-        ("tasks", {"renamed_since": 7}),
+        ("articles", {"price": "12.50"}),
+        ("errands", {"priority": "high", "due_at": None}),
+        ("errands", {"renamed_since": 7}),
         ("sessions", {"owner_id": "0197a5d0-0000-7000-8000-000000000000"}),
         ("removed_since", {"title": "x"}),
     ],
@@ -188,7 +188,7 @@ def test_event_that_does_not_fit_its_schema_is_shown_as_stored(
 
 def test_stored_datetime_of_any_time_zone_is_shown_in_utc(app: Flask) -> None:
     with app.app_context():
-        _, shown = shown_change("tasks", None, {"due_at": "2030-01-31T20:00:00+02:00"})
+        _, shown = shown_change("errands", None, {"due_at": "2030-01-31T20:00:00+02:00"})
     assert in_json(shown) == {"due_at": "2030-01-31T18:00:00Z"}
 
 

@@ -12,22 +12,22 @@ from app.audit.models import AuditEvent
 from app.core.resources.batch import Batch
 from app.core.resources.blueprint import Blueprint
 from app.core.security.authorization import permission
-from app.products.models import Product
-from app.products.routes import create_product, delete_product, update_product
-from app.products.schemas import ProductSchema
-from app.tasks.models import Task
 from tests import rows
 from tests.api import Api, Caller
+from tests.articles.models import Article
+from tests.articles.routes import create_article, delete_article, update_article
+from tests.articles.schemas import ArticleSchema
 from tests.conftest import MakeApp
+from tests.errands.models import Errand
 
-stock = Blueprint("stock", __name__, url_prefix="/stock", description="Products, many at once.")
+stock = Blueprint("stock", __name__, url_prefix="/stock", description="Articles, many at once.")
 
 
-@stock.post("/batch", access=permission("products:write"))
-@stock.batch(ProductSchema)
+@stock.post("/batch", access=permission("articles:write"))
+@stock.batch(ArticleSchema)
 def change_stock(data: dict[str, Any]) -> Batch:
-    """Create, change and delete products: items that the database can refuse."""
-    return Batch(data["items"], create_product, update_product, delete_product)
+    """Create, change and delete articles: items that the database can refuse."""
+    return Batch(data["items"], create_article, update_article, delete_article)
 
 
 @pytest.fixture
@@ -39,7 +39,7 @@ def create(**value: Any) -> dict[str, Any]:
     return {"op": "create", "value": value}
 
 
-def product(sku: str, **value: Any) -> dict[str, Any]:
+def article(sku: str, **value: Any) -> dict[str, Any]:
     given = {"name": "Mug", "category": "kitchen", "price": "1.00", "currency": "EUR"}
     return create(sku=sku, **{**given, **value})
 
@@ -53,7 +53,7 @@ def delete(item: str, tag: str = "*") -> dict[str, Any]:
 
 
 def send(api: Api, by: Caller, *items: dict[str, Any], **kwargs: Any) -> TestResponse:
-    return api.post("tasks/batch", {"items": list(items)}, by=by, **kwargs)
+    return api.post("errands/batch", {"items": list(items)}, by=by, **kwargs)
 
 
 def sell(shop: Api, by: Caller, *items: dict[str, Any], **kwargs: Any) -> TestResponse:
@@ -71,8 +71,8 @@ def failures(response: TestResponse) -> list[tuple[str, int]]:
 
 def test_batch_sets_completed_at_as_a_single_change_does(api: Api, user: Caller) -> None:
     (item,) = ids(send(api, user, create(title="Water", done=True), status=200))
-    task = api.get(f"tasks/{item}", by=user, status=200).json
-    assert task["completed_at"] is not None
+    errand = api.get(f"errands/{item}", by=user, status=200).json
+    assert errand["completed_at"] is not None
     reopened = send(api, user, change(item, '"1"', done=False), status=200).json["items"][0]
     assert (reopened["value"]["completed_at"], reopened["value"]["version"]) == (None, 2)
     again = send(api, user, change(item, reopened["etag"], done=True, title="Weed"), status=200)
@@ -81,7 +81,7 @@ def test_batch_sets_completed_at_as_a_single_change_does(api: Api, user: Caller)
 
 def test_empty_update_in_a_batch_keeps_value_and_etag(api: Api, user: Caller) -> None:
     (item,) = ids(send(api, user, create(title="Water"), status=200))
-    before = api.get(f"tasks/{item}", by=user, status=200)
+    before = api.get(f"errands/{item}", by=user, status=200)
     same = send(api, user, change(item, '"1"'), status=200).json["items"][0]
     assert (same["value"], same["etag"]) == (before.json, before.headers["ETag"])
 
@@ -118,14 +118,14 @@ def test_each_item_of_a_batch_is_audited_and_a_failed_batch_is_not(
 def test_constraint_violations_are_reported_for_every_item(
     app: Flask, shop: Api, editor: Caller
 ) -> None:
-    old, other = ids(sell(shop, editor, product("A"), product("B"), status=200))
+    old, other = ids(sell(shop, editor, article("A"), article("B"), status=200))
     items = [
-        product("C"),
-        product("a"),  # the SKU of `old`
+        article("C"),
+        article("a"),  # the SKU of `old`
         change(old, price="1.001"),
         change(other, '"7"', name="Jug"),
-        product("D"),
-        product("d"),
+        article("D"),
+        article("d"),
     ]
     refused = sell(shop, editor, *items, status=422)
     assert failures(refused) == [
@@ -141,19 +141,19 @@ def test_constraint_violations_are_reported_for_every_item(
         "#/items/2/value/price",
         "#/items/4/value/sku",
     ]
-    assert sorted(rows.read(app, Product.sku)) == ["A", "B"]
-    assert rows.count(app, AuditEvent, resource="products") == 2
+    assert sorted(rows.read(app, Article.sku)) == ["A", "B"]
+    assert rows.count(app, AuditEvent, resource="articles") == 2
 
 
 def test_batch_can_reuse_unique_values_that_another_item_frees(shop: Api, editor: Caller) -> None:
-    old, other = ids(sell(shop, editor, product("A"), product("B"), status=200))
-    sell(shop, editor, product("B"), product("A"), delete(old), change(other, sku="C"), status=200)
+    old, other = ids(sell(shop, editor, article("A"), article("B"), status=200))
+    sell(shop, editor, article("B"), article("A"), delete(old), change(other, sku="C"), status=200)
 
 
 def test_huge_number_in_a_batch_is_422(api: Api, user: Caller) -> None:
     body = json.dumps({"items": [create(title=10**30)]})
     sent = {"data": body, "content_type": "application/json", "headers": {"Idempotency-Key": "k"}}
-    refused = api.call("POST", "tasks/batch", by=user, status=422, **sent)
+    refused = api.call("POST", "errands/batch", by=user, status=422, **sent)
     assert failures(refused) == [("#/items/0/value/title", 422)]
 
 
@@ -165,11 +165,11 @@ def test_two_batches_in_opposite_order_do_not_deadlock(
     forth = [change(item, tag, title="forth") for item in items]
     back = [change(item, tag, title="back") for item in reversed(items)]
     answers = rows.blocked_by_lock(
-        app, select(Task), lambda: send(api, user, *forth), lambda: send(api, user, *back)
+        app, select(Errand), lambda: send(api, user, *forth), lambda: send(api, user, *back)
     )
     statuses = sorted(answer.status_code for answer in answers)
     assert statuses == ([200, 200] if tag == "*" else [200, 422])
-    assert len(set(rows.read(app, Task.title))) == 1
+    assert len(set(rows.read(app, Errand.title))) == 1
     for answer in answers:
         if answer.status_code == 422:
             assert [status for _, status in failures(answer)] == [412] * 20

@@ -18,11 +18,11 @@ from app.core.files.csv_injection import unescape_formula
 from app.core.resources import export
 from app.core.resources.list_statements import build_list_query
 from app.extensions import db
-from app.products.models import ALL_PRODUCTS, Product
-from app.products.schemas import ProductQuery, ProductSchema
-from app.products.seed import sample_product
 from tests import rows
 from tests.api import Api, Caller, bearer
+from tests.articles.background import sample_article
+from tests.articles.models import ALL_ARTICLES, Article
+from tests.articles.schemas import ArticleQuery, ArticleSchema
 from tests.conftest import MakeApp, new_database, on_postgresql
 from tests.live import Live, serve, wait_until
 
@@ -43,8 +43,8 @@ def test_exported_cells_are_no_formulas_and_unescape_to_their_values(
 ) -> None:
     texts = [*FORMULAS, *HARMLESS[1:], 'a "quoted", word', "two\r\nlines", "ünïcödé 🫖"]
     for text in texts:
-        api.post("tasks", {"title": text, "description": text}, by=user, status=201)
-    exported = api.get("tasks/export?sort=created_at", by=user, headers=CSV, status=200)
+        api.post("errands", {"title": text, "description": text}, by=user, status=201)
+    exported = api.get("errands/export?sort=created_at", by=user, headers=CSV, status=200)
     cells = list(csv.DictReader(io.StringIO(exported.text, newline=""), strict=True))
     assert [unescape_formula(row["title"]) for row in cells] == texts
     assert [unescape_formula(row["description"]) for row in cells] == texts
@@ -54,9 +54,9 @@ def test_exported_cells_are_no_formulas_and_unescape_to_their_values(
 def test_csv_export_writes_values_as_in_json_and_null_as_empty_cell(
     api: Api, editor: Caller
 ) -> None:
-    product = {"sku": "A-1", "name": "Mug", "category": "kitchen", "price": "12.5"}
-    made = api.post("products", product | {"currency": "EUR"}, by=editor, status=201).json
-    header, line = api.get("products/export", by=editor, headers=CSV, status=200).data.split(
+    article = {"sku": "A-1", "name": "Mug", "category": "kitchen", "price": "12.5"}
+    made = api.post("articles", article | {"currency": "EUR"}, by=editor, status=201).json
+    header, line = api.get("articles/export", by=editor, headers=CSV, status=200).data.split(
         b"\r\n"
     )[:2]
     assert header == (
@@ -67,29 +67,29 @@ def test_csv_export_writes_values_as_in_json_and_null_as_empty_cell(
 
 
 def test_export_without_rows_is_a_header_or_empty(api: Api, user: Caller) -> None:
-    assert api.get("tasks/export", by=user, status=200).data == b""
-    assert api.get("tasks/export", by=user, headers=CSV, status=200).data.count(b"\r\n") == 1
+    assert api.get("errands/export", by=user, status=200).data == b""
+    assert api.get("errands/export", by=user, headers=CSV, status=200).data.count(b"\r\n") == 1
 
 
-def test_export_of_products_needs_authentication_and_permission(
+def test_export_of_articles_needs_authentication_and_permission(
     api: Api, user: Caller, editor: Caller
 ) -> None:
-    product = {"sku": "A-1", "name": "Mug", "category": "c", "price": "1", "currency": "EUR"}
-    api.post("products", product | {"is_active": False}, by=editor, status=201)
-    assert api.get("products/export", by=user, status=200).data == b""
-    assert api.get("products/export", by=editor, status=200).data != b""
-    api.get("products/export?is_active=false", by=user, status=403)
-    api.get("products/export", status=401)
-    for scope, status in (("products:read", 200), ("tasks:own", 403)):
+    article = {"sku": "A-1", "name": "Mug", "category": "c", "price": "1", "currency": "EUR"}
+    api.post("articles", article | {"is_active": False}, by=editor, status=201)
+    assert api.get("articles/export", by=user, status=200).data == b""
+    assert api.get("articles/export", by=editor, status=200).data != b""
+    api.get("articles/export?is_active=false", by=user, status=403)
+    api.get("articles/export", status=401)
+    for scope, status in (("articles:read", 200), ("errands:own", 403)):
         key = {"name": "Export", "scopes": [scope]}
         secret = api.post("auth/api-keys", key, by=user, status=201).json["secret"]
-        api.get("products/export", headers=bearer(secret), status=status)
+        api.get("articles/export", headers=bearer(secret), status=status)
 
 
 def test_export_has_the_filters_of_the_list(api: Api, user: Caller) -> None:
     for title, priority in (("Water", "high"), ("Weed", "low"), ("Wash", "high")):
-        api.post("tasks", {"title": title, "priority": priority}, by=user, status=201)
-    found = api.get("tasks/export?priority=high&sort=title", by=user, headers=CSV, status=200)
+        api.post("errands", {"title": title, "priority": priority}, by=user, status=201)
+    found = api.get("errands/export?priority=high&sort=title", by=user, headers=CSV, status=200)
     exported = csv.DictReader(io.StringIO(found.text, newline=""))
     assert [row["title"] for row in exported] == ["Wash", "Water"]
 
@@ -97,16 +97,16 @@ def test_export_has_the_filters_of_the_list(api: Api, user: Caller) -> None:
 def test_exports_have_a_separate_rate_limit(make_app: MakeApp, user: Caller) -> None:
     limited = Api(make_app(bulk_rate_limit="2 per day"))
     for status in (200, 200, 429):
-        limited.get("tasks/export", by=user, status=status)
-    limited.get("tasks", by=user, status=200)
+        limited.get("errands/export", by=user, status=status)
+    limited.get("errands", by=user, status=200)
 
 
 @pytest.fixture
 def catalogue(app: Flask) -> int:
-    """Products for more than one chunk; how many."""
+    """Articles for more than one chunk; how many."""
     number = 3 * export.CHUNK_ROWS + 7
     with app.app_context():
-        db.session.execute(insert(Product), [sample_product(n) for n in range(number)])
+        db.session.execute(insert(Article), [sample_article(n) for n in range(number)])
         db.session.commit()
     return number
 
@@ -114,12 +114,12 @@ def catalogue(app: Flask) -> int:
 def test_export_is_a_snapshot_and_does_not_block_writes(
     app: Flask, api: Api, editor: Caller, catalogue: int
 ) -> None:
-    response = app.test_client().get("/api/v1/products/export", headers=editor.headers)
+    response = app.test_client().get("/api/v1/articles/export", headers=editor.headers)
     chunks = iter(response.response)
     first = next(chunks)
-    product = {"sku": "LATE", "name": "Mug", "category": "c", "price": "1", "currency": "EUR"}
-    api.post("products", product, by=editor, status=201)
-    api.get("products", by=editor, status=200)
+    article = {"sku": "LATE", "name": "Mug", "category": "c", "price": "1", "currency": "EUR"}
+    api.post("articles", article, by=editor, status=201)
+    api.get("articles", by=editor, status=200)
     rest = b"".join(chunks)
     response.close()
     assert (first + rest).count(b"\n") == catalogue
@@ -127,8 +127,8 @@ def test_export_is_a_snapshot_and_does_not_block_writes(
 
 
 def test_export_chunks_need_no_request_context(app: Flask, catalogue: int) -> None:
-    schema = ProductSchema(only=("sku",))
-    statement = build_list_query(ALL_PRODUCTS, schema, ProductQuery(), (), "name")
+    schema = ArticleSchema(only=("sku",))
+    statement = build_list_query(ALL_ARTICLES, schema, ArticleQuery(), (), "name")
     with app.app_context():
         stream = export.iter_chunks(statement, {}, schema, export.CSV)
         chunks = list(stream)
@@ -141,7 +141,7 @@ def test_closed_export_returns_its_database_connection(
     app: Flask, editor: Caller, catalogue: int
 ) -> None:
     for _ in range(20):  # more than the pool has
-        response = app.test_client().get("/api/v1/products/export", headers=editor.headers)
+        response = app.test_client().get("/api/v1/articles/export", headers=editor.headers)
         next(iter(response.response))
         response.close()
     with app.app_context():
@@ -153,10 +153,10 @@ def test_database_error_before_the_first_row_of_an_export_is_503(
     app: Flask, api: Api, editor: Caller
 ) -> None:
     with app.app_context(), db.engine.begin() as holder:
-        holder.exec_driver_sql("LOCK TABLE products")
-        api.get("products/export", by=editor, status=503)
-        api.call("HEAD", "products/export", by=editor, status=200)
-    assert rows.count(app, Product) == 0
+        holder.exec_driver_sql("LOCK TABLE articles")
+        api.get("articles/export", by=editor, status=503)
+        api.call("HEAD", "articles/export", by=editor, status=200)
+    assert rows.count(app, Article) == 0
 
 
 @pytest.fixture(scope="module")
@@ -176,11 +176,11 @@ def live(database: str) -> Iterator[Live]:
     with serve(database, **settings, **plenty) as service:
         with psycopg.connect(database, autocommit=True) as connection:
             connection.execute(
-                "INSERT INTO products SELECT gen_random_uuid(), 'BULK-' || n, 'Mug ' || n,"
+                "INSERT INTO articles SELECT gen_random_uuid(), 'BULK-' || n, 'Mug ' || n,"
                 " repeat('x', 100), 'bulk', 1, 'EUR', 1, true, 1,"
                 f" now() + n * interval '1 ms', now() FROM generate_series(1, {MANY}) AS n"
             )
-            connection.execute("ANALYZE products")
+            connection.execute("ANALYZE articles")
         yield service
 
 
@@ -193,7 +193,7 @@ def editor_of(live: Live) -> dict[str, str]:
 def begun(live: Live, headers: dict[str, str]) -> Iterator[HTTPResponse]:
     """The response of an export; its body is not read yet."""
     connection = HTTPConnection(live.url.removeprefix("http://"), timeout=60)
-    connection.request("GET", "/api/v1/products/export?category=bulk", headers=headers)
+    connection.request("GET", "/api/v1/articles/export?category=bulk", headers=headers)
     with connection.getresponse() as response:
         assert response.status == 200
         yield response
@@ -278,9 +278,9 @@ def test_interrupted_export_is_an_incomplete_response(
             )
         with pytest.raises((HTTPException, OSError)):
             response.read()
-    wait_until(lambda: live.call("GET", "products?limit=1").status == 200)
+    wait_until(lambda: live.call("GET", "articles?limit=1").status == 200)
 
 
 def test_end_of_an_export_is_logged(live: Live, editor_of: dict[str, str]) -> None:
-    live.call("GET", "products/export?category=none", headers=editor_of)
+    live.call("GET", "articles/export?category=none", headers=editor_of)
     wait_until(lambda: (0, True) in [(end["rows"], end["complete"]) for end in ends(live)])

@@ -21,10 +21,10 @@ from app.core.resources.idempotency import IdempotencyKey
 from app.core.security.authorization import authenticated, current_caller
 from app.extensions import db
 from app.jobs.periodic import purge_idempotency_keys
-from app.tasks.models import Task
-from app.tasks.schemas import TaskSchema
 from tests.api import Api, Caller
 from tests.conftest import MakeApp, on_postgresql
+from tests.errands.models import Errand
+from tests.errands.schemas import ErrandSchema
 from tests.live import Answer, Live, serve
 
 KEY = {"Idempotency-Key": "key-1"}
@@ -39,13 +39,13 @@ def test_one_of_many_parallel_requests_with_one_key_creates_and_others_replay_or
     app: Flask, api: Api, user: Caller
 ) -> None:
     def post(_: int):
-        return api.post("tasks", {"title": "once"}, by=user, headers=KEY)
+        return api.post("errands", {"title": "once"}, by=user, headers=KEY)
 
     with ThreadPoolExecutor(8) as threads:
         answers = list(threads.map(post, range(30)))
     created = [a for a in answers if a.status_code == 201]
     refused = [a for a in answers if a.status_code != 201]
-    assert count(app, Task) == 1
+    assert count(app, Errand) == 1
     assert len({a.data for a in created}) == 1
     assert len([a for a in created if "Idempotent-Replayed" not in a.headers]) == 1
     assert all(a.status_code == 409 and a.headers["Retry-After"] == "1" for a in refused)
@@ -56,10 +56,10 @@ def test_response_and_effect_of_a_key_are_stored_atomically(
 ) -> None:
     with monkeypatch.context() as broken:
         broken.setattr(idempotency.Attempt, "store_response", lambda *_: 1 / 0)
-        api.post("tasks", {"title": "lost"}, by=user, headers=KEY, status=500)
-    assert count(app, Task) == count(app, IdempotencyKey) == 0
-    api.post("tasks", {"title": "lost"}, by=user, headers=KEY, status=201)
-    assert count(app, Task) == count(app, IdempotencyKey) == 1
+        api.post("errands", {"title": "lost"}, by=user, headers=KEY, status=500)
+    assert count(app, Errand) == count(app, IdempotencyKey) == 0
+    api.post("errands", {"title": "lost"}, by=user, headers=KEY, status=201)
+    assert count(app, Errand) == count(app, IdempotencyKey) == 1
 
 
 @pytest.fixture
@@ -71,14 +71,17 @@ def live(another_database_url: str, redis_url: str, tmp_path: Path) -> Iterator[
 
 
 def titles(live: Live, by: dict[str, str]) -> list[str]:
-    return [task["title"] for task in live.call("GET", "tasks?limit=100", headers=by).json["items"]]
+    return [
+        errand["title"]
+        for errand in live.call("GET", "errands?limit=100", headers=by).json["items"]
+    ]
 
 
 def test_thirty_clients_with_one_key_create_one_row_over_all_workers(live: Live) -> None:
     by = live.log_in()
 
     def post(_: int) -> Answer:
-        return live.call("POST", "tasks", {"title": "once"}, {**by, **KEY})
+        return live.call("POST", "errands", {"title": "once"}, {**by, **KEY})
 
     with ThreadPoolExecutor(30) as threads:
         answers = list(threads.map(post, range(30)))
@@ -89,10 +92,10 @@ def test_thirty_clients_with_one_key_create_one_row_over_all_workers(live: Live)
 
 def test_idempotency_keys_survive_a_flushed_redis(live: Live, redis_url: str) -> None:
     by = live.log_in()
-    first = live.call("POST", "tasks", {"title": "once"}, {**by, **KEY})
+    first = live.call("POST", "errands", {"title": "once"}, {**by, **KEY})
     with redis.Redis.from_url(redis_url) as connection:
         connection.flushall()
-    again = live.call("POST", "tasks", {"title": "once"}, {**by, **KEY})
+    again = live.call("POST", "errands", {"title": "once"}, {**by, **KEY})
     assert again.body == first.body
     assert titles(live, by).count("once") == 1
 
@@ -105,7 +108,7 @@ def test_retry_after_a_killed_worker_creates_one_row(live: Live, another_databas
         ThreadPoolExecutor(1) as threads,
     ):
         other.execute("SELECT * FROM users FOR UPDATE")  # the insert waits for its owner's row
-        cut = threads.submit(live.call, "POST", "tasks", {"title": "once"}, {**by, **KEY})
+        cut = threads.submit(live.call, "POST", "errands", {"title": "once"}, {**by, **KEY})
         while not _waits_for_a_lock(another_database_url):
             assert not cut.done(), cut.result()
             time.sleep(0.02)
@@ -114,9 +117,9 @@ def test_retry_after_a_killed_worker_creates_one_row(live: Live, another_databas
         with pytest.raises(OSError):  # noqa: PT011 - whichever the kernel makes of it
             cut.result()
         other.rollback()
-    retried = live.call("POST", "tasks", {"title": "once"}, {**by, **KEY})
+    retried = live.call("POST", "errands", {"title": "once"}, {**by, **KEY})
     while retried.status == 409:  # until PostgreSQL ends the session of the killed worker
-        retried = live.call("POST", "tasks", {"title": "once"}, {**by, **KEY})
+        retried = live.call("POST", "errands", {"title": "once"}, {**by, **KEY})
     assert retried.status == 201
     assert titles(live, by).count("once") == 1
 
@@ -133,7 +136,7 @@ def _waits_for_a_lock(url: str) -> bool:
 def test_expired_idempotency_keys_are_purged(app: Flask, api: Api, user: Caller) -> None:
     for number in range(3):
         headers = {"Idempotency-Key": f"key-{number}"}
-        api.post("tasks", {"title": "x"}, by=user, headers=headers, status=201)
+        api.post("errands", {"title": "x"}, by=user, headers=headers, status=201)
     with app.app_context():
         old = update(IdempotencyKey).where(IdempotencyKey.key != "key-0")
         db.session.execute(old.values(expires_at=now() - timedelta(seconds=1)))
@@ -145,13 +148,13 @@ def test_expired_idempotency_keys_are_purged(app: Flask, api: Api, user: Caller)
 def test_key_of_a_creation_without_a_body_replays_the_response(
     make_app: MakeApp, user: Caller
 ) -> None:
-    blank = Blueprint("blank", __name__, url_prefix="/blank", description="Creates blank tasks.")
+    blank = Blueprint("blank", __name__, url_prefix="/blank", description="Creates blank errands.")
 
     @blank.post("", access=authenticated)
-    @blank.creates(TaskSchema)
-    def create_blank_task() -> Task:
-        """Create a task without a body."""
-        return Task(owner_id=current_caller.id, title="Blank")
+    @blank.creates(ErrandSchema)
+    def create_blank_task() -> Errand:
+        """Create an errand without a body."""
+        return Errand(owner_id=current_caller.id, title="Blank")
 
     api = Api(make_app(blank))
     first = api.post("blank", by=user, headers=KEY, status=201)

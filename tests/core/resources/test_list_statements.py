@@ -10,13 +10,13 @@ from sqlalchemy import Engine, insert
 
 from app.core.database.listeners import on_statement
 from app.extensions import db
-from app.products.models import Product
-from app.products.schemas import ProductQuery
-from app.products.seed import sample_product
-from app.tasks.models import PRIORITIES, Task
-from app.tasks.schemas import TaskQuery
 from tests.api import Api, Caller
+from tests.articles.background import sample_article
+from tests.articles.models import Article
+from tests.articles.schemas import ArticleQuery
 from tests.conftest import on_postgresql
+from tests.errands.models import PRIORITIES, Errand
+from tests.errands.schemas import ErrandQuery
 
 ROWS = 20_000
 
@@ -24,7 +24,7 @@ ROWS = 20_000
 DEPTH = 2_000
 
 
-LISTS = {"products": ProductQuery, "tasks": TaskQuery}
+LISTS = {"articles": ArticleQuery, "errands": ErrandQuery}
 
 
 EVERY_SORT = [
@@ -36,19 +36,19 @@ EVERY_SORT = [
 
 @pytest.fixture
 def filled(app: Flask, api: Api, user: Caller) -> Caller:
-    """Many products, and as many tasks of one user, analyzed."""
+    """Many articles, and as many errands of one user, analyzed."""
     dice = random.Random(1)
     with app.app_context():
-        tasks = [
+        errands = [
             {
                 "owner_id": user.id,
-                "title": f"task {dice.random()}",
+                "title": f"errand {dice.random()}",
                 "priority": dice.choice(PRIORITIES),
             }
             for _ in range(ROWS)
         ]
-        db.session.execute(insert(Product), [sample_product(number) for number in range(ROWS)])
-        db.session.execute(insert(Task), tasks)
+        db.session.execute(insert(Article), [sample_article(number) for number in range(ROWS)])
+        db.session.execute(insert(Errand), errands)
         db.session.commit()
         with db.engine.connect().execution_options(isolation_level="AUTOCOMMIT") as connection:
             connection.exec_driver_sql("ANALYZE")
@@ -103,7 +103,7 @@ def test_full_text_search_for_an_unknown_word_uses_its_index(
     app: Flask, api: Api, filled: Caller
 ) -> None:
     """An index in the order of the sort would be slow in a large table."""
-    plan = plan_of(app, lambda: api.get("products?q=12345", by=filled, status=200))
+    plan = plan_of(app, lambda: api.get("articles?q=12345", by=filled, status=200))
     assert steps(plan)[-2:] == ["Bitmap Heap Scan", "Bitmap Index Scan"]
     assert plan["Plan Rows"] == 1
 

@@ -48,7 +48,7 @@ def named(members: Any) -> Any:
 def test_merge_patch_merges_as_in_rfc_7396(
     api: Api, user: Caller, original: Any, patch: Any, result: Any, media_type: str
 ) -> None:
-    created = api.post("tasks", {"title": "t", **named(original)}, by=user, status=201)
+    created = api.post("errands", {"title": "t", **named(original)}, by=user, status=201)
     path, headers = created.headers["Location"], {"Content-Type": media_type}
     merged = api.patch(path, named(patch), by=user, headers=headers, status=200).json
     assert {k: merged[k] for k in NAMES.values() if merged[k] is not None} == named(result)
@@ -59,7 +59,7 @@ def test_merge_patch_merges_as_in_rfc_7396(
 def test_merge_patch_with_an_invalid_value_is_422(
     api: Api, user: Caller, patch: Any, pointer: str
 ) -> None:
-    created = api.post("tasks", {"title": "t", "description": "x"}, by=user, status=201)
+    created = api.post("errands", {"title": "t", "description": "x"}, by=user, status=201)
     path = created.headers["Location"]
     body = {"data": json.dumps(named(patch)), "content_type": "application/merge-patch+json"}
     refused = api.patch(path, by=user, status=422, **body)

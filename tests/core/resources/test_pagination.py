@@ -7,7 +7,7 @@ from tests.api import Api
 PRODUCT = {"name": "Mug", "category": "kitchen", "price": "1.00", "currency": "EUR"}
 
 
-PATHS = ("products", "products?limit=2", "products?sort=-name&limit=3", "products?count=exact")
+PATHS = ("articles", "articles?limit=2", "articles?sort=-name&limit=3", "articles?count=exact")
 
 
 @pytest.fixture
@@ -15,7 +15,7 @@ def stocked(api: Api) -> Api:
     by = api.sign_up("editor")
     for number in (3, 1, 5, 2, 4):
         body = PRODUCT | {"sku": f"MUG-{number}", "name": f"Mug {number % 3}"}
-        api.post("products", body, by=by, status=201)
+        api.post("articles", body, by=by, status=201)
     return api
 
 
@@ -37,7 +37,7 @@ def test_page_with_a_similar_entity_tag_is_200(stocked: Api, path: str, conditio
 @pytest.mark.parametrize("condition", ["{tag}", "W/{tag}", '"x", {tag}', "{other}, W/{tag}", "*"])
 def test_page_with_its_entity_tag_is_304(stocked: Api, path: str, condition: str) -> None:
     tag = stocked.get(path, status=200).headers["ETag"]
-    other = stocked.get("products?sort=price&limit=1", status=200).headers["ETag"]
+    other = stocked.get("articles?sort=price&limit=1", status=200).headers["ETag"]
     sent = condition.format(tag=tag, other=other)
     response = stocked.get(path, headers={"If-None-Match": sent}, status=304)
     assert response.headers["ETag"] == tag
@@ -46,9 +46,9 @@ def test_page_with_its_entity_tag_is_304(stocked: Api, path: str, condition: str
 
 def test_page_with_a_stale_entity_tag_equals_an_unconditional_read(stocked: Api) -> None:
     for sort in ("name", "-name", "price", "-price", "created_at", "-created_at"):
-        path = f"products?sort={sort}&limit=2"
+        path = f"articles?sort={sort}&limit=2"
         stale = stocked.get(path, status=200)
-        stocked.post("products", PRODUCT | {"sku": f"NEW-{sort}"}, by=stocked.sign_up("editor"))
+        stocked.post("articles", PRODUCT | {"sku": f"NEW-{sort}"}, by=stocked.sign_up("editor"))
         while path:
             plain = stocked.get(path, status=200)
             held = stale.headers["ETag"]
@@ -59,12 +59,12 @@ def test_page_with_a_stale_entity_tag_equals_an_unconditional_read(stocked: Api)
                 assert conditional.data == plain.data
                 assert conditional.headers["ETag"] == plain.headers["ETag"]
             cursor = plain.json["next_cursor"]
-            path = f"products?limit=2&cursor={cursor}" if cursor else ""
+            path = f"articles?limit=2&cursor={cursor}" if cursor else ""
 
 
 def test_previous_page_has_one_entity_tag_with_and_without_a_condition(stocked: Api) -> None:
-    second = stocked.get("products?sort=name&limit=2", status=200).json["next_cursor"]
-    link = stocked.get(f"products?limit=2&cursor={second}", status=200).headers["Link"]
+    second = stocked.get("articles?sort=name&limit=2", status=200).json["next_cursor"]
+    link = stocked.get(f"articles?limit=2&cursor={second}", status=200).headers["Link"]
     path = link.partition('>; rel="prev"')[0].rpartition("<")[2].partition("/api/v1/")[2]
     tag = stocked.get(path, status=200).headers["ETag"]
     assert stocked.get(path, headers={"If-None-Match": tag}, status=304).headers["ETag"] == tag
@@ -87,16 +87,16 @@ def test_cursor_of_the_longest_filters_and_sort_key_is_accepted(
     for number in range(4):
         name = f"{number} Mug {category[0] * 194}"
         body = PRODUCT | {"sku": f"MUG-{number}", "name": name, "category": category}
-        api.post("products", body, by=by, status=201)
+        api.post("articles", body, by=by, status=201)
     query = {"limit": "1", "sort": "name", "price_min": "0.0001", "category": category}
     query |= {"q": filters["q"]} if with_q else {}
-    page, names = api.get("products", query_string=query, status=200), []
+    page, names = api.get("articles", query_string=query, status=200), []
     while items := page.json["items"]:
         names.append(items[0]["name"])
         cursor = page.json["next_cursor"]
         if cursor is None:
             break
-        page = api.get("products", query_string={"limit": "1", "cursor": cursor}, status=200)
+        page = api.get("articles", query_string={"limit": "1", "cursor": cursor}, status=200)
     assert with_q or [name[0] for name in names] == ["0", "1", "2", "3"]
 
 
@@ -112,5 +112,5 @@ def test_cursor_of_the_longest_filters_and_sort_key_is_accepted(
 def test_filter_that_fits_in_no_cursor_is_422_and_named(
     stocked: Api, filters: dict[str, str]
 ) -> None:
-    refused = stocked.get("products", query_string={"limit": "1", **filters}, status=422)
+    refused = stocked.get("articles", query_string={"limit": "1", **filters}, status=422)
     assert [error["parameter"] for error in refused.json["errors"]] == list(filters)

@@ -38,6 +38,6 @@ def test_codes_are_sorted_and_in_shape() -> None:
     ],
 )
 def test_decimals_are_those_of_the_check_constraint_of_prices(decimals: int, codes: str) -> None:
-    """When a release of iso4217 changes them, `ck_products_price_scale` needs a migration."""
+    """When a release of iso4217 changes them, `ck_articles_price_scale` needs a migration."""
     assert [code for code, n in CURRENCY_SCALES.items() if n == decimals] == codes.split()
     assert set(CURRENCY_SCALES.values()) == {0, 2, 3, 4}

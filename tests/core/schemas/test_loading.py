@@ -15,10 +15,10 @@ from app.core.schemas.base import Schema
 from app.core.schemas.fields import Boolean, Email, Integer, String
 from app.core.schemas.loading import errors_as_json_pointers, errors_as_parameters, load
 from app.core.security.authorization import public
-from app.products.schemas import ProductQuery, ProductSchema
-from app.tasks.schemas import TaskSchema
 from tests.api import Api
+from tests.articles.schemas import ArticleQuery, ArticleSchema
 from tests.conftest import MakeApp
+from tests.errands.schemas import ErrandSchema
 
 MUG = {"sku": "M", "name": "M", "category": "M", "price": "1", "currency": "EUR"}
 
@@ -81,10 +81,10 @@ def test_load_fast_returns_the_result_of_load_and_none_for_invalid_data(
 @pytest.mark.parametrize(
     ("shape", "sent"),
     [
-        (TaskSchema, {"title": "T", "done": False, "due_at": "2030-01-31T18:00:00Z"}),
-        (TaskSchema, {"title": "T", "description": None, "priority": "high"}),
-        (ProductSchema, MUG | {"stock": 3, "is_active": True, "price": "12.50"}),
-        (ProductQuery, {"category": "kitchen", "sort": "-price", "cursor": "abc"}),
+        (ErrandSchema, {"title": "T", "done": False, "due_at": "2030-01-31T18:00:00Z"}),
+        (ErrandSchema, {"title": "T", "description": None, "priority": "high"}),
+        (ArticleSchema, MUG | {"stock": 3, "is_active": True, "price": "12.50"}),
+        (ArticleQuery, {"category": "kitchen", "sort": "-price", "cursor": "abc"}),
     ],
 )
 def test_load_fast_loads_valid_data(shape: type[Schema], sent: Any) -> None:

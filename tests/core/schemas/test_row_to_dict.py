@@ -29,16 +29,16 @@ from app.core.schemas.serialisable import check_serialisable
 from app.core.web import strict_json
 from app.core.web.etags import etag_digest
 from app.extensions import db
-from app.products.models import Product
-from app.products.schemas import CategorySchema, ProductSchema
-from app.tasks.models import Task
-from app.tasks.schemas import TaskSchema
 from app.users.models import User
 from app.users.schemas import UserSchema
 from examples.notes.models import Note
 from examples.notes.schemas import NoteSchema
 from tests import rows
 from tests.api import Caller
+from tests.articles.models import Article
+from tests.articles.schemas import ArticleSchema, PriceRangeSchema
+from tests.errands.models import Errand
+from tests.errands.schemas import ErrandSchema
 
 WHOLE = datetime(2030, 1, 2, 3, 4, 5, tzinfo=UTC)
 
@@ -50,14 +50,14 @@ MUG = {"sku": "S", "name": "Ä", "category": "all", "stock": 3, "currency": "EUR
 
 SAMPLES = {
     UserSchema: [(User, ADA | {"created_at": SPLIT})],
-    ProductSchema: [
-        (Product, MUG | {"price": Decimal("12.50"), "description": "D"}),
-        (Product, MUG | {"price": Decimal(7), "currency": "JPY", "is_active": False}),
-        (Product, MUG | {"price": Decimal("0.125"), "currency": "KWD", "updated_at": WHOLE}),
+    ArticleSchema: [
+        (Article, MUG | {"price": Decimal("12.50"), "description": "D"}),
+        (Article, MUG | {"price": Decimal(7), "currency": "JPY", "is_active": False}),
+        (Article, MUG | {"price": Decimal("0.125"), "currency": "KWD", "updated_at": WHOLE}),
     ],
-    TaskSchema: [
-        (Task, {"title": '"quoted"\u2028', "due_at": SPLIT, "priority": "high"}),
-        (Task, {"title": "Done", "done": True, "completed_at": WHOLE, "description": "Well."}),
+    ErrandSchema: [
+        (Errand, {"title": '"quoted"\u2028', "due_at": SPLIT, "priority": "high"}),
+        (Errand, {"title": "Done", "done": True, "completed_at": WHOLE, "description": "Well."}),
     ],
     NoteSchema: [(Note, {"text": "Milk, bread"})],
 }
@@ -127,7 +127,7 @@ def test_row_to_dict_equals_dump_for_rows_of_either_database(
 
 
 def test_dump_formats_amounts_without_a_column() -> None:
-    schema = CategorySchema()
+    schema = PriceRangeSchema()
     members = {
         "category": "kitchen",
         "currency": "KWD",

@@ -20,9 +20,9 @@ from app.core.schemas.fields import (
 )
 from app.core.schemas.serialisable import check_serialisable
 from app.core.security.authorization import current_caller, public
-from app.products.models import Product
 from tests import rows
 from tests.api import Api
+from tests.articles.models import Article
 from tests.conftest import MakeApp
 from tests.core.schemas.test_row_to_dict import MUG, Address
 
@@ -98,7 +98,7 @@ def test_nested_member_that_rows_cannot_serialise_stops_the_start() -> None:
 @pytest.mark.parametrize("kind", ["returns", "paginated", "exports", "batch", "creates", "updates"])
 def test_every_decorator_that_serialises_rows_checks_its_schema(kind: str) -> None:
     class Query(PageQuery):
-        sort = Sort({"created_at": Product.created_at}, default="created_at")
+        sort = Sort({"created_at": Article.created_at}, default="created_at")
 
     odd = Blueprint("odd", __name__, url_prefix="/odd")
     arguments = [Query] if kind in ("paginated", "exports") else []
@@ -114,7 +114,7 @@ class PriceTagSchema(ResourceSchema):
 
 
 class PriceTagQuery(PageQuery):
-    sort = Sort({"created_at": Product.created_at}, default="created_at")
+    sort = Sort({"created_at": Article.created_at}, default="created_at")
 
 
 def test_list_with_a_read_only_amount_is_returned(app: Flask, make_app: MakeApp) -> None:
@@ -124,9 +124,9 @@ def test_list_with_a_read_only_amount_is_returned(app: Flask, make_app: MakeApp)
     @tags.paginated(PriceTagSchema, PriceTagQuery)
     def list_tags() -> ScopedSelect:
         """List the price tags."""
-        return Product.visible_to(current_caller)
+        return Article.visible_to(current_caller)
 
-    row_id = rows.add(app, Product, **MUG | {"price": Decimal(7)})
+    row_id = rows.add(app, Article, **MUG | {"price": Decimal(7)})
     service = Api(make_app(tags))
 
     page = service.get("tags", status=200)
@@ -134,5 +134,5 @@ def test_list_with_a_read_only_amount_is_returned(app: Flask, make_app: MakeApp)
     assert [(tag["price"], tag["currency"]) for tag in page.json["items"]] == [("7.00", "EUR")]
     held = {"If-None-Match": page.headers["ETag"]}
     service.get("tags", headers=held, status=304)
-    rows.change(app, Product, row_id, price=Decimal(8))
+    rows.change(app, Article, row_id, price=Decimal(8))
     assert service.get("tags", headers=held, status=200).json["items"][0]["price"] == "8.00"

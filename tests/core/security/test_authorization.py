@@ -65,7 +65,7 @@ def test_all_views_without_a_valid_rule_are_listed() -> None:
     app.register_blueprint(plain_views(permission("nobody:has")))
 
     with pytest.raises(RuntimeError) as error:
-        assert_all_views_protected(app, frozenset({"tasks:own"}))
+        assert_all_views_protected(app, frozenset({"errands:own"}))
     assert "(first): no access rule is declared" in str(error.value)
     assert "(plain.nobody:has): no role has the permission 'nobody:has'" in str(error.value)
 
@@ -88,12 +88,12 @@ def plain_views(*rules: Access) -> Blueprint:
 def plain(make_app: MakeApp) -> Api:
     """An application with a plain view for each access rule."""
     app = make_app()
-    rules = (public, no_auth, internal, authenticated, permission("products:write"))
+    rules = (public, no_auth, internal, authenticated, permission("articles:write"))
     app.register_blueprint(plain_views(*rules))
     return Api(app)
 
 
-@pytest.mark.parametrize("name", ["public", "authenticated", "products:write"])
+@pytest.mark.parametrize("name", ["public", "authenticated", "articles:write"])
 def test_plain_view_rejects_the_token_of_an_ended_session(
     plain: Api, app: Flask, editor: Caller, name: str
 ) -> None:
@@ -110,7 +110,7 @@ def test_plain_view_and_anonymous_callers(plain: Api, name: str, status: int) ->
 
 
 def test_plain_view_requires_its_permission(plain: Api, user: Caller) -> None:
-    plain.get("/products:write", by=user, status=403)
+    plain.get("/articles:write", by=user, status=403)
 
 
 @pytest.mark.parametrize("access", [no_auth, internal], ids=lambda access: access.name)

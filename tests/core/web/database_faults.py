@@ -15,5 +15,5 @@ def check_unavailable(response: TestResponse, slug: str = "service-unavailable")
     """Check for a 503 with Retry-After and without details of the database."""
     check_problem(response, slug)
     assert 0 < int(response.headers["Retry-After"]) < 60
-    for word in ("sql", "psycopg", "SELECT", "INSERT", "products", "lock"):
+    for word in ("sql", "psycopg", "SELECT", "INSERT", "articles", "lock"):
         assert word not in response.text

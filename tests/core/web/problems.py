@@ -9,8 +9,8 @@ from app.core.resources.blueprint import Blueprint
 from app.core.security.authorization import public
 from app.core.web.problems import TYPES
 from app.extensions import db
-from app.products.models import Product
 from tests.api import Api
+from tests.articles.models import Article
 from tests.conftest import MakeApp
 
 MEMBERS = {"type", "title", "status", "detail", "instance", "request_id"}
@@ -32,7 +32,7 @@ def check_problem(response: TestResponse, slug: str) -> dict[str, Any]:
 
 
 def fail(make_app: MakeApp, error: Exception | None = None, **values: Any) -> TestResponse:
-    """The response of a view that raises the error, or inserts a product without validation."""
+    """The response of a view that raises the error, or inserts an article without validation."""
     odd = Blueprint("odd", __name__, url_prefix="/odd", description="Fails.")
 
     @odd.post("", access=public)
@@ -41,7 +41,7 @@ def fail(make_app: MakeApp, error: Exception | None = None, **values: Any) -> Te
         """Fail."""
         if error:
             raise error
-        db.session.execute(insert(Product), values)
+        db.session.execute(insert(Article), values)
 
     return Api(make_app(odd)).post("odd")
 

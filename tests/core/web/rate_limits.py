@@ -23,5 +23,5 @@ def remaining(response: TestResponse, policy: str = "default") -> int:
     return int(parse(response, "RateLimit")[policy]["r"])
 
 
-def statuses(api: Api, count: int, path: str = "products", **kwargs: Any) -> list[int]:
+def statuses(api: Api, count: int, path: str = "articles", **kwargs: Any) -> list[int]:
     return [api.get(path, **kwargs).status_code for _ in range(count)]

@@ -1,4 +1,4 @@
-"""Products that are created from raw bytes."""
+"""Articles that are created from raw bytes."""
 
 from typing import Any
 
@@ -10,10 +10,10 @@ MUG = '"sku": "MUG-1", "name": "Mug", "category": "kitchen", "price": "12.50", "
 
 
 def send(api: Api, by: Caller, body: bytes, **kwargs: Any) -> TestResponse:
-    """POST raw bytes as a product; `%s` is replaced by the members of a valid one."""
+    """POST raw bytes as an article; `%s` is replaced by the members of a valid one."""
     kwargs = {"content_type": "application/json", **kwargs}
-    return api.call("POST", "products", by=by, data=body.replace(b"%s", MUG.encode()), **kwargs)
+    return api.call("POST", "articles", by=by, data=body.replace(b"%s", MUG.encode()), **kwargs)
 
 
 def stored(api: Api) -> list[Any]:
-    return list(api.get("products", status=200).json["items"])
+    return list(api.get("articles", status=200).json["items"])

@@ -52,12 +52,12 @@ def varies(response: object) -> bool:
 
 def test_no_origin_is_allowed_by_default(api: Api) -> None:
     for method in ("GET", "OPTIONS"):
-        assert cors(api.call(method, "products", headers={"Origin": OURS, **PREFLIGHT})) == {}
+        assert cors(api.call(method, "articles", headers={"Origin": OURS, **PREFLIGHT})) == {}
 
 
 @pytest.mark.parametrize("origin", [OURS, ALSO_OURS])
 def test_allowed_origin_is_returned_alone_and_without_credentials(shared: Api, origin: str) -> None:
-    response = shared.get("products", headers={"Origin": origin}, status=200)
+    response = shared.get("articles", headers={"Origin": origin}, status=200)
     assert response.headers.getlist("Access-Control-Allow-Origin") == [origin]
     assert varies(response)
     assert "Access-Control-Allow-Credentials" not in response.headers
@@ -65,14 +65,14 @@ def test_allowed_origin_is_returned_alone_and_without_credentials(shared: Api, o
 
 def test_every_header_field_of_the_document_is_exposed(shared: Api) -> None:
     sent = set(openapi_document(shared.app)["components"]["headers"])
-    response = shared.get("products", headers={"Origin": OURS}, status=200)
+    response = shared.get("articles", headers={"Origin": OURS}, status=200)
     exposed = set(response.headers["Access-Control-Expose-Headers"].split(", "))
     assert sent - SAFELISTED - {"Access-Control-Allow-Origin"} <= exposed
 
 
 def test_header_fields_of_other_methods_are_exposed(shared: Api) -> None:
-    refused = shared.put("tasks", headers={"Origin": OURS}, status=405)
-    options = shared.call("OPTIONS", "tasks", headers={"Origin": OURS}, status=204)
+    refused = shared.put("errands", headers={"Origin": OURS}, status=405)
+    options = shared.call("OPTIONS", "errands", headers={"Origin": OURS}, status=204)
     for response in (refused, options):
         exposed = set(response.headers["Access-Control-Expose-Headers"].split(", "))
         own = {name for name, _ in response.headers if not name.startswith("Access-Control-")}
@@ -80,11 +80,11 @@ def test_header_fields_of_other_methods_are_exposed(shared: Api) -> None:
 
 
 def test_preflight_can_be_cached(shared: Api) -> None:
-    response = shared.call("OPTIONS", "tasks", headers={"Origin": OURS, **PREFLIGHT}, status=204)
+    response = shared.call("OPTIONS", "errands", headers={"Origin": OURS, **PREFLIGHT}, status=204)
     assert int(response.headers["Access-Control-Max-Age"]) >= 600
 
 
-@pytest.mark.parametrize("path", ["products", "auth/login", "users", "/docs"])
+@pytest.mark.parametrize("path", ["articles", "auth/login", "users", "/docs"])
 def test_preflights_do_not_count_against_the_rate_limit(make_app: MakeApp, path: str) -> None:
     limits = {"rate_limit": "3 per hour", "login_rate_limit": "3 per hour"}
     api = Api(make_app(cors_origins=(OURS,), redis_timeout_ms=10_000, **limits))
@@ -92,7 +92,7 @@ def test_preflights_do_not_count_against_the_rate_limit(make_app: MakeApp, path:
         preflight = api.call("OPTIONS", path, headers={"Origin": OURS, **PREFLIGHT}, status=204)
         assert preflight.headers["Access-Control-Allow-Origin"] == OURS
     for status in (200, 200, 200, 429):
-        api.get("products", headers={"Origin": OURS}, status=status)
+        api.get("articles", headers={"Origin": OURS}, status=status)
     api.call("OPTIONS", path, headers={"Origin": OURS, **PREFLIGHT}, status=204)
     api.call("OPTIONS", path, headers={"Origin": OURS}, status=429)  # no preflight
 
@@ -101,11 +101,11 @@ def test_origin_with_an_ipv6_address_is_compared_exactly(make_app: MakeApp) -> N
     api = Api(make_app(cors_origins=("http://[::1]:3000",)))
     for origin, allowed in {"http://[::1]:3000": True, "http://:": False, "http://1:3000": False,
                             "http://[::1]:30001": False}.items():  # fmt: skip
-        response = api.get("products", headers={"Origin": origin}, status=200)
+        response = api.get("articles", headers={"Origin": origin}, status=200)
         assert ("Access-Control-Allow-Origin" in response.headers) == allowed
 
 
-@pytest.mark.parametrize("path", ["tasks", "/nothing", "products?x=1"])
+@pytest.mark.parametrize("path", ["errands", "/nothing", "articles?x=1"])
 def test_errors_can_be_read_by_an_allowed_origin(shared: Api, path: str) -> None:
     response = shared.get(path, headers={"Origin": OURS})
     assert response.status_code >= 400
@@ -113,7 +113,7 @@ def test_errors_can_be_read_by_an_allowed_origin(shared: Api, path: str) -> None
 
 
 def test_preflight_needs_no_credentials(shared: Api) -> None:
-    path = "tasks/00000000-0000-7000-8000-000000000000"
+    path = "errands/00000000-0000-7000-8000-000000000000"
     response = shared.call("OPTIONS", path, headers={"Origin": OURS, **PREFLIGHT}, status=204)
     assert response.headers["Access-Control-Allow-Origin"] == OURS
     assert "PATCH" in response.headers["Access-Control-Allow-Methods"]
@@ -125,13 +125,13 @@ def test_preflight_needs_no_credentials(shared: Api) -> None:
 @pytest.mark.parametrize("origin", REFUSED)
 @pytest.mark.parametrize("method", ["GET", "OPTIONS"])
 def test_other_origins_get_no_cors_headers(shared: Api, method: str, origin: str) -> None:
-    response = shared.call(method, "products", headers={"Origin": origin, **PREFLIGHT})
+    response = shared.call(method, "articles", headers={"Origin": origin, **PREFLIGHT})
     assert cors(response) == {}
     assert varies(response)
 
 
 def test_request_without_origin_gets_no_cors_headers(shared: Api) -> None:
-    response = shared.get("products", status=200)
+    response = shared.get("articles", status=200)
     assert cors(response) == {}
     assert varies(response)
 
@@ -139,6 +139,6 @@ def test_request_without_origin_gets_no_cors_headers(shared: Api) -> None:
 def test_single_allowed_origin_is_not_revealed_to_others(make_app: MakeApp) -> None:
     api = Api(make_app(cors_origins=(OURS,)))
     for headers in ({}, {"Origin": "https://evil.example"}):
-        response = api.get("products", headers=headers, status=200)
+        response = api.get("articles", headers=headers, status=200)
         assert cors(response) == {}
         assert varies(response)

@@ -20,7 +20,7 @@ from tests.core.web.problems import check_problem, fail
 @pytest.fixture
 def mug(api: Api, editor: Caller) -> str:
     """The path of a mug for 12.50 EUR."""
-    return str(api.post("products", MUG, by=editor, status=201).headers["Location"])
+    return str(api.post("articles", MUG, by=editor, status=201).headers["Location"])
 
 
 @pytest.mark.parametrize(
@@ -35,7 +35,7 @@ def mug(api: Api, editor: Caller) -> str:
 def test_violated_constraint_is_a_problem_of_its_member(
     api: Api, editor: Caller, mug: str, change: dict[str, str], slug: str, pointer: str
 ) -> None:
-    api.post("products", MUG | {"sku": "Taken"}, by=editor, status=201)
+    api.post("articles", MUG | {"sku": "Taken"}, by=editor, status=201)
     before = api.get(mug).json
     response = api.patch(mug, change, by=editor)
     check_problem(response, slug)
@@ -57,9 +57,9 @@ def test_internal_constraint_is_a_conflict_without_details(
 ) -> None:
     response = fail(make_app, **{**MUG, "price": 1, **values})
     assert "errors" not in check_problem(response, "conflict")
-    for word in ("products", "stock", "currency", "constraint"):
+    for word in ("articles", "stock", "currency", "constraint"):
         assert word not in response.text
-    assert api.get("products").json["items"] == []
+    assert api.get("articles").json["items"] == []
 
 
 def test_wrong_sql_is_500_and_logged_as_an_error(
@@ -82,8 +82,8 @@ def test_wrong_sql_is_500_and_logged_as_an_error(
 
 
 def test_failed_write_returns_its_connection(app: Flask, api: Api, editor: Caller) -> None:
-    api.post("products", MUG, by=editor, status=201)
-    api.post("products", MUG, by=editor, status=409)
+    api.post("articles", MUG, by=editor, status=201)
+    api.post("articles", MUG, by=editor, status=409)
     with app.app_context():
         assert db.engine.pool.checkedout() == 0
-    api.post("products", MUG | {"sku": "MUG-2"}, by=editor, status=201)
+    api.post("articles", MUG | {"sku": "MUG-2"}, by=editor, status=201)

@@ -24,16 +24,16 @@ def security(response: object) -> dict[str, str]:
 @pytest.mark.parametrize(
     ("method", "path", "status"),
     [
-        ("GET", "products", 200),
-        ("HEAD", "products", 200),
-        ("OPTIONS", "products", 204),
+        ("GET", "articles", 200),
+        ("HEAD", "articles", 200),
+        ("OPTIONS", "articles", 204),
         ("GET", "/health/live", 200),
         ("GET", "/openapi.json", 200),
-        ("GET", "tasks", 401),
-        ("POST", "products", 401),
+        ("GET", "errands", 401),
+        ("POST", "articles", 401),
         ("GET", "/nothing", 404),
-        ("PUT", "products", 405),
-        ("GET", "products?x=1", 422),
+        ("PUT", "articles", 405),
+        ("GET", "articles?x=1", 422),
     ],
 )
 def test_every_response_has_the_security_headers(
@@ -64,8 +64,8 @@ def test_internal_error_has_the_security_headers(make_app: MakeApp) -> None:
 
 def test_rate_limited_response_has_the_security_headers(make_app: MakeApp) -> None:
     api = Api(make_app(rate_limit="1 per hour"))
-    api.get("products", status=200)
-    assert security(api.get("products", status=429)) == SECURITY
+    api.get("articles", status=200)
+    assert security(api.get("articles", status=429)) == SECURITY
 
 
 @pytest.mark.parametrize("path", ["/docs", "/problems", "/problems/not-found"])
@@ -83,7 +83,7 @@ def test_content_security_policy_of_html_pages_allows_the_own_origin_only(
 
 
 def test_responses_have_no_version_banner_and_no_cookie(api: Api) -> None:
-    response = api.get("products", status=200)
+    response = api.get("articles", status=200)
     assert "X-Powered-By" not in response.headers
     assert "Set-Cookie" not in response.headers
 

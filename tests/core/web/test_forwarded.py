@@ -76,10 +76,10 @@ def test_scheme_of_a_trusted_proxy_is_http_or_https(
     by = api.sign_up("editor")
     for number in range(2):
         body = {"name": "Mug", "category": "a", "price": "1.00", "currency": "EUR"}
-        api.post("products", body | {"sku": f"MUG-{number}"}, by=by, status=201)
+        api.post("articles", body | {"sku": f"MUG-{number}"}, by=by, status=201)
     headers = {"X-Forwarded-Proto": sent, "X-Forwarded-Host": "API.example.com.:8443"}
-    link = api.get("products?limit=1", headers=headers, status=200).headers["Link"]
-    assert link.startswith(f"<{scheme}://api.example.com:8443/api/v1/products?")
+    link = api.get("articles?limit=1", headers=headers, status=200).headers["Link"]
+    assert link.startswith(f"<{scheme}://api.example.com:8443/api/v1/articles?")
 
 
 @pytest.mark.parametrize(
@@ -95,6 +95,6 @@ def test_scheme_of_a_trusted_proxy_is_http_or_https(
 )
 def test_client_behind_a_proxy_is_counted_by_one_address(make_app: MakeApp, text: str) -> None:
     api = Api(make_app(trusted_proxies=1, rate_limit="1 per hour"))
-    api.get("products", headers={"X-Forwarded-For": "192.0.2.7"}, status=200)
-    api.get("products", headers={"X-Forwarded-For": text}, status=429)
-    api.get("products", headers={"X-Forwarded-For": "192.0.2.8:5678"}, status=200)
+    api.get("articles", headers={"X-Forwarded-For": "192.0.2.7"}, status=200)
+    api.get("articles", headers={"X-Forwarded-For": text}, status=429)
+    api.get("articles", headers={"X-Forwarded-For": "192.0.2.8:5678"}, status=200)

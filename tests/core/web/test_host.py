@@ -59,13 +59,13 @@ TRUSTED = (
 )
 def test_trusted_host_is_answered_in_any_spelling(make_app: MakeApp, host: str) -> None:
     api = Api(make_app(trusted_hosts=TRUSTED))
-    api.get("products", headers={"Host": host}, status=200)
+    api.get("articles", headers={"Host": host}, status=200)
 
 
 @pytest.mark.parametrize(
     "host", ["evil.example", "example.com", "xexample.org", "[2001:db8::3]", "", "a b", "[::1"]
 )
-@pytest.mark.parametrize("path", ["products", "/docs", "/nothing", "/openapi.json"])
+@pytest.mark.parametrize("path", ["articles", "/docs", "/nothing", "/openapi.json"])
 def test_other_host_is_400(make_app: MakeApp, host: str, path: str) -> None:
     api = Api(make_app(trusted_hosts=TRUSTED))
     response = api.get(path, headers={"Host": host}, status=400)
@@ -75,7 +75,7 @@ def test_other_host_is_400(make_app: MakeApp, host: str, path: str) -> None:
 
 @pytest.mark.parametrize("host", ["a b", "evil.example/path", "[::1", "a:b"])
 def test_invalid_host_is_400_without_trusted_hosts(api: Api, host: str) -> None:
-    api.get("products", headers={"Host": host}, status=400)
+    api.get("articles", headers={"Host": host}, status=400)
 
 
 @pytest.mark.parametrize("host", ["10.0.3.17:8080", "[fd00::17]:8080", "evil.example", "a b", ""])
@@ -89,9 +89,9 @@ def test_links_have_the_host_in_one_spelling(api: Api) -> None:
     by = api.sign_up("editor")
     for number in range(2):
         body = {"name": "Mug", "category": "a", "price": "1.00", "currency": "EUR"}
-        api.post("products", body | {"sku": f"MUG-{number}"}, by=by, status=201)
-    link = api.get("products?limit=1", headers={"Host": "API.Example.com.:8443"}).headers["Link"]
-    assert link.count("<http://api.example.com:8443/api/v1/products?") == 2
+        api.post("articles", body | {"sku": f"MUG-{number}"}, by=by, status=201)
+    link = api.get("articles?limit=1", headers={"Host": "API.Example.com.:8443"}).headers["Link"]
+    assert link.count("<http://api.example.com:8443/api/v1/articles?") == 2
     # A name beyond ASCII stays as it was sent: a header field is ASCII.
-    link = api.get("products?limit=1", headers={"Host": "xn--bcher-kva.example"}).headers["Link"]
-    assert link.count("<http://xn--bcher-kva.example/api/v1/products?") == 2
+    link = api.get("articles?limit=1", headers={"Host": "xn--bcher-kva.example"}).headers["Link"]
+    assert link.count("<http://xn--bcher-kva.example/api/v1/articles?") == 2

@@ -67,7 +67,7 @@ def test_limit_decorator_limits_a_view_in_addition_to_the_general_limit(
     response = decorated.get("/limited", status=429)
     assert response.json["type"] == "/problems/too-many-requests"
     assert 1 <= int(response.headers["Retry-After"]) <= 3600
-    assert remaining(decorated.get("products", status=200)) == 0
+    assert remaining(decorated.get("articles", status=200)) == 0
 
 
 def test_limit_decorator_applies_cost(decorated: Api) -> None:

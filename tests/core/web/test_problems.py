@@ -24,24 +24,24 @@ MUG = {"sku": "MUG-1", "name": "Mug", "category": "kitchen", "price": "12.50", "
 
 
 ERRORS: dict[str, tuple[str, str, str | None, dict[str, Any]]] = {
-    "bad-request": ("POST", "products", "editor", {"data": "{", "content_type": JSON}),
-    "invalid-cursor": ("GET", "products?cursor=x", None, {}),
-    "unauthorized": ("GET", "tasks", None, {}),
-    "forbidden": ("POST", "products", "user", {"json": MUG}),
-    "not-found": ("GET", f"products/{NOWHERE}", None, {}),
-    "method-not-allowed": ("PUT", "products", None, {}),
-    "not-acceptable": ("GET", "products", None, {"headers": {"Accept": "application/xml"}}),
+    "bad-request": ("POST", "articles", "editor", {"data": "{", "content_type": JSON}),
+    "invalid-cursor": ("GET", "articles?cursor=x", None, {}),
+    "unauthorized": ("GET", "errands", None, {}),
+    "forbidden": ("POST", "articles", "user", {"json": MUG}),
+    "not-found": ("GET", f"articles/{NOWHERE}", None, {}),
+    "method-not-allowed": ("PUT", "articles", None, {}),
+    "not-acceptable": ("GET", "articles", None, {"headers": {"Accept": "application/xml"}}),
     "conflict": ("DELETE", "users/me", "admin", {"headers": {"If-Match": "*"}}),
     "precondition-failed": ("DELETE", "users/me", "user", {"headers": {"If-Match": '"99"'}}),
     "precondition-required": ("DELETE", "users/me", "user", {}),
     "content-too-large": (
-        "POST", "products", "editor", {"data": "x" * 2_000_000, "content_type": JSON}
+        "POST", "articles", "editor", {"data": "x" * 2_000_000, "content_type": JSON}
     ),
-    "unsupported-media-type": ("POST", "products", "editor", {"data": "sku,name"}),
+    "unsupported-media-type": ("POST", "articles", "editor", {"data": "sku,name"}),
     "range-not-satisfiable": (
         "GET", "/docs/swagger-ui.css", None, {"headers": {"Range": "bytes=999999999-"}}
     ),
-    "validation-error": ("POST", "products", "editor", {"json": {}}),
+    "validation-error": ("POST", "articles", "editor", {"json": {}}),
 }  # fmt: skip
 
 
@@ -87,7 +87,7 @@ def test_unknown_problem_type_is_404(api: Api) -> None:
     check_problem(api.get("/problems/nonsense"), "not-found")
 
 
-@pytest.mark.parametrize("path", ["/", "/api/v1", "/api/v1/nothing", "/api/v2/products"])
+@pytest.mark.parametrize("path", ["/", "/api/v1", "/api/v1/nothing", "/api/v2/articles"])
 @pytest.mark.parametrize("method", ["GET", "POST", "DELETE"])
 def test_unknown_path_is_404(api: Api, method: str, path: str) -> None:
     check_problem(api.call(method, path), "not-found")
@@ -114,14 +114,14 @@ def test_unsupported_method_is_405_with_allow(
 
 def test_request_that_does_not_accept_json_is_406_without_effect(api: Api, editor: Caller) -> None:
     xml = {"Accept": "application/xml"}
-    check_problem(api.post("products", MUG, by=editor, headers=xml), "not-acceptable")
-    assert api.get("products").json["items"] == []
+    check_problem(api.post("articles", MUG, by=editor, headers=xml), "not-acceptable")
+    assert api.get("articles").json["items"] == []
 
 
 def test_untrusted_host_is_400(make_app: MakeApp) -> None:
     api = Api(make_app(trusted_hosts=("api.example.com",)))
-    check_problem(api.get("products", headers={"Host": "evil.example"}), "bad-request")
-    api.get("products", headers={"Host": "api.example.com"}, status=200)
+    check_problem(api.get("articles", headers={"Host": "evil.example"}), "bad-request")
+    api.get("articles", headers={"Host": "api.example.com"}, status=200)
 
 
 def test_problem_raised_before_the_view_is_returned(make_app: MakeApp) -> None:
@@ -131,7 +131,7 @@ def test_problem_raised_before_the_view_is_returned(make_app: MakeApp) -> None:
     def refuse() -> None:
         raise Problem("service-unavailable", "Closed for repair.", headers={"Retry-After": "7"})
 
-    for path in ("products", "/nothing"):
+    for path in ("articles", "/nothing"):
         response = Api(app).get(path)
         assert check_problem(response, "service-unavailable")["detail"] == "Closed for repair."
         assert response.headers["Retry-After"] == "7"
@@ -139,7 +139,7 @@ def test_problem_raised_before_the_view_is_returned(make_app: MakeApp) -> None:
 
 def test_all_invalid_members_are_reported_at_once(api: Api, editor: Caller) -> None:
     body = {"name": "", "price": 12.5, "currency": "XXX", "stock": -1, "is_active": 1, "id": "x"}
-    problem = check_problem(api.post("products", body, by=editor), "validation-error")
+    problem = check_problem(api.post("articles", body, by=editor), "validation-error")
     assert sorted(place["pointer"] for place in problem["errors"]) == [
         "#/category", "#/currency", "#/id", "#/is_active", "#/name", "#/price", "#/sku", "#/stock",
     ]  # fmt: skip
@@ -148,7 +148,7 @@ def test_all_invalid_members_are_reported_at_once(api: Api, editor: Caller) -> N
 
 @pytest.mark.parametrize("member", ["id", "version", "created_at", "updated_at"])
 def test_read_only_member_is_422(api: Api, editor: Caller, member: str) -> None:
-    response = api.post("products", MUG | {member: None}, by=editor, status=422)
+    response = api.post("articles", MUG | {member: None}, by=editor, status=422)
     assert error_locations(response) == {f"#/{member}"}
 
 
@@ -184,7 +184,7 @@ def test_write_succeeds_after_an_internal_error(
     make_app: MakeApp, api: Api, editor: Caller
 ) -> None:
     fail(make_app, RuntimeError())
-    api.post("products", MUG, by=editor, status=201)
+    api.post("articles", MUG, by=editor, status=201)
 
 
 def test_http_exception_has_the_detail_of_its_problem_type(make_app: MakeApp) -> None:

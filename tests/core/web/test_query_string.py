@@ -13,17 +13,17 @@ NOWHERE = "00000000-0000-7000-8000-000000000000"
 
 @pytest.mark.parametrize("name", ["q", "category", "currency", "created_from", "sort", "cursor"])
 def test_nul_in_a_query_parameter_is_422(api: Api, name: str) -> None:
-    response = api.get(f"products?{name}=a%00b", status=422)
+    response = api.get(f"articles?{name}=a%00b", status=422)
     assert error_locations(response) == {name}
 
 
 @pytest.mark.parametrize(
     "path",
     [
-        "products/%00", f"products/{NOWHERE}%00", "products%00", "/%00", "/docs/a%00b",
-        "/problems/%00", "products/%ff", "products/%ED%A0%80", "/docs/..%2f..%2fpyproject.toml",
-        f"products/{{{NOWHERE}}}", f"products/urn:uuid:{NOWHERE}", f"products/{NOWHERE}0",
-        "products/9223372036854775808", "products/-1", "/api//v1/products",
+        "articles/%00", f"articles/{NOWHERE}%00", "articles%00", "/%00", "/docs/a%00b",
+        "/problems/%00", "articles/%ff", "articles/%ED%A0%80", "/docs/..%2f..%2fpyproject.toml",
+        f"articles/{{{NOWHERE}}}", f"articles/urn:uuid:{NOWHERE}", f"articles/{NOWHERE}0",
+        "articles/9223372036854775808", "articles/-1", "/api//v1/articles",
     ],
 )  # fmt: skip
 def test_path_with_invalid_characters_or_id_is_404(api: Api, path: str) -> None:
@@ -35,7 +35,7 @@ def test_path_with_invalid_characters_or_id_is_404(api: Api, path: str) -> None:
     ["1_000", "%D9%A1%D9%A2", "abc", "0", "101", "-1", "%2B5", "5.0", "1e1", "0x10", "", "%205",
      "5%0A", "9" * 5000],
 )  # fmt: skip
-@pytest.mark.parametrize("path", ["products", "tasks"])
+@pytest.mark.parametrize("path", ["articles", "errands"])
 def test_limit_that_is_no_number_from_1_to_100_is_422(
     api: Api, user: Caller, path: str, value: str
 ) -> None:
@@ -63,43 +63,43 @@ def test_limit_that_is_no_number_from_1_to_100_is_422(
     ],
 )
 def test_malformed_filter_is_422(api: Api, query: str, name: str) -> None:
-    assert error_locations(api.get(f"products?{query}", status=422)) == {name}
+    assert error_locations(api.get(f"articles?{query}", status=422)) == {name}
 
 
 @pytest.mark.parametrize("name", ["limit[]", "LIMIT", "access_token", "%D9%A1", ""])
-@pytest.mark.parametrize("path", ["products", f"products/{NOWHERE}"])
+@pytest.mark.parametrize("path", ["articles", f"articles/{NOWHERE}"])
 def test_unknown_parameter_is_422(api: Api, path: str, name: str) -> None:
     assert error_locations(api.get(f"{path}?{name}=1", status=422)) == {unquote(name)}
 
 
 @pytest.mark.parametrize("query", ["limit=5&limit=5", "q=a&q=b", "limit=5&%6cimit=6"])
 def test_repeated_parameter_is_422(api: Api, query: str) -> None:
-    response = api.get(f"products?{query}", status=422)
+    response = api.get(f"articles?{query}", status=422)
     assert len(error_locations(response)) == 1
     assert [e["detail"] for e in response.json["errors"]] == ["Parameter must not be repeated."]
 
 
 def test_repeated_unknown_parameter_is_422(api: Api) -> None:
-    assert error_locations(api.get(f"products/{NOWHERE}?a=1&a=2", status=422)) == {"a"}
+    assert error_locations(api.get(f"articles/{NOWHERE}?a=1&a=2", status=422)) == {"a"}
 
 
 def test_all_invalid_parameters_are_reported_at_once(api: Api) -> None:
-    response = api.get("products?limit=0&sort=id&nonsense=1&in_stock=maybe", status=422)
+    response = api.get("articles?limit=0&sort=id&nonsense=1&in_stock=maybe", status=422)
     assert error_locations(response) == {"limit", "sort", "nonsense", "in_stock"}
 
 
 @pytest.mark.parametrize("text", ["%ff", "%ED%A0%80", "%C0%80", "a%80b"])
-@pytest.mark.parametrize("path", ["products", f"products/{NOWHERE}"])
+@pytest.mark.parametrize("path", ["articles", f"articles/{NOWHERE}"])
 def test_query_that_is_not_utf_8_is_400(api: Api, path: str, text: str) -> None:
     assert is_problem(api.get(f"{path}?q={text}", status=400), "/bad-request")
 
 
 def test_query_of_raw_bytes_is_400(app: Flask) -> None:
     environ = {"QUERY_STRING": "q=\xff"}
-    response = app.test_client().get("/api/v1/products", environ_overrides=environ)
+    response = app.test_client().get("/api/v1/articles", environ_overrides=environ)
     assert response.status_code == 400
 
 
 @pytest.mark.parametrize("cursor", ["abc", "%C3%A9", ".", "..", "e30.AAAA", "x" * 4096])
 def test_invalid_cursor_is_400(api: Api, cursor: str) -> None:
-    assert is_problem(api.get(f"products?cursor={cursor}", status=400), "/invalid-cursor")
+    assert is_problem(api.get(f"articles?cursor={cursor}", status=400), "/invalid-cursor")

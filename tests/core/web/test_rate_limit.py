@@ -17,20 +17,20 @@ pytestmark = on_sqlite
 
 
 def test_ratelimit_policy_has_quota_and_window(limited: MakeApi) -> None:
-    response = limited("30 per minute").get("products", status=200)
+    response = limited("30 per minute").get("articles", status=200)
     assert parse(response, "RateLimit-Policy") == {"default": {"q": 30, "w": 60}}
 
 
 def test_remaining_quota_decreases_to_zero(limited: MakeApi) -> None:
     api = limited("3 per hour")
-    assert [remaining(api.get("products")) for _ in range(5)] == [2, 1, 0, 0, 0]
+    assert [remaining(api.get("articles")) for _ in range(5)] == [2, 1, 0, 0, 0]
 
 
 @pytest.mark.parametrize("limit", ["5 per second", "5 per minute", "5 per 2 hour", "5 per day"])
 def test_ratelimit_reset_is_within_the_window(limited: MakeApi, limit: str) -> None:
     api = limited(limit)
     for _ in range(7):
-        response = api.get("products")
+        response = api.get("articles")
         window = parse(response, "RateLimit-Policy")["default"]["w"]
         assert 0 <= parse(response, "RateLimit")["default"]["t"] <= window
 
@@ -43,7 +43,7 @@ def test_route_with_a_separate_limit_reports_that_limit(limited: MakeApi) -> Non
 
 @pytest.mark.parametrize(
     ("path", "status"),
-    [("products", 200), ("tasks", 401), ("/nothing", 404), ("products?x=1", 422), ("/docs", 200)],
+    [("articles", 200), ("errands", 401), ("/nothing", 404), ("articles?x=1", 422), ("/docs", 200)],
 )
 def test_every_response_reports_the_remaining_quota(
     limited: MakeApi, path: str, status: int
@@ -54,35 +54,35 @@ def test_every_response_reports_the_remaining_quota(
 
 
 def test_method_not_allowed_is_counted(limited: MakeApi) -> None:
-    assert remaining(limited("30 per hour").put("products", status=405)) == 29
+    assert remaining(limited("30 per hour").put("articles", status=405)) == 29
 
 
 def test_request_over_the_limit_is_429_until_retry_after(limited: MakeApi) -> None:
     api = limited("2 per 1 second")
     for _ in range(2):
-        while (response := api.get("products")).status_code == 200:
+        while (response := api.get("articles")).status_code == 200:
             assert "Retry-After" not in response.headers
         assert response.status_code == 429
         assert response.json["type"] == "/problems/too-many-requests"
         wait = int(response.headers["Retry-After"])
         assert 1 <= wait <= 2
         time.sleep(wait)
-        api.get("products", status=200)
+        api.get("articles", status=200)
 
 
 def test_rate_limited_request_has_no_effect(limited: MakeApi, editor: Caller) -> None:
     api = limited("1 per hour")
-    api.get("products", by=editor, status=200)
+    api.get("articles", by=editor, status=200)
     mug = {"sku": "M", "name": "M", "category": "M", "price": "1", "currency": "EUR"}
-    api.post("products", mug, by=editor, status=429)
-    assert api.get("products", status=200).json["items"] == []
+    api.post("articles", mug, by=editor, status=429)
+    assert api.get("articles", status=200).json["items"] == []
 
 
 def test_user_is_counted_at_all_addresses(limited: MakeApi, user: Caller) -> None:
     api = limited("2 per hour")
     for address in ("192.0.2.1", "192.0.2.2"):
-        api.get("tasks", by=user, environ_overrides={"REMOTE_ADDR": address}, status=200)
-    api.get("tasks", by=user, environ_overrides={"REMOTE_ADDR": "192.0.2.3"}, status=429)
+        api.get("errands", by=user, environ_overrides={"REMOTE_ADDR": address}, status=200)
+    api.get("errands", by=user, environ_overrides={"REMOTE_ADDR": "192.0.2.3"}, status=429)
 
 
 def test_users_at_one_address_have_separate_quotas(
@@ -90,15 +90,15 @@ def test_users_at_one_address_have_separate_quotas(
 ) -> None:
     api = limited("1 per hour")
     for by in (user, other, None):
-        api.get("products", by=by, status=200)
-        api.get("products", by=by, status=429)
+        api.get("articles", by=by, status=200)
+        api.get("articles", by=by, status=429)
 
 
 def test_anonymous_callers_are_counted_by_address(limited: MakeApi) -> None:
     api = limited("1 per hour")
-    api.get("products", status=200)
-    api.get("products", status=429)
-    api.get("products", environ_overrides={"REMOTE_ADDR": "192.0.2.1"}, status=200)
+    api.get("articles", status=200)
+    api.get("articles", status=429)
+    api.get("articles", environ_overrides={"REMOTE_ADDR": "192.0.2.1"}, status=200)
 
 
 def test_invalid_credentials_count_for_the_address_and_not_for_their_user(
@@ -106,9 +106,9 @@ def test_invalid_credentials_count_for_the_address_and_not_for_their_user(
 ) -> None:
     api = limited("2 per hour")
     forged = {"Authorization": user.headers["Authorization"][:-4] + "AAAA"}
-    assert statuses(api, 3, "tasks", headers=forged) == [401, 401, 429]
-    api.get("products", status=429)
-    assert remaining(api.get("tasks", by=user, status=200)) == 1
+    assert statuses(api, 3, "errands", headers=forged) == [401, 401, 429]
+    api.get("articles", status=429)
+    assert remaining(api.get("errands", by=user, status=200)) == 1
 
 
 def test_addresses_of_one_ipv6_network_share_a_quota(limited: MakeApi) -> None:
@@ -138,7 +138,7 @@ def test_health_routes_are_not_limited(limited: MakeApi) -> None:
 def test_health_routes_are_not_counted(limited: MakeApi) -> None:
     api = limited("1 per hour")
     assert statuses(api, 3, "/health/live") == [200, 200, 200]
-    api.get("products", status=200)
+    api.get("articles", status=200)
 
 
 def test_logins_have_a_separate_limit(limited: MakeApi, user: Caller) -> None:
@@ -146,7 +146,7 @@ def test_logins_have_a_separate_limit(limited: MakeApi, user: Caller) -> None:
     guess = {"email": user.email, "password": "a guess of some length"}
     assert [api.post("auth/login", guess).status_code for _ in range(3)] == [401, 401, 429]
     assert int(api.post("auth/login", guess).headers["Retry-After"]) > 0
-    api.get("products", status=200)
+    api.get("articles", status=200)
     api.post("auth/refresh", {"refresh_token": "x"}, status=401)
 
 
@@ -167,22 +167,22 @@ def forwarded(addresses: str) -> dict[str, Any]:
 
 def test_x_forwarded_for_is_ignored_without_a_proxy(limited: MakeApi) -> None:
     api = limited("1 per hour")
-    api.get("products", **forwarded("192.0.2.1"), status=200)
-    api.get("products", **forwarded("192.0.2.2"), status=429)
+    api.get("articles", **forwarded("192.0.2.1"), status=200)
+    api.get("articles", **forwarded("192.0.2.2"), status=429)
 
 
 def test_address_seen_by_the_proxy_is_counted(limited: MakeApi) -> None:
     api = limited("1 per hour", trusted_proxies=1)
-    api.get("products", **forwarded("192.0.2.1"), status=200)
-    api.get("products", **forwarded("192.0.2.2"), status=200)
-    api.get("products", **forwarded("192.0.2.1"), status=429)
+    api.get("articles", **forwarded("192.0.2.1"), status=200)
+    api.get("articles", **forwarded("192.0.2.2"), status=200)
+    api.get("articles", **forwarded("192.0.2.1"), status=429)
 
 
 def test_x_forwarded_for_of_the_client_is_ignored_behind_a_proxy(limited: MakeApi) -> None:
     api = limited("1 per hour", trusted_proxies=1)
-    api.get("products", **forwarded("198.51.100.1, 192.0.2.1"), status=200)
-    api.get("products", **forwarded("198.51.100.2, 192.0.2.1"), status=429)
-    api.get("products", **forwarded("198.51.100.2, 192.0.2.2"), status=200)
+    api.get("articles", **forwarded("198.51.100.1, 192.0.2.1"), status=200)
+    api.get("articles", **forwarded("198.51.100.2, 192.0.2.1"), status=429)
+    api.get("articles", **forwarded("198.51.100.2, 192.0.2.2"), status=200)
 
 
 def test_limits_of_another_application_do_not_apply(make_app: MakeApp, app: Flask) -> None:
@@ -193,12 +193,14 @@ def test_limits_of_another_application_do_not_apply(make_app: MakeApp, app: Flas
 def test_keys_and_sessions_of_a_user_share_one_quota(limited: MakeApi, user: Caller) -> None:
     api = limited("20 per hour")
     keys = [
-        api.post("auth/api-keys", {"name": "n", "scopes": ["tasks:own"]}, by=user, status=201).json
+        api.post(
+            "auth/api-keys", {"name": "n", "scopes": ["errands:own"]}, by=user, status=201
+        ).json
         for _ in range(5)
     ]
-    found = [api.get("tasks", headers=bearer(key["secret"]), status=200) for key in keys]
+    found = [api.get("errands", headers=bearer(key["secret"]), status=200) for key in keys]
     assert [remaining(response) for response in found] == [14, 13, 12, 11, 10]
-    assert remaining(api.get("tasks", by=user, status=200)) == 9
+    assert remaining(api.get("errands", by=user, status=200)) == 9
 
 
 @pytest.mark.parametrize("credential", ["key_{}", "{}", "a.{}.b"])
@@ -211,7 +213,7 @@ def test_random_credentials_over_the_limit_cost_no_query(
         random = urlsafe_b64encode(bytes([n]) * 48).decode()
         headers = bearer(credential.format(random))
         headers |= {"X-Forwarded-For": f"192.0.2.{n}"}
-        return api.get("tasks", headers=headers).status_code
+        return api.get("errands", headers=headers).status_code
 
     assert [send(n) for n in range(3)] == [401] * 3
     with queries() as sent:
@@ -223,9 +225,9 @@ def test_key_that_was_valid_is_usable_where_random_keys_used_up_the_quota(
     limited: MakeApi, user: Caller
 ) -> None:
     api = limited("6 per hour")
-    body = {"name": "n", "scopes": ["tasks:own"]}
+    body = {"name": "n", "scopes": ["errands:own"]}
     key = bearer(api.post("auth/api-keys", body, by=user, status=201).json["secret"])
-    api.get("tasks", headers=key, status=200)
+    api.get("errands", headers=key, status=200)
     random = bearer("key_" + urlsafe_b64encode(b"x" * 48).decode())
-    assert statuses(api, 8, "tasks", headers=random) == [401] * 6 + [429] * 2
-    api.get("tasks", headers=key, status=200)
+    assert statuses(api, 8, "errands", headers=random) == [401] * 6 + [429] * 2
+    api.get("errands", headers=key, status=200)

@@ -46,7 +46,7 @@ def waits(monkeypatch: pytest.MonkeyPatch) -> list[str]:
 
 def recovered(api: Api) -> bool:
     """Whether a request is counted in Redis."""
-    api.get("products", status=200)
+    api.get("articles", status=200)
     with redis.Redis.from_url(api.app.config["REDIS_URL"]) as client:
         return bool(client.keys("LIMITS*"))
 
@@ -54,21 +54,21 @@ def recovered(api: Api) -> bool:
 def test_all_processes_count_in_one_redis(limited: MakeApi, redis_url: str) -> None:
     for left in (2, 1, 0):
         api = limited("3 per hour", redis_url=redis_url)
-        assert remaining(api.get("products", status=200)) == left
-    limited("3 per hour", redis_url=redis_url).get("products", status=429)
+        assert remaining(api.get("articles", status=200)) == left
+    limited("3 per hour", redis_url=redis_url).get("articles", status=429)
 
 
 def test_counting_and_the_remaining_quota_need_one_round_trip(
     limited: MakeApi, redis_url: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     api = limited("9 per hour", redis_url=redis_url)
-    api.get("products", status=200)  # connects and loads the script
+    api.get("articles", status=200)  # connects and loads the script
     sent: list[Any] = []
     send = redis.Connection.send_packed_command
     monkeypatch.setattr(
         redis.Connection, "send_packed_command", lambda *a, **k: (sent.append(a[1]), send(*a, **k))
     )
-    assert remaining(api.get("products", status=200)) == 7
+    assert remaining(api.get("articles", status=200)) == 7
     assert len(sent) == 1
 
 
@@ -105,13 +105,13 @@ def test_script_counts_as_that_of_the_library(
 
 
 def test_first_request_in_redis_reports_the_whole_window(limited: MakeApi, redis_url: str) -> None:
-    response = limited("3 per hour", redis_url=redis_url).get("products", status=200)
+    response = limited("3 per hour", redis_url=redis_url).get("articles", status=200)
     assert 3590 <= parse(response, "RateLimit")["default"]["t"] <= 3600
 
 
 def test_each_process_counts_separately_without_redis(limited: MakeApi) -> None:
     for _ in range(2):
-        assert remaining(limited("3 per hour").get("products", status=200)) == 2
+        assert remaining(limited("3 per hour").get("articles", status=200)) == 2
 
 
 def test_flushed_redis_resets_the_quota(limited: MakeApi, redis_url: str) -> None:
@@ -126,10 +126,10 @@ def test_killed_redis_is_replaced_by_counters_of_the_process(
     limited: MakeApi, redis_url: str, redis_pid: int, user: Caller
 ) -> None:
     api = limited("3 per hour", redis_url=redis_url)
-    api.get("products", status=200)
+    api.get("articles", status=200)
     os.kill(redis_pid, signal.SIGKILL)
     assert statuses(api, 4) == [200, 200, 200, 429]
-    api.get("products/summary", by=user, status=200)
+    api.get("articles/summary", by=user, status=200)
     api.get("/health/live", status=200)
 
 
@@ -143,7 +143,7 @@ def test_unavailable_database_is_queried_once_and_redis_stays_in_use(
     load = state.load_caller
     state.load_caller = lambda: (asked.append(1), load())[1]
     key = f"key_{urlsafe_b64encode(bytes(48)).decode()}"  # authenticated by a query
-    response = api.get("products", status=503, headers={"Authorization": f"Bearer {key}"})
+    response = api.get("articles", status=503, headers={"Authorization": f"Bearer {key}"})
     assert len(asked) == 1
     assert remaining(response) == 8
     with redis.Redis.from_url(redis_url) as client:
@@ -157,9 +157,9 @@ def test_start_without_redis_counts_in_the_process(limited: MakeApi) -> None:
 
 def test_restarted_redis_is_used_again(limited: MakeApi, redis_url: str, redis_pid: int) -> None:
     api = limited("1000 per hour", redis_url=redis_url)
-    api.get("products", status=200)
+    api.get("articles", status=200)
     os.kill(redis_pid, signal.SIGKILL)
-    api.get("products", status=200)
+    api.get("articles", status=200)
     with own_server("redis", int(redis_url.rpartition(":")[2].partition("/")[0])):
         deadline = time.monotonic() + services.SECONDS
         while not recovered(api):  # retried after 1, 2, 4 ... seconds
@@ -171,13 +171,13 @@ def test_hanging_redis_costs_at_most_three_timeouts(
     limited: MakeApi, redis_url: str, redis_pid: int, user: Caller, waits: list[str]
 ) -> None:
     api = limited("1000 per hour", redis_url=redis_url, redis_timeout_ms=50)
-    api.get("products", status=200)
+    api.get("articles", status=200)
     os.kill(redis_pid, signal.SIGSTOP)
     try:
-        api.get("products", status=200)
+        api.get("articles", status=200)
         assert 1 <= len(waits) <= 2
         assert statuses(api, 50) == [200] * 50
-        api.get("tasks", by=user, status=200)
+        api.get("errands", by=user, status=200)
         assert len(waits) <= 3
     finally:
         os.kill(redis_pid, signal.SIGCONT)
@@ -189,9 +189,9 @@ def test_summary_is_returned_while_its_cache_hangs(
     api = limited("1000 per hour", redis_url=redis_url, redis_timeout_ms=50)
     os.kill(redis_pid, signal.SIGSTOP)
     try:
-        api.get("products/summary", status=200)
+        api.get("articles/summary", status=200)
         waits.clear()
-        api.get("products/summary", status=200)
+        api.get("articles/summary", status=200)
         assert len(waits) == 1
     finally:
         os.kill(redis_pid, signal.SIGCONT)

@@ -54,7 +54,7 @@ def test_unsupported_patch_media_type_is_415_with_the_supported_ones(
     api: Api, editor: Caller
 ) -> None:
     headers = {"If-Match": "*", "Content-Type": "application/json-patch+json"}
-    path = f"products/{NOWHERE}"
+    path = f"articles/{NOWHERE}"
     response = api.call("PATCH", path, by=editor, data=b"[]", headers=headers, status=415)
     for name in ("Accept", "Accept-Patch"):
         assert set(response.headers[name].split(", ")) == {JSON, PATCH}

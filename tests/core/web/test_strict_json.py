@@ -66,7 +66,7 @@ def test_json_in_another_encoding_is_400(api: Api, editor: Caller, encoding: str
 def test_json_body_that_is_no_object_is_422(
     api: Api, editor: Caller, method: str, body: bytes
 ) -> None:
-    path = "products" if method == "POST" else f"products/{NOWHERE}"
+    path = "articles" if method == "POST" else f"articles/{NOWHERE}"
     headers = {"If-Match": "*", "Content-Type": "application/json"}
     response = api.call(method, path, by=editor, data=body, headers=headers, status=422)
     assert error_locations(response) == {"#"}
@@ -88,7 +88,7 @@ def test_json_pointer_of_an_unknown_member_is_escaped(api: Api, editor: Caller) 
 @pytest.mark.parametrize("member", ["sku", "name", "description", "category", "price", "currency"])
 def test_nul_in_a_member_of_a_product_is_422(api: Api, editor: Caller, member: str) -> None:
     mug = {"sku": "A", "name": "A", "category": "A", "price": "1", "currency": "EUR"}
-    response = api.post("products", mug | {member: "A\0"}, by=editor, status=422)
+    response = api.post("articles", mug | {member: "A\0"}, by=editor, status=422)
     assert error_locations(response) == {f"#/{member}"}
 
 
@@ -98,7 +98,7 @@ def test_nul_in_a_member_of_a_product_is_422(api: Api, editor: Caller, member: s
         ("users", ["email", "name", "password"]),
         ("auth/login", ["email", "password"]),
         ("auth/refresh", ["refresh_token"]),
-        ("tasks", ["title", "description", "priority", "due_at"]),
+        ("errands", ["title", "description", "priority", "due_at"]),
     ],
 )
 def test_nul_in_a_string_is_422(api: Api, user: Caller, path: str, members: list[str]) -> None:

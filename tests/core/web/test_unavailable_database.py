@@ -55,13 +55,13 @@ def superuser(
 def test_read_on_a_closed_connection_succeeds(
     fragile: Api, superuser: psycopg.Connection, another_database_url: str
 ) -> None:
-    fragile.get("products", status=200)
+    fragile.get("articles", status=200)
     terminate_connections(superuser, another_database_url)
-    fragile.get("products", status=200)
+    fragile.get("articles", status=200)
 
 
 @on_postgresql
-@pytest.mark.parametrize(("path", "body"), [("products", MUG), ("users", ACCOUNT)])
+@pytest.mark.parametrize(("path", "body"), [("articles", MUG), ("users", ACCOUNT)])
 def test_write_whose_connection_is_lost_while_it_runs_is_503_and_not_repeated(
     path: str,
     body: Any,
@@ -70,7 +70,7 @@ def test_write_whose_connection_is_lost_while_it_runs_is_503_and_not_repeated(
     outside: psycopg.Connection,
     another_database_url: str,
 ) -> None:
-    """`products` is written in autocommit, `users` in a transaction."""
+    """`articles` is written in autocommit, `users` in a transaction."""
     api = Api(make_app(database_url=another_database_url, lock_timeout_ms=30_000))
     migrate_to_head(api.app)
     editor = api.sign_up("editor")
@@ -82,14 +82,14 @@ def test_write_whose_connection_is_lost_while_it_runs_is_503_and_not_repeated(
         while not superuser.execute(f"SELECT {waiting}", name).fetchall():
             time.sleep(0.005)
         superuser.execute(f"SELECT pg_terminate_backend(pid) {waiting}", name)
-    slug = "outcome-unknown" if path == "products" else "service-unavailable"
+    slug = "outcome-unknown" if path == "articles" else "service-unavailable"
     check_unavailable(response.result(), slug)
     outside.rollback()
     api.post(path, body, by=editor, status=201)  # a conflict if it had been repeated
 
 
 @on_postgresql
-@pytest.mark.parametrize(("path", "body"), [("products", MUG), ("users", ACCOUNT)])
+@pytest.mark.parametrize(("path", "body"), [("articles", MUG), ("users", ACCOUNT)])
 def test_write_is_not_sent_over_a_closed_connection(
     path: str,
     body: Any,
@@ -110,17 +110,17 @@ def test_unavailable_database_is_503_until_it_is_back(
     superuser.execute(f"ALTER DATABASE {name} ALLOW_CONNECTIONS false")
     terminate_connections(superuser, another_database_url)
     for response in (
-        fragile.get("products"),
-        fragile.get(f"products/{NOWHERE}"),
-        fragile.post("products", MUG, by=editor),
+        fragile.get("articles"),
+        fragile.get(f"articles/{NOWHERE}"),
+        fragile.post("articles", MUG, by=editor),
         fragile.get("/health/ready"),
     ):
         check_unavailable(response)
     fragile.get("/health/live", status=200)
 
     superuser.execute(f"ALTER DATABASE {name} ALLOW_CONNECTIONS true")
-    fragile.get("products", status=200)
-    fragile.post("products", MUG, by=editor, status=201)
+    fragile.get("articles", status=200)
+    fragile.post("articles", MUG, by=editor, status=201)
     fragile.get("/health/ready", status=200)
 
 
@@ -134,8 +134,8 @@ def test_stopped_database_server_is_503(make_app: MakeApp) -> None:
             folder = connection.execute("SHOW data_directory").fetchone()[0]
         postmaster = Path(folder, "postmaster.pid").read_text().split()[0]
         os.kill(int(postmaster), signal.SIGQUIT)
-        check_unavailable(api.get("products"))
-        check_unavailable(api.post("products", MUG, by=editor))
+        check_unavailable(api.get("articles"))
+        check_unavailable(api.post("articles", MUG, by=editor))
         check_unavailable(api.get("/health/ready"))
         api.get("/health/live", status=200)
 
@@ -146,7 +146,7 @@ def test_silent_database_server_is_503_within_the_timeouts(make_app: MakeApp) ->
         api = Api(make_app(database_url=url, statement_timeout_ms=2000, connect_timeout=2))
         migrate_to_head(api.app)
         editor = api.sign_up("editor")
-        api.get("products", status=200)
+        api.get("articles", status=200)
         with psycopg.connect(url) as connection:
             folder = connection.execute("SHOW data_directory").fetchone()[0]
         postmaster = int(Path(folder, "postmaster.pid").read_text().split()[0])
@@ -164,15 +164,15 @@ def test_silent_database_server_is_503_within_the_timeouts(make_app: MakeApp) ->
         rescue.start()
         signal_all(signal.SIGSTOP)
         try:
-            check_unavailable(api.get("products"))  # on the pooled connection
-            check_unavailable(api.get("products"))  # on a new connection
-            check_unavailable(api.post("products", MUG, by=editor))
+            check_unavailable(api.get("articles"))  # on the pooled connection
+            check_unavailable(api.get("articles"))  # on a new connection
+            check_unavailable(api.post("articles", MUG, by=editor))
             api.get("/health/live", status=200)
         finally:
             rescue.cancel()
             signal_all(signal.SIGCONT)
-        api.get("products", status=200)
-        api.post("products", MUG, by=editor, status=201)
+        api.get("articles", status=200)
+        api.post("articles", MUG, by=editor, status=201)
 
 
 @on_postgresql
@@ -181,17 +181,17 @@ def test_exhausted_pool_is_503(fragile: Api) -> None:
     with fragile.app.app_context():
         engine = db.engine
     with engine.connect():
-        check_unavailable(fragile.get("products"))
-        check_unavailable(fragile.post("products", MUG, by=editor))
+        check_unavailable(fragile.get("articles"))
+        check_unavailable(fragile.post("articles", MUG, by=editor))
         fragile.get("/health/live", status=200)
-    fragile.get("products", status=200)
+    fragile.get("articles", status=200)
 
 
 @on_postgresql
 def test_locked_row_is_503_and_unchanged(fragile: Api, outside: psycopg.Connection) -> None:
     editor = fragile.sign_up("editor")
-    mug = fragile.post("products", MUG, by=editor, status=201).headers["Location"]
-    outside.execute("SELECT FROM products FOR UPDATE")
+    mug = fragile.post("articles", MUG, by=editor, status=201).headers["Location"]
+    outside.execute("SELECT FROM articles FOR UPDATE")
     check_unavailable(fragile.patch(mug, {"stock": 5}, by=editor))
     check_unavailable(fragile.delete(mug, by=editor))
     assert fragile.get(mug, status=200).json["version"] == 1
@@ -201,10 +201,10 @@ def test_locked_row_is_503_and_unchanged(fragile: Api, outside: psycopg.Connecti
 
 @on_postgresql
 def test_locked_table_is_503(fragile: Api, outside: psycopg.Connection) -> None:
-    outside.execute("LOCK TABLE products")
-    check_unavailable(fragile.get("products"))
+    outside.execute("LOCK TABLE articles")
+    check_unavailable(fragile.get("articles"))
     outside.rollback()
-    fragile.get("products", status=200)
+    fragile.get("articles", status=200)
 
 
 @on_postgresql
@@ -228,11 +228,11 @@ def test_read_only_database_is_503_for_writes_only(
     editor, name = fragile.sign_up("editor"), database_name(another_database_url)
     superuser.execute(f"ALTER DATABASE {name} SET default_transaction_read_only = on")
     terminate_connections(superuser, another_database_url)
-    fragile.get("products", status=200)
-    check_unavailable(fragile.post("products", MUG, by=editor))
+    fragile.get("articles", status=200)
+    check_unavailable(fragile.post("articles", MUG, by=editor))
     superuser.execute(f"ALTER DATABASE {name} RESET default_transaction_read_only")
-    fragile.get("products", status=200)
-    fragile.post("products", MUG, by=editor, status=201)  # on a new connection
+    fragile.get("articles", status=200)
+    fragile.post("articles", MUG, by=editor, status=201)  # on a new connection
 
 
 @on_sqlite
@@ -240,7 +240,7 @@ def test_locked_sqlite_file_is_503_for_writes_only(fragile: Api, another_databas
     editor, file = fragile.sign_up("editor"), another_database_url.removeprefix("sqlite:///")
     with closing(sqlite3.connect(file, isolation_level=None)) as writer:
         writer.execute("BEGIN IMMEDIATE")
-        check_unavailable(fragile.post("products", MUG, by=editor))
-        fragile.get("products", status=200)
+        check_unavailable(fragile.post("articles", MUG, by=editor))
+        fragile.get("articles", status=200)
         fragile.get("/health/ready", status=200)
-    fragile.post("products", MUG, by=editor, status=201)
+    fragile.post("articles", MUG, by=editor, status=201)

@@ -11,10 +11,10 @@ import pytest
 
 from app.core.files.uploads import StoredUpload
 from app.jobs.models import Job
-from app.products.models import Product
 from app.users.models import User
 from tests import rows
 from tests.api import Api
+from tests.articles.models import Article
 from tests.conftest import MakeApp, migrate_to_head, on_postgresql
 from tests.core.web.database_faults import ACCOUNT, MUG, check_unavailable
 from tests.pooler import url_without_pooler
@@ -84,7 +84,7 @@ def wired(make_app: MakeApp, another_database_url: str, wire: Wire) -> Api:
 @pytest.mark.parametrize(
     ("path", "body", "model", "break_at"),
     [
-        ("products", MUG, Product, b"INSERT INTO products"),  # in autocommit
+        ("articles", MUG, Article, b"INSERT INTO articles"),  # in autocommit
         ("users", ACCOUNT, User, COMMIT),
     ],
 )
@@ -104,9 +104,9 @@ def test_repetition_with_the_same_idempotency_key_creates_nothing_new(
     editor = wired.sign_up("editor")
     key = {"Idempotency-Key": "a-key-that-is-repeated"}
     wire.break_at = COMMIT
-    check_unavailable(wired.post("products", MUG, by=editor, headers=key), "outcome-unknown")
-    wired.post("products", MUG, by=editor, headers=key, status=201)
-    assert rows.count(wired.app, Product) == 1
+    check_unavailable(wired.post("articles", MUG, by=editor, headers=key), "outcome-unknown")
+    wired.post("articles", MUG, by=editor, headers=key, status=201)
+    assert rows.count(wired.app, Article) == 1
 
 
 def test_transaction_that_is_lost_before_its_commit_has_done_nothing(
@@ -118,8 +118,8 @@ def test_transaction_that_is_lost_before_its_commit_has_done_nothing(
 
 
 def test_read_whose_answer_is_lost_is_repeated(wired: Api, wire: Wire) -> None:
-    wire.break_at = b"FROM products"
-    wired.get("products", status=200)
+    wire.break_at = b"FROM articles"
+    wired.get("articles", status=200)
     assert wire.break_at == b""
 
 
@@ -128,5 +128,5 @@ def test_file_is_kept_where_the_outcome_of_its_request_is_unknown(wired: Api, wi
     editor = wired.sign_up("editor")
     file: dict[str, Any] = {"data": b"sku\n", "content_type": "text/csv", "by": editor}
     wire.break_at = b"INSERT INTO jobs"
-    check_unavailable(wired.call("POST", "products/imports", **file), "outcome-unknown")
+    check_unavailable(wired.call("POST", "articles/imports", **file), "outcome-unknown")
     assert rows.count(wired.app, Job) == rows.count(wired.app, StoredUpload) == 1

@@ -1,0 +1,3 @@
+# begin products tasks
+"""The stack in containers, driven through the routes of the sample features."""
+# end products tasks
