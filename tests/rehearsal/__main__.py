@@ -1,7 +1,8 @@
 """Rehearse upgrades of clones of each release to HEAD, and write the table of docs/upgrading.md.
 
-The clone removes the samples and adds a resource, a setting, a role and a column of users, and it
-patches the core. Expected are no conflicts but those of `CONFLICTS`, all rows of a database of the
+The clone is made by `make new`, without the samples. It adds a resource, a setting, a role and a
+column of users, and it patches the core. Expected are no conflicts but those of `CONFLICTS`, all
+rows of a database of the
 old release after the new migrations, and a test suite of the clone that passes.
 """
 
@@ -46,12 +47,12 @@ def main() -> int:
 def rehearse(directory: Path, version: str, commit: str, tests: list[str] | None) -> str:
     """Upgrade a clone of a release; return the line of the table."""
     started = time.monotonic()
-    target = make_upstream(directory / "upstream")
-    clone = directory / "clone"
-    git(directory, "clone", "-q", "--origin", "upstream", "upstream", "clone")
-    git(clone, "checkout", "-qB", "main", commit)
-    for name, value in (("user.name", "Shop"), ("user.email", "shop@example.com")):
-        git(clone, "config", name, value)
+    upstream, clone = directory / "upstream", directory / "shop"
+    subprocess.run(["git", "clone", "-q", "--no-tags", str(ROOT), str(upstream)], check=True)
+    git(upstream, "remote", "remove", "origin")  # so that this folder is the clone's upstream
+    git(upstream, "checkout", "-qB", "main", commit)
+    print(python(upstream, "-m", "tools.new_service", clone.name))
+    target = release_head(upstream)
     alterations.alter(clone, f"sqlite:///{directory}/revision.db")
     with databases(directory) as urls:
         before = {name: fill(clone, url) for name, url in urls.items()}
@@ -65,9 +66,8 @@ def rehearse(directory: Path, version: str, commit: str, tests: list[str] | None
     return f"| {' | '.join(cells)} |\n"
 
 
-def make_upstream(upstream: Path) -> str:
-    """Clone this repository; unless HEAD is a release, add one. Return the version of HEAD."""
-    subprocess.run(["git", "clone", "-q", str(ROOT), str(upstream)], check=True)
+def release_head(upstream: Path) -> str:
+    """Set the branch to HEAD; unless that is a release, add one. Return the version of HEAD."""
     git(upstream, "checkout", "-qB", "main", git(ROOT, "rev-parse", "HEAD"))
     version, commit = list(releases("HEAD").items())[-1]
     if commit == git(ROOT, "rev-parse", "HEAD"):

@@ -5,7 +5,6 @@ from typing import NamedTuple
 
 from tests.rehearsal.commands import flask, git
 
-SAMPLES = ("products", "tasks")
 RESOURCE = ("invoices", "number:string", "total:money", "due_on:date")
 
 
@@ -25,8 +24,6 @@ def before(path: str, line: str, added: str) -> Edit:
 SETTING = "    greeting: str = setting('Hello')  # of this service".replace("'", '"')
 COLUMN = "    nickname: Mapped[str | None] = mapped_column(Text)"
 EDITS = (
-    Edit("pyproject.toml", 'name = "flask-rest-reference"\n', 'name = "shop"\n'),
-    Edit("README.md", "# Flask REST reference\n", "# Shop\n"),
     # A setting, with its line in the example and its bad values.
     before("app/config.py", '    rate_limit: str = setting("', SETTING),
     before(".env.example", "# DEBUG, INFO, WARNING", "# The greeting.\n#GREETING=Hello"),
@@ -49,9 +46,7 @@ EDITS = (
 
 
 def alter(clone: Path, database: str) -> None:
-    """Remove the samples, add a resource, edit upstream's files and migrate a column; commit."""
-    for name in SAMPLES:
-        flask(clone, "remove", "feature", name)
+    """Add a resource, edit upstream's files and migrate a column; commit."""
     flask(clone, "new", "resource", *RESOURCE)
     for edit in EDITS:
         apply(clone, edit)
@@ -61,7 +56,7 @@ def alter(clone: Path, database: str) -> None:
     flask(clone, "db", "revision", *options, DATABASE_URL=database)
     (clone / "openapi.json").write_text(flask(clone, "openapi"))
     git(clone, "add", "-A")
-    git(clone, "commit", "-qm", "Make a shop")
+    git(clone, "commit", "-qm", "Invoices")
 
 
 def apply(clone: Path, edit: Edit) -> None:

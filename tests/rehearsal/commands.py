@@ -5,20 +5,21 @@ import subprocess
 import sys
 from pathlib import Path
 
-WHO = ("-c", "user.name=Rehearsal", "-c", "user.email=rehearsal@example.com")
 # The defaults: the settings of the caller are not those of the clone.
 ENVIRON = {
     **{name: os.environ[name] for name in ("PATH", "HOME", "LANG", "TMPDIR") if name in os.environ},
     "APP_ENV": "testing",
     "FLASK_SKIP_DOTENV": "1",
     "PYTHONDONTWRITEBYTECODE": "1",
+    **{f"GIT_{who}_NAME": "Rehearsal" for who in ("AUTHOR", "COMMITTER")},
+    **{f"GIT_{who}_EMAIL": "rehearsal@example.com" for who in ("AUTHOR", "COMMITTER")},
 }
 
 
 def git(where: Path, *arguments: str) -> str:
     """The output of a Git command."""
-    command = ["git", *WHO, *arguments]
-    return subprocess.check_output(command, cwd=where, text=True).strip()
+    command = ["git", *arguments]
+    return subprocess.check_output(command, cwd=where, env=ENVIRON, text=True).strip()
 
 
 def flask(where: Path, *arguments: str, **environ: str) -> str:

@@ -21,6 +21,13 @@ dependencies = [
 
 [tool.ruff]
 line-length = {line_length}
+
+[[tool.importlinter.contracts]]
+layers = [
+    "features",
+{layers}
+    "auth",
+]
 """
 FEATURES = '''\
 """The features."""
@@ -29,21 +36,48 @@ from app import (
 {imports}
 )
 
+TITLE = "{title}"
+
 FEATURES: tuple[ModuleType, ...] = (
 {names}
 )
 '''
+MAKEFILE = """\
+run:
+	serve {upstream}
+
+# begin products
+products:
+	import{option}
+# end products
+
+test:
+	pytest{option}
+"""
+OF_PRODUCTS = "<!-- begin products -->\nproducts\n<!-- end products -->\n"
 CORE = "def first():\n    return 1\n\n\n# between\n\n\ndef second():\n    return 2\n"
 MODEL = "class {name}:\n" + "".join(f"    column_{n} = {n}\n" for n in range(20))
 
 
-def features(*names: str) -> str:
+def features(*names: str, title: str = "The upstream") -> str:
     imports, lines = ("\n".join(f"    {name}," for name in each) for each in (sorted(names), names))
-    return FEATURES.format(imports=imports, names=lines)
+    return FEATURES.format(imports=imports, names=lines, title=title)
 
 
-def project(name: str, version: str, more: str = "", line_length: int = 100) -> str:
-    return PYPROJECT.format(name=name, version=version, more=more, line_length=line_length)
+def project(
+    name: str,
+    version: str,
+    more: str = "",
+    line_length: int = 100,
+    layers: str = '    "(products) | (tasks)",',
+) -> str:
+    return PYPROJECT.format(
+        name=name, version=version, more=more, line_length=line_length, layers=layers
+    )
+
+
+OF_THE_CLONE = '    "(invoices)",\n    "(tasks)",'
+WITH_MFA = '    "(mfa) | (products) | (tasks)",'
 
 
 def git(where: Path, *arguments: str) -> str:
@@ -63,7 +97,7 @@ def commit(where: Path, message: str, files: dict[str, str | None]) -> str:
 
 
 RELEASE_1_0 = {
-    "pyproject.toml": project("upstream", "1.0.0"),
+    "pyproject.toml": project("the-upstream", "1.0.0"),
     "CHANGELOG.md": "# Changelog\n\n## 1.0.0\n\nThe first release.\n",
     "README.md": "Upstream\n",
     "app/features.py": features("products", "tasks", "docs"),
@@ -72,11 +106,13 @@ RELEASE_1_0 = {
     "app/products/models.py": MODEL.format(name="Product"),
     "app/tasks/models.py": MODEL.format(name="Task"),
     "app/users/migrations/0001_users.py": 'revision = "users_0001"\n',
+    "Makefile": MAKEFILE.format(upstream="The upstream", option=""),
+    "docs/http.md": "# The upstream\n\nCall the-upstream.\n",
     "openapi.json": '{"version": "1.0.0"}\n',
     "requirements.lock": "flask==1\n",
 }
 RELEASE_1_1 = {
-    "pyproject.toml": project("upstream", "1.1.0", '\n    "redis",', line_length=90),
+    "pyproject.toml": project("the-upstream", "1.1.0", '\n    "redis",', 90, WITH_MFA),
     "CHANGELOG.md": "# Changelog\n\n## 1.1.0\n\n### Upgrade steps\n\nSet REDIS_URL.\n\n"
     "## 1.0.0\n\nThe first release.\n",
     "README.md": "Upstream, with Redis\n",
@@ -89,21 +125,27 @@ RELEASE_1_1 = {
     "app/products/imports.py": "new\n",
     "app/tasks/models.py": MODEL.format(name="Task") + "    colour = 1\n",
     "app/users/migrations/0002_locale.py": 'revision, down_revision = "users_0002", "users_0001"\n',
+    "Makefile": MAKEFILE.format(upstream="The upstream", option=" --new"),
+    "docs/http.md": "# The upstream 2\n\nCall the-upstream, or not.\n",
+    "docs/new.md": f"# News of The upstream\n\n{OF_PRODUCTS}\nMore.\n",
+    "docs/products.md": OF_PRODUCTS,
     "openapi.json": '{"version": "1.1.0"}\n',
     "requirements.lock": "flask==1\nredis==2\n",
 }
 RELEASE_1_2 = {
-    "pyproject.toml": project("upstream", "1.2.0", '\n    "redis",', line_length=90),
+    "pyproject.toml": project("the-upstream", "1.2.0", '\n    "redis",', 90, WITH_MFA),
     "CHANGELOG.md": "# Changelog\n\n## 1.2.0\n\nNothing to do.\n\n## 1.1.0\n\nSet REDIS_URL.\n",
 }
 # The clone has other names, no sample products, invoices in their place and a patched core.
 CHANGES = {
-    "pyproject.toml": project("shop", "0.3.0"),
+    "pyproject.toml": project("shop", "0.3.0", layers=OF_THE_CLONE),
     "README.md": "Shop\n",
-    "app/features.py": features("invoices", "tasks", "docs"),
+    "app/features.py": features("invoices", "tasks", "docs", title="A shop"),
     "app/core/functions.py": CORE.replace("return 1", "return 11"),
     "app/products/models.py": None,
     "app/invoices/models.py": MODEL.format(name="Invoice"),
+    "Makefile": "run:\n	serve A shop\n\ntest:\n	pytest\n",
+    "docs/http.md": "# A shop\n\nCall shop.\n",
     "openapi.json": '{"version": "0.3.0"}\n',
 }
 
@@ -113,7 +155,7 @@ def upstream(tmp_path: Path) -> Path:
     where = tmp_path / "upstream"
     where.mkdir()
     git(where, "init", "-qb", "main")
-    commit(where, "Begin", {**RELEASE_1_0, "pyproject.toml": project("upstream", "1.0.0.dev0")})
+    commit(where, "Begin", {**RELEASE_1_0, "pyproject.toml": project("the-upstream", "1.0.0.dev0")})
     commit(where, "Release 1.0.0", RELEASE_1_0)
     git(where, "tag", "v1.0.0")
     return where
@@ -157,8 +199,16 @@ def test_release_is_merged_into_a_clone_that_has_changed(upstream: Path, clone: 
     assert "colour" in read(clone, "app/tasks/models.py")
     # Own files and lines, and the new feature.
     assert read(clone, "README.md") == "Shop\n"
-    assert read(clone, "app/features.py") == features("invoices", "tasks", "docs", "mfa")
-    assert read(clone, "pyproject.toml") == project("shop", "0.3.0", '\n    "redis",', 90)
+    assert read(clone, "app/features.py") == features(
+        "invoices", "tasks", "docs", "mfa", title="A shop"
+    )
+    layers = '    "(invoices)",\n    "(mfa) | (tasks)",'
+    assert read(clone, "pyproject.toml") == project("shop", "0.3.0", '\n    "redis",', 90, layers)
+    # Names, and lines of a removed feature.
+    assert read(clone, "Makefile") == "run:\n\tserve A shop\n\ntest:\n\tpytest --new\n"
+    assert read(clone, "docs/http.md") == "# A shop 2\n\nCall shop, or not.\n"
+    assert read(clone, "docs/new.md") == "# News of A shop\n\nMore.\n"
+    assert not (clone / "docs/products.md").exists()
     # Generated files are upstream's until they are generated.
     assert read(clone, "requirements.lock") == RELEASE_1_1["requirements.lock"]
     assert read(clone, "openapi.json") == RELEASE_1_1["openapi.json"]
@@ -175,7 +225,7 @@ def test_conflicts_are_listed_with_what_the_two_sides_did(upstream: Path, clone:
         "app/core/functions.py": CORE.replace("return 2", "return 3"),
         "app/core/moved.py": MODEL.format(name="Patched"),
         "app/users/migrations/0002_name.py": 'revision = "users_0002"\n',
-        "pyproject.toml": project("shop", "0.3.0", line_length=80),
+        "pyproject.toml": project("shop", "0.3.0", "", 80, OF_THE_CLONE),
     }
     commit(clone, "Patch the core", changes)
     printed = upgrade(clone)
@@ -249,7 +299,8 @@ def test_what_cannot_be_upgraded_is_refused_and_unchanged(upstream: Path, clone:
 
 def test_command_of_the_merged_release_is_run(upstream: Path, clone: Path) -> None:
     names = ["git.py", "release.py", *(f"upgrade/{n}.py" for n in ("__init__", "__main__"))]
-    names += ["upgrade/merge.py", "upgrade/own_files.py"]
+    names += ["upgrade/merge.py", "upgrade/own_files.py", "upgrade/adapt.py"]
+    names += [f"scaffold/{n}.py" for n in ("__init__", "feature_list", "marked_lines")]
     tools: dict[str, str | None] = {f"tools/{n}": (ROOT / "tools" / n).read_text() for n in names}
     commit(clone, "The command", tools)
     main = str(tools["tools/upgrade/__main__.py"])
@@ -261,11 +312,11 @@ def test_command_of_the_merged_release_is_run(upstream: Path, clone: Path) -> No
 
 
 def test_release_is_the_last_commit_that_set_its_version_and_has_notes(upstream: Path) -> None:
-    commit(upstream, "No notes", {"pyproject.toml": project("upstream", "1.0.5")})
+    commit(upstream, "No notes", {"pyproject.toml": project("the-upstream", "1.0.5")})
     commit(upstream, "Release 1.1.0", RELEASE_1_1)
-    commit(upstream, "Take it back", {"pyproject.toml": project("upstream", "1.0.6.dev0")})
+    commit(upstream, "Take it back", {"pyproject.toml": project("the-upstream", "1.0.6.dev0")})
     last = commit(upstream, "Release 1.1.0", RELEASE_1_1)
-    commit(upstream, "Continue", {"pyproject.toml": project("upstream", "1.1.0", "\n    'x',")})
+    commit(upstream, "Continue", {"pyproject.toml": project("the-upstream", "1.1.0", "\n    'x',")})
     script = dedent(f"""
         import sys; sys.path.insert(0, {str(ROOT)!r})
         from tools.release import releases

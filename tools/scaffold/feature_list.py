@@ -11,7 +11,7 @@ TOP_LAYER = '    "features",\n'
 
 def add(name: str) -> None:
     """Add a feature as the last of the list, and as the layer above all other features."""
-    _write(FEATURES, _with_feature(read(FEATURES), name))
+    _write(FEATURES, with_feature(read(FEATURES), name))
     layers = read(PYPROJECT)
     assert TOP_LAYER in layers
     _write(PYPROJECT, layers.replace(TOP_LAYER, f'{TOP_LAYER}    "({name})",\n', 1))
@@ -20,8 +20,13 @@ def add(name: str) -> None:
 def remove(name: str) -> None:
     """Remove a feature from both files."""
     _write(FEATURES, read(FEATURES).replace(f"    {name},\n", ""))
-    layers = read(PYPROJECT).replace(f'    "({name})",\n', "")
-    _write(PYPROJECT, layers.replace(f"({name}) | ", "").replace(f" | ({name})", ""))
+    _write(PYPROJECT, without_layer(read(PYPROJECT), name))
+
+
+def without_layer(pyproject: str, name: str) -> str:
+    """The text of `pyproject.toml` without the layer of a feature."""
+    text = pyproject.replace(f'    "({name})",\n', "")
+    return text.replace(f"({name}) | ", "").replace(f" | ({name})", "")
 
 
 def contains(name: str) -> bool:
@@ -38,7 +43,8 @@ def _write(path: Path, text: str) -> None:
     (ROOT / path).write_text(text)
 
 
-def _with_feature(text: str, name: str) -> str:
+def with_feature(text: str, name: str) -> str:
+    """The text of `app/features.py` with one more feature, the last."""
     imported = re.search(r"(?s)from app import \(\n(.*?)\)", text)
     assert imported
     names = sorted([*re.findall(r"\w+", imported[1]), name])

@@ -36,7 +36,7 @@ def remove(name: str) -> list[Path]:
     """
     changed = []
     for path, text in list(_texts()):
-        kept = _without(name, path, text)
+        kept = without(name, path, text)
         if kept != text:
             changed.append(path)
             if kept.strip():
@@ -74,7 +74,8 @@ def all_marked() -> dict[Path, list[Marked]]:
     return {path: found for path, text in _texts() if (found := marked(path, text))}
 
 
-def _without(name: str, path: Path, text: str) -> str:
+def without(name: str, path: Path, text: str) -> str:
+    """The text of a file without the lines of a feature."""
     lines = text.splitlines(keepends=True)
     for block in marked(path, text):
         if name in block.names:

@@ -9,6 +9,7 @@ from pathlib import Path, PurePosixPath
 
 from tools.git import content, git, git_lines, git_status
 from tools.upgrade import own_files
+from tools.upgrade.adapt import merge_adapted
 
 LOCKS = ("requirements.lock", "requirements-otel.lock", "requirements-dev.lock")
 GENERATED = ("openapi.json", *LOCKS)
@@ -51,7 +52,7 @@ def merge_release(commit: str, message: str) -> Merge:
     result.kept_deleted = sorted({*_keep_deleted(), *_drop_new_files(removed)})
     result.new_features = own_files.keep(base, commit)
     _take_theirs(commit, GENERATED)
-    own_files.merge_own_lines(base, commit)
+    merge_adapted(base, commit)
     result.conflicts = dict(_conflicts(base, commit))
     result.stale = list(_stale(commit))
     return result

@@ -1,19 +1,13 @@
-"""Files and lines that belong to a clone: an upgrade keeps its side."""
+"""Files that belong to a clone: an upgrade keeps its side."""
 
 import re
-import tempfile
 from pathlib import Path
 
-from tools.git import content, git, git_status
+from tools.git import content, git
+from tools.scaffold import feature_list
 
-FEATURES = "app/features.py"
+FEATURES = str(feature_list.FEATURES)
 OWN = ("README.md", "CHANGELOG.md", FEATURES, "deploy/local", ".env")
-# Lines that name the service of the clone.
-OWN_LINES = {
-    "pyproject.toml": r'(name|version) = "[\w.-]+"|(description) = .*',
-    "app/core/openapi/document.py": r"(TITLE, VERSION) = .*",
-    "deploy/kubernetes/kustomization.yaml": r"( +newTag): .*",
-}
 REVISION = re.compile(r'(?m)^revision(?:, down_revision)? = "([^"]+)"')
 
 
@@ -35,7 +29,7 @@ def keep(base: str, commit: str) -> list[str]:
         if name not in before and name not in present and Path("app", name).is_dir()
     ]
     for name in new:
-        Path(FEATURES).write_text(with_feature(Path(FEATURES).read_text(), name))
+        Path(FEATURES).write_text(feature_list.with_feature(Path(FEATURES).read_text(), name))
         git("add", FEATURES)
     return new
 
@@ -44,39 +38,6 @@ def feature_names(text: str) -> list[str]:
     """The features in `app/features.py`, in their order."""
     found = re.search(r"(?s)\nFEATURES[^(\n]*\(\n(.*?)\n\)", text)
     return re.findall(r"(?m)^    (\w+),", found[1]) if found else []
-
-
-def with_feature(text: str, name: str) -> str:
-    """The text of `app/features.py` with one more feature, the last."""
-    imported = re.search(r"(?s)from app import \(\n(.*?)\)", text)
-    assert imported
-    names = sorted([*re.findall(r"\w+", imported[1]), name])
-    text = text.replace(imported[1], "".join(f"    {each},\n" for each in names))
-    head, _, tail = text.rpartition(")")
-    return f"{head}    {name},\n){tail}"
-
-
-def merge_own_lines(base: str, commit: str) -> None:
-    """Merge the files with own lines again, with those of the clone in all three versions."""
-    for path, pattern in OWN_LINES.items():
-        line, here = re.compile(f"(?m)^{pattern}$"), content("HEAD", path)
-        if not here or not content(commit, path):
-            continue
-        with tempfile.TemporaryDirectory() as directory:
-            files = [Path(directory, name) for name in ("here", "base", "upstream")]
-            for file, source in zip(files, ("HEAD", base, commit), strict=True):
-                file.write_text(_with_lines_of(here, content(source, path), line))
-            labels = [part for file in files for part in ("-L", file.name)]
-            conflicts = git_status("merge-file", "--zdiff3", *labels, *map(str, files))
-            Path(path).write_text(files[0].read_text())
-        if not conflicts:
-            git("add", path)
-
-
-def _with_lines_of(here: str, text: str, line: re.Pattern[str]) -> str:
-    """The text with the lines of `here` that have the same name, which is the first group."""
-    own = {found[found.lastindex or 0]: found[0] for found in line.finditer(here)}
-    return line.sub(lambda found: own.get(found[found.lastindex or 0], found[0]), text)
 
 
 def repeated_revisions() -> dict[str, list[str]]:
