@@ -16,6 +16,7 @@ from tests.conftest import MakeApp
 from tests.mail_server import receive
 
 EMAIL, NAME = "lovelace@example.com", "Ada Byron"
+SERVICE = Settings().token_issuer
 
 
 COMMON = ["passwordpassword", "123456789012345", "qwertyuiopasdfghjkl", "aaaaaaaaaaaaaaa",
@@ -24,7 +25,7 @@ COMMON = ["passwordpassword", "123456789012345", "qwertyuiopasdfghjkl", "aaaaaaa
 
 ABOUT_ITS_OWNER = ["lovelace@example.com", "LOVELACE@Example.com", "lovelacelovelace",
                    "ada byron ada byron", "AdaByron1815!!!", "lovelace1234567",
-                   "flask-rest-reference", "FlaskRestReference1"]  # fmt: skip
+                   SERVICE * 15, SERVICE.title().replace("-", "") * 15 + "1"]  # fmt: skip
 
 
 FINE = ["correct horse battery staple", "byron wrote no programs", "password managers are good",
