@@ -100,6 +100,7 @@ class SessionSchema(ResourceSchema):
     methods = ma.fields.List(
         String(max_length=30),
         dump_only=True,
+        validate=ma.validate.Length(max=10),
         metadata={"description": "How the user has logged in.", "example": ["password"]},
     )
     last_used_at = DateTime(dump_only=True)

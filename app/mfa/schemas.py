@@ -95,6 +95,7 @@ class RecoveryCodesSchema(Schema):
     recovery_codes = ma.fields.List(
         String(max_length=27),
         required=True,
+        validate=ma.validate.Length(max=10),
         metadata={"example": ["ABCDEF-GHIJKL-MNOPQR-STUVWX"]},
     )
 
