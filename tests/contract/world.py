@@ -58,7 +58,7 @@ class World:
         """The path with an item for each parent that the rule names, always the same."""
         while "<uuid:" in rule:
             item, rest = rule[: rule.index(">") + 1], rule[rule.index(">") + 1 :]
-            parent = next(o for o in ITEMS if o.rule == item)
+            parent = next(o for o in ITEMS if _matches(o.rule, item))
             if item not in self._parents:
                 self._parents[item] = self.item(parent).rpartition("/")[2]
             rule = f"{item.rpartition('/')[0]}/{self._parents[item]}{rest}"
@@ -126,6 +126,11 @@ class World:
         headers = {**({"If-Match": "*"} if conditional else {}), **(headers or {})}
         path, sent = path or self.path(operation), self.content(operation, by)
         return self.api.call(operation.method, path, by=by, headers=headers, **sent)
+
+
+def _matches(rule: str, path: str) -> bool:
+    """Whether a path, in which some parents may be filled in, is one of a rule."""
+    return re.fullmatch(re.sub(r"<[^>]*>", "[^/]+", rule), path) is not None
 
 
 def _set(body: Any, names: tuple[str, ...], value: str) -> None:
