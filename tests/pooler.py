@@ -25,6 +25,7 @@ DIRECT_CONNECTION_TESTS = {
     "test_read_only_database_is_503_for_writes_only",
     "test_unavailable_database_is_503_until_it_is_back",
 }
+MIGRATION_TESTS = {"test_migrations.py", "test_concurrent_upgrades.py", "test_migrated_service.py"}
 
 
 def url_through_pooler(url: str) -> str:
@@ -52,7 +53,5 @@ def runs_through_pooler(item: pytest.Item) -> bool:
     """Whether a test is meaningful through a pooler."""
     chosen = getattr(item, "callspec", None)
     on_postgresql = bool(chosen) and chosen.params.get("database_url") == "postgresql"
-    excluded = (
-        item.path.name == "test_migrations.py" or item.originalname in DIRECT_CONNECTION_TESTS
-    )
+    excluded = item.path.name in MIGRATION_TESTS or item.originalname in DIRECT_CONNECTION_TESTS
     return on_postgresql and not excluded

@@ -12,7 +12,10 @@ from app.users.seed import DEMO_EMAIL, DEMO_PASSWORD
 from tests.browser import Browser, chromium
 from tests.live import Live, serve
 
-pytestmark = pytest.mark.skipif(not shutil.which("chromium"), reason="no chromium")
+pytestmark = [
+    pytest.mark.slow,
+    pytest.mark.skipif(not shutil.which("chromium"), reason="no chromium"),
+]
 
 
 @pytest.fixture(scope="module")

@@ -205,11 +205,13 @@ class TestLoginTiming:
         medians = [median(each) for each in times.values()]
         return max(medians) / min(medians) - 1
 
+    @pytest.mark.slow
     def test_login_time_does_not_reveal_whether_account_exists(
         self, guesses: dict[str, Callable[[], Any]]
     ) -> None:
         assert self.spread(guesses) < TOLERANCE
 
+    @pytest.mark.slow
     def test_timing_measurement_detects_an_omitted_hash(
         self, guesses: dict[str, Callable[[], Any]], monkeypatch: pytest.MonkeyPatch
     ) -> None:

@@ -106,6 +106,7 @@ def test_unreachable_mail_server_does_not_fail_the_request(make_app: MakeApp) ->
     Mailing(make_app(smtp_url=f"smtp://127.0.0.1:{port}")).register()
 
 
+@pytest.mark.slow
 @on_sqlite
 def test_hanging_mail_server_does_not_delay_requests(another_database_url: str) -> None:
     with socket.create_server(("127.0.0.1", 0)) as deaf:  # the kernel accepts the connection

@@ -79,6 +79,7 @@ def check_every_article_is_imported_once(
     assert rows.count(app, Article, category="kitchen", price=1.5) == lines
 
 
+@pytest.mark.slow
 @on_postgresql
 def test_celery_worker_runs_job_of_a_web_process(
     inspector: Flask, another_database_url: str, redis_url: str
@@ -217,6 +218,7 @@ def test_stopping_thread_backend_requeues_a_job_that_reads_blank_lines(
     assert rows.read(inspector, Job.attempts) == [0]
 
 
+@pytest.mark.slow
 @on_sqlite
 def test_thread_backend_answers_requests_while_a_job_runs(another_database_url: str) -> None:
     with serve(another_database_url, WEB_CONCURRENCY="1") as live:

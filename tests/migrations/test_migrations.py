@@ -1,4 +1,4 @@
-"""Migrations: upgrade and downgrade on both databases, concurrently and while the service runs."""
+"""Migrations: up, down, by branches, and as the models say."""
 
 import os
 import re
@@ -6,9 +6,8 @@ import shutil
 import sqlite3
 import subprocess
 import sys
-import time
-from collections.abc import Callable, Iterator
-from contextlib import ExitStack, closing, contextmanager
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import Any
 from uuid import UUID, uuid4
@@ -18,90 +17,24 @@ import pytest
 from alembic.script import ScriptDirectory
 from alembic.util import to_tuple
 from flask import Flask
-from flask_migrate import downgrade, upgrade
-from sqlalchemy import TextClause, inspect, text
+from flask_migrate import upgrade
+from sqlalchemy import TextClause, text
 
 from app.extensions import db
 from tests.api import PASSWORD, PASSWORD_HASH, Api, bearer
-from tests.conftest import MakeApp, dispose, on_postgresql, on_sqlite
-from tools import squawk
-
-ROOT = Path(__file__).parents[2]
-MIGRATIONS = ROOT / "migrations"
-TABLES = {"users", "sessions", "articles", "notes"}
-
-WAITING = (
-    "SELECT FROM pg_locks WHERE NOT granted"
-    " AND database = (SELECT oid FROM pg_database WHERE datname = current_database())"
+from tests.conftest import MakeApp, on_postgresql
+from tests.migrations.schemas import (
+    MIGRATIONS,
+    ROOT,
+    TABLES,
+    Flask_,
+    downgrade_to,
+    outcome,
+    schema,
+    tables,
+    upgrade_to,
 )
-
-Flask_ = Callable[..., subprocess.Popen[str]]
-
-
-@pytest.fixture
-def new_app(make_app: MakeApp, another_database_url: str) -> Flask:
-    """The application on an empty database of its own."""
-    return make_app(database_url=another_database_url, lock_timeout_ms=50)
-
-
-@pytest.fixture
-def flask(another_database_url: str) -> Iterator[Flask_]:
-    """`flask("db", "upgrade")` starts the command in a process of its own, on the new database."""
-    environ = os.environ | {
-        "APP_ENV": "testing",
-        "SECRET_KEY": "not a secret, but long enough for tests",
-        "DATABASE_URL": another_database_url,
-        "LOCK_TIMEOUT_MS": "50",
-    }
-    with ExitStack() as running:
-
-        def start(*arguments: str, **more: str) -> subprocess.Popen[str]:
-            command = [sys.executable, "-m", "flask", "--app", "tests.wsgi", *arguments]
-            pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE}
-            process = subprocess.Popen(command, cwd=ROOT, env=environ | more, text=True, **pipes)
-            running.callback(process.kill)
-            return running.enter_context(process)
-
-        yield start
-
-
-def outcome(process: subprocess.Popen[str]) -> tuple[str, str]:
-    """The output of a command that must succeed."""
-    out, err = process.communicate()
-    assert process.returncode == 0, err
-    return out, err
-
-
-def schema(app: Flask) -> list[str]:
-    """The whole schema, as the database itself describes it."""
-    if_postgresql = (
-        "SELECT indexdef FROM pg_indexes WHERE schemaname = 'public' UNION ALL"
-        " SELECT conrelid::regclass || ' ' || conname || ' ' || pg_get_constraintdef(oid)"
-        " FROM pg_constraint WHERE connamespace = 'public'::regnamespace UNION ALL"
-        " SELECT concat_ws(' ', table_name, column_name, data_type, is_nullable, column_default,"
-        " collation_name) FROM information_schema.columns WHERE table_schema = 'public'"
-    )
-    if_sqlite = (  # which stores the text of the CREATE statement
-        "SELECT replace(sql, '\"', '') FROM sqlite_master WHERE sql IS NOT NULL"
-    )
-    with app.app_context():
-        statement = if_sqlite if db.engine.dialect.name == "sqlite" else if_postgresql
-        return sorted(db.session.scalars(text(statement)))
-
-
-def tables(app: Flask) -> set[str]:
-    with app.app_context():
-        return set(inspect(db.engine).get_table_names()) - {"alembic_version"}
-
-
-def upgrade_to(app: Flask, revision: str = "head") -> None:
-    with app.app_context():
-        upgrade(revision=revision)
-
-
-def downgrade_to(app: Flask, revision: str = "base") -> None:
-    with app.app_context():
-        downgrade(revision=revision)
+from tools import squawk
 
 
 def test_upgrade_after_downgrade_builds_the_same_schema(new_app: Flask) -> None:
@@ -129,8 +62,11 @@ def test_migrations_build_the_schema_of_the_models(flask: Flask_) -> None:
 
 # A row of each table, as both databases accept it. The password of the user is PASSWORD.
 AT = "2026-01-02 03:04:05.000000"
+
 ID = [f"019b7e5a0000700080000000000000{n:02x}" for n in range(12)]
+
 CREATED = {"version": 3, "created_at": AT, "updated_at": AT}
+
 ROWS: dict[str, dict[str, Any]] = {
     "users": {"id": ID[0], "email": "ada@example.com", "name": "Ada", "role": "editor",
               "password_hash": PASSWORD_HASH, "is_active": True, **CREATED},
@@ -139,12 +75,15 @@ ROWS: dict[str, dict[str, Any]] = {
                  **CREATED},
     "notes": {"id": ID[3], "owner_id": ID[0], "text": "Water", **CREATED},
 }  # fmt: skip
+
 SCRIPTS = ScriptDirectory(
     str(MIGRATIONS),
     version_locations=[str(MIGRATIONS / "versions")]
     + [str(folder) for folder in (ROOT / "app").glob("*/migrations")],
 )
+
 BRANCHES = sorted(script.revision for script in SCRIPTS.walk_revisions())
+
 HEAD = "articles_0001"  # the parent of the documented migrations
 
 
@@ -281,97 +220,6 @@ def test_downgrade_removes_the_rows(new_app: Flask) -> None:
     assert api.get("articles", status=200).json["items"] == []
 
 
-@on_sqlite
-def test_concurrent_upgrades_of_sqlite_all_succeed(flask: Flask_, new_app: Flask) -> None:
-    for process in [flask("db", "upgrade") for _ in range(2)]:
-        outcome(process)
-    assert tables(new_app) >= TABLES
-
-
-@on_postgresql
-def test_concurrent_upgrades_of_postgresql_queue_and_all_succeed(
-    flask: Flask_, new_app: Flask, another_database_url: str
-) -> None:
-    with psycopg.connect(another_database_url, autocommit=True) as first:
-        first.execute("SELECT pg_advisory_lock(%s)", [advisory_lock()])
-        others = [flask("db", "upgrade") for _ in range(2)]
-        wait_until_queued(*others)
-        assert tables(new_app) == set()
-    for process in others:
-        outcome(process)
-    assert tables(new_app) >= TABLES
-
-
-@on_postgresql
-def test_queued_upgrade_does_not_block_create_index_concurrently(
-    flask: Flask_, new_app: Flask, another_database_url: str
-) -> None:
-    """CREATE INDEX CONCURRENTLY would wait for a snapshot that the queued upgrade held."""
-    upgrade_to(new_app)
-    with psycopg.connect(another_database_url, autocommit=True) as first:
-        first.execute("SELECT pg_advisory_lock(%s)", [advisory_lock()])
-        other = flask("db", "upgrade")
-        wait_until_queued(other)
-        first.execute("SET statement_timeout = '10s'")
-        first.execute("CREATE INDEX CONCURRENTLY test ON articles (category)")
-        assert other.poll() is None
-    outcome(other)
-
-
-def advisory_lock() -> int:
-    return int(re.search(r"ADVISORY_LOCK = ([0-9_]+)", (MIGRATIONS / "env.py").read_text())[1])
-
-
-def wait_until_queued(*processes: subprocess.Popen[str]) -> None:
-    for process in processes:
-        assert any("another process migrates" in line for line in process.stdout)
-
-
-def test_upgrade_waits_for_locks_of_other_sessions(
-    flask: Flask_, new_app: Flask, another_database_url: str
-) -> None:
-    upgrade_to(new_app)
-    downgrade_to(new_app)
-    dispose(new_app)
-    with locked(another_database_url):
-        process = flask("db", "upgrade")
-        assert any("a lock is held by others" in line for line in process.stdout)
-    outcome(process)
-    assert tables(new_app) >= TABLES
-
-
-@contextmanager
-def locked(url: str) -> Iterator[None]:
-    """Hold a lock that a migration needs, in another session."""
-    if url.startswith("sqlite"):
-        file = url.removeprefix("sqlite:///")
-        with closing(sqlite3.connect(file, isolation_level=None)) as session:
-            session.execute("BEGIN IMMEDIATE")
-            yield
-        return
-    with psycopg.connect(url) as session:
-        session.execute("LOCK TABLE alembic_version")
-        yield
-
-
-@on_postgresql
-def test_migration_that_waits_for_a_long_reader_does_not_block_other_readers(
-    flask: Flask_, make_app: MakeApp, another_database_url: str
-) -> None:
-    app = make_app(database_url=another_database_url)
-    upgrade_to(app)
-    with psycopg.connect(another_database_url) as reader:
-        reader.execute("SELECT FROM articles")
-        process = flask("db", "downgrade", "base")
-        while not reader.execute(WAITING).rowcount:
-            assert process.poll() is None
-            time.sleep(0.02)
-        Api(app).get("articles", status=200)  # waits until the migration times out
-        assert process.poll() is None
-    outcome(process)
-    assert tables(app) == set()
-
-
 @on_postgresql
 def test_printed_sql_builds_the_same_schema(
     flask: Flask_, new_app: Flask, make_app: MakeApp, another_database_url: str
@@ -384,55 +232,6 @@ def test_printed_sql_builds_the_same_schema(
     downgrade_to(new_app)
     upgrade_to(new_app)
     assert printed == schema(new_app)
-
-
-def test_service_is_not_ready_before_every_branch_is_migrated(new_app: Flask) -> None:
-    api = Api(new_app)
-    api.get("/health/ready", status=503)
-    upgrade_to(new_app, "auth@head")
-    behind = api.get("/health/ready", status=503)
-    assert int(behind.headers["Retry-After"]) > 0
-    upgrade_to(new_app)
-    api.get("/health/ready", status=200)
-    downgrade_to(new_app, "notes@base")
-    api.get("/health/ready", status=503)
-    api.get("/health/live", status=200)
-
-
-def test_service_is_not_ready_before_the_last_revision_of_a_branch(
-    new_app: Flask, tmp_path: Path
-) -> None:
-    upgrade_to(new_app)
-    with documented(new_app, tmp_path):
-        Api(new_app).get("/health/ready", status=503)
-        upgrade_to(new_app)
-        Api(new_app).get("/health/ready", status=200)
-
-
-def test_service_stays_ready_when_a_newer_release_has_migrated(new_app: Flask) -> None:
-    upgrade_to(new_app)
-    migrated_by_a_newer_release(new_app)
-    Api(new_app).get("/health/ready", status=200)
-
-
-def test_upgrade_by_an_older_release_succeeds_and_changes_nothing(
-    flask: Flask_, new_app: Flask
-) -> None:
-    upgrade_to(new_app)
-    migrated_by_a_newer_release(new_app)
-    built = schema(new_app)
-    dispose(new_app)
-    out, _ = outcome(flask("db", "upgrade"))
-    assert "the schema is newer than this code" in out
-    assert "articles_9999" in out
-    assert schema(new_app) == built
-
-
-def migrated_by_a_newer_release(app: Flask) -> None:
-    newer = "UPDATE alembic_version SET version_num = 'articles_9999' WHERE version_num = :old"
-    with app.app_context():
-        db.session.execute(text(newer), {"old": HEAD})
-        db.session.commit()
 
 
 def test_upgrade_works_in_a_folder_with_a_percent_sign(tmp_path: Path) -> None:

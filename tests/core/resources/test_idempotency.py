@@ -77,6 +77,7 @@ def titles(live: Live, by: dict[str, str]) -> list[str]:
     ]
 
 
+@pytest.mark.slow
 def test_thirty_clients_with_one_key_create_one_row_over_all_workers(live: Live) -> None:
     by = live.log_in()
 
@@ -90,6 +91,7 @@ def test_thirty_clients_with_one_key_create_one_row_over_all_workers(live: Live)
     assert titles(live, by).count("once") == 1
 
 
+@pytest.mark.slow
 def test_idempotency_keys_survive_a_flushed_redis(live: Live, redis_url: str) -> None:
     by = live.log_in()
     first = live.call("POST", "errands", {"title": "once"}, {**by, **KEY})
@@ -100,6 +102,7 @@ def test_idempotency_keys_survive_a_flushed_redis(live: Live, redis_url: str) ->
     assert titles(live, by).count("once") == 1
 
 
+@pytest.mark.slow
 @on_postgresql
 def test_retry_after_a_killed_worker_creates_one_row(live: Live, another_database_url: str) -> None:
     by = live.log_in()

@@ -84,6 +84,7 @@ def deep_in(api: Api, path: str, sort: str, by: Caller) -> str:
     return cursor
 
 
+@pytest.mark.slow
 @on_postgresql
 def test_page_reads_one_index_and_sorts_nothing_at_any_depth(
     app: Flask, api: Api, filled: Caller
@@ -98,6 +99,7 @@ def test_page_reads_one_index_and_sorts_nothing_at_any_depth(
         assert pages_read(deep) <= 2 * pages_read(first), (path, sort)
 
 
+@pytest.mark.slow
 @on_postgresql
 def test_full_text_search_for_an_unknown_word_uses_its_index(
     app: Flask, api: Api, filled: Caller
