@@ -1,7 +1,6 @@
 """The service under test on SQLite and PostgreSQL; each worker has its own databases.
 
-The migrations build the schema. The controller of pytest-xdist finds or starts the servers once and
-sends their URLs to its workers.
+The migrations build the schema.
 """
 
 import tests.features  # noqa: F401 - grants permissions, before schemas enumerate them
@@ -10,113 +9,40 @@ import tests.features  # noqa: F401 - grants permissions, before schemas enumera
 import io
 import json
 import os
-import shutil
 from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager, ExitStack, contextmanager, redirect_stdout
-from contextvars import Context
+from contextlib import AbstractContextManager, redirect_stdout
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import Any
-from uuid import uuid4
 
-import psycopg
 import pytest
 import structlog
 from flask import Flask
-from flask.testing import FlaskClient, FlaskCliRunner
 from flask_migrate import upgrade
-from sqlalchemy import Engine
 
 from app import create_app
 from app.auth import login_throttle, signing_keys
 from app.config import Settings
-from app.core.database.listeners import on_statement
 from app.core.resources.blueprint import Blueprint
 from app.core.security.authorization import public
 from app.core.web.flask_app import FlaskApp
 from app.extensions import cache, db, limiter
 from app.users import passwords
-from tests import pooler, services, stack_proxy
+from tests import pooler, stack_proxy
 from tests.api import FAST_HASHER, Api, Caller
+from tests.executed import statements as statements
 from tests.features import WITH_FEATURES_OF_TESTS, as_feature
-
-PROGRAMS = ("chromium", "npm")
-SERVERS = {"postgresql": services.postgres, "redis": services.redis}
-_running = ExitStack()
-_missing: list[str] = []
-
-
-def pytest_configure(config: pytest.Config) -> None:
-    received = getattr(config, "workerinput", None)  # in a worker
-    config.servers = received["servers"] if received else {}
-    if received or stack_proxy.URL:
-        return
-    for name, server in SERVERS.items():
-        try:
-            config.servers[name] = _running.enter_context(server())
-        except services.Unavailable as reason:
-            if os.environ.get("REQUIRE_SERVICES"):
-                pytest.exit(str(reason), returncode=3)
-            _missing.append(f"{name}: not tested, {reason}")
-    if pooler.ON:
-        server = config.servers["postgresql"]
-        address = _running.enter_context(services.pgbouncer(server))
-        os.environ["TEST_PGBOUNCER_ADDRESS"] = address  # for the workers, too
-        os.environ["TEST_PGBOUNCER_SERVER"] = server.rpartition("@")[2].partition("/")[0]
-    for name in PROGRAMS:
-        if not shutil.which(name):
-            if os.environ.get("REQUIRE_SERVICES"):
-                pytest.exit(f"{name} is not installed", returncode=3)
-            _missing.append(f"{name}: not installed, its tests are skipped")
-
-
-def pytest_configure_node(node: Any) -> None:
-    node.workerinput["servers"] = node.config.servers
-
-
-def pytest_unconfigure(config: pytest.Config) -> None:
-    _running.close()
-
-
-def pytest_terminal_summary(terminalreporter: Any) -> None:
-    for line in _missing:
-        terminalreporter.write_line(line, yellow=True)
-
-
-def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    if stack_proxy.URL:
-        config.hook.pytest_deselected(
-            items=[item for item in items if not stack_proxy.runs_on_stack(item)]
-        )
-        items[:] = filter(stack_proxy.runs_on_stack, items)
-    if pooler.ON:
-        config.hook.pytest_deselected(
-            items=[item for item in items if not pooler.runs_through_pooler(item)]
-        )
-        items[:] = filter(pooler.runs_through_pooler, items)
-
-
-def server_url(request: pytest.FixtureRequest, name: str) -> str:
-    """The URL of a server of this session; skip the test if there is none."""
-    url: str | None = request.config.servers.get(name)
-    if url is None:
-        pytest.skip(f"no {name}")
-    return url
-
-
-@contextmanager
-def own_server(name: str, *args: Any) -> Iterator[str]:
-    """The URL of a new server that a test may stop; skip or fail the test without one."""
-    variable = {"postgresql": "TEST_DATABASE_URL", "redis": "TEST_REDIS_URL"}[name]
-    with ExitStack() as stack:
-        try:
-            with pytest.MonkeyPatch.context() as patch:
-                patch.delenv(variable, raising=False)
-                url = stack.enter_context(SERVERS[name](*args))
-        except services.Unavailable as reason:
-            skip_or_fail(str(reason))
-        yield url
+from tests.isolation import IsolatedClient, IsolatedCliRunner
+from tests.session_servers import new_database as new_database
+from tests.session_servers import own_server as own_server
+from tests.session_servers import pytest_collection_modifyitems as pytest_collection_modifyitems
+from tests.session_servers import pytest_configure as pytest_configure
+from tests.session_servers import pytest_configure_node as pytest_configure_node
+from tests.session_servers import pytest_terminal_summary as pytest_terminal_summary
+from tests.session_servers import pytest_unconfigure as pytest_unconfigure
+from tests.session_servers import server_url as server_url
+from tests.session_servers import skip_or_fail as skip_or_fail
 
 
 @pytest.fixture
@@ -124,29 +50,6 @@ def redis_url() -> Iterator[str]:
     """A Redis for one test."""
     with own_server("redis") as url:
         yield url
-
-
-def skip_or_fail(reason: str) -> None:
-    """Skip the test, or fail it if servers are required."""
-    (pytest.fail if os.environ.get("REQUIRE_SERVICES") else pytest.skip)(reason)
-
-
-class IsolatedClient(FlaskClient):
-    """A test client that handles each request in a context of its own, as a server does.
-
-    pytest-flask pushes a request context for each test. Flask would take its application context
-    for the requests of the test as well, so that they shared `g` and the database session.
-    """
-
-    def run_wsgi_app(self, *args: Any, **kwargs: Any) -> Any:
-        return Context().run(super().run_wsgi_app, *args, **kwargs)
-
-
-class IsolatedCliRunner(FlaskCliRunner):
-    """The same for commands."""
-
-    def invoke(self, *args: Any, **kwargs: Any) -> Any:
-        return Context().run(super().invoke, *args, **kwargs)
 
 
 FlaskApp.test_client_class = IsolatedClient
@@ -174,23 +77,6 @@ def another_database_url(
 # For tests that concern one of the two databases.
 on_sqlite = pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)
 on_postgresql = pytest.mark.parametrize("database_url", ["postgresql"], indirect=True)
-
-
-@contextmanager
-def new_database(request: pytest.FixtureRequest, kind: str, folder: Path) -> Iterator[str]:
-    if kind == "sqlite":
-        yield f"sqlite:///{folder / 'test.db'}"
-        return
-    if kind == "stack":
-        yield stack_proxy.DATABASE_URL
-        return
-    server = server_url(request, "postgresql")
-    name = f"test_{uuid4().hex}"
-    with psycopg.connect(server, autocommit=True) as connection:
-        connection.execute(f"CREATE DATABASE {name}")
-        url = f"{server.rpartition('/')[0]}/{name}"
-        yield pooler.url_through_pooler(url) if pooler.ON else url
-        connection.execute(f"DROP DATABASE {name} WITH (FORCE)")
 
 
 @pytest.fixture(scope="session")
@@ -358,25 +244,6 @@ def editor(api: Api) -> Caller:
 @pytest.fixture
 def admin(api: Api) -> Caller:
     return api.sign_up("admin")
-
-
-@contextmanager
-def statements(app: Flask) -> Iterator[list[str]]:
-    """Collect the SQL statements that an application executes during the block."""
-    sent: list[str] = []
-
-    with app.app_context():
-        own = db.engine
-
-    def note(engine: Engine, sql: str, _parameters: Any) -> None:
-        if engine is own:
-            sent.append(sql)
-
-    remove = on_statement(note)
-    try:
-        yield sent
-    finally:
-        remove()
 
 
 Counter = Callable[[], AbstractContextManager[list[str]]]

@@ -231,6 +231,7 @@ ENTRY_POINTS = {
 }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("command", ENTRY_POINTS.values(), ids=ENTRY_POINTS)
 @pytest.mark.parametrize(
     "bad",

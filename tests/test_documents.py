@@ -10,6 +10,7 @@ from tests.transcript import matches, read_steps, run_steps
 ROOT = Path(__file__).parent.parent
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("document", ["README.md", "docs/http.md", "docs/auth.md"])
 def test_commands_of_the_document_print_what_it_shows(document: str, tmp_path: Path) -> None:
     steps = read_steps(ROOT / document)

@@ -78,12 +78,8 @@ def test_batch_with_failing_items_names_each_and_changes_nothing(
     world: World, batch: Operation
 ) -> None:
     first, second, third, fourth = made(world, batch, 4)
-    (foreign,) = [
-        each["id"]
-        for each in send(
-            world, batch, create(world, batch, world.other), by=world.other, status=200
-        ).json["items"]
-    ]
+    others = create(world, batch, world.other)
+    foreign = send(world, batch, others, by=world.other, status=200).json["items"][0]["id"]
     before = everything(world, batch)
     unconditional = change(world, batch, third)
     del unconditional["if_match"]

@@ -26,6 +26,8 @@ from tests.conftest import skip_or_fail
 from tests.live import ROOT, Answer, Live, serve
 from tests.nginx import in_front_of
 
+pytestmark = pytest.mark.slow
+
 HOST, PREFIX = "api.example.com", "/shop"
 CLIENT = "127.0.0.5"  # the address of the client; the proxies have 127.0.0.1
 FORGED = {

@@ -7,6 +7,8 @@ import pytest
 
 from tests.deploy.cached_service import HIT, MISS, OF_ONE_REQUEST, CachedService
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.mark.parametrize("method", ["GET", "HEAD"])
 def test_repeated_list_request_is_answered_from_the_cache(

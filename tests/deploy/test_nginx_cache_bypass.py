@@ -14,6 +14,8 @@ from tests.deploy.cached_service import HIT, MISS, STALE, TIMEOUT, CachedService
 from tests.live import Live
 from tests.nginx import in_front_of
 
+pytestmark = pytest.mark.slow
+
 
 def credentials(site: CachedService) -> dict[str, dict[str, str]]:
     """Header fields of callers with credentials or cookies, by kind."""

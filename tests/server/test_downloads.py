@@ -13,6 +13,8 @@ from tests.conftest import new_database
 from tests.live import Live, serve
 from tests.nginx import in_front_of
 
+pytestmark = pytest.mark.slow
+
 CONTENT = os.urandom(12 * 2**20)  # more than the buffers of a connection
 
 

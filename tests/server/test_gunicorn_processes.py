@@ -23,6 +23,8 @@ from tests.server.connections import (
     mug,
 )
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture
 def stoppable(tmp_path: Path) -> Iterator[Live]:

@@ -18,6 +18,8 @@ from tests import services
 from tests.live import Live, serve
 from tests.nginx import in_front_of
 
+pytestmark = pytest.mark.slow
+
 CLIENTS = 10  # more than the threads of the service
 IDLE = 3.0  # seconds between two bytes
 

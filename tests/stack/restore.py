@@ -12,7 +12,7 @@ import time
 from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).parent))
-from smoke import PASSWORD, Stack
+from client import PASSWORD, Stack
 
 ROOT = Path(__file__).parent.parent.parent
 # The names of the tables; for each table the number of rows and a checksum of their content.
@@ -40,10 +40,7 @@ def main() -> None:
     stack = Stack(parser.parse_args().port, os.environ["COMPOSE_PROJECT_NAME"])
     account = {"email": stack.email, "name": "Kept", "password": PASSWORD}
     stack.call("POST", "/api/v1/users", account).expect(201)
-    login = {"email": stack.email, "password": PASSWORD}
-    while (reply := stack.call("POST", "/api/v1/auth/login", login)).status == 429:
-        time.sleep(int(reply.header("Retry-After")))  # smoke.py has used up the login limit
-    stack.token = reply.expect(200).json()["access_token"]
+    log_in(stack)
     path = stack.call("POST", "/api/v1/tasks", {"title": "Kept"}).expect(201).header("Location")
 
     compose("stop", "worker", "beat")  # they would change rows during the comparison
@@ -54,25 +51,7 @@ def main() -> None:
     try:
         assert file.stat().st_mode & 0o777 == 0o600
         print(f"backed up {len(before)} tables into {file.stat().st_size} bytes")
-
-        compose("down", "--volumes", "--timeout", "40")
-        compose("up", "--detach", "--wait", "--wait-timeout", "300")
-        assert stack.call("GET", path).status == 401, "the stack is not empty"
-        restored = dev("restore", str(file))
-        assert restored.returncode == 0, restored.stdout + restored.stderr
-        compose("stop", "worker", "beat")
-        after = contents(stack)
-        different = {table for table in before | after if before.get(table) != after.get(table)}
-        assert not different, {table: (before.get(table), after.get(table)) for table in different}
-        print("restored into an empty stack: each table has the same rows")
-
-        stack.recovers("/health/ready", within=60)
-        stack.call("GET", path).expect(200)  # with the session from before the backup
-        stack.token = ""
-        reply = stack.call("POST", "/api/v1/auth/login", login).expect(200)
-        stack.token = reply.json()["access_token"]
-        assert stack.call("GET", path).expect(200).json()["title"] == "Kept"
-        print("the session and the password from before the backup work")
+        restore_into_an_empty_stack(stack, file, path, before)
 
         file.write_bytes(file.read_bytes()[: file.stat().st_size // 2])
         assert dev("restore", str(file)).returncode != 0
@@ -80,6 +59,35 @@ def main() -> None:
         print("an incomplete file is rejected, and changes nothing")
     finally:
         file.unlink()
+
+
+def log_in(stack: Stack) -> None:
+    stack.token = ""
+    login = {"email": stack.email, "password": PASSWORD}
+    while (reply := stack.call("POST", "/api/v1/auth/login", login)).status == 429:
+        time.sleep(int(reply.header("Retry-After")))  # smoke.py has used up the login limit
+    stack.token = reply.expect(200).json()["access_token"]
+
+
+def restore_into_an_empty_stack(
+    stack: Stack, file: Path, path: str, before: dict[str, str]
+) -> None:
+    compose("down", "--volumes", "--timeout", "40")
+    compose("up", "--detach", "--wait", "--wait-timeout", "300")
+    assert stack.call("GET", path).status == 401, "the stack is not empty"
+    restored = dev("restore", str(file))
+    assert restored.returncode == 0, restored.stdout + restored.stderr
+    compose("stop", "worker", "beat")
+    after = contents(stack)
+    different = {table for table in before | after if before.get(table) != after.get(table)}
+    assert not different, {table: (before.get(table), after.get(table)) for table in different}
+    print("restored into an empty stack: each table has the same rows")
+
+    stack.recovers("/health/ready", within=60)
+    stack.call("GET", path).expect(200)  # with the session from before the backup
+    log_in(stack)
+    assert stack.call("GET", path).expect(200).json()["title"] == "Kept"
+    print("the session and the password from before the backup work")
 
 
 if __name__ == "__main__":

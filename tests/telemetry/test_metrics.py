@@ -188,6 +188,7 @@ def test_metrics_are_404_on_other_listeners(make_app: MakeApp, proxies: int) -> 
         assert response.json["type"] == "/problems/not-found"
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("host", ["api.example.com:9464", "127.0.0.1:9464", "[::1]:9464"])
 def test_metrics_are_404_on_a_unix_socket_whatever_the_host_is(tmp_path: Path, host: str) -> None:
     port, path = services.free_port(), str(tmp_path / "socket")

@@ -85,6 +85,7 @@ def belongs_to(folder: Path, live: Live) -> bool:
     return str(folder) in maps
 
 
+@pytest.mark.slow
 def test_nginx_does_not_serve_metrics(tmp_path: Path) -> None:
     port = services.free_port()
     settings = {"METRICS_BIND": f"127.0.0.1:{port}", "CACHE_DIR": str(tmp_path)}

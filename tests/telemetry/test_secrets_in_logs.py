@@ -134,6 +134,7 @@ def verbose_service(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[
         yield port, database, lambda: "".join(file.read_text() for file in files)
 
 
+@pytest.mark.slow
 def test_logs_of_service_and_nginx_contain_no_secret_of_a_client(verbose_service: Any) -> None:
     port, database, read_logs = verbose_service
     send_canaries(port)
@@ -146,6 +147,7 @@ def test_logs_of_service_and_nginx_contain_no_secret_of_a_client(verbose_service
     assert CANARY not in text
 
 
+@pytest.mark.slow
 def test_every_line_of_the_nginx_log_is_json(tmp_path: Path) -> None:
     with serve(f"sqlite:///{tmp_path}/live.db", CACHE_DIR=str(tmp_path)) as live:
         with in_front_of(live, tmp_path) as nginx:

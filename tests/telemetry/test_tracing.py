@@ -162,6 +162,7 @@ def collector() -> Iterator[tuple[str, list[Span]]]:
             thread.join()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", ["sqlite", "postgresql"])
 def test_requests_and_queries_are_exported_as_spans_of_the_callers_trace(
     request: pytest.FixtureRequest, tmp_path: Path, kind: str

@@ -2,7 +2,7 @@
 
 import pytest
 
-from tools import measures
+from tools import measures, public_interfaces
 
 CODE = '''"""A docstring
 of two lines."""
@@ -51,6 +51,12 @@ TREE = {
 }
 
 
+@pytest.fixture(autouse=True)
+def no_private_names(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The search through the whole tree has tests of its own."""
+    monkeypatch.setattr(public_interfaces, "find_in_tree", list)
+
+
 def test_measures_count_lines_by_folder_without_migrations() -> None:
     table = {what: value for what, value, _ in (*measures.rows(TREE), *measures.packages(TREE))}
     assert table["lines of app/"] == 25
@@ -71,7 +77,9 @@ def test_measures_count_lines_by_folder_without_migrations() -> None:
         ("app/x.py", function(41), 1),
         ("app/x.py", "1\n" * 301, 1),
         ("app/x/migrations/x_0001.py", "1\n" * 301, 0),
-        ("tests/x.py", "1\n" * 301, 0),
+        ("tests/x.py", "1\n" * 301, 1),
+        ("bench/x.py", function(41), 1),
+        ("docs/x.py", "1\n" * 301, 0),
     ],
 )
 def test_measures_fail_on_code_that_is_too_long(
