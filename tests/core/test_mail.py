@@ -50,9 +50,9 @@ def test_mailed_tokens_and_addresses_are_not_logged(
     api = mailing_and_logging
     api.register()
     tokens = [mailbox.token]
+    api.verify(tokens[0], status=204)  # which ends earlier tokens of the account
     api.forgot(ADA["email"], status=202)
     tokens.append(mailbox.token)
-    api.verify(tokens[0], status=204)
     api.reset(tokens[1], status=204)
     api.reset(tokens[1], status=401)
     assert '"request"' in output.getvalue()
