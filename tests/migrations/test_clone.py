@@ -8,15 +8,8 @@ from sqlalchemy import text
 
 from app.extensions import db
 from tests.api import Api
-from tests.migrations.test_migrations import (
-    ROWS,
-    also_from,
-    downgrade_to,
-    insertion,
-    new_app,  # noqa: F401 - a fixture
-    schema,
-    upgrade_to,
-)
+from tests.migrations.schemas import downgrade_to, schema, upgrade_to
+from tests.migrations.test_migrations import ROWS, also_from, insertion
 
 MIGRATION = '''"""Add a column to users."""
 
@@ -58,7 +51,7 @@ def upstream(tmp_path: Path) -> Path:
 
 @pytest.mark.parametrize("first", ["clone", "upstream", "both"])
 def test_branches_of_clone_and_upstream_on_one_table_are_both_applied(
-    new_app: Flask,  # noqa: F811
+    new_app: Flask,
     clone: Path,
     upstream: Path,
     first: str,
