@@ -5,8 +5,6 @@ from typing import Any
 
 from flask.testing import FlaskClient, FlaskCliRunner
 
-import tests.features  # noqa: F401 - grants permissions, before schemas enumerate them
-
 
 class IsolatedClient(FlaskClient):
     """A test client that handles each request in a context of its own, as a server does.

@@ -14,7 +14,6 @@ from uuid import uuid4
 import psycopg
 import pytest
 
-import tests.features  # noqa: F401 - grants permissions, before schemas enumerate them
 from tests import pooler, services, stack_proxy
 
 PROGRAMS = ("chromium", "npm")
