@@ -102,7 +102,7 @@ def table_owners() -> dict[str, str]:
     for mapper in sorted(
         Base.registry.mappers, key=lambda each: "__tablename__" in vars(each.class_)
     ):
-        file = Path(sys.modules[mapper.class_.__module__].__file__ or "")
+        file = Path(getattr(sys.modules[mapper.class_.__module__], "__file__", None) or "")
         found = [packages[parent] for parent in file.parents if parent in packages]
         for table in mapper.tables:
             owners[table.description] = found[0] if found else "core"

@@ -60,6 +60,7 @@ def test_new_resources_pass_checks_contract_tests_and_fuzzing_and_are_removed_co
 NAMES_KEPT = {
     "CHANGELOG.md",
     "docs/decisions.md",
+    "tests/tools/releases.py",
     "tests/tools/test_scaffold.py",
     "tests/tools/test_upgrade.py",
     "tools/new_service.py",
