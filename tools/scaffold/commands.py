@@ -9,7 +9,7 @@ from tools.scaffold import feature_list
 from tools.scaffold.create import create_feature
 from tools.scaffold.feature_list import ROOT
 from tools.scaffold.field_types import FIELD_TYPES
-from tools.scaffold.remove import remove_feature
+from tools.scaffold.remove import dependents, remove_feature
 from tools.scaffold.resource import parse_resource
 
 
@@ -44,11 +44,14 @@ new_resource.help = f"{new_resource.help}\n\nTYPE is one of {', '.join(FIELD_TYP
 @remove.command("feature")
 @click.argument("name")
 def remove_feature_command(name: str) -> None:
-    """Delete the packages of a feature and its lines in app/features.py and pyproject.toml.
+    """Delete the packages of a feature, and its lines in all other files.
 
-    Its tables stay: run `flask db downgrade NAME@base` before.
+    Tests elsewhere that import it are listed. Its tables stay: run `flask db downgrade NAME@base`
+    before.
     """
     _report("removed", remove_feature(name))
+    for path in dependents("tests", name):
+        click.echo(f"{path} imports app.{name}: change or delete it")
 
 
 def _report(verb: str, paths: list[Path]) -> None:

@@ -26,11 +26,11 @@ def remove_feature(name: str) -> list[Path]:
     """
     if not re.fullmatch(r"[a-z][a-z0-9_]*", name) or not feature_list.contains(name):
         raise click.ClickException(f"{name} is not in {feature_list.FEATURES}")
-    parts = {path.parts[1].replace("__init__.py", "app") for path in _dependents("app", name)}
+    parts = {path.parts[1].replace("__init__.py", "app") for path in dependents("app", name)}
     if needing := sorted(parts - {name}):
         message = f"{name} is needed by {', '.join(needing)}; nothing was removed"
         raise click.ClickException(message)
-    packages = {Path(*path.parts[:2]) for path in _dependents("examples", name)}
+    packages = {Path(*path.parts[:2]) for path in dependents("examples", name)}
     folders = [Path("app") / name, *sorted(packages)]
     folders = [each for folder in folders for each in (folder, Path("tests") / folder.name)]
     for folder in folders:
@@ -41,7 +41,7 @@ def remove_feature(name: str) -> list[Path]:
     return [*folders, feature_list.FEATURES, feature_list.PYPROJECT, *changed]
 
 
-def _dependents(folder: str, name: str) -> Iterator[Path]:
+def dependents(folder: str, name: str) -> Iterator[Path]:
     """The files below a folder that import a feature, or whose migration needs one of it."""
     needs = re.compile(
         rf"(?m)^\s*(from|import) app\.{name}\b|^\s*from app import .*\b{name}\b"
