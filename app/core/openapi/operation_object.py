@@ -19,16 +19,16 @@ _PATH_PARAMETER = re.compile(r"<(?:(\w+):)?(\w+)>")
 class Route(NamedTuple):
     """A documented view, and where it is registered."""
 
-    rule: str  # /api/v1/tasks/<uuid:task_id>
+    rule: str  # /api/v1/notes/<uuid:note_id>
     method: str  # get
-    endpoint: str  # tasks.read_task
+    endpoint: str  # notes.read_note
     docstring: str
     operation: Operation
     access: Access
 
     @property
     def path(self) -> str:
-        """The rule as OpenAPI writes it: /api/v1/tasks/{task_id}."""
+        """The rule as OpenAPI writes it: /api/v1/notes/{note_id}."""
         return _PATH_PARAMETER.sub(r"{\2}", self.rule)
 
     @property

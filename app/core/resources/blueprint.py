@@ -1,11 +1,11 @@
 """The decorators of a routes file: each declares one thing, the route decorator connects them.
 
-    @tasks.patch("/<uuid:task_id>", access=permission("tasks:own"))
-    @tasks.body(TaskSchema, partial=True)
-    @tasks.updates(TaskSchema)
-    def update_task(data, task_id):
-        "Change a task."
-        return Task.visible_to(current_caller), data
+    @notes.patch("/<uuid:note_id>", access=permission("notes:own"))
+    @notes.body(NoteSchema, partial=True)
+    @notes.updates(NoteSchema)
+    def update_note(data, note_id):
+        "Change a note."
+        return Note.visible_to(current_caller), data
 
 `app.core.resources.dispatch` has the order in which a request passes through what they declare.
 """
