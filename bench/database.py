@@ -23,6 +23,7 @@ ROOT = Path(__file__).parent.parent
 DATA = Path(os.environ.get("BENCH_DATA") or ROOT / "bench" / ".data")
 PRODUCTS = 1_000_000
 USERS, TASKS = 64, 1_000  # further users, and tasks of the demo user
+ORDERS, ITEMS = 1_000, 5  # orders of the demo user, and items of each
 
 # As on a larger server, but commits do not wait for the disk, which takes all systems equally long,
 # and nothing runs in the background.
@@ -48,6 +49,22 @@ INSERT INTO tasks (id, owner_id, title, description, done, priority, due_at, com
 SELECT gen_random_uuid(), id, 'Task ' || n, 'What is to be done', false, n %% 3, NULL, NULL,
        1, now() - n * interval '1.000001 minute', now()
 FROM users, generate_series(1, %(tasks)s) n WHERE email = %(demo)s;
+"""
+_ORDERS = """
+WITH customer AS (
+    INSERT INTO customers (id, owner_id, name, email, version, created_at, updated_at)
+    SELECT gen_random_uuid(), id, 'Bench', 'bench@example.com', 1, now(), now()
+    FROM users WHERE email = %(demo)s RETURNING id, owner_id),
+bought AS (
+    INSERT INTO orders (id, owner_id, customer_id, currency, state, paid_at,
+                        version, created_at, updated_at)
+    SELECT gen_random_uuid(), owner_id, id, 'EUR', CASE n %% 2 WHEN 0 THEN 'open' ELSE 'paid' END,
+           CASE n %% 2 WHEN 1 THEN now() END, 1, now() - n * interval '1.000001 minute', now()
+    FROM customer, generate_series(1, %(orders)s) n RETURNING id)
+INSERT INTO order_items (order_id, position, product_id, quantity, price)
+SELECT bought.id, position, product.id, position + 1, 1250
+FROM bought, (SELECT row_number() OVER () - 1 AS position, id
+              FROM (SELECT id FROM products LIMIT %(items)s) few) product;
 """
 _CLEAN_UP = """
 DELETE FROM products WHERE sku LIKE 'BENCH-%';
@@ -117,19 +134,20 @@ def _init(binaries: Path, account: str) -> None:
 
 
 def fill(url: str, products: int) -> None:
-    """Migrate the database, and add missing products, users and tasks."""
+    """Migrate the database, and add missing products, users, tasks and orders."""
     environ = os.environ | {"DATABASE_URL": url, "APP_ENV": "development", "REDIS_URL": ""}
-    flask = [sys.executable, "-m", "flask", "--app", "wsgi"]
+    flask = [sys.executable, "-m", "flask", "--app", "bench.ours"]
     for step in (["db", "upgrade"], ["seed", "--demo", "--products", str(products)]):
         with psycopg.connect(url) as connection:
             if step[0] == "seed" and _count(connection, "products") >= products:
                 continue
         subprocess.run([*flask, *step], cwd=ROOT, env=environ, check=True, stdout=sys.stderr)
     with psycopg.connect(url, autocommit=True, cursor_factory=psycopg.ClientCursor) as connection:
-        if _count(connection, "users") < USERS:
-            values = {"users": USERS, "tasks": TASKS, "demo": DEMO_EMAIL}
-            connection.execute(_POPULATE, values)
-            connection.execute("VACUUM ANALYZE")
+        numbers = {"users": USERS, "tasks": TASKS, "orders": ORDERS, "items": ITEMS}
+        for table, statement in (("users", _POPULATE), ("orders", _ORDERS)):
+            if _count(connection, table) < numbers[table]:
+                connection.execute(statement, numbers | {"demo": DEMO_EMAIL})
+                connection.execute("VACUUM ANALYZE")
     clean_up(url)
 
 

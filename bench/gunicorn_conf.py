@@ -1,8 +1,10 @@
-"""gunicorn.conf.py for other applications, without the hooks that need our application."""
+"""The settings of gunicorn.conf.py for other applications, whose environments lack our worker."""
 
-import runpy
+import os
+from pathlib import Path
 
-_shipped = runpy.run_path("gunicorn.conf.py")
-globals().update(
-    {name: _shipped[name] for name in _shipped if name not in ("post_worker_init", "worker_exit")}
-)
+worker_class = "gthread"
+workers, threads = int(os.environ["WEB_CONCURRENCY"]), int(os.environ["WEB_THREADS"])
+worker_tmp_dir = "/dev/shm" if Path("/dev/shm").is_dir() else None
+control_socket_disable = True
+timeout, graceful_timeout, keepalive = 30, 25, 5

@@ -9,7 +9,9 @@ from app import create_app
 from app.core.security import authorization
 from app.core.web import rate_limit
 from app.extensions import limiter
+from app.features import FEATURES
 from app.telemetry import request_log
+from examples import shop
 
 
 def _nothing(*_: Any, **__: Any) -> None:
@@ -20,4 +22,4 @@ limiter.enabled = False
 rate_limit.init_app = _nothing
 request_log.init_app = _nothing
 authorization.session_is_valid_clause = _nothing  # statements do not check the session
-app = create_app()
+app = create_app(features=(*FEATURES, shop))

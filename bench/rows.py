@@ -148,6 +148,7 @@ ROWS = {
         Row("filtered", "filtered and sorted page", _get(*FILTERED)),
         Row("unchanged", "304 for a page of 100", _unchanged),
         Row("tasks", "tasks of one user", _get("/tasks")),
+        Row("orders", "page of 20 orders with items", _get("/orders")),
         Row("create", "create", _create, 201),
         Row("change", "update with If-Match", _change, tracks_versions=True),
         Row("login", "log in", _log_ins, min_seconds=3),
@@ -175,7 +176,13 @@ def check(world: World, running: Running, ours: Running) -> None:
     Raises:
         Differs: with the first difference.
     """
-    for path in (f"/products/{world.ids[0]}", "/products", "/products?limit=100", "/tasks"):
+    for path in (
+        f"/products/{world.ids[0]}",
+        "/products",
+        "/products?limit=100",
+        "/tasks",
+        "/orders",
+    ):
         _check_read(world, running, ours, path)
     for path in (FILTERED[0], FILTERED[-1]):
         _check_read(world, running, ours, path)

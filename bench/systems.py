@@ -65,7 +65,7 @@ class System:
 SYSTEMS = {
     system.name: system
     for system in (
-        System("full", "ours, as shipped", [*_GUNICORN, "wsgi:app"]),
+        System("full", "ours, as shipped", [*_GUNICORN, "bench.ours:app"]),
         System("lean", "ours, lean", [*_GUNICORN, "bench.ours_lean:app"]),
         System("limit", "limit: bare WSGI and psycopg", [*_OTHERS, "bench.limit.app:app"]),
         System(

@@ -29,6 +29,8 @@ from bench.limit.statements import (
     CREATE,
     DECIMALS,
     FILTERS,
+    ORDER,
+    ORDERS,
     PRIORITIES,
     PRODUCT,
     READ,
@@ -46,6 +48,7 @@ local = threading.local()
 
 Body = dict[str, Any]
 Answer = tuple[int, Any, list[tuple[str, str]]]
+Dump = Callable[[tuple[Any, ...]], Body]
 
 
 class Refused(Exception):
@@ -116,6 +119,12 @@ def task(row: tuple[Any, ...]) -> Body:
     return members
 
 
+def order(row: tuple[Any, ...]) -> Body:
+    members = dict(zip(ORDER, row, strict=False))
+    members["items"] = orjson.Fragment(members["items"])
+    return members
+
+
 def read(environ: Body, id_: UUID) -> Answer:
     claims_of(environ)
     rows = run(READ, (id_,))
@@ -129,17 +138,16 @@ def list_products(environ: Body) -> Answer:
     return page(environ, "products", PRODUCT, product, [])
 
 
-def list_tasks(environ: Body) -> Answer:
+def list_own(environ: Body, table: str, columns: tuple[str, ...], dump: Dump) -> Answer:
     claims = claims_of(environ)
-    mine = f"owner_id = '{UUID(claims['sub'])}'"
-    return page(environ, "tasks", TASK, task, [mine])
+    return page(environ, table, columns, dump, [f"owner_id = '{UUID(claims['sub'])}'"])
 
 
 def page(
     environ: Body,
     table: str,
     columns: tuple[str, ...],
-    dump: Callable[[tuple[Any, ...]], Body],
+    dump: Dump,
     conditions: list[str],
 ) -> Answer:
     query = dict(parse_qsl(environ["QUERY_STRING"]))
@@ -254,7 +262,8 @@ HASH = PasswordHasher(time_cost=2, memory_cost=19 * 1024, parallelism=1).hash(
 ROUTES: dict[tuple[str, str], Callable[[Body], Answer]] = {
     ("GET", "/api/v1/products"): list_products,
     ("POST", "/api/v1/products"): create,
-    ("GET", "/api/v1/tasks"): list_tasks,
+    ("GET", "/api/v1/tasks"): lambda environ: list_own(environ, "tasks", TASK, task),
+    ("GET", "/api/v1/orders"): lambda environ: list_own(environ, ORDERS, ORDER, order),
     ("POST", "/api/v1/auth/login"): login,
     ("POST", "/argon2id"): argon2id,
 }

@@ -9,6 +9,12 @@ RESOURCE = ("id", "version", "created_at", "updated_at")
 WRITABLE = ("sku", "name", "description", "category", "price", "currency", "stock", "is_active")
 PRODUCT = RESOURCE + WRITABLE
 TASK = (*RESOURCE, "title", "description", "done", "priority", "due_at", "completed_at")
+ORDER = (*RESOURCE, "customer_id", "currency", "items", "total", "state", "paid_at")
+ORDERS = """orders, LATERAL (
+    SELECT coalesce(json_agg(json_build_object('product_id', product_id, 'quantity', quantity,
+                                               'price', price) ORDER BY position), '[]')::text
+           AS items, coalesce(sum(quantity * price), 0) AS total
+    FROM order_items WHERE order_id = orders.id) lines"""
 FILTERS = {
     "category": "category = %(category)s",
     "currency": "currency = %(currency)s",

@@ -19,7 +19,14 @@ from sqlalchemy import (
     select,
     tuple_,
 )
-from sqlalchemy.orm import DeclarativeBase, Mapped, declared_attr, mapped_column
+from sqlalchemy.orm import (
+    DeclarativeBase,
+    Mapped,
+    declared_attr,
+    mapped_column,
+    relationship,
+    selectinload,
+)
 
 PRIORITIES = ("low", "normal", "high")
 
@@ -100,6 +107,31 @@ class Task(Resource, Base):
     completed_at: Mapped[datetime | None] = mapped_column(DateTime(timezone=True))
 
 
+class Order(Resource, Base):
+    __tablename__ = "orders"
+
+    owner_id: Mapped[uuid.UUID] = mapped_column(ForeignKey("users.id"))
+    customer_id: Mapped[uuid.UUID]
+    currency: Mapped[str] = mapped_column(Text)
+    state: Mapped[str] = mapped_column(Text, default="open")
+    paid_at: Mapped[datetime | None] = mapped_column(DateTime(timezone=True))
+    items: Mapped[list["OrderItem"]] = relationship(order_by="OrderItem.position")
+
+    @property
+    def total(self) -> int:
+        return sum(item.quantity * item.price for item in self.items)
+
+
+class OrderItem(Base):
+    __tablename__ = "order_items"
+
+    order_id: Mapped[uuid.UUID] = mapped_column(ForeignKey("orders.id"), primary_key=True)
+    position: Mapped[int] = mapped_column(primary_key=True)
+    product_id: Mapped[uuid.UUID] = mapped_column(ForeignKey("products.id"))
+    quantity: Mapped[int]
+    price: Mapped[int]
+
+
 def select_products(
     *,
     sort: str,
@@ -126,6 +158,11 @@ def select_products(
 def select_tasks(owner_id: uuid.UUID, limit: int, cursor: str | None) -> Select[Any]:
     statement = select(Task).where(Task.owner_id == owner_id)
     return _page(statement, Task, "-created_at", limit, cursor)
+
+
+def select_orders(owner_id: uuid.UUID, limit: int, cursor: str | None) -> Select[Any]:
+    statement = select(Order).where(Order.owner_id == owner_id).options(selectinload(Order.items))
+    return _page(statement, Order, "-created_at", limit, cursor)
 
 
 def _page(

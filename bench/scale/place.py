@@ -39,7 +39,7 @@ class Place:
     def local(self, size: int) -> tuple[Local, World]:
         """The service on that database in this process, and a login."""
         os.environ |= SETTINGS | servers(self.url(size), self.redis)
-        sys.modules.pop("wsgi", None)  # a new application for each database
+        sys.modules.pop("bench.ours", None)  # a new application for each database
         local, world = Local("full"), World(self.url(size))
         world.load(local, size)  # type: ignore[arg-type]
         return local, world

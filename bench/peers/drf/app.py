@@ -72,7 +72,7 @@ from rest_framework.response import Response  # noqa: E402
 from rest_framework.views import APIView  # noqa: E402
 from rest_framework_simplejwt.tokens import AccessToken  # noqa: E402
 
-from bench.peers.drf.models import Product, Task, User  # noqa: E402
+from bench.peers.drf.models import Order, OrderItem, Product, Task, User  # noqa: E402
 
 hasher = PasswordHasher()
 
@@ -102,6 +102,23 @@ class TaskSerializer(serializers.ModelSerializer[Task]):
 
     def get_priority(self, task: Task) -> str:
         return Task.PRIORITIES[task.priority]
+
+
+class OrderItemSerializer(serializers.ModelSerializer[OrderItem]):
+    class Meta:
+        model = OrderItem
+        fields = ("product_id", "quantity", "price")
+
+
+class OrderSerializer(serializers.ModelSerializer[Order]):
+    items = OrderItemSerializer(many=True)
+
+    class Meta:
+        model = Order
+        fields = (
+            "id", "version", "created_at", "updated_at", "customer_id", "currency", "items",
+            "total", "state", "paid_at",
+        )  # fmt: skip
 
 
 class Pages(CursorPagination):
@@ -176,6 +193,14 @@ class TaskList(generics.ListAPIView[Task]):
         return Task.objects.filter(owner=self.request.user)
 
 
+class OrderList(generics.ListAPIView[Order]):
+    serializer_class = OrderSerializer
+    pagination_class = Pages
+
+    def get_queryset(self) -> Any:
+        return Order.objects.filter(owner=self.request.user).prefetch_related("items")
+
+
 class Credentials(serializers.Serializer[Any]):
     email = serializers.EmailField()
     password = serializers.CharField()
@@ -205,6 +230,7 @@ urlpatterns = [
     path("api/v1/products", ProductList.as_view()),
     path("api/v1/products/<uuid:pk>", ProductDetail.as_view()),
     path("api/v1/tasks", TaskList.as_view()),
+    path("api/v1/orders", OrderList.as_view()),
     path("api/v1/auth/login", Login.as_view()),
 ]
 app = get_wsgi_application()

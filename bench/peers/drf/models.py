@@ -60,3 +60,33 @@ class Task(Resource):
     class Meta:
         db_table = "tasks"
         managed = False
+
+
+class Order(Resource):
+    owner = models.ForeignKey(User, on_delete=models.CASCADE)
+    customer_id = models.UUIDField()
+    currency = models.TextField()
+    state = models.TextField(default="open")
+    paid_at = models.DateTimeField(null=True)
+
+    class Meta:
+        db_table = "orders"
+        managed = False
+
+    @property
+    def total(self) -> int:
+        return sum(item.quantity * item.price for item in self.items.all())
+
+
+class OrderItem(models.Model):
+    pk = models.CompositePrimaryKey("order_id", "position")
+    order = models.ForeignKey(Order, on_delete=models.CASCADE, related_name="items")
+    position = models.IntegerField()
+    product = models.ForeignKey(Product, on_delete=models.PROTECT)
+    quantity = models.IntegerField()
+    price = models.IntegerField()
+
+    class Meta:
+        db_table = "order_items"
+        managed = False
+        ordering = ("position",)

@@ -17,6 +17,7 @@ from sqlalchemy.ext.asyncio import AsyncSession, async_sessionmaker, create_asyn
 
 from bench.peers.fastapi.schemas import (
     Credentials,
+    OrderOut,
     Page,
     PageQuery,
     ProductIn,
@@ -26,7 +27,7 @@ from bench.peers.fastapi.schemas import (
     TaskOut,
     Token,
 )
-from bench.peers.models import Product, User, cut, select_products, select_tasks
+from bench.peers.models import Product, User, cut, select_orders, select_products, select_tasks
 
 NAME = "flask-rest-reference"
 KEY = bytes.fromhex(os.environ["TOKEN_KEY"])
@@ -120,6 +121,15 @@ async def read_tasks(
     session: SessionDep, claims: Claims, query: Annotated[PageQuery, Query()]
 ) -> Any:
     statement = select_tasks(UUID(claims["sub"]), query.limit, query.cursor)
+    items, cursor = cut((await session.scalars(statement)).all(), query.limit)
+    return {"items": items, "next_cursor": cursor}
+
+
+@app.get("/api/v1/orders", response_model=Page[OrderOut])
+async def read_orders(
+    session: SessionDep, claims: Claims, query: Annotated[PageQuery, Query()]
+) -> Any:
+    statement = select_orders(UUID(claims["sub"]), query.limit, query.cursor)
     items, cursor = cut((await session.scalars(statement)).all(), query.limit)
     return {"items": items, "next_cursor": cursor}
 

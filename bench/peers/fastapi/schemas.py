@@ -73,6 +73,23 @@ class TaskOut(Out):
     completed_at: datetime | None
 
 
+class OrderItemOut(BaseModel):
+    model_config = ConfigDict(from_attributes=True)
+
+    product_id: UUID
+    quantity: int
+    price: int
+
+
+class OrderOut(Out):
+    customer_id: UUID
+    currency: str
+    items: list[OrderItemOut]
+    total: int
+    state: str
+    paid_at: datetime | None
+
+
 class Page(BaseModel, Generic[Item]):
     items: list[Item]
     next_cursor: str | None

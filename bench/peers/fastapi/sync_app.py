@@ -20,6 +20,7 @@ from sqlalchemy.orm import Session
 
 from bench.peers.fastapi.schemas import (
     Credentials,
+    OrderOut,
     Page,
     PageQuery,
     ProductIn,
@@ -29,7 +30,7 @@ from bench.peers.fastapi.schemas import (
     TaskOut,
     Token,
 )
-from bench.peers.models import Product, User, cut, select_products, select_tasks
+from bench.peers.models import Product, User, cut, select_orders, select_products, select_tasks
 
 NAME = "flask-rest-reference"
 KEY = bytes.fromhex(os.environ["TOKEN_KEY"])
@@ -128,6 +129,15 @@ def update_product(
 @app.get("/api/v1/tasks", response_model=Page[TaskOut])
 def read_tasks(session: SessionDep, user: CurrentUser, query: Annotated[PageQuery, Query()]) -> Any:
     rows = session.scalars(select_tasks(user.id, query.limit, query.cursor)).all()
+    items, cursor = cut(rows, query.limit)
+    return {"items": items, "next_cursor": cursor}
+
+
+@app.get("/api/v1/orders", response_model=Page[OrderOut])
+def read_orders(
+    session: SessionDep, user: CurrentUser, query: Annotated[PageQuery, Query()]
+) -> Any:
+    rows = session.scalars(select_orders(user.id, query.limit, query.cursor)).all()
     items, cursor = cut(rows, query.limit)
     return {"items": items, "next_cursor": cursor}
 

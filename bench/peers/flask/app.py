@@ -19,7 +19,15 @@ from flask_sqlalchemy import SQLAlchemy
 from marshmallow import Schema, fields, validate
 from sqlalchemy import select
 
-from bench.peers.models import Base, Product, User, cut, select_products, select_tasks
+from bench.peers.models import (
+    Base,
+    Product,
+    User,
+    cut,
+    select_orders,
+    select_products,
+    select_tasks,
+)
 
 NAME = "flask-rest-reference"
 hasher = PasswordHasher()
@@ -41,6 +49,7 @@ jwt = JWTManager(app)
 api = Api(app)
 products = Blueprint("products", __name__, url_prefix="/api/v1/products")
 tasks = Blueprint("tasks", __name__, url_prefix="/api/v1/tasks")
+orders = Blueprint("orders", __name__, url_prefix="/api/v1/orders")
 auth = Blueprint("auth", __name__, url_prefix="/api/v1/auth")
 
 
@@ -79,6 +88,21 @@ class TaskSchema(ResourceSchema):
     completed_at = Instant(allow_none=True)
 
 
+class OrderItemSchema(Schema):
+    product_id = fields.UUID()
+    quantity = fields.Integer()
+    price = fields.Integer()
+
+
+class OrderSchema(ResourceSchema):
+    customer_id = fields.UUID()
+    currency = fields.String()
+    items = fields.List(fields.Nested(OrderItemSchema))
+    total = fields.Integer(dump_only=True)
+    state = fields.String(dump_only=True)
+    paid_at = Instant(dump_only=True)
+
+
 class PageQuery(Schema):
     limit = fields.Integer(load_default=20, validate=validate.Range(1, 100))
     cursor = fields.String(load_default=None)
@@ -102,6 +126,11 @@ class ProductPage(Schema):
 
 class TaskPage(Schema):
     items = fields.List(fields.Nested(TaskSchema))
+    next_cursor = fields.String(allow_none=True)
+
+
+class OrderPage(Schema):
+    items = fields.List(fields.Nested(OrderSchema))
     next_cursor = fields.String(allow_none=True)
 
 
@@ -180,6 +209,17 @@ class Tasks(MethodView):
         return {"items": items, "next_cursor": cursor}
 
 
+@orders.route("")
+class Orders(MethodView):
+    @jwt_required()
+    @orders.arguments(PageQuery, location="query")
+    @orders.response(200, OrderPage)
+    def get(self, query: dict[str, Any]) -> Any:
+        rows = db.session.scalars(select_orders(current_user.id, **query)).all()
+        items, cursor = cut(rows, query["limit"])
+        return {"items": items, "next_cursor": cursor}
+
+
 @auth.route("/login")
 class Login(MethodView):
     @auth.arguments(Credentials)
@@ -196,5 +236,5 @@ class Login(MethodView):
         return {"access_token": token, "token_type": "Bearer", "expires_in": 900}
 
 
-for blueprint in (products, tasks, auth):
+for blueprint in (products, tasks, orders, auth):
     api.register_blueprint(blueprint)

@@ -30,7 +30,7 @@ from msgspec import UNSET, Meta, Struct, UnsetType
 from sqlalchemy import select
 from sqlalchemy.ext.asyncio import AsyncSession, async_sessionmaker, create_async_engine
 
-from bench.peers.models import Product, User, cut, select_products, select_tasks
+from bench.peers.models import Product, User, cut, select_orders, select_products, select_tasks
 
 NAME = "flask-rest-reference"
 
@@ -91,6 +91,21 @@ class TaskOut(Out):
     priority: str
     due_at: datetime | None
     completed_at: datetime | None
+
+
+class OrderItemOut(Struct):
+    product_id: UUID
+    quantity: int
+    price: int
+
+
+class OrderOut(Out):
+    customer_id: UUID
+    currency: str
+    items: list[OrderItemOut]
+    total: int
+    state: str
+    paid_at: datetime | None
 
 
 class Page(Struct, Generic[Item]):
@@ -215,6 +230,18 @@ async def list_tasks(
     return Page(msgspec.convert(items, list[TaskOut], from_attributes=True), following)
 
 
+@get("/api/v1/orders")
+async def list_orders(
+    request: Request[Caller, Token, Any],
+    session: AsyncSession,
+    limit: Limit = 20,
+    cursor: str | None = None,
+) -> Page[OrderOut]:
+    rows = (await session.scalars(select_orders(request.user.id, limit, cursor))).all()
+    items, following = cut(rows, limit)
+    return Page(msgspec.convert(items, list[OrderOut], from_attributes=True), following)
+
+
 @post("/api/v1/auth/login", status_code=200)
 async def login(session: AsyncSession, data: Credentials) -> TokenOut:
     user = await session.scalar(select(User).where(User.email == data.email))
@@ -235,7 +262,7 @@ async def login(session: AsyncSession, data: Credentials) -> TokenOut:
 
 
 app = Litestar(
-    [list_products, read_product, create_product, change_product, list_tasks, login],
+    [list_products, read_product, create_product, change_product, list_tasks, list_orders, login],
     dependencies={"session": Provide(provide_session)},
     on_app_init=[jwt_auth.on_app_init],
 )
