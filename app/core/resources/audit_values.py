@@ -138,19 +138,26 @@ def _members(resource: str, stored: Values | None) -> Values | None:
 
 def python_value(table: sa.Table, name: str, value: Any) -> Any:
     """The Python value of a stored one."""
+    return None if value is None else value_converter(table, name)(value)
+
+
+@lru_cache(maxsize=2048)
+def value_converter(table: sa.Table, name: str) -> Callable[[Any], Any]:
+    """The function that makes the Python value of a stored one that is not None."""
     type_: Any = table.c[name].type if name in table.c else sa.JSON()
-    if value is None:
-        return None
+    kind = _python_type(getattr(type_, "impl_instance", type_))
     if isinstance(type_, sa.TypeDecorator):
-        if isinstance(value, _python_type(type_.impl_instance)):
-            with suppress(NotImplementedError):  # the type converts parameters only
-                return type_.process_result_value(value, _POSTGRESQL)
-        return value
-    kind = _python_type(type_)
+        return lambda value: _decorated_value(type_, value) if isinstance(value, kind) else value
     if kind is Decimal:
-        return Decimal(value)
+        return Decimal
     if kind is datetime:  # in the time zone of the session that wrote it
-        return datetime.fromisoformat(value).astimezone(UTC)
+        return lambda value: datetime.fromisoformat(value).astimezone(UTC)
+    return lambda value: value
+
+
+def _decorated_value(type_: sa.TypeDecorator[Any], value: Any) -> Any:
+    with suppress(NotImplementedError):  # the type converts parameters only
+        return type_.process_result_value(value, _POSTGRESQL)
     return value
 
 

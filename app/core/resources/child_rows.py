@@ -19,7 +19,7 @@ from sqlalchemy.sql.functions import FunctionElement
 from app.core.database.bulk import by_columns
 from app.core.database.types import correlated
 from app.core.openapi.operation import DeclarationError
-from app.core.resources.audit_values import decimal_as_text, python_value
+from app.core.resources.audit_values import decimal_as_text, value_converter
 from app.core.resources.statements import select_many, table_of
 from app.core.schemas.base import Schema
 from app.core.web.database_errors import constraint_problem
@@ -116,7 +116,8 @@ def _converters(
 
     def converter(name: str) -> Callable[[Any], Any]:
         if dialect.name == "postgresql":
-            return lambda value: python_value(table, name, value)
+            convert = value_converter(table, name)
+            return lambda value: None if value is None else convert(value)
         # SQLite has no types of its own for them: JSON has the stored text or number.
         impl = table.c[name].type.dialect_impl(dialect)
         return impl.result_processor(dialect, None) or (lambda value: value)
