@@ -2,8 +2,8 @@
 
 The clone is made by `make new`, without the samples. It adds a resource, a setting, a role and a
 column of users, and it patches the core. Expected are no conflicts but those of `CONFLICTS`, all
-rows of a database of the
-old release after the new migrations, and a test suite of the clone that passes.
+rows of a database of the old release after the new migrations, and a test suite of the clone that
+passes.
 """
 
 import argparse

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from app.features import VERSION
 from tests.tools.checkout import copy_tree, run
 
 WHO = {
@@ -24,9 +25,9 @@ def upstream(tmp_path: Path) -> Path:
     where = tmp_path / "upstream"
     where.mkdir()
     copy_tree(where)
-    git(where, "commit", "-qm", "Release 1.0.0")
+    git(where, "commit", "-qm", f"Release {VERSION}")
     git(where, "branch", "-qM", "main")
-    git(where, "tag", "v1.0.0")
+    git(where, "tag", f"v{VERSION}")
     return where
 
 
@@ -50,8 +51,8 @@ def test_new_service_has_its_own_name_and_the_history_of_upstream(upstream: Path
     clone = upstream.parent / "shop-api"
     assert git(clone, "status", "--porcelain") == ""
     assert git(clone, "log", "-2", "--format=%s").splitlines() == [
-        "Release 0.1.0, made of Flask REST reference 1.0.0",
-        "Release 1.0.0",
+        f"Release 0.1.0, made of Flask REST reference {VERSION}",
+        f"Release {VERSION}",
     ]
     assert git(clone, "merge-base", "HEAD", "upstream/main") == git(upstream, "rev-parse", "main")
     assert git(clone, "remote") == "upstream"
@@ -59,7 +60,7 @@ def test_new_service_has_its_own_name_and_the_history_of_upstream(upstream: Path
     assert git(clone, "tag") == ""
     assert 'name = "shop-api"\nversion = "0.1.0"' in (clone / "pyproject.toml").read_text()
     assert (clone / "README.md").read_text().startswith("# Shop API\n")
-    assert "1.0.0" in (clone / "CHANGELOG.md").read_text().partition("## 0.1.0")[2]
+    assert VERSION in (clone / "CHANGELOG.md").read_text().partition("## 0.1.0")[2]
     info = json.loads((clone / "openapi.json").read_text())["info"]
     assert (info["title"], info["version"]) == ("Shop API", "0.1.0")
     assert not {"bench", "examples/shop", "app/products", "app/tasks"} & set(
@@ -68,7 +69,7 @@ def test_new_service_has_its_own_name_and_the_history_of_upstream(upstream: Path
     run(clone, "tools.check", "ruff-check", "ruff-format", "imports", "locks")
     run(clone, "pytest", "-q", "-n0", "tests/test_structure.py", "tests/test_documents.py")
 
-    assert "1.0.0 is the newest release" in run(clone, "tools.upgrade", "--check")
+    assert f"{VERSION} is the newest release" in run(clone, "tools.upgrade", "--check")
 
 
 @pytest.mark.parametrize(

@@ -11,7 +11,7 @@ from tools.release import releases
 
 @pytest.mark.slow
 def test_altered_clone_of_each_release_is_upgraded_without_conflicts() -> None:
-    if not (ROOT / ".git").exists() or not releases("HEAD"):
+    if not (ROOT / ".git").exists() or "1.0.0" not in releases("HEAD"):
         pytest.skip("a checkout without the history of the releases")
     remotes = subprocess.check_output(["git", "remote"], cwd=ROOT, text=True).split()
     if "upstream" in remotes:
