@@ -212,8 +212,10 @@ def test_all_reasons_are_listed_at_once() -> None:
 
 def start(command: list[str], tmp_path: Path, **settings: str) -> tuple[int, str]:
     """The status and the output of a command that is expected to end."""
+    # One worker: where two fail at once, gunicorn adds a traceback of its own.
     environ = {
         **os.environ, "APP_ENV": "testing", "SECRET_KEY": SECRET, "BIND": "127.0.0.1:0",
+        "WEB_CONCURRENCY": "1",
         "DATABASE_URL": f"sqlite:///{tmp_path / 'test.db'}", "CACHE_DIR": str(tmp_path), **settings,
     }  # fmt: skip
     command = [sys.executable, *command]

@@ -29,7 +29,7 @@ def test_repeated_list_request_is_answered_from_the_cache(
 
 
 def test_repeated_item_request_is_answered_from_the_cache(site: CachedService) -> None:
-    path = site.product()
+    path = site.article()
     assert site.fill(path).body == site.call(path).body == site.live.call("GET", path).body
 
 
