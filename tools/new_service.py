@@ -95,7 +95,11 @@ def rename(name: str, title: str) -> None:
 
 def own_version(made_of: str, commit: str) -> None:
     """Begin with the first version and a CHANGELOG of its own."""
-    for path, line in (("pyproject.toml", "version = "), ("app/features.py", "VERSION = ")):
+    for path, line in (
+        ("pyproject.toml", "version = "),
+        ("app/features.py", "VERSION = "),
+        ("deploy/kubernetes/kustomization.yaml", "    newTag: "),
+    ):
         text = Path(path).read_text()
         changed = re.sub(rf'(?m)^{line}".*"$', f'{line}"{FIRST_VERSION}"', text, count=1)
         Path(path).write_text(changed)

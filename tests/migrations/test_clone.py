@@ -27,16 +27,21 @@ def upgrade() -> None:
 def downgrade() -> None:
     op.drop_column("users", "{column}")
 '''
-OF_THE_CLONE = {"revision": "shop_0001", "parent": None, "label": "shop", "needed": "users_0001"}
+OF_THE_CLONE = {
+    "revision": "of_a_clone_0001",
+    "parent": None,
+    "label": "of_a_clone",
+    "needed": "users_0001",
+}
 OF_UPSTREAM = {"revision": "users_0002", "parent": "users_0001", "label": None, "needed": None}
 
 
 @pytest.fixture
 def clone(tmp_path: Path) -> Path:
     """A folder with the migration of the clone: a column of `users`, before the next release."""
-    folder = tmp_path / "shop"
+    folder = tmp_path / "of_a_clone"
     folder.mkdir()
-    (folder / "0001.py").write_text(MIGRATION.format(column="nickname", **OF_THE_CLONE))
+    (folder / "0001.py").write_text(MIGRATION.format(column="column_of_a_clone", **OF_THE_CLONE))
     return folder
 
 
@@ -69,11 +74,11 @@ def test_branches_of_clone_and_upstream_on_one_table_are_both_applied(
         Api(new_app).get("/health/ready", status=503)
         upgrade_to(new_app)
         Api(new_app).get("/health/ready", status=200)
-        columns = text("SELECT nickname, locale, email FROM users")
+        columns = text("SELECT column_of_a_clone, locale, email FROM users")
         with new_app.app_context():
             assert db.session.execute(columns).one() == ("new", "new", "ada@example.com")
         built = schema(new_app)
-        downgrade_to(new_app, "shop@base")
+        downgrade_to(new_app, "of_a_clone@base")
         with new_app.app_context():
             assert db.session.scalars(text("SELECT locale FROM users")).one() == "new"
         upgrade_to(new_app)

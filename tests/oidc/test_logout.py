@@ -30,7 +30,7 @@ LIES: dict[str, dict[str, Any]] = {
     "V10.5.3 another issuer": {"claims": {"iss": "https://another.example.com"}},
     "V9.2.1 expired": {"claims": {"exp": NOW - 60}},
     "V9.2.1 no expiry": {"claims": {"exp": None}},
-    "V9.2.1 issued in the future": {"claims": {"iat": NOW + 600}},
+    "V9.2.1 issued in the future": {"claims": {"iat": NOW + 86_400}},
     "V9.2.1 no time of issue": {"claims": {"iat": None}},
     "V9.1.1 signed by another key": {"alg": "another key"},
     "V9.1.1 signed by an unknown key": {"alg": "unknown kid"},
