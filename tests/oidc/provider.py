@@ -1,4 +1,4 @@
-"""A small OpenID provider in a process of its own, which lies where it is told to.
+"""A small OpenID provider in a process of its own, which lies where a test asks it to.
 
 It is several providers: the first segment of the path is the name of one. `/control` sets the user
 who is logged in, and what is wrong in its responses.
