@@ -67,7 +67,7 @@ def test_new_service_has_its_own_name_and_the_history_of_upstream(upstream: Path
         git(clone, "ls-tree", "-r", "-d", "--name-only", "HEAD").splitlines()
     )
     run(clone, "tools.check", "ruff-check", "ruff-format", "imports", "locks")
-    run(clone, "pytest", "-q", "-n0", "tests/test_structure.py", "tests/test_documents.py")
+    run(clone, "pytest", "-q", "-n0", "tests/test_structure.py", "tests/test_features.py")
 
     assert f"{VERSION} is the newest release" in run(clone, "tools.upgrade", "--check")
 
