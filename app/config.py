@@ -203,14 +203,14 @@ class Settings:
             yield "public_url", "is required in production: links in mails lead there"
 
 
-def _parse_tuple(text: str) -> tuple[str, ...]:
+def parse_tuple(text: str) -> tuple[str, ...]:
     """Return the strings between commas, without surrounding spaces and without empty ones."""
     return tuple(part.strip() for part in text.split(",") if part.strip())
 
 
 _PARSERS: dict[type, Any] = {
     str: str,
-    tuple: _parse_tuple,
+    tuple: parse_tuple,
     int: whole_number,
     bool: {"true": True, "false": False}.__getitem__,
 }

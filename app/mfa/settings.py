@@ -8,7 +8,7 @@ from urllib.parse import urlsplit
 from flask import current_app
 
 from app import setting_checks as is_
-from app.config import ConfigError
+from app.config import ConfigError, parse_tuple
 from app.users.roles import ROLES
 
 
@@ -40,23 +40,19 @@ def read_settings(environ: Mapping[str, str], public_url: str) -> MfaSettings:
     own_origin = f"{url.scheme}://{host}{port}"
     has_domain = not _is_address(host) and _is_valid_at(host, own_origin)
     rp_id = environ.get("PASSKEY_RP_ID") or (host if has_domain else "")
-    origins = _names(environ, "PASSKEY_ORIGINS") or ([own_origin] if rp_id else [])
-    roles = _names(environ, "MFA_REQUIRED_ROLES")
+    origins = parse_tuple(environ.get("PASSKEY_ORIGINS", "")) or ((own_origin,) if rp_id else ())
+    roles = parse_tuple(environ.get("MFA_REQUIRED_ROLES", ""))
     if reasons := [*_refuse_roles(roles), *_refuse_passkeys(rp_id, origins)]:
         raise ConfigError(reasons)
-    return MfaSettings(frozenset(roles), rp_id, tuple(origins))
+    return MfaSettings(frozenset(roles), rp_id, origins)
 
 
-def _names(environ: Mapping[str, str], name: str) -> list[str]:
-    return [part.strip() for part in environ.get(name, "").split(",") if part.strip()]
-
-
-def _refuse_roles(roles: list[str]) -> Iterator[str]:
+def _refuse_roles(roles: tuple[str, ...]) -> Iterator[str]:
     if not set(roles) <= ROLES.keys():
         yield f"MFA_REQUIRED_ROLES has other roles than {', '.join(ROLES)}"
 
 
-def _refuse_passkeys(rp_id: str, origins: list[str]) -> Iterator[str]:
+def _refuse_passkeys(rp_id: str, origins: tuple[str, ...]) -> Iterator[str]:
     if (
         not rp_id.isprintable()
         or _is_address(rp_id)
@@ -66,7 +62,7 @@ def _refuse_passkeys(rp_id: str, origins: list[str]) -> Iterator[str]:
         yield "PASSKEY_RP_ID is a domain such as example.com"
     elif origins and not rp_id:
         yield "PASSKEY_RP_ID is required for PASSKEY_ORIGINS, as PUBLIC_URL is no https:// domain"
-    elif "*" in origins or is_.origins(tuple(origins)):
+    elif "*" in origins or is_.origins(origins):
         yield "PASSKEY_ORIGINS are origins such as https://app.example.com"
     elif not all(_is_valid_at(rp_id, origin) for origin in origins):
         yield (

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from urllib.parse import urlsplit
 
 from app import setting_checks as is_
-from app.config import ConfigError
+from app.config import ConfigError, parse_tuple
 
 MAX_PROVIDERS = 20
 _NAME = re.compile(r"[a-z][a-z0-9]{0,29}")
@@ -32,7 +32,7 @@ def read_providers(environ: Mapping[str, str], *, production: bool) -> list[Prov
         ConfigError: lists all reasons; none contains a value.
     """
     text = environ.get("OIDC_PROVIDERS", "")
-    names = [name.strip() for name in text.split(",") if name.strip()]
+    names = parse_tuple(text)
     if reason := is_.printable(text) or _refuse_names(names):
         raise ConfigError([f"OIDC_PROVIDERS {reason}"])
     found = [_read(environ, name) for name in names]
@@ -45,7 +45,7 @@ def read_providers(environ: Mapping[str, str], *, production: bool) -> list[Prov
     return found
 
 
-def _refuse_names(names: list[str]) -> str | None:
+def _refuse_names(names: tuple[str, ...]) -> str | None:
     if not all(map(_NAME.fullmatch, names)):
         return "are names of small letters and digits, such as google,corp"
     if len(set(names)) != len(names):
