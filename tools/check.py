@@ -109,6 +109,12 @@ def squawk() -> Outcome:
     return commands([sys.executable, "tools/squawk.py"])
 
 
+def released_files() -> Outcome:
+    """Released migrations, and the files that belong to clones, are unchanged."""
+    status, output = run(*PYTHON, "tools.released_files")
+    return Outcome({0: "ok", 2: "skipped"}.get(status, "FAILED"), output)
+
+
 def public_interfaces() -> Outcome:
     """No private names and no patches of libraries."""
     return commands([*PYTHON, "tools.public_interfaces"])
@@ -166,6 +172,7 @@ CHECKS: dict[str, Callable[[], Outcome]] = {
     "locks": locks,
     "migrations": migrations,
     "squawk": squawk,
+    "released-files": released_files,
     "public-interfaces": public_interfaces,
     "measures": measures,
     "bandit": bandit,
