@@ -92,7 +92,7 @@ def confirm_factor(factor_id: UUID, code: str) -> None:
     if factor.confirmed_at is not None:
         raise Problem("conflict", "The factor is active already.")
     if not totp.use_code(factor, code):
-        error = {"detail": "The code is wrong.", "pointer": "#/code"}
+        error = {"detail": "The code is wrong or has expired.", "pointer": "#/code"}
         raise Problem("validation-error", errors=[error])
     activate(factor)
 

@@ -24,7 +24,7 @@ from app.telemetry.metrics import LOGINS
 
 log = structlog.get_logger()
 
-_WRONG = "The code is wrong, or was used before."
+_WRONG = "The code is wrong, has expired, or was used before."
 
 
 def enrol(mfa_token: str) -> Factor:

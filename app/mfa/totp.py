@@ -1,7 +1,6 @@
 """TOTP: secrets, which are stored encrypted, and the verification of codes (RFC 6238)."""
 
 import secrets
-import time
 from uuid import UUID
 
 import pyotp
@@ -20,7 +19,6 @@ from app.extensions import db
 from app.mfa.models import Factor
 
 _NONCE_BYTES = 12
-_WINDOW = 1  # steps of 30 seconds that a clock may be fast or slow (RFC 6238 section 5.2)
 
 log = structlog.get_logger()
 
@@ -37,12 +35,13 @@ def new_factor(owner_id: UUID, email: str, name: str) -> Factor:
 
 
 def use_code(factor: Factor, code: str) -> bool:
-    """Whether the code is right and newer than the last one; it cannot be used again."""
+    """Whether it is the code of this step and was not used before; it cannot be used again.
+
+    A code is valid in its own step of 30 seconds only: docs/decisions.md#90-factors
+    """
     try:
         secret = _decrypt(factor.id, factor.credential)
-        step = pyotp.TOTP(secret).verify_and_get_timecode(
-            code, for_time=time.time(), valid_window=_WINDOW
-        )
+        step = pyotp.TOTP(secret).verify_and_get_timecode(code, for_time=now())
     except InvalidTag:  # another SECRET_KEY has encrypted it
         log.error("totp_secret_unreadable", factor_id=str(factor.id))
         return False

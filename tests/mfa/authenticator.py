@@ -2,9 +2,9 @@
 
 import json
 import struct
-import time
 from base64 import urlsafe_b64decode, urlsafe_b64encode
 from dataclasses import dataclass, field
+from datetime import datetime, timedelta
 from hashlib import sha256
 from typing import Any
 
@@ -14,10 +14,32 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.hashes import SHA256
 from werkzeug.test import TestResponse
 
+from app.core.database.types import now
 from tests.api import Api, Caller, bearer
 from tests.auth.login import log_in
 
 RP_ID, ORIGIN = "localhost", "http://localhost:8000"  # of the default PUBLIC_URL
+
+
+class Clock:
+    """The time of the service and of all apps, which passes only where a test says so."""
+
+    def __init__(self) -> None:
+        self.start()
+
+    def start(self) -> None:
+        """Set it to the beginning of a step of codes."""
+        moment = now()
+        self.moment = moment.replace(second=moment.second // 30 * 30, microsecond=0)
+
+    def now(self) -> datetime:
+        return self.moment
+
+    def move(self, seconds: int) -> None:
+        self.moment += timedelta(seconds=seconds)
+
+
+CLOCK = Clock()
 
 
 @dataclass
@@ -30,21 +52,22 @@ class App:
 
     def code(self, steps: int = 0) -> str:
         """The code of now, or of so many steps of 30 seconds later."""
-        return pyotp.TOTP(self.secret).at(time.time(), counter_offset=steps)
+        return pyotp.TOTP(self.secret).at(CLOCK.moment, counter_offset=steps)
 
 
 class Members(Api):
     """Requests to the routes of second factors."""
 
     def enrol(self, owner: Caller) -> App:
-        """A confirmed app; the code of the step before was used for it."""
+        """A confirmed app; the time is the step after the code that was used for it."""
         created = self.post("auth/mfa/factors", {"name": "Phone"}, by=owner, status=201)
         app = App(owner, created.json["secret"], created.headers["Location"])
         self.confirm(app, status=204)
+        CLOCK.move(30)
         return app
 
     def confirm(self, app: App, code: str | None = None, **kwargs: Any) -> TestResponse:
-        code = code or app.code(-1)
+        code = code or app.code()
         return self.post(f"{app.factor}/confirm", {"code": code}, by=app.owner, **kwargs)
 
     def mfa_token(self, owner: Caller) -> str:

@@ -4,9 +4,15 @@ import pytest
 from flask import Flask
 
 from tests.auth.conftest import mailbox, mailing
-from tests.mfa.authenticator import App, Members
+from tests.mfa.authenticator import CLOCK, App, Members
 
 __all__ = ["mailbox", "mailing"]  # fixtures of auth
+
+
+@pytest.fixture(autouse=True)
+def _clock(monkeypatch: pytest.MonkeyPatch) -> None:
+    CLOCK.start()
+    monkeypatch.setattr("app.mfa.totp.now", CLOCK.now)
 
 
 @pytest.fixture

@@ -17,7 +17,7 @@ from app.users.passwords import hash_password
 from tests import rows
 from tests.api import Caller
 from tests.auth.login import log_in, refresh
-from tests.mfa.authenticator import App, Members
+from tests.mfa.authenticator import CLOCK, App, Members
 
 Change = Callable[[Members, App], str]  # the token to send, or what it prepares
 
@@ -138,20 +138,24 @@ def test_v6_6_2_mfa_token_and_other_tokens_cannot_replace_each_other(
         members.finish(issued, enrolled.code(), status=401)
 
 
-@pytest.mark.parametrize("steps", [-1, 0, 1])
-def test_v6_5_5_code_is_valid_one_step_early_or_late(
-    members: Members, app: Flask, enrolled: App, steps: int
+@pytest.mark.parametrize(
+    ("seconds", "status"), [(-30, 401), (-1, 401), (0, 200), (29, 200), (30, 401), (3600, 401)]
+)
+def test_v6_5_5_code_is_valid_for_the_30_seconds_of_its_step(
+    members: Members, enrolled: App, seconds: int, status: int
 ) -> None:
-    [factor] = rows.read(app, Factor.id, owner_id=enrolled.owner.id)
-    rows.change(app, Factor, factor, counter=0)
-    members.finish(members.mfa_token(enrolled.owner), enrolled.code(steps), status=200)
+    code, token = enrolled.code(), members.mfa_token(enrolled.owner)
+    CLOCK.move(seconds)
+    members.finish(token, code, status=status)
 
 
-@pytest.mark.parametrize("steps", [-3, 3])
-def test_v6_5_5_code_of_another_time_is_refused(
-    members: Members, enrolled: App, steps: int
+@pytest.mark.parametrize(("steps", "status"), [(-1, 422), (0, 204), (1, 422)])
+def test_v6_5_5_code_of_the_confirmation_is_that_of_its_step(
+    members: Members, user: Caller, steps: int, status: int
 ) -> None:
-    members.finish(members.mfa_token(enrolled.owner), enrolled.code(steps), status=401)
+    created = members.post("auth/mfa/factors", {"name": "Phone"}, by=user, status=201)
+    app = App(user, created.json["secret"], created.headers["Location"])
+    members.confirm(app, app.code(steps), status=status)
 
 
 def test_v6_5_1_code_works_once(members: Members, enrolled: App) -> None:
@@ -160,10 +164,9 @@ def test_v6_5_1_code_works_once(members: Members, enrolled: App) -> None:
     members.finish(members.mfa_token(enrolled.owner), code, status=401)
 
 
-def test_v6_5_1_code_of_the_enrolment_or_an_older_one_is_refused(
-    members: Members, enrolled: App
-) -> None:
-    members.finish(members.mfa_token(enrolled.owner), enrolled.code(-1), status=401)
+def test_v6_5_1_code_of_the_confirmation_is_refused(members: Members, enrolled: App) -> None:
+    CLOCK.move(-30)
+    members.finish(members.mfa_token(enrolled.owner), enrolled.code(), status=401)
 
 
 @pytest.mark.parametrize("kind", ["code", "recovery code"])
