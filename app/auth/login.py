@@ -47,15 +47,17 @@ def log_in(email: str, password: str) -> dict[str, Any]:
     # docs/decisions.md#30-login-in-seven-round-trips
     while tokens is None:
         user = _authenticate(email, password)
-        outdated = needs_rehash(user.password_hash)
-        new_hash = hash_password(password) if outdated else None
+        if needs_rehash(user.password_hash):
+            # Before the token of an interrupted login, which another hash ends.
+            update_password_hash(user, hash_password(password))
+            db.session.commit()
+            db.session.remove()  # what follows begins its own transaction
+            continue
         try:
             tokens = open_session(user, ("password",), failures)
         except Problem:  # a second factor is due, whose failures are counted with these
             login_throttle.withdraw_attempt(email)
             raise
-    if new_hash:
-        update_password_hash(user, new_hash)
     return tokens
 
 
@@ -124,7 +126,7 @@ def _create_session(user: Row[Any], methods: tuple[str, ...], secret: bytes) -> 
         _UNCHANGED_USER, session, SESSION_OWNER, params, login_throttle.upsert_counters
     )
     if row is None:
-        db.session.rollback()
+        db.session.remove()
     return row
 
 

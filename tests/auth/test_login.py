@@ -14,6 +14,7 @@ from sqlalchemy import select, update
 
 from app.auth import login, login_throttle
 from app.auth.models import Session
+from app.auth.second_factors import read_mfa_token, second_factor_due
 from app.users import passwords
 from app.users.models import User
 from app.users.passwords import hash_password
@@ -43,6 +44,19 @@ class TestOutdatedHash:
         assert extract_parameters(stored).time_cost == 3
         log_in(api, user.email, status=200)
         assert rows.read(app, User.password_hash, id=user.id) == [stored]
+
+    def test_interrupted_login_renews_an_outdated_hash_and_can_be_completed(
+        self, api: Api, app: Flask, user: Caller
+    ) -> None:
+        def demand(user: Any, methods: tuple[str, ...]) -> list[str]:
+            return ["riddle"]
+
+        with second_factor_due.connected_to(demand):
+            token = log_in(api, user.email, status=401).json["mfa_token"]
+        [stored] = rows.read(app, User.password_hash, id=user.id)
+        assert extract_parameters(stored).time_cost == 3
+        with app.test_request_context():
+            assert read_mfa_token(token).user.id == user.id
 
     def test_failed_login_keeps_an_outdated_hash(self, api: Api, app: Flask, user: Caller) -> None:
         log_in(api, user.email, "not the password", status=401)
