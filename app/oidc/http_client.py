@@ -1,11 +1,16 @@
 """HTTP to providers: no redirects, short timeouts, bounded responses."""
 
+import socket
 import ssl
 import time
 from collections.abc import Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
+from dataclasses import dataclass
 from functools import cache
 from typing import Any
 
+import httpcore2
 import httpx2
 from authlib.integrations.base_client import OAuthError
 from authlib.integrations.httpx_client import OAuth2Client
@@ -13,8 +18,8 @@ from authlib.integrations.httpx_client import OAuth2Client
 from app.oidc.settings import ProviderSettings
 
 TIMEOUT = 3  # seconds, for a connection, or for the next bytes of a response
-MAX_SECONDS = 8  # for a whole response
-MAX_BYTES = 256 * 1024
+MAX_SECONDS = 8  # for a whole exchange, from the first connection attempt to the last byte
+MAX_BYTES = 256 * 1024  # of a whole response, with its header
 
 
 class ProviderError(Exception):
@@ -33,20 +38,110 @@ class _UnboundedResponseError(httpx2.TransportError):
     """The response is too large, takes too long, or is compressed."""
 
 
-class _BoundedStream(httpx2.SyncByteStream):
-    def __init__(self, stream: Any, deadline: float) -> None:
-        self.stream, self.deadline = stream, deadline
+@dataclass
+class _Budget:
+    """What is left of the bounds of one exchange."""
 
-    def __iter__(self) -> Iterator[bytes]:
-        received = 0
-        for chunk in self.stream:
-            received += len(chunk)
-            if received > MAX_BYTES or time.monotonic() > self.deadline:
-                raise _UnboundedResponseError("The response is too large, or takes too long.")
-            yield chunk
+    deadline: float
+    bytes_left: int
+
+    def seconds(self, timeout: float | None) -> float:
+        """Return a timeout that ends before the deadline."""
+        left = self.deadline - time.monotonic()
+        if left <= 0:
+            raise _UnboundedResponseError("The response takes too long.")
+        return left if timeout is None else min(timeout, left)
+
+    def spend(self, data: bytes) -> bytes:
+        """Count what was received."""
+        self.bytes_left -= len(data)
+        if self.bytes_left < 0:
+            raise _UnboundedResponseError("The response is too large.")
+        return data
+
+
+_budget: ContextVar[_Budget] = ContextVar("budget of an exchange with a provider")
+
+
+class _BoundedConnection(httpcore2.NetworkStream):
+    """A connection on which each exchange has a budget, whatever part of a response arrives."""
+
+    def __init__(self, stream: httpcore2.NetworkStream) -> None:
+        self._stream = stream
+
+    def read(self, max_bytes: int, timeout: float | None = None) -> bytes:
+        budget = _budget.get()
+        try:
+            data = self._stream.read(max_bytes, budget.seconds(timeout))
+        except httpcore2.ReadTimeout:
+            budget.seconds(timeout)  # raises if it was the deadline that has passed
+            raise
+        return budget.spend(data)
+
+    def write(self, buffer: bytes, timeout: float | None = None) -> None:
+        self._stream.write(buffer, _budget.get().seconds(timeout))
 
     def close(self) -> None:
-        self.stream.close()
+        self._stream.close()
+
+    def start_tls(
+        self,
+        ssl_context: ssl.SSLContext,
+        server_hostname: str | None = None,
+        timeout: float | None = None,
+    ) -> httpcore2.NetworkStream:
+        seconds = _budget.get().seconds(timeout)
+        return _BoundedConnection(self._stream.start_tls(ssl_context, server_hostname, seconds))
+
+    def get_extra_info(self, info: str) -> Any:
+        return self._stream.get_extra_info(info)
+
+
+class _BoundedNetwork(httpcore2.SyncBackend):
+    """Connects to the first address of a host that answers, within the budget."""
+
+    def connect_tcp(
+        self, host: str, port: int, timeout: float | None = None, *args: Any, **kwargs: Any
+    ) -> httpcore2.NetworkStream:
+        try:
+            found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
+        except OSError as error:
+            raise httpcore2.ConnectError(str(error)) from error
+        for *_, address in found:
+            seconds = _budget.get().seconds(timeout)
+            try:
+                stream = super().connect_tcp(str(address[0]), port, seconds, *args, **kwargs)
+            except (httpcore2.ConnectError, httpcore2.ConnectTimeout) as error:
+                failure = error
+            else:
+                return _BoundedConnection(stream)
+        raise failure
+
+
+@contextmanager
+def _httpx_errors() -> Iterator[None]:
+    """Raise the errors of the connection as those of the client, which have the same names."""
+    try:
+        yield
+    except (
+        httpcore2.TimeoutException,
+        httpcore2.NetworkError,
+        httpcore2.ProtocolError,
+        httpcore2.UnsupportedProtocol,
+    ) as error:
+        raise getattr(httpx2, type(error).__name__)(str(error)) from error
+
+
+class _Body(httpx2.SyncByteStream):
+    def __init__(self, stream: Any) -> None:
+        self._stream = stream
+
+    def __iter__(self) -> Iterator[bytes]:
+        with _httpx_errors():
+            yield from self._stream
+
+    def close(self) -> None:
+        self._stream.close()
 
 
 @cache
@@ -59,17 +154,31 @@ class _BoundedTransport(httpx2.BaseTransport):
     """Connections that all clients share, so they are not closed with one."""
 
     def __init__(self) -> None:
-        self.transport = httpx2.HTTPTransport(verify=_ssl_context())
+        self._pool = httpcore2.ConnectionPool(
+            ssl_context=_ssl_context(),
+            max_connections=100,
+            keepalive_expiry=5,  # seconds
+            network_backend=_BoundedNetwork(),
+        )
 
     def handle_request(self, request: httpx2.Request) -> httpx2.Response:
         request.headers["Accept-Encoding"] = "identity"  # a small body could expand to a large one
-        deadline = time.monotonic() + MAX_SECONDS
-        response = self.transport.handle_request(request)
-        if response.headers.get("Content-Encoding", "identity") != "identity":
-            response.close()
+        _budget.set(_Budget(time.monotonic() + MAX_SECONDS, MAX_BYTES))
+        sent = httpcore2.Request(
+            request.method,
+            str(request.url),
+            headers=request.headers.raw,
+            content=request.read(),
+            extensions=request.extensions,
+        )
+        with _httpx_errors():
+            response = self._pool.handle_request(sent)
+        body = _Body(response.stream)
+        received = httpx2.Response(response.status, headers=response.headers, stream=body)
+        if received.headers.get("Content-Encoding", "identity") != "identity":
+            received.close()
             raise _UnboundedResponseError("The response is compressed.")
-        stream = _BoundedStream(response.stream, deadline)
-        return httpx2.Response(response.status_code, headers=response.headers, stream=stream)
+        return received
 
 
 class HttpClient:

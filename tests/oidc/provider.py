@@ -184,7 +184,7 @@ class Handler(BaseHTTPRequestHandler):
         return {"requests": issuer.requests, "url": issuer.url}
 
     def fail(self, lie: Any) -> None:
-        """A status, or: `endless`, `slow`, `redirect`, `text`, `gzip`, `closed`."""
+        """A status, or what the response is or does."""
         if isinstance(lie, int):
             return self.json(lie, {})
         if lie == "redirect":
@@ -197,15 +197,21 @@ class Handler(BaseHTTPRequestHandler):
             return self.send(200, b"[]")
         if lie == "gzip":
             return self.send(200, b"{}", headers={"Content-Encoding": "gzip"})
-        self.send_response(200)
-        self.end_headers()
+        start = b"HTTP/1.1 200 OK\r\n"
+        begun, part = {
+            "endless": (start + b"\r\n", b" " * 65536),
+            "endless header": (start, b"A: b\r\n" * 10_000),
+            "endless 1xx": (b"", b"HTTP/1.1 100 Continue\r\n\r\n" * 10_000),
+            "slow": (start + b"\r\n", b" "),  # never silent for long
+            "slow header": (start, b"A"),
+            "slow 1xx": (b"", b"HTTP/1.1 100 Continue\r\n\r\n"),
+        }[lie]
         try:
-            if lie == "endless":
-                while True:
-                    self.wfile.write(b" " * 65536)
-            while True:  # slow: never silent for long
-                self.wfile.write(b" ")
-                time.sleep(0.2)
+            self.wfile.write(begun)
+            while True:
+                self.wfile.write(part)
+                if lie.startswith("slow"):
+                    time.sleep(0.2)
         except OSError:  # the client has closed the connection
             return None
 

@@ -1,5 +1,10 @@
 """Where browsers and native clients are sent, and providers that fail."""
 
+import socket
+import time
+from typing import Any
+from urllib.parse import urlsplit
+
 import pytest
 
 from app.oidc import documents, http_client
@@ -46,8 +51,10 @@ def test_v3_7_2_browser_returns_to_pages_of_this_origin_only(
 
 BROKEN = {
     "closed": 502, "slow": 502, "endless": 502, "text": 502, "list": 502, "gzip": 502,
-    "redirect": 502, 404: 502, 500: 503, 503: 503,
+    "redirect": 502, 404: 502, 500: 503, 503: 503, "slow header": 502, "slow 1xx": 502,
+    "endless header": 502, "endless 1xx": 502,
 }  # fmt: skip
+ONCE = ("slow", "slow header", "slow 1xx", "endless header", "endless 1xx", "redirect", 503)
 
 STEPS = (".well-known/openid-configuration", "jwks", "token", "userinfo")
 
@@ -58,7 +65,7 @@ def test_v16_5_2_provider_that_fails_gives_an_error_and_leaves_nothing(
     monkeypatch.setattr(http_client, "MAX_SECONDS", 0.5)
     for path in STEPS:
         for lie, status in BROKEN.items():
-            if path != "token" and lie in ("slow", "redirect", 503):
+            if path != "token" and lie in ONCE:
                 continue  # one transport serves all steps
             if path == "token" and lie == 404:
                 status = 401  # a refusal of OAuth has this form as well
@@ -75,6 +82,32 @@ def test_v16_5_2_provider_that_fails_gives_an_error_and_leaves_nothing(
                 assert failed.mimetype == "application/problem+json"
                 assert (failed.headers.get("Retry-After") is not None) == (status == 503)
                 assert count_all(client) == 0
+
+
+def test_v13_2_6_silent_addresses_of_a_host_are_not_all_tried(
+    client: Client, provider: Provider, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    tried: list[Any] = []
+    numbers = iter([1000])  # of the addresses of the host's name; an address is its own only one
+    resolve, connect = socket.getaddrinfo, socket.socket.connect
+
+    def resolve_to_many(host: Any, port: Any, *args: Any, **kwargs: Any) -> Any:
+        is_provider = port == urlsplit(provider.url).port
+        return resolve(host, port, *args, **kwargs) * (next(numbers, 1) if is_provider else 1)
+
+    def connect_to_none(self: socket.socket, address: Any) -> None:
+        if address[1] != urlsplit(provider.url).port:
+            return connect(self, address)
+        tried.append(address)
+        time.sleep(self.gettimeout() or 0)
+        raise TimeoutError
+
+    monkeypatch.setattr(socket, "getaddrinfo", resolve_to_many)
+    monkeypatch.setattr(socket.socket, "connect", connect_to_none)
+    monkeypatch.setattr(http_client, "TIMEOUT", 0.01)
+    monkeypatch.setattr(http_client, "MAX_SECONDS", 0.1)
+    client.start()
+    assert 1 <= len(tried) <= 10
 
 
 def test_v13_2_6_provider_that_has_failed_is_not_asked_again_at_once(
