@@ -3,7 +3,7 @@
 from pathlib import Path
 from typing import NamedTuple
 
-from tests.rehearsal.commands import flask, git
+from tests.rehearsal.commands import flask, git, python
 
 RESOURCE = ("invoices", "number:string", "total:money", "due_on:date")
 
@@ -50,6 +50,7 @@ def alter(clone: Path, database: str) -> None:
     flask(clone, "new", "resource", *RESOURCE)
     for edit in EDITS:
         apply(clone, edit)
+    python(clone, "-m", "ruff", "format", "--quiet")
     git(clone, "add", "-A")
     flask(clone, "db", "upgrade", DATABASE_URL=database)
     options = ("--autogenerate", "--head", f"{RESOURCE[0]}@head", "-m", "Nicknames and managers")
