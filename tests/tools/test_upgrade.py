@@ -117,6 +117,11 @@ def test_conflicts_are_listed_with_what_the_two_sides_did(upstream: Path, clone:
     assert text.count("|||||||") == text.count("    return 2\n") == 1  # zdiff3 shows the base
     assert read(clone, "pyproject.toml").startswith('[project]\nname = "shop"\nversion = "0.3.0"\n')
     assert "make lock, make openapi, make check, make test, git add -A, git commit" in printed
+    # It can be aborted, and repeated on the branch that it has left.
+    git(clone, "merge", "--abort")
+    assert git(clone, "status", "--porcelain") == ""
+    assert git(clone, "branch", "--show-current") == "upgrade-1.1.0"
+    assert upgrade(clone) == printed
 
 
 def test_each_release_can_be_named_and_removed_features_stay_away(
@@ -160,15 +165,32 @@ def test_clone_without_history_is_connected_once(upstream: Path, clone: Path) ->
 
 def test_what_cannot_be_upgraded_is_refused_and_unchanged(upstream: Path, clone: Path) -> None:
     commit(upstream, "Release 1.1.0", RELEASE_1_1)
+    assert "No release 7.0.0; there are 1.0.0, 1.1.0" in upgrade(
+        clone, "--check", "--to=7.0.0", status=1
+    )
     (clone / "new.txt").write_text("not committed")
     assert "commit or stash them first" in upgrade(clone, status=1)
     (clone / "new.txt").unlink()
-    git(clone, "branch", "upgrade-1.1.0")
-    assert "The branch upgrade-1.1.0 exists" in upgrade(clone, status=1)
+    git(clone, "switch", "-qc", "upgrade-1.1.0")
+    commit(clone, "Decide", {"new.txt": "committed"})
+    git(clone, "switch", "-q", "main")
+    assert "The branch upgrade-1.1.0 has other commits" in upgrade(clone, status=1)
     assert git(clone, "status", "--porcelain") == ""
-    git(clone, "branch", "-D", "upgrade-1.1.0")
     git(clone.parent, "clone", "-q", "--depth=1", "--origin=upstream", f"file://{clone}", "shallow")
     assert "git fetch --unshallow" in upgrade(clone.parent / "shallow", status=1)
+
+
+def test_upstream_that_cannot_be_read_is_refused_in_one_line(upstream: Path, clone: Path) -> None:
+    git(upstream, "branch", "-m", "main", "trunk")
+    git(clone, "update-ref", "-d", "refs/remotes/upstream/main")
+    assert upgrade(clone, status=1).startswith("There is no branch upstream/main: ")
+    git(clone, "remote", "set-url", "upstream", "/nowhere")
+    printed = upgrade(clone, status=1)
+    assert printed.startswith("upstream cannot be fetched: '/nowhere' does not appear to be a git")
+    assert printed.count("\n") == 1
+    empty = clone.parent / "empty"
+    git(clone.parent, "init", "-q", "empty")
+    assert upgrade(empty, status=1).startswith("Nothing is committed here: ")
 
 
 def test_command_of_the_merged_release_is_run(upstream: Path, clone: Path) -> None:

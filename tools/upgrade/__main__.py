@@ -32,12 +32,12 @@ def main() -> None:
         sys.exit(f"{UPSTREAM} has no releases")
     require_common_history(found)
     here = newest_merged(found)
-    if options.check:
-        print(newer(found, here))
-        return
     target = options.to or list(found)[-1]
     if target not in found:
         sys.exit(f"No release {target}; there are {', '.join(found)}")
+    if options.check:
+        print(newer(found, here))
+        return
     if not git_status("merge-base", "--is-ancestor", found[target], "HEAD"):
         print(f"{target} is merged already")
         return
@@ -60,11 +60,19 @@ def run_command_of(commit: str) -> int:
 
 def fetch() -> None:
     """Fetch upstream, without its tags: those of a clone are its own releases."""
+    if git_status("rev-parse", "--verify", "HEAD"):
+        sys.exit("Nothing is committed here: git init, git add -A, git commit")
     if git_status("remote", "get-url", "upstream"):
         sys.exit("No remote upstream: git remote add upstream URL")
     if git("rev-parse", "--is-shallow-repository") == "true":
         sys.exit("The history is incomplete: git fetch --unshallow")
-    git("fetch", "--quiet", "--no-tags", "upstream")
+    command = ["git", "fetch", "--quiet", "--no-tags", "upstream"]
+    done = subprocess.run(command, stderr=subprocess.PIPE, text=True)
+    if done.returncode:
+        reason = (done.stderr.splitlines() or ["no reason"])[0]
+        sys.exit(f"upstream cannot be fetched: {reason.removeprefix('fatal: ')}")
+    if git_status("rev-parse", "--verify", UPSTREAM):
+        sys.exit(f"There is no branch {UPSTREAM}: git remote set-url upstream URL")
 
 
 def require_common_history(found: dict[str, str]) -> None:
@@ -111,9 +119,7 @@ def upgrade(here: str, target: str, commit: str, *, merge_only: bool) -> None:
     """Merge the release on a branch of its own, check the result and print what is left."""
     if git("status", "--porcelain"):
         sys.exit("The tree has changes: commit or stash them first")
-    branch = f"upgrade-{target}"
-    if git_status("switch", "-c", branch):
-        sys.exit(f"The branch {branch} exists; remove it to begin again: git branch -D {branch}")
+    switch_to(f"upgrade-{target}")
     merge = merge_release(commit, f"Upgrade to {target}")
     failed = [] if merge_only or merge.conflicts else complete(merge)
     print_summary(merge, failed)
@@ -121,6 +127,18 @@ def upgrade(here: str, target: str, commit: str, *, merge_only: bool) -> None:
     for version, text in notes.items():
         if not is_newer(version, target) and (not here or is_newer(version, here)):
             print(f"\n## {version}\n\n{text}")
+
+
+def switch_to(branch: str) -> None:
+    """Switch to a branch that begins here; one that an aborted upgrade has left is used again.
+
+    Raises:
+        SystemExit: the branch has commits that are not here.
+    """
+    exists = not git_status("rev-parse", "--verify", f"refs/heads/{branch}")
+    if exists and git_status("merge-base", "--is-ancestor", branch, "HEAD"):
+        sys.exit(f"The branch {branch} has other commits; to begin again: git branch -D {branch}")
+    git("switch", "--quiet", "--force-create", branch)
 
 
 def complete(merge: Merge) -> list[str]:
