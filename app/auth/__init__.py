@@ -12,7 +12,7 @@ from app.core.security import authorization
 
 def init_app(app: Flask) -> None:
     """Register the authentication of callers, the routes and `flask signing-keys`."""
-    from app.auth import jwt_manager, tokens
+    from app.auth import jwt_manager, tokens, user_routes  # noqa: F401 - routes of /users
     from app.auth.commands import signing_keys
     from app.auth.jwks import jwks
     from app.auth.models import SESSION_IS_RECENT, SESSION_IS_VALID

@@ -1,8 +1,4 @@
-"""Routes of /auth: login, tokens, sessions, API keys, tokens sent by mail; two routes of /users.
-
-Registration and the change of a password are on the blueprint of `app.users` but defined here: they
-need mailed tokens, sessions and throttling, and `app.users` does not import `app.auth`.
-"""
+"""Routes of /auth: login, tokens, sessions, API keys, tokens sent by mail."""
 
 from typing import Any
 from uuid import UUID
@@ -18,7 +14,6 @@ from app.auth.schemas import (
     EmailTokenSchema,
     LoginSchema,
     NewApiKeySchema,
-    PasswordChangeSchema,
     PasswordResetSchema,
     RefreshSchema,
     SessionQuery,
@@ -35,10 +30,6 @@ from app.core.security.authorization import (
     recently_authenticated,
 )
 from app.core.web.rate_limit import FailureLimit
-from app.users.models import User
-from app.users.passwords import hash_password
-from app.users.routes import users
-from app.users.schemas import RegistrationSchema, UserSchema
 
 # Logins that succeed count for the general limit only; failures also for their account.
 FAILED_LOGINS = FailureLimit("LOGIN_RATE_LIMIT")
@@ -260,32 +251,3 @@ def confirm_email_change(data: dict[str, Any]) -> None:
     The second confirmation changes the address and revokes all sessions and API keys.
     """
     email_change.confirm_change(data["token"])
-
-
-def _hash_new_password(data: dict[str, Any]) -> None:
-    data["password_hash"] = hash_password(data.pop("password"))
-
-
-@users.post("", access=no_auth, rate_limit="REGISTER_RATE_LIMIT")
-@users.body(RegistrationSchema, prepare=_hash_new_password)
-@users.creates(UserSchema)
-@users.error(409, "The e-mail address is already registered.")
-@users.queries(1)
-def register(data: dict[str, Any]) -> User:
-    """Register an account.
-
-    It has the role `user` and can log in immediately. A mail with a link to verify the e-mail
-    address is sent.
-    """
-    request_token_email(VERIFY, email=data["email"])
-    return User(**data)
-
-
-@users.put("/me/password", access=authenticated)
-@users.body(PasswordChangeSchema)
-@users.response(204)
-@users.error(401, "The account has a second factor and needs a recent login.")
-@users.queries(11)
-def change_password(data: dict[str, Any]) -> None:
-    """Change the caller's password; requires the current one."""
-    accounts.change_password(**data)

@@ -23,6 +23,7 @@ from app.mfa.models import Factor
 from app.mfa.schemas import FactorSchema
 from app.mfa.settings import mfa_settings
 from app.users.models import User
+from app.users.service import lock_user
 
 MAX_FACTORS = 10  # confirmed ones of a user
 
@@ -51,19 +52,6 @@ FACTORS_RESET = declare(
 )
 
 _SCHEMA = FactorSchema()
-
-
-def lock_user(user_id: UUID | None) -> User:
-    """Lock a user until the commit, as logins do.
-
-    Raises:
-        Problem: 404, there is no such user.
-    """
-    locked = select(User).where(User.id == user_id).with_for_update(key_share=True)
-    user: User | None = db.session.scalar(locked)
-    if user is None:
-        raise Problem("not-found")
-    return user
 
 
 def read_caller() -> Any:

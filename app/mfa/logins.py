@@ -21,6 +21,7 @@ from app.mfa.policy import ENROLMENT, RECOVERY_CODE
 from app.mfa.recovery_codes import use_recovery_code
 from app.mfa.schemas import FactorSchema
 from app.telemetry.metrics import LOGINS
+from app.users.service import lock_user
 
 log = structlog.get_logger()
 
@@ -54,7 +55,7 @@ def log_in_with_code(mfa_token: str, code: str) -> dict[str, Any]:
     failures = login_throttle.register_attempt(user.email)
 
     def prove() -> str | None:
-        factors.lock_user(user.id)
+        lock_user(user.id)
         return _use_code(user, due_methods(user, methods), code)
 
     return complete(user, methods, prove, failures)

@@ -30,7 +30,7 @@ from app.core.security.authorization import current_caller, unauthorized_problem
 from app.core.web.problems import Problem
 from app.extensions import db
 from app.jobs.periodic import HOUR, periodic_task
-from app.mfa.factors import activate, confirmed_factors, lock_user
+from app.mfa.factors import activate, confirmed_factors
 from app.mfa.logins import complete
 from app.mfa.models import PASSKEY, Challenge, Factor
 from app.mfa.schemas import FactorSchema
@@ -38,6 +38,7 @@ from app.mfa.settings import mfa_settings
 from app.telemetry.metrics import LOGINS
 from app.users.models import User
 from app.users.passwords import sha256_digest
+from app.users.service import lock_user
 
 LIFETIME = timedelta(minutes=5)  # of a challenge
 CREATE, GET = b"create", b"get"  # the ceremonies

@@ -1,19 +1,18 @@
 """Routes of /auth/mfa, and the reset of a user's factors."""
 
-from dataclasses import replace
 from typing import Any
 from uuid import UUID
 
 from app.auth import cookies
 from app.auth.routes import FAILED_LOGINS
 from app.auth.schemas import CookiesSchema, TokensSchema
+from app.auth.user_routes import MANAGE_CREDENTIALS
 from app.core.resources.blueprint import Blueprint
 from app.core.resources.scoped_query import ScopedSelect
 from app.core.security.authorization import (
     authenticated,
     current_caller,
     no_auth,
-    permission,
     recently_authenticated,
 )
 from app.mfa import factors, logins, passkeys, totp
@@ -33,7 +32,6 @@ from app.mfa.schemas import (
     RecoveryCodesSchema,
 )
 
-RESET = replace(permission("users:manage"), needs_recent_login=True)
 INVALID_TOKEN = "The MFA token is invalid or expired."  # noqa: S105 - a description
 INVALID_PROOF = "The MFA token or the proof is invalid, expired or used."
 NO_PASSKEYS = "Passkeys are not available at the address of this service."
@@ -215,7 +213,7 @@ def log_in_with_passkey_and_cookies(data: JSON) -> JSON:
     return cookies.set_auth_cookies(passkeys.log_in_with_passkey(**data))
 
 
-@mfa.delete("/users/<uuid:user_id>/factors", access=RESET)
+@mfa.delete("/users/<uuid:user_id>/factors", access=MANAGE_CREDENTIALS)
 @mfa.response(204)
 @mfa.queries(8)
 def reset_factors(user_id: UUID) -> None:

@@ -1,6 +1,6 @@
 """Routes of /users: the caller's account, and all accounts for admins.
 
-Registration and the change of a password are in `app.auth.routes`.
+Registration, the change of a password and the end of sessions are in `app.auth.user_routes`.
 """
 
 from typing import Any

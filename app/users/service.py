@@ -35,6 +35,19 @@ def ensure_another_active_admin(excluding: UUID | None) -> None:
         raise Problem("conflict", "The last active admin cannot be removed, demoted or disabled.")
 
 
+def lock_user(user_id: UUID | None) -> User:
+    """Lock a user until the commit, as logins do.
+
+    Raises:
+        Problem: 404, there is no such user.
+    """
+    locked = select(User).where(User.id == user_id).with_for_update(key_share=True)
+    user: User | None = db.session.scalar(locked)
+    if user is None:
+        raise Problem("not-found")
+    return user
+
+
 def update_password_hash(user: User | Row[Any], new_hash: str) -> bool:
     """Replace the hash of a password; False if another request has replaced it."""
     unchanged = update(User).where(User.id == user.id, User.password_hash == user.password_hash)

@@ -2,12 +2,13 @@
 
 from collections.abc import Callable
 from datetime import timedelta
+from uuid import UUID
 
 import pytest
 from flask import Flask
 from werkzeug.test import TestResponse
 
-from app.auth.models import Session
+from app.auth.models import ApiKey, Session
 from app.core.database.types import now
 from tests import rows, stack_proxy
 from tests.api import PASSWORD, Api, Caller, bearer
@@ -26,6 +27,9 @@ ENDS: dict[str, End] = {
         "users/me/password", PASSWORDS, by=user
     ),
     "revoked others": lambda api, user, admin, headers: api.delete("auth/sessions", by=user),
+    "revoked by an admin": lambda api, user, admin, headers: api.delete(
+        f"users/{user.id}/sessions", by=admin
+    ),
     "revoked by id": lambda api, user, admin, headers: api.delete(
         f"auth/sessions/{api.get('auth/sessions?limit=1', by=user).json['items'][0]['id']}",
         by=user,
@@ -46,6 +50,32 @@ def test_ended_session_is_401_at_the_next_request(
         refused = api.call(method, path, json={"text": "t"}, headers=headers, status=401)
         assert 'error="invalid_token"' in refused.headers["WWW-Authenticate"]
     refresh(api, tokens, status=401)
+
+
+def test_admin_ends_the_sessions_of_one_user_after_a_recent_login_and_it_is_recorded(
+    api: Api, app: Flask, user: Caller, other: Caller, admin: Caller
+) -> None:
+    path = f"users/{user.id}/sessions"
+    key = api.post(
+        "auth/api-keys", {"name": "Key", "scopes": ["jobs:own"]}, by=user, status=201
+    ).json
+    api.delete(path, by=user, status=403)
+    api.delete(f"users/{UUID(int=0)}/sessions", by=admin, status=404)
+    for _ in range(2):  # the second time there are none
+        api.delete(path, by=admin, status=204)
+    assert rows.count(app, Session, owner_id=user.id) == 0
+    api.get("users/me", by=other, status=200)
+    api.get("users/me", by=admin, status=200)
+    assert rows.count(app, ApiKey, id=UUID(key["id"])) == 1
+    log_in(api, user.email, status=200)
+    query = "audit-events?resource=sessions&action=delete"
+    [event] = api.get(query, by=admin, status=200).json["items"]
+    assert event["actor_id"] == str(admin.id)
+
+    [session] = rows.read(app, Session.id, owner_id=admin.id)
+    rows.change(app, Session, session, created_at=now() - timedelta(minutes=16))
+    refused = api.delete(path, by=admin, status=401)
+    assert refused.json["type"] == "/problems/recent-login-required"
 
 
 def test_logout_has_an_empty_response(api: Api, user: Caller) -> None:

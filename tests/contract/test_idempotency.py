@@ -188,7 +188,7 @@ def test_password_of_a_registration_with_a_key_is_hashed_in_no_transaction(
         began.append(db.session.registry.has() and db.session().in_transaction())
         return PASSWORD_HASH
 
-    monkeypatch.setattr("app.auth.routes.hash_password", hash_password)
+    monkeypatch.setattr("app.auth.user_routes.hash_password", hash_password)
     body = {"email": "new@example.com", "name": "New", "password": PASSWORD}
     headers = {"Idempotency-Key": "key-1"}
     first = world.api.post("users", body, headers=headers, status=201)

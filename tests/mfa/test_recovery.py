@@ -167,7 +167,7 @@ class TestReset:
         assert event["actor_id"] == str(admin.id)
 
     @pytest.mark.parametrize("who", ["user", "editor", "key"])
-    def test_reset_needs_an_admin_in_person(
+    def test_v6_4_4_reset_needs_an_admin_in_person(
         self, members: Members, enrolled: App, admin: Caller, who: str
     ) -> None:
         path = f"users/{enrolled.owner.id}/factors"
