@@ -11,6 +11,7 @@ from app.core.database.types import now
 from app.core.files.file_mixin import file_models
 from app.core.files.uploads import StoredUpload
 from app.core.resources import unrecorded
+from app.core.resources.declarations import checked
 from app.core.resources.idempotency import IdempotencyKey
 from app.jobs import runner
 from app.jobs.models import Job
@@ -31,6 +32,7 @@ class PeriodicTask(NamedTuple):
 PERIODIC_TASKS: dict[str, PeriodicTask] = {}
 
 
+@checked
 def periodic_task(name: str, *, interval: int) -> Callable[[TaskFunction], TaskFunction]:
     """Register a function that runs every `interval` seconds and returns the number of rows."""
 

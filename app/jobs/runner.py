@@ -22,6 +22,7 @@ from app.core.database.types import Timestamp, now
 from app.core.files.uploads import UploadError
 from app.core.resources import unrecorded
 from app.core.resources.audit_log import AuditContext, current_audit_context, job_audit_context
+from app.core.resources.declarations import checked
 from app.core.web.after_commit import run_after_commit
 from app.extensions import db
 from app.jobs.base import job_backend
@@ -52,6 +53,7 @@ class JobType:
 _job_types: dict[str, JobType] = {}
 
 
+@checked
 def job(
     name: str, *, attempts: int = ATTEMPTS, permission: str | None = None
 ) -> Callable[[Handler], Handler]:

@@ -27,8 +27,6 @@ class UserSchema(ResourceSchema):
 class RegistrationSchema(Schema):
     """A new account."""
 
-    has_load_hooks = True
-
     email = Email(required=True, metadata={"example": "ada1@example.com"})
     name = Name(max_length=100, required=True, metadata={"example": "Ada Lovelace"})
     password = Password(required=True)

@@ -56,7 +56,7 @@ def batch_articles(data: dict[str, Any]) -> Batch:
 
 @articles.get("/summary", access=public)
 @articles.response(200, PriceRangesSchema)
-def read_summary() -> dict[str, Any]:
+def read_price_ranges() -> dict[str, Any]:
     """Summarise articles by category and currency."""
     return {"items": service.read_summary()}
 

@@ -44,6 +44,8 @@ class Operation:
     schema: Schema | None = None  # of the response
     media_types: tuple[str, ...] = ()  # of the response; of none if it has no body
     stream: Stream | None = None
+    has_parent: bool = False  # whether the view returns the scoped query of the parents as well
+    rows: Callable[[Any], Any] | None = None  # the scoped query of an action
     queries: int = 0  # SQL statements of the view itself
     error_docs: dict[int, str] = field(default_factory=dict)
 

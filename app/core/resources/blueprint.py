@@ -16,11 +16,12 @@ from typing import Any
 import flask
 
 from app.core.files.file_mixin import FileSchema
-from app.core.openapi.operation import Responder, Stream, Upload, View, get_operation
+from app.core.openapi.operation import DeclarationError, Stream, Upload, View, get_operation
 from app.core.resources import batch_schema, declaration_checks, export, responders
 from app.core.resources.actions import with_locked_row
 from app.core.resources.audit_values import register_schema
 from app.core.resources.declaration_checks import NOT_GIVEN
+from app.core.resources.declarations import Decorator, checked, declares, responds
 from app.core.resources.dispatch import build_endpoint
 from app.core.resources.filters import PAGINATION_PARAMS, PageQuery
 from app.core.resources.list_checks import check_query, listed_model
@@ -31,10 +32,9 @@ from app.core.schemas.member_checks import check_members
 from app.core.schemas.merge_patch import patch_schema
 from app.core.schemas.serialisable import check_serialisable
 from app.core.security.authorization import Access, Caller
+from app.core.web.problems import BY_STATUS
 from app.core.web.rate_limit import FailureLimit, is_failure
 from app.extensions import limiter
-
-Decorator = Callable[[View], View]
 
 
 class Blueprint(flask.Blueprint):
@@ -57,34 +57,40 @@ class Blueprint(flask.Blueprint):
     ) -> None:
         super().__init__(name, import_name, **options)
         self.description, self.documented = description, documented
+        self._names: set[str] = set()  # of the views
 
     # `access` is obligatory. `rate_limit` is a limit ("20 per minute") or the name of a setting
     # that contains one.
 
+    @checked
     def get(  # type: ignore[override]
         self, rule: str, *, access: Access = NOT_GIVEN, rate_limit: str | None = None
     ) -> Decorator:
         """Register a view for GET and HEAD."""
         return self._register("GET", rule, access, rate_limit)
 
+    @checked
     def post(  # type: ignore[override]
         self, rule: str, *, access: Access = NOT_GIVEN, rate_limit: str | None = None
     ) -> Decorator:
         """Register a view for POST."""
         return self._register("POST", rule, access, rate_limit)
 
+    @checked
     def put(  # type: ignore[override]
         self, rule: str, *, access: Access = NOT_GIVEN, rate_limit: str | None = None
     ) -> Decorator:
         """Register a view for PUT."""
         return self._register("PUT", rule, access, rate_limit)
 
+    @checked
     def patch(  # type: ignore[override]
         self, rule: str, *, access: Access = NOT_GIVEN, rate_limit: str | None = None
     ) -> Decorator:
         """Register a view for PATCH (RFC 5789) with a JSON merge patch (RFC 7396)."""
         return self._register("PATCH", rule, access, rate_limit)
 
+    @checked
     def delete(  # type: ignore[override]
         self, rule: str, *, access: Access = NOT_GIVEN, rate_limit: str | None = None
     ) -> Decorator:
@@ -95,7 +101,12 @@ class Blueprint(flask.Blueprint):
         self, method: str, rule: str, access: Access, rate_limit: str | None
     ) -> Decorator:
         def register(view: View) -> View:
-            declaration_checks.check_route(view, method, f"{self.url_prefix}{rule}", access)
+            declaration_checks.check_route(
+                view, method, f"{self.url_prefix or ''}{rule}", access, documented=self.documented
+            )
+            if view.__name__ in self._names:
+                raise DeclarationError(view, "the blueprint has a view of this name already")
+            self._names.add(view.__name__)
             endpoint = build_endpoint(view, access, documented=self.documented, method=method)
             if rate_limit is not None:
                 counted = is_failure if isinstance(rate_limit, FailureLimit) else None
@@ -108,14 +119,16 @@ class Blueprint(flask.Blueprint):
         return register
 
     @staticmethod
+    @checked
     def body(schema: type[Schema], *, partial: bool = False, prepare: Any = None) -> Decorator:
         """The view's first argument is the request body; with `partial`, a merge patch."""
         read_only = [name for name, field in schema().fields.items() if field.dump_only]
         whole = check_members(schema(exclude=read_only), is_body=True)
         # `prepare` is slow work on the body, such as hashing: it runs in no transaction.
-        return _declares(body=patch_schema(schema) if partial else whole, prepare=prepare)
+        return declares(body=patch_schema(schema) if partial else whole, prepare=prepare)
 
     @staticmethod
+    @checked
     def accepts_file(
         media_types: Mapping[str, str], max_bytes: str | int, *, query: type[Schema] = Schema
     ) -> Decorator:
@@ -125,29 +138,27 @@ class Blueprint(flask.Blueprint):
             media_types: an example of a file by each accepted media type, such as `image/*`.
             max_bytes: the largest file, in bytes, or the name of the setting that holds it.
         """
-
-        def decorate(view: View) -> View:
-            declaration_checks.check_max_bytes(view, max_bytes)
-            operation = get_operation(view)
-            operation.upload, operation.query = Upload(media_types, max_bytes), query()
-            return view
-
-        return decorate
+        declared = declares(upload=Upload(media_types, max_bytes), query=query())
+        check_upload = declaration_checks.check_upload
+        return lambda view: declared(check_upload(view, media_types, max_bytes))
 
     @staticmethod
+    @checked
     def returns(schema: type[Schema]) -> Decorator:
         """200 with one row: the view returns the scoped query, the path's id selects the row."""
         row_schema = _row_schema(schema)
         respond = responders.item(row_schema)
-        return _responds("returns", 200, respond, row_schema, checks_session=True)
+        return responds("returns", 200, respond, row_schema, checks_session=True)
 
     @staticmethod
+    @checked
     def returns_file() -> Decorator:
         """200 with the file of one row: the view returns the scoped query of a `FileMixin`."""
         respond = responders.file(_row_schema(FileSchema))
-        return _responds("returns_file", 200, respond, checks_session=True)
+        return responds("returns_file", 200, respond, checks_session=True)
 
     @staticmethod
+    @checked
     def paginated(
         schema: type[Schema], query: type[PageQuery], *, parent: type[Schema] | None = None
     ) -> Decorator:
@@ -162,9 +173,11 @@ class Blueprint(flask.Blueprint):
             register_schema(model.__tablename__, row_schema)
         respond = responders.page(row_schema, parameters, parent() if parent else None)
         envelope = page_schema(schema)
-        return _responds("paginated", 200, respond, envelope, query=parameters, checks_session=True)
+        declared: dict[str, Any] = {"query": parameters, "has_parent": parent is not None}
+        return responds("paginated", 200, respond, envelope, checks_session=True, **declared)
 
     @staticmethod
+    @checked
     def exports(
         schema: type[Schema], query: type[PageQuery], *, exclude: tuple[str, ...] = ()
     ) -> Decorator:
@@ -179,9 +192,10 @@ class Blueprint(flask.Blueprint):
         respond = responders.stream(row_schema, parameters)
         stream, types = Stream(row_schema, export.example), export.MEDIA_TYPES
         declared: dict[str, Any] = {"query": parameters, "stream": stream, "media_types": types}
-        return _responds("exports", 200, respond, **declared)
+        return responds("exports", 200, respond, **declared)
 
     @staticmethod
+    @checked
     def batch(schema: type[Schema]) -> Decorator:
         """200 with the result of each item: the view returns a `Batch` of those in its argument.
 
@@ -190,9 +204,10 @@ class Blueprint(flask.Blueprint):
         body = batch_schema.batch_request_schema(schema)
         response_schema = batch_schema.batch_response_schema(schema)
         respond = responders.batch_result(_row_schema(schema))
-        return _responds("batch", 200, respond, response_schema, body=body)
+        return responds("batch", 200, respond, response_schema, body=body)
 
     @staticmethod
+    @checked
     def creates(
         schema: type[Schema],
         *,
@@ -205,25 +220,28 @@ class Blueprint(flask.Blueprint):
         `parent`, as for `paginated`, the view returns the scoped query of the parents as well.
         """
         row_schema, status = _row_schema(schema), 202 if location_prefix else 201
-        respond = responders.created(
-            status, row_schema, location_prefix, has_parent=parent is not None
-        )
-        return _responds("creates", status, respond, row_schema, checks_session=True)
+        has_parent = parent is not None
+        respond = responders.created(status, row_schema, location_prefix, has_parent=has_parent)
+        declared: dict[str, Any] = {"has_parent": has_parent, "checks_session": True}
+        return responds("creates", status, respond, row_schema, **declared)
 
     @staticmethod
+    @checked
     def updates(schema: type[Schema]) -> Decorator:
         """200 with the row, under If-Match: the view returns the scoped query and new values."""
         row_schema = _row_schema(schema)
         respond = responders.updated(row_schema)
-        return _responds("updates", 200, respond, row_schema, checks_session=True)
+        return responds("updates", 200, respond, row_schema, checks_session=True)
 
     @staticmethod
+    @checked
     def deletes(schema: type[Schema]) -> Decorator:
         """204, under If-Match: the view returns the scoped query, the path's id selects the row."""
         respond = responders.deleted(_row_schema(schema))
-        return _responds("deletes", 204, respond, checks_session=True)
+        return responds("deletes", 204, respond, checks_session=True)
 
     @staticmethod
+    @checked
     def action(
         schema: type[Schema], rows: Callable[[Caller], ScopedSelect], *, audit: str
     ) -> Decorator:
@@ -237,12 +255,12 @@ class Blueprint(flask.Blueprint):
             audit: the verb of the audit event, such as "cancel".
         """
         row_schema = _row_schema(schema)
-        responds = _responds(
-            "action", 200, responders.acted(row_schema), row_schema, checks_session=True
-        )
-        return lambda view: responds(with_locked_row(view, rows, row_schema, audit))
+        respond = responders.acted(row_schema)
+        declared = responds("action", 200, respond, row_schema, checks_session=True, rows=rows)
+        return lambda view: declared(with_locked_row(view, rows, row_schema, audit))
 
     @staticmethod
+    @checked
     def response(
         status: int, schema: type[Schema] | None = None, *, repeatable: bool = True
     ) -> Decorator:
@@ -252,21 +270,25 @@ class Blueprint(flask.Blueprint):
         """
         dumped = check_members(schema(), is_body=False) if schema else None
         respond = responders.any_value(status, dumped)
-        return _responds("response", status, respond, dumped, is_repeatable=repeatable)
+        return responds("response", status, respond, dumped, is_repeatable=repeatable)
 
     @staticmethod
+    @checked
     def queries(number: int) -> Decorator:
         """How many SQL statements the view executes itself, which the generated tests count.
 
         Those of the response decorator, which `docs/resources.md` lists, are not among them.
         """
-        return _declares(queries=number)
+        return declares(queries=number)
 
     @staticmethod
+    @checked
     def error(status: int, reason: str) -> Decorator:
         """Document an error that the view itself causes, and when it occurs."""
 
         def decorate(view: View) -> View:
+            if status not in BY_STATUS:
+                raise DeclarationError(view, f"@error: no problem has the status {status}")
             get_operation(view).error_docs[status] = reason
             return view
 
@@ -276,21 +298,3 @@ class Blueprint(flask.Blueprint):
 def _row_schema(schema: type[Schema], **options: Any) -> Schema:
     """An instance that serialises rows."""
     return check_members(check_serialisable(schema(**options)), is_body=False)
-
-
-def _responds(
-    kind: str, status: int, respond: Responder, schema: Schema | None = None, **declared: Any
-) -> Decorator:
-    """A response decorator; `declared` are further attributes of the operation."""
-    media_types = ("application/json",) if schema else ()
-    response = {"status": status, "schema": schema, "media_types": media_types}
-    return _declares(response_kind=kind, responder=respond, **(response | declared))
-
-
-def _declares(**attributes: Any) -> Decorator:
-    def decorate(view: View) -> View:
-        for name, value in attributes.items():
-            setattr(get_operation(view), name, value)
-        return view
-
-    return decorate

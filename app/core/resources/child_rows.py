@@ -13,6 +13,7 @@ import marshmallow as ma
 import sqlalchemy as sa
 from sqlalchemy.exc import DataError, IntegrityError
 from sqlalchemy.ext.compiler import compiles
+from sqlalchemy.orm import InstrumentedAttribute
 from sqlalchemy.sql.compiler import SQLCompiler
 from sqlalchemy.sql.functions import FunctionElement
 
@@ -40,18 +41,22 @@ class Rows(ma.fields.List[Any]):
 
     Raises:
         DeclarationError: the table lacks `position` or a column of the schema, or its rows
-            are not deleted with their parent.
+            are not deleted with their parent, or `parent_key` is no column of a model.
     """
 
     def __init__(
         self, schema: type[Schema], parent_key: Any, *, max_length: int, **kwargs: Any
     ) -> None:
+        if not isinstance(parent_key, InstrumentedAttribute):
+            text = f"parent_key={parent_key!r} is no column of a model, such as Step.recipe_id"
+            raise DeclarationError(schema if isinstance(schema, type) else parent_key, text)
+        model: Any = parent_key.class_
         length = ma.validate.Length(max=max_length)
         super().__init__(ma.fields.Nested(schema), validate=length, **kwargs)
         self.parent_key = parent_key
-        self.table = table_of(parent_key.class_)
+        self.table = table_of(model)
         if "position" not in self.table.c:
-            raise DeclarationError(parent_key.class_, "child rows need a column 'position'")
+            raise DeclarationError(model, "child rows need a column 'position'")
         self.names = schema().column_names
         for name in self.names:
             if name not in self.table.c:
@@ -59,7 +64,7 @@ class Rows(ma.fields.List[Any]):
                 raise DeclarationError(schema, text, member=name)
         if not any(key.ondelete == "CASCADE" for key in self.table.c[parent_key.key].foreign_keys):
             text = "the foreign key of child rows needs ondelete='CASCADE'"
-            raise DeclarationError(parent_key.class_, text, member=parent_key.key)
+            raise DeclarationError(model, text, member=parent_key.key)
 
     def column(self, model: type[Any]) -> sa.ColumnElement[Any]:
         """The children of a row of the model, as a column of a SELECT or RETURNING."""

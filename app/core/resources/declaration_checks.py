@@ -2,7 +2,7 @@
 
 import inspect
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from contextlib import suppress
 from dataclasses import fields
 from typing import Any
@@ -15,26 +15,61 @@ from app.core.openapi.operation import DeclarationError, Operation, View
 from app.core.security.authorization import Access
 
 NOT_GIVEN: Any = object()  # instead of an access rule
+_METHODS = {
+    "returns": ("GET",),
+    "returns_file": ("GET",),
+    "paginated": ("GET",),
+    "exports": ("GET",),
+    "creates": ("POST",),
+    "updates": ("PATCH", "PUT"),
+    "deletes": ("DELETE",),
+    "batch": ("POST",),
+}
+_ID = re.compile(r"<uuid:\w+>")
 _PATH_NAME = re.compile(r"<(?:[^<>]*:)?(\w+)>")
-_SETTINGS = {field.name.upper() for field in fields(Settings)}
+_MEDIA_TYPE = re.compile(r"[\w.+-]+/([\w.+-]+|\*)")
+_SETTINGS = {field.name.upper(): field.type for field in fields(Settings)}
 
 
-def check_route(view: View, method: str, rule: str, access: Access) -> None:
-    """Check the access rule and the parameters of a route; an action is a POST below an item."""
+def check_route(
+    view: View, method: str, rule: str, access: Access, *, documented: bool = True
+) -> None:
+    """Check a route: its access rule, and that rule and method fit what its view declares."""
     if access is NOT_GIVEN:
         raise DeclarationError(view, "an access rule is missing")
     if not isinstance(access, Access):
         raise DeclarationError(view, f"access={access!r} is no access rule")
+    if inspect.iscoroutinefunction(view):
+        raise DeclarationError(view, "async views are not supported")
     operation: Operation | None = getattr(view, "operation", None)
-    is_action = operation is not None and operation.response_kind == "action"
-    if is_action and (method != "POST" or "<" not in rule):
-        raise DeclarationError(view, "an action is a POST below an item")
-    passed = ["row"] if is_action else []
+    problem = _route_problem(operation, method, rule) if operation and documented else ""
+    if problem:
+        raise DeclarationError(view, problem)
+    passed: list[str] = []
     if operation is not None:
-        passed += (["body"] if operation.body else []) + (
-            ["file", "query"] if operation.upload else []
-        )
+        passed += ["row"] if operation.response_kind == "action" else []
+        passed += ["body"] if operation.body else []
+        passed += ["file", "query"] if operation.upload else []
     _check_parameters(view, passed, _PATH_NAME.findall(rule))
+
+
+def _route_problem(operation: Operation, method: str, rule: str) -> str:
+    kind, body = operation.response_kind, operation.body
+    if kind == "action" and (method != "POST" or "<" not in rule):
+        return "an action is a POST below an item"
+    if method not in (methods := _METHODS.get(kind, (method,))):
+        return f"@{kind} is for {' or '.join(methods)}, not for {method}"
+    if method in ("GET", "DELETE") and (body or operation.upload):
+        return f"a {method} has no body"
+    if body and operation.upload:
+        return "it takes a body or a file, not both"
+    if method in ("PATCH", "PUT") and body and bool(body.partial) != (method == "PATCH"):
+        return f"the body of a {method} needs partial={method == 'PATCH'}"
+    if "<" in (ids := _ID.sub("", rule)) or ">" in ids:
+        return f"an id in {rule!r} is not written <uuid:name>"
+    if operation.has_parent and "<" not in rule:
+        return f"the id of the parent is not in {rule!r}"
+    return ""
 
 
 def _check_parameters(view: View, passed: list[str], path_names: list[str]) -> None:
@@ -47,10 +82,17 @@ def _check_parameters(view: View, passed: list[str], path_names: list[str]) -> N
         raise DeclarationError(view, f"it takes ({taken}), but its route passes ({given})")
 
 
-def check_max_bytes(view: View, max_bytes: str | int) -> None:
-    """Check that the size of a file is a number or the name of a setting."""
-    if isinstance(max_bytes, str) and max_bytes not in _SETTINGS:
+def check_upload(view: View, media_types: Mapping[str, str], max_bytes: str | int) -> View:
+    """Return the view if its media types have examples, and the size is one or a setting."""
+    examples = media_types.items()
+    if not media_types or not all(
+        _MEDIA_TYPE.fullmatch(name) and isinstance(text, str) for name, text in examples
+    ):
+        text = f"media_types={media_types!r} has no example by media type"
+        raise DeclarationError(view, text)
+    if isinstance(max_bytes, str) and _SETTINGS.get(max_bytes) is not int:
         raise DeclarationError(view, f"max_bytes={max_bytes!r} is not a setting")
+    return view
 
 
 def read_rate_limit(view: View, rate_limit: str) -> str | Callable[[], str]:

@@ -2,11 +2,13 @@
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from functools import lru_cache
+from inspect import isfunction
 from typing import Any
 
 import marshmallow as ma
 from sqlalchemy import ColumnElement, Select, bindparam
 
+from app.core.openapi.operation import DeclarationError
 from app.core.resources.cursor import MAX_CURSOR_LENGTH
 from app.core.resources.scoped_query import ScopedSelect
 from app.core.schemas.base import Schema
@@ -23,7 +25,13 @@ def filter_by(field: ma.fields.Field[Any], condition: Condition, *, permission: 
     Args:
         condition: returns the SQL condition for a bind parameter, which holds the value.
         permission: the parameter is a 403 for callers without it.
+
+    Raises:
+        DeclarationError: the field is something else. Names the function.
     """
+    if not isinstance(field, ma.fields.Field):
+        named = condition if isfunction(condition) else field
+        raise DeclarationError(named, "filter_by takes a field, such as Boolean(), then this")
     field.metadata = {**field.metadata, "condition": condition, "permission": permission}
     return field
 

@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 from typing import Any
 
+import marshmallow as ma
 import sqlalchemy as sa
 from sqlalchemy.orm import InstrumentedAttribute
 from sqlalchemy.sql.functions import coalesce, count
@@ -14,6 +15,7 @@ from app.core.resources.cursor import SORTABLE
 from app.core.resources.filters import NOT_FILTERS, PageQuery, Sort
 from app.core.resources.model_checks import has_member
 from app.core.schemas.base import Schema
+from app.core.schemas.member_checks import field_problem
 
 
 def check_query(query: PageQuery) -> PageQuery:
@@ -25,23 +27,29 @@ def check_query(query: PageQuery) -> PageQuery:
     sort = query.fields.get("sort")
     if not isinstance(sort, Sort) or not sort.keys:
         raise DeclarationError(type(query), "a sort is missing")
+    if not isinstance(sort.keys, Mapping):
+        raise DeclarationError(type(query), f"the sort keys {sort.keys!r} are no mapping")
     for name, key in sort.keys.items():
         if problem := _sort_key_problem(key):
             raise DeclarationError(type(query), f"the sort key {name} {problem}")
-    if sort.load_default.removeprefix("-") not in sort.keys:
+    if sort.load_default not in sort.choices:
         text = f"the default {sort.load_default!r} of sort is no sort key"
         raise DeclarationError(type(query), text)
     for name, field in query.fields.items():
-        if name not in NOT_FILTERS and (problem := _filter_problem(name, field.metadata)):
+        if problem := field_problem(field) or _filter_problem(name, field):
             raise DeclarationError(type(query), problem, member=name)
     return query
 
 
-def _filter_problem(name: str, metadata: Mapping[str, Any]) -> str:
-    if "condition" not in metadata:
+def _filter_problem(name: str, field: ma.fields.Field[Any]) -> str:
+    if name in NOT_FILTERS:
+        return ""
+    if "condition" not in field.metadata:
         return "is no filter, write filter_by(…)"
+    if isinstance(field, ma.fields.List | ma.fields.Nested | ma.fields.Dict):
+        return f"fields of class {type(field).__name__} cannot be in a query"
     try:
-        condition = metadata["condition"](sa.bindparam(f"filter_{name}"))
+        condition = field.metadata["condition"](sa.bindparam(f"filter_{name}"))
     except Exception as error:  # the resource's own function
         return f"its condition fails with {type(error).__name__}: {error}"
     if not isinstance(condition, sa.ColumnElement):

@@ -3,6 +3,8 @@
 # A view returns its scoped query during a request, so the model is not declared anywhere: it is the
 # mapped class without a mismatch, or else the one that lacks the fewest members.
 
+import inspect
+import re
 from collections.abc import Iterator
 from typing import Any
 
@@ -13,25 +15,49 @@ from flask import Flask
 from app.core.openapi.operation import DeclarationError, Operation
 from app.core.resources.child_rows import Rows
 from app.core.resources.references import Reference
+from app.core.resources.scope_checks import check_scopes
 from app.core.resources.statements import table_of
 from app.core.schemas.base import Schema
 from app.extensions import Base
 
 _KINDS = ("returns", "creates", "updates", "action")  # their schema is that of one row
+_ID_NAME = re.compile(r":\w+>")
 Mismatch = tuple[str, str]  # a member, and what is wrong with it
 
 
 def check_models(app: Flask) -> None:
-    """Check the schemas of all views, once the models of all features are imported.
+    """Check the schemas and scoped queries of all views, once all features are imported.
 
     Raises:
-        DeclarationError: no model fits a schema. Names its member.
+        DeclarationError: no model fits a schema, a scoped query does not fit the path, or two
+            views or schemas have one name.
     """
     models = [mapper.class_ for mapper in Base.registry.mappers]
-    for view in app.view_functions.values():
+    named: dict[str, str] = {}
+    for rule in app.url_map.iter_rules():
+        view = app.view_functions[rule.endpoint]
         operation: Operation | None = getattr(view, "operation", None)
-        if operation and operation.schema and operation.response_kind in _KINDS:
-            _check_schema(operation, operation.schema, models)
+        if not operation:
+            continue
+        own_models = check_scopes(view, operation, rule.arguments)
+        path = _ID_NAME.sub(">", rule.rule)
+        methods = [
+            f"{method} {path}" for method in sorted({*(rule.methods or ())} - {"HEAD", "OPTIONS"})
+        ]
+        for name in (f"the operationId {view.__name__}", *methods):
+            _check_unique(named, name, inspect.unwrap(view))
+        for schema in (operation.body, operation.schema):
+            if schema and type(schema).__module__ != ma.Schema.__module__:  # else `derived_schema`
+                _check_unique(named, f"the name {type(schema).__name__}", type(schema))
+        if operation.schema and operation.response_kind in _KINDS:
+            _check_schema(operation, operation.schema, own_models or models)
+
+
+def _check_unique(named: dict[str, str], name: str, owner: Any) -> None:
+    """Check that what the OpenAPI document calls by a name is one thing."""
+    other = named.setdefault(name, f"{owner.__module__}.{owner.__qualname__}")
+    if other != f"{owner.__module__}.{owner.__qualname__}":
+        raise DeclarationError(owner, f"{other} has {name} already")
 
 
 def _check_schema(operation: Operation, schema: Schema, models: list[Any]) -> None:

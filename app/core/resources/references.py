@@ -12,7 +12,6 @@ from sqlalchemy.exc import IntegrityError
 from app.core.database import execute
 from app.core.database.engine import autocommit_connection
 from app.core.database.errors import classify
-from app.core.openapi.operation import DeclarationError
 from app.core.resources.scoped_query import scope_params
 from app.core.resources.statements import ITEM_IDS_PARAM, model_of
 from app.core.schemas import fields
@@ -23,22 +22,26 @@ from app.extensions import db
 
 UNKNOWN = "There is no such item, or the caller cannot see it."
 
+_NOT_GIVEN: Any = object()
+
 
 class Reference(fields.UUID):
     """The id of a row that exists and that the caller can see.
 
     Args:
         model: that of the row; its `visible_to(caller)` is the scoped query.
-
-    Raises:
-        DeclarationError: the model has none.
     """
 
     def __init__(self, model: type[Any], **kwargs: Any) -> None:
         super().__init__(**kwargs)
-        if not hasattr(model, "visible_to"):
-            raise DeclarationError(model, "what a Reference refers to needs visible_to(caller)")
-        self.model, self.visible_to = model, model.visible_to
+        self.model, self.visible_to = model, getattr(model, "visible_to", _NOT_GIVEN)
+
+    def declaration_problem(self) -> str:
+        """What is wrong with the arguments."""
+        if isinstance(self.model, type) and self.visible_to is not _NOT_GIVEN:
+            return ""
+        name = getattr(self.model, "__name__", repr(self.model))
+        return f"it refers to {name}, which is no model with visible_to(caller)"
 
 
 def has_references(schema: ma.Schema) -> bool:

@@ -2,8 +2,9 @@
 
 from collections.abc import Callable
 from functools import cached_property
+from inspect import isfunction
 from operator import itemgetter
-from typing import Any, ClassVar
+from typing import Any
 
 import marshmallow as ma
 
@@ -15,12 +16,6 @@ class Schema(ma.Schema):
 
     `load` and `dump` work as marshmallow documents them, hooks included. `load_fast` returns the
     result of `load`, and `row_to_dict` that of `dump`, in a fraction of the time.
-    """
-
-    has_load_hooks: ClassVar[bool] = False
-    """Set it where a schema has `pre_load`, `post_load`, `validates` or `validates_schema`.
-
-    marshmallow has no public way to ask for hooks, and `load_fast` must not skip them.
     """
 
     class Meta:
@@ -55,12 +50,19 @@ class Schema(ma.Schema):
     @cached_property
     def is_loaded_by_fields(self) -> bool:
         """Whether `load` does no more than to call each field that the data has, or its default."""
-        if self.has_load_hooks or self.many or self.partial not in (None, False, True):
+        if self._may_have_hooks or self.many or self.partial not in (None, False, True):
             return False
         return not any(
             field.data_key or field.attribute or nested_schema(field)
             for field in self.load_fields.values()
         )
+
+    @cached_property
+    def _may_have_hooks(self) -> bool:
+        """Whether the class has methods of its own: marshmallow has no public way to ask."""
+        own = [vars(each) for each in type(self).__mro__ if not issubclass(Schema, each)]
+        names = [n for members in own for n, value in members.items() if isfunction(value)]
+        return bool({*names} - {*vars(Schema)})
 
     @cached_property
     def _load_plan(self) -> list[tuple[str, Callable[..., Any], Any, bool]]:

@@ -49,7 +49,14 @@ class Enum(String):
 
     def __init__(self, choices: Sequence[str], *, error: str | None = None, **kwargs: Any) -> None:
         one_of = validate.OneOf(choices, error=error)
-        super().__init__(max_length=max(map(len, choices)), validate=[one_of], **kwargs)
+        longest = max(map(len, choices), default=0)
+        super().__init__(max_length=longest, validate=[one_of], **kwargs)
+        self.choices = choices
+
+    def declaration_problem(self) -> str:
+        """What is wrong with the arguments."""
+        wrong = isinstance(self.choices, str) or not self.choices
+        return f"its choices {self.choices!r} are no list of strings" if wrong else ""
 
     def openapi_properties(self) -> dict[str, Any]:
         """No keywords: apispec derives `enum`."""

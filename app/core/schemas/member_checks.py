@@ -1,5 +1,6 @@
 """The check at the start that the members of a schema are documented and validated exactly."""
 
+from contextlib import suppress
 from typing import Any, TypeVar
 
 import marshmallow as ma
@@ -27,7 +28,7 @@ def check_members(schema: S, *, is_body: bool) -> S:
         StartError: names module, schema and member.
     """
     for name, field in (schema.load_fields if is_body else schema.dump_fields).items():
-        if problem := _class_problem(field) or _example_problem(field, is_body=is_body):
+        if problem := field_problem(field) or _example_problem(field, is_body=is_body):
             raise StartError(f"{schema_name(schema)}.{name}: {problem}")
         inner = nested_schema(field)
         if isinstance(inner, Schema) and "example" not in field.metadata:
@@ -35,7 +36,11 @@ def check_members(schema: S, *, is_body: bool) -> S:
     return schema
 
 
-def _class_problem(field: ma.fields.Field[Any]) -> str:
+def field_problem(field: ma.fields.Field[Any]) -> str:
+    """Why the field cannot be served: its class, or its arguments; empty if it can."""
+    problem: str = getattr(field, "declaration_problem", str)()
+    if problem:
+        return problem
     inner = field.inner if isinstance(field, ma.fields.List) else field
     known = isinstance(inner, (*KNOWN_FIELDS, *_CONTAINERS))
     # A field of one's own describes itself: see `app.core.schemas.fields`.
@@ -46,7 +51,9 @@ def _class_problem(field: ma.fields.Field[Any]) -> str:
 
 def _example_problem(field: ma.fields.Field[Any], *, is_body: bool) -> str:
     """Why a value of the member cannot be made up for the document and the generated tests."""
-    if "example" in field.metadata or isinstance(field, Boolean | DateTime | Enum | UUID):
+    if "example" in field.metadata:
+        return _wrong_example(field, field.metadata["example"])
+    if isinstance(field, Boolean | DateTime | Enum | UUID):
         return ""
     if field.metadata.get("format") in _FORMATS or hasattr(field, "variants"):
         return ""
@@ -59,3 +66,12 @@ def _example_problem(field: ma.fields.Field[Any], *, is_body: bool) -> str:
     needs = isinstance(field, String | MoneyAmount | ma.fields.Date | ma.fields.Dict)
     has_format = "format" in getattr(field, "openapi_properties", dict)()
     return "an example is missing" if needs and not has_format and not field.allow_none else ""
+
+
+def _wrong_example(field: ma.fields.Field[Any], example: Any) -> str:
+    try:
+        with suppress(RuntimeError):  # of a validator that reads the settings of an application
+            field.deserialize(example)
+    except ma.ValidationError as error:
+        return f"its example {example!r} is not valid: {error.messages}"
+    return ""

@@ -56,23 +56,24 @@ def test_view_without_response_decorator_is_an_error_with_its_module_and_name() 
 @pytest.mark.parametrize("method", METHODS)
 def test_route_without_access_is_an_error_with_its_module_and_name(method: str) -> None:
     shapes = blueprint()
-    message = refused(lambda: getattr(shapes, method)("")(shapes.response(204)(read_shape)))
+    view = shapes.response(204)(view_named("read_shape"))
+    message = refused(lambda: getattr(shapes, method)("")(view))
     assert message == f"{HERE}.read_shape: an access rule is missing"
 
 
 @pytest.mark.parametrize("method", METHODS)
-@pytest.mark.parametrize(
-    "limit", ["BULK_RATE_LIMT", "SECRET_KEY", "2 per fortnight", "", 2, ["2 per hour"]]
-)
+@pytest.mark.parametrize("limit", ["BULK_RATE_LIMT", "SECRET_KEY", "2 per fortnight", "", 2])
 def test_invalid_rate_limit_is_an_error_with_module_and_name_of_the_view(
     method: str, limit: Any
 ) -> None:
     shapes = blueprint()
     route = getattr(shapes, method)("", access=public, rate_limit=limit)
-    message = refused(lambda: route(shapes.response(204)(read_shape)))
-    assert message == (
-        f"{HERE}.read_shape: rate_limit={limit!r} is neither a limit nor a setting that holds one"
-    )
+    message = refused(lambda: route(shapes.response(204)(view_named("read_shape"))))
+    problem = "is neither a limit nor a setting that holds one"
+    if limit == 2:
+        problem = "is no text or None"
+    assert message.endswith(f"rate_limit={limit!r} {problem}")
+    assert message.startswith(f"{HERE}.read_shape: ")
 
 
 def view_named(name: str) -> Callable[[], None]:

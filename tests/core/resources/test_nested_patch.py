@@ -59,8 +59,6 @@ class PlaceSchema(Schema):
 class AddressSchema(Schema):
     """An address."""
 
-    has_load_hooks = True
-
     street = String(max_length=100, required=True, metadata=EXAMPLE)
     city = String(max_length=100, required=True, metadata=EXAMPLE)
     floor = Integer(min=0, max=200)

@@ -1,0 +1,73 @@
+"""The checks at the start of the models and scoped queries that the code of a view names."""
+
+import inspect
+from collections.abc import Callable, Iterator
+from functools import partial
+from typing import Any
+
+import sqlalchemy as sa
+from sqlalchemy.sql import visitors
+from werkzeug.local import LocalProxy
+
+from app.core.openapi.operation import DeclarationError, Operation, View
+from app.core.resources.statements import model_of
+from app.core.security.authorization import ANONYMOUS, Caller
+from app.extensions import Base
+
+_CONSTANTS = (str, int, dict, list, tuple, type, sa.Select, LocalProxy)
+
+
+def check_scopes(view: View, operation: Operation, path_names: set[str]) -> list[Any]:
+    """Check that the route of a view has each id that a scoped query of its own takes.
+
+    Args:
+        path_names: the names of the ids in the path.
+
+    Returns:
+        The models that the view names; none if it calls functions, which may name others.
+
+    Raises:
+        DeclarationError: names the view, or the model whose `visible_to` is missing or wrong.
+    """
+    view = inspect.unwrap(view)
+    named = inspect.getclosurevars(view)
+    values = [*named.globals.values(), *named.nonlocals.values()]
+    # `isinstance` would ask a proxy of Flask for the class of its object.
+    models = [each for each in values if issubclass(type(each), type) and issubclass(each, Base)]
+    scopes = [each for each in values if issubclass(type(each), sa.Select)]
+    if "visible_to" in named.unbound:
+        scoped_models = [each for each in models if hasattr(each, "visible_to")] or models
+        scopes += [_call(each, partial(_visible_to, each), "visible_to") for each in scoped_models]
+    if operation.rows:
+        scopes.append(_call(view, operation.rows, "rows"))
+    for name in (name for scoped in scopes for name in _path_params(scoped)):
+        if name not in path_names:
+            text = f"its scoped query has path_param({name!r}), its path has no such id"
+            raise DeclarationError(view, text)
+    is_complete = all(issubclass(type(each), _CONSTANTS) for each in values)
+    return models + [model_of(scoped) for scoped in scopes] if is_complete else []
+
+
+def _path_params(scoped: sa.Select[Any]) -> Iterator[str]:
+    for each in visitors.iterate(scoped):
+        if isinstance(each, sa.BindParameter) and each.key.startswith("path_"):
+            yield each.key.removeprefix("path_")
+
+
+def _visible_to(model: Any, caller: Caller) -> Any:
+    return model.visible_to(caller)
+
+
+def _call(declared: Any, rows: Callable[[Caller], Any], name: str) -> sa.Select[Any]:
+    """The scoped query of a caller without permissions."""
+    try:
+        first, second = rows(ANONYMOUS), rows(ANONYMOUS)
+    except Exception as error:  # the resource's own function
+        text = f"{name}(caller) fails with {type(error).__name__}: {error}"
+        raise DeclarationError(declared, text) from error
+    if not isinstance(first, sa.Select):
+        raise DeclarationError(declared, f"{name}(caller) returns {first!r}, which is no select")
+    if first is not second:  # docs/decisions.md#1-scoped-queries
+        raise DeclarationError(declared, f"{name}(caller) returns a new select at each call")
+    scoped: sa.Select[Any] = first
+    return scoped
