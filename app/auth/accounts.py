@@ -1,6 +1,7 @@
 """Password changes, password resets and the confirmation of e-mail addresses."""
 
 from typing import Any
+from uuid import UUID
 
 from blinker import Signal
 from sqlalchemy import Row
@@ -27,13 +28,18 @@ from app.core.web.problems import Problem
 from app.extensions import db
 from app.users.models import CURRENT_USER, User
 from app.users.password_policy import password_error
-from app.users.passwords import hash_password, verify_password
+from app.users.passwords import NO_PASSWORD, hash_password, verify_password
 from app.users.schemas import UserSchema
 from app.users.service import update_password_hash
 
 credentials_revoked = Signal(
     "All credentials but the password are revoked, since another person may have obtained them. The"
     " sender is the user's id; receivers run in the transaction."
+)
+login_without_password = Signal(
+    "A row is about to be deleted with which a user who has no password may log in. The sender is"
+    " the user's id, `except_id` that of the row. A receiver returns whether another of its rows"
+    " can log in, in the transaction."
 )
 
 _USER_SCHEMA, _KEY_SCHEMA = UserSchema(), ApiKeySchema()
@@ -64,6 +70,19 @@ def change_password(current_password: str, new_password: str) -> None:
     log_change(Change("change_password", "users", user.id))
     notify(PASSWORD_CHANGED, user.id)
     revoke_sessions(user.id, except_id=current_caller.session_id)
+
+
+def require_another_login(user: User, except_id: UUID) -> None:
+    """Check that a locked user can log in without one of the rows that log in.
+
+    Raises:
+        Problem: 409, the user has no password, and no other of these rows.
+    """
+    if user.password_hash != NO_PASSWORD:
+        return
+    if not any(found for _, found in login_without_password.send(user.id, except_id=except_id)):
+        detail = "Set a password first: this is the only way to log in to the account."
+        raise Problem("conflict", detail)
 
 
 def _replace_password(user: Row[Any], current_password: str, new_password: str) -> None:

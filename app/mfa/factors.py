@@ -9,6 +9,7 @@ from uuid import UUID
 
 from sqlalchemy import and_, select
 
+from app.auth.accounts import login_without_password, require_another_login
 from app.auth.models import Session
 from app.auth.notices import Notice, declare, notify
 from app.auth.sessions import revoke_sessions
@@ -113,7 +114,7 @@ def check_removal(factor_id: UUID) -> None:
     """Prepare the removal of a factor of the caller, in the transaction that deletes it.
 
     Raises:
-        Problem: 409, it is the last one, and the role needs one.
+        Problem: 409, it is the last one, and the role needs one; or the only way to log in.
     """
     user = lock_user(current_caller.id)
     confirmed = confirmed_factors(user.id)
@@ -122,9 +123,17 @@ def check_removal(factor_id: UUID) -> None:
         return  # not active yet, or none of the caller
     if not remaining and user.role in mfa_settings().required_roles:
         raise Problem("conflict", "Your role needs a second factor; add another one before.")
+    require_another_login(user, factor_id)
     if not remaining:
         recovery_codes.delete_codes(user.id)
     _after_change(user.id, FACTOR_REMOVED)
+
+
+@login_without_password.connect
+def has_passkey(user_id: UUID, except_id: UUID) -> bool:
+    """Whether a user has another passkey that can log in alone."""
+    factors = (factor for factor in confirmed_factors(user_id) if factor.id != except_id)
+    return any(factor.logs_in_alone for factor in factors)
 
 
 def new_recovery_codes() -> dict[str, Any]:

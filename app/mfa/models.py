@@ -11,6 +11,7 @@ from sqlalchemy import (
     LargeBinary,
     Text,
     UniqueConstraint,
+    false,
 )
 from sqlalchemy.orm import Mapped, mapped_column
 
@@ -36,6 +37,8 @@ class Factor(OwnedMixin, Base):
     credential_id: Mapped[bytes | None] = mapped_column(LargeBinary)  # of a passkey
     # Of the last proof: the time step of a code, or the sign count of a passkey.
     counter: Mapped[int] = mapped_column(BigInteger, default=0)
+    # A passkey that verifies its user, and that the browser finds without the account.
+    logs_in_alone: Mapped[bool] = mapped_column(default=False, server_default=false())
     confirmed_at: Mapped[datetime | None] = mapped_column(Timestamp)  # before, it is no factor
     last_used_at: Mapped[datetime | None] = mapped_column(Timestamp)
     secret = otpauth_uri = ""  # not columns; set only on a new factor

@@ -72,7 +72,8 @@ def registration_options() -> JSON:
         authenticator_selection=selection,
         exclude_credentials=_descriptors(user.id),
     )
-    return {"options": options_to_json_dict(options)}
+    # Whether the browser finds the passkey without the account (WebAuthn section 10.4).
+    return {"options": options_to_json_dict(options) | {"extensions": {"credProps": True}}}
 
 
 def register(name: str, credential: JSON) -> Any:
@@ -93,6 +94,8 @@ def register(name: str, credential: JSON) -> Any:
             expected_rp_id=settings.rp_id,
             expected_origin=list(settings.origins),
         )
+        properties = credential.get("clientExtensionResults", {}).get("credProps", {})
+        is_discoverable = properties.get("rk") is not False
     except _INVALID as reason:
         log.info("passkey_refused", reason=type(reason).__name__)
         raise Problem("validation-error", errors=[error]) from reason
@@ -103,6 +106,7 @@ def register(name: str, credential: JSON) -> Any:
         verified.credential_id,
     )
     factor.counter = verified.sign_count
+    factor.logs_in_alone = verified.user_verified and is_discoverable
     repository.create_many([factor], FactorSchema())
     return activate(db.session.get_one(Factor, factor.id))
 
@@ -202,6 +206,8 @@ def _prove(
         log.warning("passkey_refused", factor_id=str(factor.id), reason=type(reason).__name__)
         return False
     values = {"counter": verified.new_sign_count, "last_used_at": now(), **same_version(Factor)}
+    if is_only_factor:
+        values["logs_in_alone"] = True
     db.session.execute(update(Factor.__table__).where(Factor.id == factor.id).values(values))  # type: ignore[arg-type]
     return True
 

@@ -80,7 +80,9 @@ def update_factor(data: JSON, factor_id: UUID) -> tuple[ScopedSelect, JSON]:
 @mfa.delete("/auth/mfa/factors/<uuid:factor_id>", access=recently_authenticated)
 @mfa.deletes(FactorSchema)
 @mfa.queries(2)
-@mfa.error(409, "It is the last factor, and the caller's role needs one.")
+@mfa.error(
+    409, "It is the last factor, and the caller's role needs one; or the only way to log in."
+)
 def remove_factor(factor_id: UUID) -> ScopedSelect:
     """Remove a second factor of the caller.
 

@@ -5,10 +5,14 @@ from uuid import UUID
 
 import structlog
 from marshmallow import ValidationError
-from sqlalchemy import Row, Select, func, select
+from sqlalchemy import Row, Select, exists, select
 
 from app.auth import notices
-from app.auth.accounts import credentials_revoked
+from app.auth.accounts import (
+    credentials_revoked,
+    login_without_password,
+    require_another_login,
+)
 from app.auth.login import open_session
 from app.auth.models import Session
 from app.auth.refresh_tokens import split_refresh_token
@@ -31,6 +35,7 @@ from app.oidc.schemas import IdentitySchema
 from app.users.models import User
 from app.users.passwords import NO_PASSWORD
 from app.users.schemas import UserSchema
+from app.users.service import lock_user
 
 METHOD = "oidc"  # of a session that begins with a login at a provider
 IDENTITY_LINKED = notices.declare(
@@ -168,16 +173,17 @@ def prepare_unlinking(identity_id: UUID) -> None:
     Locks the caller until the commit.
 
     Raises:
-        Problem: 409, the caller has no password and no other identity.
+        Problem: 409, it is the only way to log in.
     """
-    mine = select(User.password_hash).where(User.id == current_caller.id).with_for_update()
-    others = select(func.count()).where(
-        Identity.owner_id == current_caller.id, Identity.id != identity_id
-    )
-    if db.session.scalar(mine) == NO_PASSWORD and not db.session.scalar(others):
-        detail = "Set a password first: this identity is the only way to log in to the account."
-        raise Problem("conflict", detail)
+    require_another_login(lock_user(current_caller.id), identity_id)
     notices.notify(IDENTITY_UNLINKED, current_caller.id)
+
+
+@login_without_password.connect
+def has_identity(user_id: UUID, except_id: UUID) -> bool:
+    """Whether a user has another identity."""
+    others = exists().where(Identity.owner_id == user_id, Identity.id != except_id)
+    return bool(db.session.scalar(select(others)))
 
 
 @credentials_revoked.connect

@@ -126,6 +126,7 @@ class Passkey:
     verifies_user: bool = True
     counter: int = 0
     cross_origin: bool = False
+    is_discoverable: bool | None = None  # as the browser says it; None: it says nothing
     key: ec.EllipticCurvePrivateKey = field(
         default_factory=lambda: ec.generate_private_key(ec.SECP256R1())
     )
@@ -140,12 +141,14 @@ class Passkey:
         self.user_handle = options["user"]["id"]
         attested = bytes(16) + struct.pack(">H", len(self.id)) + self.id + self._cose_key()
         attestation = {"fmt": "none", "attStmt": {}, "authData": self._data(0x40) + attested}
-        return self._credential(
+        credential = self._credential(
             {
                 "clientDataJSON": encode(self._client("webauthn.create", options)),
                 "attestationObject": encode(cbor2.dumps(attestation)),
             }
         )
+        properties = {} if self.is_discoverable is None else {"rk": self.is_discoverable}
+        return credential | {"clientExtensionResults": {"credProps": properties}}
 
     def get(self, options: dict[str, Any], type_: str = "webauthn.get") -> dict[str, Any]:
         """The credential that `navigator.credentials.get` would return."""

@@ -7,6 +7,7 @@ from flask.testing import FlaskClient
 from werkzeug.test import TestResponse
 
 from app.audit.models import AuditEvent
+from app.auth.accounts import login_without_password
 from app.auth.models import Session
 from app.core.database.types import now
 from app.oidc.models import Identity, ProviderSession
@@ -100,6 +101,23 @@ def test_only_way_to_log_in_cannot_be_unlinked(client: Client, provider: Provide
     client.delete(f"auth/oidc/identities/{first['id']}", by=caller, status=204)
     (second,) = identities(client, caller)
     client.delete(f"auth/oidc/identities/{second['id']}", by=caller, status=409)
+
+
+def test_identity_can_be_unlinked_where_a_feature_knows_another_way_to_log_in(
+    client: Client, provider: Provider
+) -> None:
+    tokens = client.log_in(status=200)
+    caller = Caller(UUID(int=0), "", "user", bearer(tokens.json["access_token"]))
+    (identity,) = identities(client, caller)
+    asked = []
+
+    def knows_one(user_id: UUID, except_id: UUID) -> bool:
+        asked.append((str(user_id), str(except_id)))
+        return True
+
+    with login_without_password.connected_to(knows_one):
+        client.delete(f"auth/oidc/identities/{identity['id']}", by=caller, status=204)
+    assert asked == [(me(client, tokens)["id"], identity["id"])]
 
 
 def test_user_with_a_password_can_unlink_the_only_identity(client: Client, user: Caller) -> None:
