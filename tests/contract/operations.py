@@ -15,9 +15,12 @@ from app.core.openapi.document import openapi_document
 from app.core.resources.batch_schema import BatchItemsField
 from app.core.resources.child_rows import Rows
 from app.core.resources.filters import Sort
+from app.core.resources.model_checks import has_member
 from app.core.resources.references import Reference
+from app.core.resources.statements import reads_other_tables
 from app.core.schemas.base import nested_schema
 from app.core.security.authorization import Access
+from app.extensions import Base
 from tests.features import WITH_EXAMPLES
 
 
@@ -36,6 +39,7 @@ class Operation:
     parameters: dict[str, Any]  # the schema of each query parameter
     references: dict[tuple[Any, ...], str]  # of the body: the collection of what is referred to
     has_children: bool  # whether a write is also one of child rows
+    has_computed: bool  # whether the response has members that are no columns
     headers: frozenset[str]  # the names of the request header fields
     media_types: tuple[str, ...]  # of the successful response
 
@@ -98,6 +102,7 @@ def _read_operations() -> Iterator[Operation]:
                 },
                 references=dict(_references(app, rule.endpoint)),
                 has_children=rule.endpoint in _with_children(app),
+                has_computed=_has_computed(declared.schema),
                 headers=frozenset(_headers(described.get("parameters", ()))),
                 media_types=_media_types(described["responses"]),
             )
@@ -132,6 +137,14 @@ def _with_children(app: Flask) -> set[str]:
         for endpoint, schema in fields.items()
         if schema and any(isinstance(field, Rows) for field in schema.fields.values())
     }
+
+
+def _has_computed(schema: Any) -> bool:
+    """Whether a model that has all members of the schema computes one of them."""
+    names = schema.column_names if schema else ()
+    models = (mapper.class_ for mapper in Base.registry.mappers)
+    fitting = (model for model in models if all(has_member(model, name) for name in names))
+    return any(reads_other_tables(model, schema) for model in fitting if names)
 
 
 def _referred_models(schema: Any) -> Iterator[tuple[tuple[str, ...], Any]]:

@@ -215,20 +215,17 @@ def test_download_reads_the_row_and_each_chunk_with_one_statement(
         assert len(executed) == costs, executed
 
 
-def sent_again(world: World, create: Operation, **more: Any) -> TestResponse:
-    return world.api.call(
-        "POST", create.rule, by=world.writer(create), **world.content(create), **more
-    )
-
-
 @every_download
-def test_file_name_is_returned_as_it_was_sent(file: File, download: Operation) -> None:
+def test_file_name_is_returned_as_it_was_sent(world: World, download: Operation) -> None:
     create = created_by(download)
     if "file_name" not in create.parameters:
         pytest.skip("takes no name")
-    query = {"query_string": {"file_name": "R\u00e9sum\u00e9 \u6f22.pdf"}}
-    created = sent_again(file.world, create, status=201, **query)
-    assert created.json["file_name"] == "R\u00e9sum\u00e9 \u6f22.pdf"
-    file.path = file.path.replace(file.path.split("/")[-2], created.json["id"])
-    name = "filename=\"Resume .pdf\"; filename*=UTF-8''R%C3%A9sum%C3%A9%20%E6%BC%A2.pdf"
-    assert file.read().headers["Content-Disposition"] == f"attachment; {name}"
+    name = "R\u00e9sum\u00e9 \u6f22.pdf"
+    sent = {**world.content(create), "query_string": {"file_name": name}}
+    by = world.writer(download)
+    created = world.api.call("POST", create.rule, by=by, status=201, **sent)
+    assert created.json["file_name"] == name
+    path = created.headers["Location"] + download.rule.removeprefix(item_of(download).rule)
+    header = world.api.get(path, by=by, status=200).headers["Content-Disposition"]
+    quoted = "filename=\"Resume .pdf\"; filename*=UTF-8''R%C3%A9sum%C3%A9%20%E6%BC%A2.pdf"
+    assert header == f"attachment; {quoted}"

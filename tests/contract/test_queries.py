@@ -67,6 +67,12 @@ def statements_of_kind(operation: Operation, on_sqlite: bool, response: Any) -> 
         "checks the session": checks and not operation.access.skip_authentication,
         "locks the row": in_transaction and kind != "creates",
         "locks the row before its children": with_children and kind != "creates",
+        "reads what it deletes, whose computed members read other tables": (
+            in_transaction
+            and kind == "deletes"
+            and not with_children
+            and any(c.has_computed for c in CREATES if c.rule == operation.collection)
+        ),
         "is audited": in_transaction,
         "checks references": len(set(operation.references.values())),
         "inserts children, in a savepoint": 3 * (with_children and bool(operation.body)),

@@ -3,11 +3,12 @@
 from typing import Any, ClassVar
 from uuid import UUID
 
-from sqlalchemy import ForeignKey, Index, Select, Text, Uuid, select
-from sqlalchemy.orm import Mapped, mapped_column
+from sqlalchemy import ForeignKey, Index, Select, Text, Uuid, func, select
+from sqlalchemy.orm import Mapped, column_property, mapped_column
 
 from app.core.database.ids import uuid7
 from app.core.database.mixins import CALLER_ID_PARAM, OwnedMixin, ResourceMixin
+from app.core.database.types import correlated
 from app.core.files.file_mixin import FileMixin
 from app.core.resources.scoped_query import path_param
 from app.extensions import Base
@@ -49,6 +50,8 @@ class Postmark(Base):
     place: Mapped[str] = mapped_column(Text)
 
 
+_COUNT = select(func.count(Stamp.id)).where(Stamp.parcel_id == Parcel.id)
+Parcel.stamp_count = column_property(correlated(_COUNT, Parcel.__table__), deferred=True)
 OWN_STAMPS: "Select[Stamp]" = (
     select(Stamp)
     .join(Parcel, Parcel.id == Stamp.parcel_id)

@@ -17,6 +17,7 @@ class ParcelSchema(ResourceSchema):
     content = String(max_length=100, required=True, metadata={"example": "Books"})
     state = Enum(["packed", "sent"], dump_only=True)
     carrier = Enum(CARRIERS, dump_only=True, allow_none=True)
+    stamp_count = Integer(min=0, max=2**31, dump_only=True)
 
 
 class ParcelQuery(PageQuery):
