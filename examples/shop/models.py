@@ -68,6 +68,8 @@ class RatedProduct(Base):
     """The row of a product, with what its reviews say."""
 
     __table__ = Product.__table__
+    id: Mapped[UUID]
+    is_active: Mapped[bool]
 
 
 class Tag(OwnedMixin, Base):

@@ -2,7 +2,7 @@
 
 from datetime import UTC, datetime
 from decimal import Decimal
-from typing import Any
+from typing import Any, cast
 
 from sqlalchemy import (
     Column,
@@ -10,6 +10,7 @@ from sqlalchemy import (
     DateTime,
     Dialect,
     Float,
+    FromClause,
     Numeric,
     Select,
     Table,
@@ -92,10 +93,12 @@ class correlated(FunctionElement[Any]):  # noqa: N801 - reads as a function
 
     inherit_cache = True
 
-    def __init__(self, statement: Select[Any], table: Table, type_: Any = None) -> None:
+    def __init__(self, statement: Select[Any], table: FromClause, type_: Any = None) -> None:
+        name = cast(Table, table).name
+
         def outer(element: Any, **_: Any) -> Any:
-            if isinstance(element, Column) and element.table.name == table.name:
-                return literal_column(f"{table.name}.{element.name}", element.type)
+            if isinstance(element, Column) and element.table.name == name:
+                return literal_column(f"{name}.{element.name}", element.type)
             return None
 
         # SQLAlchemy correlates nothing to the table of an INSERT, which RETURNING reads.
