@@ -230,8 +230,7 @@ def test_refused_import_names_its_own_media_types_codings_and_limit(
     detail = send(api, editor, b"x", headers={"Content-Type": "image/png"}, status=415).json[
         "detail"
     ]
-    assert "text/csv or application/x-ndjson" in detail
-    assert "json in" not in detail.replace("x-ndjson in", "")
+    assert detail == "The body must be text/csv or application/x-ndjson."
     detail = send(api, editor, b"x", headers={"Content-Encoding": "br"}, status=415).json["detail"]
     assert "gzip" in detail
     detail = send(api, editor, b"x" * (2**21 + 1), status=413).json["detail"]

@@ -50,11 +50,13 @@ def check_content_type(media_types: Sequence[str], codings: Sequence[str] = ("id
     if sent == media_types[0] and not sent.endswith("*") and "HTTP_CONTENT_ENCODING" not in environ:
         return "identity"  # without parsing the header, as for most requests
     charset = request.mimetype_params.get("charset", "utf-8").lower()
-    if not _is_accepted(request.mimetype, media_types) or charset not in ("utf-8", "utf8"):
+    is_accepted = _is_accepted(request.mimetype, media_types)
+    if not is_accepted or charset not in ("utf-8", "utf8"):
         headers = {"Accept": ", ".join(media_types)}
         if request.method == "PATCH":
             headers["Accept-Patch"] = headers["Accept"]  # RFC 5789 section 2.2
-        detail = f"The body must be {' or '.join(media_types)} in UTF-8."
+        detail = f"The body must be {' or '.join(media_types)}."
+        detail = "The charset of the body must be UTF-8." if is_accepted else detail
         raise Problem("unsupported-media-type", detail, headers=headers)
     coding = request.headers.get("Content-Encoding", "identity").lower()
     coding = "gzip" if coding == "x-gzip" else coding  # RFC 9110 section 8.4.1.3

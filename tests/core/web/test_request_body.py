@@ -29,6 +29,9 @@ def test_unsupported_media_type_is_415_with_the_supported_one(
 ) -> None:
     response = send(api, editor, b"{%s}", content_type=media_type, status=415)
     assert response.headers["Accept"] == JSON
+    is_json = media_type.startswith(f"{JSON};")
+    expected = "The charset of the body must be UTF-8." if is_json else f"The body must be {JSON}."
+    assert response.json["detail"] == expected
     assert "Accept-Patch" not in response.headers
     assert "Accept-Encoding" not in response.headers
     assert stored(api) == []
