@@ -4,7 +4,6 @@ from datetime import timedelta
 from email.utils import format_datetime
 from hashlib import sha256
 from itertools import product
-from typing import Any
 
 import pytest
 from werkzeug.http import parse_date

@@ -27,9 +27,17 @@ def limits_of_nginx() -> list[tuple[str, int]]:
     return [(pattern, int(size) * MIB) for pattern, size in found]
 
 
-def test_each_file_of_a_route_is_accepted_by_nginx() -> None:
+def limits_in_messages() -> list[tuple[str, int]]:
+    """The limit that the 413 of nginx names, for each pattern of addresses."""
+    text = (SHIPPED / "problems.conf").read_text()
+    (limits,) = re.findall(r"\$body_limit \{(.*?)\}", text, re.DOTALL)
+    found = re.findall(r'"~(\S+)" "(\d+) MiB";', limits)
+    return [(pattern, int(size) * MIB) for pattern, size in found]
+
+
+def test_each_file_of_a_route_is_accepted_by_nginx_and_its_413_names_the_limit() -> None:
     shipped = create_app(SETTINGS)
-    too_large = []
+    too_large, other_limit = [], []
     for rule in shipped.url_map.iter_rules():
         operation = getattr(shipped.view_functions[rule.endpoint], "operation", None)
         if not (operation and operation.upload):
@@ -39,7 +47,11 @@ def test_each_file_of_a_route_is_accepted_by_nginx() -> None:
         accepted = [limit for pattern, limit in limits_of_nginx() if re.search(pattern, path)]
         if int(shipped.config.get(size, size)) > max([MIB, *accepted]):
             too_large.append(rule.rule)
-    assert too_large == [], "docs/files.md says what to add to deploy/nginx/"
+        named = [limit for pattern, limit in limits_in_messages() if re.search(pattern, path)]
+        if accepted[:1] != named[:1]:
+            other_limit.append(rule.rule)
+    assert too_large == [], "docs/files.md says what to add to deploy/nginx/nginx.conf"
+    assert other_limit == [], "docs/files.md says what to add to deploy/nginx/problems.conf"
 
 
 @pytest.mark.parametrize(
