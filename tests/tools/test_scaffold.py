@@ -108,6 +108,17 @@ def test_every_mark_has_its_counterpart_and_names_features() -> None:
     assert [name for name in names if not feature_list.contains(name)] == []
 
 
+def test_commands_without_ruff_name_it_and_change_nothing(
+    tree: Path, tmp_path_factory: pytest.TempPathFactory
+) -> None:
+    broken = tmp_path_factory.mktemp("modules")
+    (broken / "ruff.py").write_text("raise SystemExit(1)")
+    for command in (("new", "resource", "diaries"), ("remove", "feature", "mfa")):
+        refused = run(tree, "flask", *command, status=1, PYTHONPATH=str(broken))
+        assert refused.startswith("Error: ruff is not installed"), refused
+    assert [name for name in changes(tree) if not name.startswith("instance")] == []
+
+
 @pytest.mark.parametrize(
     ("arguments", "reason"),
     [

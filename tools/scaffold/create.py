@@ -6,10 +6,13 @@ import sys
 from collections.abc import Collection
 from pathlib import Path
 
+import click
+
 from tools.scaffold import feature_list
 from tools.scaffold.feature_list import ROOT
 from tools.scaffold.resource import Resource
 
+RUFF = (sys.executable, "-m", "ruff")
 # What any of the types needs; ruff removes what is unused.
 MODEL_IMPORTS = """
 from datetime import date, datetime
@@ -30,7 +33,11 @@ def create_feature(resource: Resource) -> list[Path]:
 
     Returns:
         The files that were written or changed, from the root of the tree.
+
+    Raises:
+        ClickException: ruff is not installed.
     """
+    require_ruff()
     example = Path("examples") / resource.example
     package, tests = Path("app") / resource.name, Path("tests") / resource.name
     sources = {
@@ -86,10 +93,21 @@ def _replace_line(text: str, start: str, lines: list[str]) -> str:
     return text.replace(found[0], "".join(f"{found[1]}{line}\n" for line in lines), 1)
 
 
+def require_ruff() -> None:
+    """Refuse to begin what `tidy` could not end.
+
+    Raises:
+        ClickException: ruff is not installed.
+    """
+    if subprocess.run([*RUFF, "--version"], cwd=ROOT, capture_output=True).returncode:
+        reason = "ruff is not installed; `make check ARGS=ruff-check` installs it"
+        raise click.ClickException(reason)
+
+
 def tidy(paths: Collection[Path]) -> None:
     """Sort imports, remove unused ones and format, with ruff."""
     if not paths:
         return
-    ruff, files = [sys.executable, "-m", "ruff"], list(map(str, paths))
+    files = list(map(str, paths))
     for command in (["check", "-q", "--fix", "--select", "I,F401"], ["format", "-q"]):
-        subprocess.run([*ruff, *command, *files], cwd=ROOT, check=True)
+        subprocess.run([*RUFF, *command, *files], cwd=ROOT, check=True)

@@ -8,7 +8,7 @@ from pathlib import Path
 import click
 
 from tools.scaffold import feature_list, marked_lines
-from tools.scaffold.create import tidy
+from tools.scaffold.create import require_ruff, tidy
 from tools.scaffold.feature_list import ROOT
 
 
@@ -22,7 +22,8 @@ def remove_feature(name: str) -> list[Path]:
         What was deleted or changed, from the root of the tree.
 
     Raises:
-        ClickException: there is no such feature, or something else needs it.
+        ClickException: there is no such feature, or something else needs it; ruff is not
+            installed.
     """
     if not re.fullmatch(r"[a-z][a-z0-9_]*", name) or not feature_list.contains(name):
         raise click.ClickException(f"{name} is not in {feature_list.FEATURES}")
@@ -30,6 +31,7 @@ def remove_feature(name: str) -> list[Path]:
     if needing := sorted(parts - {name}):
         message = f"{name} is needed by {', '.join(needing)}; nothing was removed"
         raise click.ClickException(message)
+    require_ruff()
     packages = {Path(*path.parts[:2]) for path in dependents("examples", name)}
     folders = [Path("app") / name, *sorted(packages)]
     folders = [each for folder in folders for each in (folder, Path("tests") / folder.name)]
