@@ -60,7 +60,7 @@ def execute_batch(
     """Execute all items in the transaction of the request; the result of each.
 
     Raises:
-        Problem: 404, the parent of new items is not in its scoped query.
+        Problem: 404, the parent of new items is not in its scoped query; 403, it may only be read.
         Problem: 422 `batch-failed` where an item failed; nothing is written. Each failed item is
             named, with the status and the type that it would have had by itself.
     """

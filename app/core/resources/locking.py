@@ -56,11 +56,11 @@ def lock_parent(parents: ScopedSelect, parent_id: UUID | None) -> None:
     """Lock the parent of rows to create, so that it cannot be deleted until the commit.
 
     Raises:
-        Problem: 404, it is not in the scoped query.
+        Problem: 404, it is not in the scoped query; 403, it may only be read.
     """
     statement = statements.lock_parent(parents, None)
     if not execute.execute_in_transaction(statement, scope_params(parent_id)):
-        raise Problem("not-found")
+        raise absence_problem(parents, parent_id)
 
 
 def absence_problem(

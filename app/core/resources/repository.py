@@ -23,7 +23,7 @@ from app.core.resources import statements
 from app.core.resources.audit_log import Change, log_change
 from app.core.resources.audit_values import Values, recorded_columns, stored_values
 from app.core.resources.child_rows import replace_children, row_fields
-from app.core.resources.locking import lock
+from app.core.resources.locking import absence_problem, lock
 from app.core.resources.row_values import column_defaults, instance_values, merge_objects
 from app.core.resources.scoped_query import ScopedSelect, scope_params
 from app.core.resources.single_statement import FurtherStatement, execute_audited
@@ -65,7 +65,8 @@ def create(
         parents: the scoped query of the rows that it may belong to, and `parent_id` its parent's.
 
     Raises:
-        Problem: 401, the caller's session was revoked; 404, the parent is not in its scoped query.
+        Problem: 401, the caller's session was revoked; 404, the parent is not in its scoped query;
+            403, it may only be read.
     """
     if not row_fields(schema).keys().isdisjoint(vars(instance)):
         db.session.connection()  # begins a transaction: the children need statements of their own
@@ -81,7 +82,7 @@ def create(
     row = create_if(source, instance, schema, scope_params(parent_id))
     if row is None and parents is not None:
         authorization.require_valid_session()
-        raise Problem("not-found")
+        raise absence_problem(parents, parent_id)
     if row is None:
         raise authorization.invalid_token_problem()
     return row

@@ -1,6 +1,7 @@
 """Rows that a caller may read but not write, and members that an SQL expression computes."""
 
 from collections.abc import Iterator
+from functools import partial
 from typing import Any
 from uuid import UUID, uuid4
 
@@ -146,6 +147,22 @@ def create_comment(data: dict[str, Any], post_id: UUID) -> tuple[Comment, Scoped
     return Comment(post_id=post_id, **data), VISIBLE
 
 
+@posts.post("/<uuid:post_id>/corrections", access=authenticated)
+@posts.body(CommentSchema)
+@posts.creates(CommentSchema, parent=PostSchema)
+def create_correction(data: dict[str, Any], post_id: UUID) -> tuple[Comment, ScopedSelect]:
+    """Comment on a post of the caller."""
+    return Comment(post_id=post_id, **data), WRITABLE
+
+
+@posts.post("/<uuid:post_id>/corrections/batch", access=authenticated)
+@posts.batch(CommentSchema)
+def batch_corrections(data: dict[str, Any], post_id: UUID) -> Batch:
+    """Comment several times on a post of the caller."""
+    create = partial(create_correction, post_id=post_id)
+    return Batch(data["items"], create, update_post, delete_post)
+
+
 @pytest.fixture
 def blog(make_app: MakeApp) -> Iterator[Api]:
     """An application with posts."""
@@ -187,6 +204,19 @@ def test_write_of_an_invisible_row_is_404(blog: Api, user: Caller, other: Caller
     blog.delete(path, by=other, status=404)
     blog.patch(path, {"title": "Q"}, by=user, status=200)
     blog.delete(path, by=user, status=204)
+
+
+def test_creation_below_a_parent_that_is_only_readable_is_403(
+    blog: Api, user: Caller, other: Caller
+) -> None:
+    visible, draft = create(blog, user), create(blog, user, is_draft=True)
+    batch = {"items": [{"op": "create", "value": {"score": 1}}]}
+    for post, by, statuses in (
+        (visible, user, (201, 200)), (visible, other, (403, 403)), (draft, other, (404, 404))
+    ):  # fmt: skip
+        blog.post(f"{post}/corrections", {"score": 1}, by=by, status=statuses[0])
+        blog.post(f"{post}/corrections/batch", batch, by=by, status=statuses[1])
+    assert blog.get(visible, by=user).json["comment_count"] == 2
 
 
 def test_computed_members_are_those_of_the_row(blog: Api, user: Caller) -> None:
