@@ -10,7 +10,9 @@ depends_on = None
 
 
 def upgrade() -> None:
-    column = sa.Column("logs_in_alone", sa.Boolean(), server_default=sa.false(), nullable=False)
+    column: sa.Column[bool] = sa.Column(
+        "logs_in_alone", sa.Boolean(), server_default=sa.false(), nullable=False
+    )
     op.add_column("factors", column)
 
 
