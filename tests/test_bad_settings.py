@@ -128,7 +128,10 @@ for _name, _above in {
     "recent_login_minutes": 10**9,
     "password_min_length": 1025, "reset_token_minutes": 10**9, "verify_token_minutes": 10**9,
     "max_content_length": 2**31, "max_upload_length": 2**50, "job_retention_days": 10**6,
-    "public_max_age": 2**31, "audit_retention_days": 10**6, "trusted_proxies": 1000,
+    # begin audit
+    "audit_retention_days": 10**6,
+    # end audit
+    "public_max_age": 2**31, "trusted_proxies": 1000,
     "statement_timeout_ms": 2**31, "lock_timeout_ms": 2**31, "connect_timeout": 10**6,
     "pool_size": 262_144, "pool_timeout": 10**6, "redis_timeout_ms": 2**31,
     "web_concurrency": 10**6, "web_threads": 10**6,

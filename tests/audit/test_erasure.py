@@ -13,7 +13,7 @@ from app.core.database.types import now
 from app.jobs.models import Job
 from app.jobs.runner import requeue_stale_jobs
 from tests import rows
-from tests.api import PASSWORD, Api, Caller
+from tests.api import PASSWORD, Api, Caller, run_command
 from tests.auth.login import log_in
 
 MUG = {"sku": "MUG-1", "name": "Mug", "category": "kitchen", "price": "12.50", "currency": "EUR"}
@@ -110,7 +110,7 @@ def test_events_are_deleted_after_the_retention_period(
     (expired,) = rows.read(app, AuditEvent.id, resource="notes", action="create")[:1]
     rows.change(app, AuditEvent, expired, created_at=now() - days)
     count = rows.count(app, AuditEvent)
-    with app.app_context():
-        assert erasure.purge_audit_events() == 1
+    printed = run_command(app, "maintenance", "run", "audit-events").output
+    assert printed == "audit-events: 1\n"
     assert rows.count(app, AuditEvent) == count - 1
     assert {old, new} & {event["resource_id"] for event in events(api, admin)}

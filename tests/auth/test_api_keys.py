@@ -68,7 +68,7 @@ def test_key_reads_the_rows_of_its_owner_only(api: Api, user: Caller, other: Cal
 def test_keys_cannot_manage_accounts_and_credentials(
     api: Api, admin: Caller, method: str, path: str
 ) -> None:
-    key = make(api, admin, "parcels:own", "articles:write", "users:manage", "audit:read")
+    key = make(api, admin, "parcels:own", "articles:write", "users:manage", "jobs:own")
     refused = api.call(method, path, headers=bearer(key), status=403)
     assert 'error="insufficient_scope"' in refused.headers["WWW-Authenticate"]
 
@@ -169,8 +169,12 @@ def test_retried_creation_returns_the_same_secret_from_encrypted_storage(
     assert first.json["secret"].encode() not in kept
 
 
+# begin audit
 def test_key_is_audited_without_its_secret(api: Api, user: Caller, admin: Caller) -> None:
     key = make(api, user, "parcels:own")
     audited = api.get(f"audit-events?resource_id={key['id']}", by=admin, status=200)
     assert audited.json["items"][0]["after"]["name"] == "Nightly import"
     assert key["secret"] not in audited.text
+
+
+# end audit

@@ -29,8 +29,9 @@ def live(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Live]:
 @pytest.fixture
 def page(live: Live, tmp_path: Path) -> Iterator[Browser]:
     with chromium(tmp_path / "profile") as browser:
-        browser.call("Page.navigate", url=f"{live.url}/problems")
-        browser.wait("location.pathname == '/problems' && document.readyState == 'complete'")
+        browser.call("Page.setBypassCSP", enabled=True)  # the response stands for a page
+        browser.call("Page.navigate", url=f"{live.url}/health/live")
+        browser.wait("location.pathname == '/health/live' && document.readyState == 'complete'")
         yield browser
 
 
@@ -70,8 +71,7 @@ def test_page_of_another_site_cannot_use_the_cookies(live: Live, page: Browser) 
     assert fetch(page, "POST", "auth/cookies", account) == 200
 
     elsewhere = live.url.replace("127.0.0.1", "localhost")  # another site to a browser
-    page.call("Page.setBypassCSP", enabled=True)  # the page stands for one of the attacker
-    page.call("Page.navigate", url=f"{elsewhere}/problems")
+    page.call("Page.navigate", url=f"{elsewhere}/health/live")  # stands for one of the attacker
     page.wait("location.hostname == 'localhost' && document.readyState == 'complete'")
     target = f"{live.url}/api/v1/auth/logout"
     page.run(
@@ -82,6 +82,6 @@ def test_page_of_another_site_cannot_use_the_cookies(live: Live, page: Browser) 
     page.wait("location.pathname == '/api/v1/auth/logout' && document.readyState == 'complete'")
     assert "/problems/unauthorized" in page.text("body")  # sent without cookies
 
-    page.call("Page.navigate", url=f"{live.url}/problems")
-    page.wait("location.pathname == '/problems' && document.readyState == 'complete'")
+    page.call("Page.navigate", url=f"{live.url}/health/live")
+    page.wait("location.pathname == '/health/live' && document.readyState == 'complete'")
     assert fetch(page, "GET", "users/me") == 200

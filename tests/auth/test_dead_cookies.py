@@ -79,7 +79,7 @@ def test_logout_without_any_credentials_is_401(api: Api) -> None:
 
 
 @every_death
-@pytest.mark.parametrize("path", ["articles", "articles?limit=1&x=1", "/openapi.json"])
+@pytest.mark.parametrize("path", ["articles", "articles?limit=1&x=1", "/.well-known/jwks.json"])
 def test_public_read_with_dead_cookies_is_that_of_an_anonymous_caller(
     app: Flask, browser: Browser, user: Caller, kill: Kill, path: str
 ) -> None:

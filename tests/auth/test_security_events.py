@@ -71,7 +71,7 @@ def test_denied_authorization_is_logged_with_its_caller(
     body = {"name": "n", "scopes": ["parcels:own"]}
     key = api.post("auth/api-keys", body, by=user, status=201).json
     lines()
-    api.get("audit-events", by=user, status=403)
+    api.get("users", by=user, status=403)
     api.get("users/me", headers=bearer(key["secret"]), status=403)
     found = [event for event in events(lines) if event["event"] == "authorization_denied"]
     assert [event["caller"] for event in found] == [f"user:{user.id}", f"key:{key['id']}"]

@@ -195,6 +195,7 @@ def state(world: World, operation: Operation, path: str) -> bytes:
     return world.api.get(path, by=by(world, operation), status=200).data
 
 
+# begin audit
 @pytest.mark.parametrize("remove", DELETES, ids=ids)
 def test_audit_event_of_deletion_has_the_item_as_it_was_read(
     world: World, remove: Operation
@@ -208,6 +209,7 @@ def test_audit_event_of_deletion_has_the_item_as_it_was_read(
     assert event["before"] == was
 
 
+# end audit
 @pytest.mark.parametrize("change", CHANGES, ids=ids)
 def test_change_is_412_where_if_none_match_has_the_current_version(
     world: World, change: Operation

@@ -85,12 +85,6 @@ def test_links_of_lists_are_below_the_prefix(prefixed: World, operation: Operati
     assert prefixed.api.get(links(second)["prev"], by=by, status=200).json == first.json
 
 
-def test_document_names_the_prefix_as_server(prefixed: World) -> None:
-    with_prefix = prefixed.api.app.test_client().get("/openapi.json", base_url=f"http://a{PREFIX}")
-    assert with_prefix.json["servers"][0]["url"] == PREFIX
-    assert prefixed.api.app.test_client().get("/openapi.json").json["servers"][0]["url"] == "/"
-
-
 def test_cookies_of_the_browser_are_sent_below_the_prefix_only(prefixed: World) -> None:
     owner = prefixed.owner
     credentials = {"email": owner.email, "password": PASSWORD}
@@ -100,7 +94,17 @@ def test_cookies_of_the_browser_are_sent_below_the_prefix_only(prefixed: World) 
     assert {"Secure", "HttpOnly", "SameSite=Strict"} <= set(refresh.split("; "))
 
 
+# begin docs
+def test_document_names_the_prefix_as_server(prefixed: World) -> None:
+    with_prefix = prefixed.api.app.test_client().get("/openapi.json", base_url=f"http://a{PREFIX}")
+    assert with_prefix.json["servers"][0]["url"] == PREFIX
+    assert prefixed.api.app.test_client().get("/openapi.json").json["servers"][0]["url"] == "/"
+
+
 @pytest.mark.parametrize("path", ["/docs", "/problems", "/problems/not-found"])
 def test_pages_link_only_to_what_exists_below_the_prefix(prefixed: World, path: str) -> None:
     for url in urls(prefixed.api.get(path, status=200)):
         prefixed.api.get(url, status=200)
+
+
+# end docs

@@ -250,9 +250,12 @@ def test_errors_of_each_layer_are_explained_below_the_prefix(front: Front) -> No
         answer = front.call("GET", path, headers=headers)
         assert answer.status == status
         assert answer.json["type"].startswith(f"{PREFIX}/problems/")
+        # begin docs
         assert front.call("GET", answer.json["type"], headers=headers).status == 200
+        # end docs
 
 
+# begin docs
 def test_page_of_the_document_is_complete(front: Front) -> None:
     headers = {"Host": HOST, "Accept": "text/html"}
     page = front.call("GET", f"{PREFIX}/docs", headers=headers)
@@ -265,6 +268,7 @@ def test_page_of_the_document_is_complete(front: Front) -> None:
     assert shown.json["servers"][0]["url"] == PREFIX
 
 
+# end docs
 def test_public_list_is_cached_for_each_url_of_the_client(front: Front) -> None:
     port = front.url.rpartition(":")[2]
     for _ in range(2):

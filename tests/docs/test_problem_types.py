@@ -6,6 +6,7 @@ import pytest
 
 from app.core.web.problems import TYPES
 from tests.api import Api
+from tests.core.web.problems import check_problem
 
 HTML = {"Accept": "text/html"}
 
@@ -28,3 +29,24 @@ def test_representation_of_problem_types_depends_on_accept(api: Api, path: str) 
         response = api.get(path, headers={"Accept": accept}, status=200)
         assert (response.mimetype, response.headers["Vary"]) == (media_type, "Accept")
     api.get(path, headers={"Accept": "image/png"}, status=406)
+
+
+@pytest.mark.parametrize("slug", TYPES)
+def test_problem_type_is_documented_at_its_address(api: Api, slug: str) -> None:
+    page = api.get(f"/problems/{slug}", headers={"Accept": "text/html"}, status=200)
+    assert page.mimetype == "text/html"
+    assert TYPES[slug].title in page.text
+    described = api.get(f"/problems/{slug}", headers={"Accept": "application/json"}, status=200)
+    assert described.json["type"] == f"/problems/{slug}"
+    assert described.json["title"] == TYPES[slug].title
+    assert described.json["status"] == TYPES[slug].status
+
+
+def test_all_problem_types_are_listed(api: Api) -> None:
+    listed = api.get("/problems", headers={"Accept": "application/json"}, status=200)
+    assert [kind["type"] for kind in listed.json["items"]] == [f"/problems/{s}" for s in TYPES]
+    assert all(kind.title in api.get("/problems").text for kind in TYPES.values())
+
+
+def test_unknown_problem_type_is_404(api: Api) -> None:
+    check_problem(api.get("/problems/nonsense"), "not-found")

@@ -59,7 +59,8 @@ def run(arguments: list[str]) -> int:
         services.redis() as redis,
         serve(database, wsgi="wsgi", REDIS_URL=redis, **SETTINGS) as live,
     ):
-        command = [*TOOL, "run", f"{live.url}/openapi.json", "--checks", "all", "--mode", "all"]
+        command = [*TOOL, "run", ROOT / "openapi.json", "--url", live.url]
+        command += ["--checks", "all", "--mode", "all"]
         command += ["--phases", "examples,coverage,fuzzing,stateful", *arguments]
         hooks = {"FUZZ_NEEDED_USERS": prepare(live, database), "FUZZ_LOG": str(live.log)}
         return subprocess.call(command, cwd=ROOT, env=os.environ | hooks)

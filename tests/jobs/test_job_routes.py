@@ -38,6 +38,7 @@ def test_cancelled_running_job_stops_and_keeps_its_committed_work(
     assert rows.read(app, Errand.title) == ["before"]
 
 
+# begin audit
 def test_cancelling_a_job_writes_an_audit_event(
     app: Flask, api: Api, user: Caller, admin: Caller, new_job: Any
 ) -> None:
@@ -49,6 +50,7 @@ def test_cancelling_a_job_writes_an_audit_event(
     ]
 
 
+# end audit
 def test_job_is_visible_to_its_owner_and_admins_only(
     api: Api, user: Caller, other: Caller, admin: Caller, new_job: Any
 ) -> None:
@@ -83,6 +85,7 @@ def test_job_response_does_not_contain_its_arguments(api: Api, user: Caller, new
     assert "ada@" not in api.get(f"jobs/{job_id}", by=user, status=200).text
 
 
+# begin audit
 def test_audit_events_of_a_job_name_the_request_that_created_it(
     app: Flask, api: Api, editor: Caller, admin: Caller
 ) -> None:
@@ -93,3 +96,6 @@ def test_audit_events_of_a_job_name_the_request_that_created_it(
         ("create", str(editor.id), "request-of-the-import", "127.0.0.1")
     ]
     assert events[0]["after"]["price"] == "1.00"
+
+
+# end audit

@@ -162,9 +162,11 @@ class TestReset:
         members.get("users/me", by=caller, status=401)
         log_in(members, enrolled.owner.email, status=200)
         assert rows.count(app, RecoveryCode, owner_id=enrolled.owner.id) == 0
+        # begin audit
         query = f"audit-events?resource_id={enrolled.owner.id}&action=reset_factors"
         [event] = members.get(query, by=admin, status=200).json["items"]
         assert event["actor_id"] == str(admin.id)
+        # end audit
 
     @pytest.mark.parametrize("who", ["user", "editor", "key"])
     def test_v6_4_4_reset_needs_an_admin_in_person(
@@ -212,6 +214,7 @@ def test_deleted_account_leaves_no_factor(members: Members, app: Flask, enrolled
         assert rows.count(app, model, owner_id=enrolled.owner.id) == 0
 
 
+# begin audit
 def test_audit_log_has_no_secret_of_a_factor(
     members: Members, enrolled: App, admin: Caller
 ) -> None:
@@ -221,6 +224,7 @@ def test_audit_log_has_no_secret_of_a_factor(
     assert not [secret for secret in (enrolled.secret, *codes) if secret in text]
 
 
+# end audit
 def test_unconfirmed_factors_are_purged(members: Members, app: Flask, user: Caller) -> None:
     from app.mfa.passkeys import purge_unconfirmed_factors
 

@@ -131,8 +131,10 @@ def test_identities_are_erased_with_the_account(client: Client, user: Caller) ->
     link(client, user)
     client.delete("users/me", by=user, status=204)
     assert rows.count(client.app, Identity) == rows.count(client.app, ProviderSession) == 0
+    # begin audit
     events = rows.read(client.app, AuditEvent.after, resource="oidc_identities")
     assert events == [None]
+    # end audit
 
 
 @pytest.mark.parametrize("is_verified", [False, True])

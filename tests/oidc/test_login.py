@@ -28,8 +28,10 @@ def test_first_login_registers_a_user_with_a_verified_address(client: Client) ->
     assert (account["email"], account["name"]) == (EMAIL, "Ada Lovelace")
     assert account["email_verified_at"]
     assert account["role"] == "user"
+    # begin audit
     recorded = rows.read(client.app, AuditEvent.resource, action="create")
     assert sorted(recorded) == ["oidc_identities", "sessions", "users"]
+    # end audit
 
 
 def test_second_login_is_the_same_user_whatever_the_address_is(

@@ -59,7 +59,9 @@ def test_import_that_meets_another_creation_of_its_products_updates_them_at_once
     assert (job["state"], job["processed_count"], job["failed_count"]) == ("succeeded", 601, 0)
     assert job["result"] == {"created": 600, "updated": 1, "unchanged": 0}
     assert rows.count(app, Product, name="Mug") == rows.count(app, Product) == 601
+    # begin audit
     assert rows.count(app, AuditEvent, resource="products") == 601
+    # end audit
     assert "job_finished" in output.getvalue()
     assert "exception" not in output.getvalue()
     assert "clashing" not in output.getvalue().lower()

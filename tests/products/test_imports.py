@@ -155,8 +155,10 @@ def test_import_keeps_every_character(app: Flask, importing: Import, lines: int)
     sent = sorted((body["name"], body["description"]) for body in bodies)
     assert sorted(rows.read(app, Product.name)) == [name for name, _ in sent]
     assert sorted(rows.read(app, Product.description)) == sorted(text for _, text in sent)
+    # begin audit
     audited = rows.read(app, AuditEvent.after, resource="products")
     assert sorted((after["name"], after["description"]) for after in audited) == sent
+    # end audit
 
 
 def test_import_invalidates_the_product_summary(api: Api, importing: Import) -> None:
@@ -165,6 +167,7 @@ def test_import_invalidates_the_product_summary(api: Api, importing: Import) -> 
     assert api.get("products/summary", status=200).json["items"][0]["count"] == 1
 
 
+# begin audit
 def test_import_writes_an_audit_event_for_each_change(
     api: Api, admin: Caller, importing: Import
 ) -> None:
@@ -173,3 +176,6 @@ def test_import_writes_an_audit_event_for_each_change(
     events = api.get("audit-events?resource=products", by=admin, status=200).json["items"]
     assert sorted(event["action"] for event in events) == ["create", "create", "update"]
     assert (events[0]["before"], events[0]["after"]) == ({"price": "12.50"}, {"price": "1.00"})
+
+
+# end audit

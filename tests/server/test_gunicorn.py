@@ -152,6 +152,7 @@ def test_connection_is_reused_for_further_requests(live: Live) -> None:
             assert response.status == (404 if path == "/nothing" else 200)
 
 
+# begin docs
 @pytest.mark.parametrize("method", ["GET", "HEAD"])
 def test_static_file_is_sent_completely(live: Live, method: str) -> None:
     file = Path(flask_swagger_ui.__file__).parent / "dist" / "swagger-ui.css"
@@ -164,6 +165,7 @@ def test_static_file_is_sent_completely(live: Live, method: str) -> None:
     assert body == (file.read_bytes() if method == "GET" else b"")
 
 
+# end docs
 def test_every_line_of_the_gunicorn_log_is_json(live: Live) -> None:
     forged = b'\n{"event": "forged"}'.hex("%")
     for path in ("/api/v1/articles", f"/%{forged}", f"/problems/%{forged}"):

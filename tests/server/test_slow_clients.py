@@ -129,6 +129,7 @@ def test_liveness_is_answered_while_slow_clients_send(direct: Live, head: str) -
         liveness_is_answered(direct)
 
 
+# begin docs
 def test_liveness_is_answered_while_clients_do_not_read(direct: Live) -> None:
     url = urlsplit(direct.url)
     with ExitStack() as stack:
@@ -141,6 +142,7 @@ def test_liveness_is_answered_while_clients_do_not_read(direct: Live) -> None:
         liveness_is_answered(direct)
 
 
+# end docs
 def test_upload_at_a_moderate_rate_is_accepted(direct: Live) -> None:
     lines = b"sku,name,category,price,currency\r\n" + b"SLOW-1,Mug,slow,1.00,EUR\r\n" * 2
     url = urlsplit(direct.url)

@@ -11,6 +11,7 @@ from tests.tools.checkout import changes, copy_tree, run
 from tools.scaffold import feature_list
 from tools.scaffold.field_types import FIELD_TYPES
 from tools.scaffold.marked_lines import all_marked
+from tools.scaffold.remove import check_removable
 from tools.scaffold.resource import parse_resource
 
 NAMES = ("diaries", "price_lists", "diary_entries")
@@ -48,9 +49,8 @@ def test_new_resources_pass_checks_contract_tests_and_fuzzing_and_are_removed_co
     only = ["--include-path-regex", "/(diaries|price-lists|diary-entries)"]
     run(tree, "tests.fuzz.run", "--examples", "20", "--seed", "1", *only)
 
-    assert "diaries is needed by diary_entries; nothing was removed" in flask(
-        tree, "remove", "feature", "diaries", status=1
-    )
+    refused = flask(tree, "remove", "feature", "diaries", status=1)
+    assert "is needed by diary_entries; remove diary_entries first; nothing was" in refused
     for name in reversed(NAMES):
         flask(tree, "remove", "feature", name)
     assert [name for name in changes(tree) if not name.startswith(("new.db", "instance"))] == []
@@ -143,9 +143,19 @@ def test_wrong_arguments_of_new_resource_are_refused(arguments: list[str], reaso
         parse_resource(name, tuple(fields), parent=parent)
 
 
-def test_feature_that_others_import_is_not_removed(tree: Path) -> None:
-    output = flask(tree, "remove", "feature", "users", status=1)
-    assert "users is needed by app, audit, auth, " in output
-    assert "nothing was removed" in output
-    assert "is not in app/features.py" in flask(tree, "remove", "feature", "nothing", status=1)
-    assert changes(tree) == []
+@pytest.mark.parametrize(
+    ("name", "reason"),
+    [
+        (
+            "jobs",
+            "jobs cannot be removed: it is needed by .*auth.*; see docs/architecture.md#a-fea",
+        ),
+        ("auth", "auth cannot be removed: it is needed by .*; see docs/architecture.md#a-feature"),
+        ("users", "users cannot be removed: it is needed by app, .*auth.*jobs"),
+        ("nothing", "nothing is not in app/features.py"),
+        ("../auth", "is not in app/features.py"),
+    ],
+)
+def test_feature_that_others_need_is_not_removed(name: str, reason: str) -> None:
+    with pytest.raises(click.ClickException, match=reason):
+        check_removable(name)

@@ -19,6 +19,7 @@ def test_create_admin_creates_an_admin_who_can_log_in(api: Api, app: Flask) -> N
     assert (admin["name"], admin["role"]) == ("Root", "admin")
 
 
+# begin audit
 def test_create_admin_writes_an_audit_event(api: Api, app: Flask, admin: Caller) -> None:
     run_command(app, "users", "create-admin", "root@example.com", "--password", PASSWORD)
     [event] = api.get("audit-events?resource=users", by=admin, status=200).json["items"]
@@ -26,6 +27,7 @@ def test_create_admin_writes_an_audit_event(api: Api, app: Flask, admin: Caller)
     assert event["after"] == api.get(f"users/{event['resource_id']}", by=admin).json
 
 
+# end audit
 def test_create_admin_prompts_for_the_password_without_echo(app: Flask) -> None:
     typed = f"{PASSWORD}\n{PASSWORD}\n"
     printed = run_command(app, "users", "create-admin", "root@example.com", input=typed).output
@@ -82,6 +84,7 @@ def test_set_role_changes_the_etag_of_the_account(
     api.patch(path, {"is_active": False}, etag=before, by=admin, status=412)
 
 
+# begin audit
 def test_set_role_writes_an_audit_event(api: Api, app: Flask, user: Caller, admin: Caller) -> None:
     run_command(app, "users", "set-role", user.email, "editor")
     [event] = api.get(f"audit-events?resource_id={user.id}", by=admin, status=200).json["items"]
@@ -89,6 +92,7 @@ def test_set_role_writes_an_audit_event(api: Api, app: Flask, user: Caller, admi
     assert (event["before"], event["after"]) == ({"role": "user"}, {"role": "editor"})
 
 
+# end audit
 @pytest.mark.parametrize("email", ["nobody@example.com", "nobody"])
 def test_set_role_refuses_an_unknown_email(app: Flask, email: str) -> None:
     run_command(app, "users", "set-role", email, "editor", fails=True)

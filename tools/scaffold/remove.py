@@ -11,6 +11,8 @@ from tools.scaffold import feature_list, marked_lines
 from tools.scaffold.create import require_ruff, tidy
 from tools.scaffold.feature_list import ROOT
 
+REQUIRED = ("auth", "jobs", "users")  # docs/architecture.md#a-feature says why
+
 
 def remove_feature(name: str) -> list[Path]:
     """Delete a feature, the examples that import it, and its lines in all other files.
@@ -25,12 +27,7 @@ def remove_feature(name: str) -> list[Path]:
         ClickException: there is no such feature, or something else needs it; ruff is not
             installed.
     """
-    if not re.fullmatch(r"[a-z][a-z0-9_]*", name) or not feature_list.contains(name):
-        raise click.ClickException(f"{name} is not in {feature_list.FEATURES}")
-    parts = {path.parts[1].replace("__init__.py", "app") for path in dependents("app", name)}
-    if needing := sorted(parts - {name}):
-        message = f"{name} is needed by {', '.join(needing)}; nothing was removed"
-        raise click.ClickException(message)
+    check_removable(name)
     require_ruff()
     packages = {Path(*path.parts[:2]) for path in dependents("examples", name)}
     folders = [Path("app") / name, *sorted(packages)]
@@ -41,6 +38,24 @@ def remove_feature(name: str) -> list[Path]:
     changed = marked_lines.remove(name)
     tidy([path for path in changed if path.suffix == ".py" and (ROOT / path).exists()])
     return [*folders, feature_list.FEATURES, feature_list.PYPROJECT, *changed]
+
+
+def check_removable(name: str) -> None:
+    """Check that there is such a feature, and that no other package needs it.
+
+    Raises:
+        ClickException: names what needs it.
+    """
+    if not re.fullmatch(r"[a-z][a-z0-9_]*", name) or not feature_list.contains(name):
+        raise click.ClickException(f"{name} is not in {feature_list.FEATURES}")
+    parts = {path.parts[1].replace("__init__.py", "app") for path in dependents("app", name)}
+    needing = ", ".join(sorted(parts - {name}))
+    if name in REQUIRED:
+        reason = f"cannot be removed: it is needed by {needing or 'every service'}"
+        raise click.ClickException(f"{name} {reason}; see docs/architecture.md#a-feature")
+    if needing:
+        reason = f"is needed by {needing}; remove {needing} first"
+        raise click.ClickException(f"{name} {reason}; nothing was removed")
 
 
 def dependents(folder: str, name: str) -> Iterator[Path]:

@@ -15,9 +15,11 @@ JSON = dict[str, Any]
 
 INFO = {
     "summary": "The reference REST API service in Python.",
-    "description": """\
-Errors are problem details (RFC 9457): `type` is the URL of a page that explains it, and `/problems`
-lists all types. Errors of the gateway (408, 413, 414, 431, 502, 504) and 405 have the same format.
+    "description": "Errors are problem details (RFC 9457)"
+    # begin docs
+    ": `type` is the URL of a page that explains it, and `/problems`\nlists all types"
+    # end docs
+    """. Errors of the gateway (408, 413, 414, 431, 502, 504) and 405 have the same format.
 
 Every item has an `ETag`. A change requires it in `If-Match`, so that no update is lost (RFC 9110
 section 13); a read with it in `If-None-Match` is a 304 where nothing changed. A `POST` with an

@@ -99,8 +99,10 @@ def test_file_is_deleted_with_its_row(
     api.delete(path, by=user, etag='"1"', status=204)
     assert counts(app) == (1, 1, 3)
     api.get(f"{kept}/file", by=user, status=200)
+    # begin audit
     event = api.get("audit-events?resource=labels&limit=1", by=admin, status=200).json["items"][0]
     assert (event["action"], event["before"]["size"]) == ("delete", SIZE)
+    # end audit
 
 
 def test_file_of_a_deleted_account_is_purged(api: Api, app: Flask, user: Caller) -> None:

@@ -21,10 +21,12 @@ def pack(api: Api, by: Caller) -> str:
     return api.post("parcels", {"content": "Books"}, by=by, status=201).headers["Location"]
 
 
+# begin audit
 def events(api: Api, by: Caller) -> list[dict[str, Any]]:
     return api.get("audit-events?resource=parcels", by=by, status=200).json["items"]
 
 
+# end audit
 def act(api: Api, path: str, by: Caller, tag: str = "*", **kwargs: Any) -> Any:
     return api.post(path, kwargs.pop("json", SEND), by=by, headers={"If-Match": tag}, **kwargs)
 
@@ -44,14 +46,19 @@ def test_state_conflict_of_an_action_is_409_with_a_sentence_and_writes_nothing(
 ) -> None:
     parcel = pack(api, user)
     act(api, f"{parcel}/send", user, status=200)
+    # begin audit
     recorded = events(api, admin)
+    # end audit
     refused = act(api, f"{parcel}/send", user, '"2"', status=409)
     assert refused.json["detail"] == "The parcel is sent already."
     act(api, f"{parcel}/send", user, '"1"', status=412)
     assert api.get(parcel, by=user, status=200).json["version"] == 2
+    # begin audit
     assert events(api, admin) == recorded
+    # end audit
 
 
+# begin audit
 def test_audit_event_of_an_action_has_what_it_changed(
     api: Api, user: Caller, admin: Caller
 ) -> None:
@@ -62,14 +69,17 @@ def test_audit_event_of_an_action_has_what_it_changed(
     assert event["after"] == {"state": "sent", "carrier": "rail"}
 
 
+# end audit
 def test_action_that_changes_nothing_is_recorded_and_keeps_the_version(
     api: Api, user: Caller, admin: Caller
 ) -> None:
     parcel = pack(api, user)
     weighed = api.post(f"{parcel}/weigh", by=user, headers={"If-Match": '"1"'}, status=200)
     assert weighed.json["version"] == 1
+    # begin audit
     event = events(api, admin)[0]
     assert (event["action"], event["before"], event["after"]) == ("weigh", None, None)
+    # end audit
 
 
 def test_action_on_the_row_of_another_user_is_404(api: Api, user: Caller, other: Caller) -> None:
@@ -86,6 +96,7 @@ def test_simultaneous_actions_on_one_version_have_one_winner(api: Api, user: Cal
     assert sorted(response.status_code for response in responses) == [200, 412, 412, 412]
 
 
+# begin audit
 def test_action_executes_four_statements(api: Api, user: Caller, queries: Counter) -> None:
     parcel = pack(api, user)
     with queries() as sent:
@@ -94,6 +105,7 @@ def test_action_executes_four_statements(api: Api, user: Caller, queries: Counte
     assert len([each for each in sent if each != "BEGIN IMMEDIATE"]) == 4, sent
 
 
+# end audit
 @pytest.mark.parametrize("verb", ["", "Send", "update", "create", "delete", "re-send", "x" * 51])
 def test_verb_of_an_action_is_checked_at_the_start(verb: str) -> None:
     parcels = Blueprint("parcels", __name__)

@@ -98,6 +98,7 @@ def test_batch_returns_items_with_different_members_in_order(api: Api, user: Cal
     assert [item["value"]["priority"] for item in done] == ["normal", "normal", "high", "normal"]
 
 
+# begin audit
 def test_each_item_of_a_batch_is_audited_and_a_failed_batch_is_not(
     app: Flask, api: Api, user: Caller
 ) -> None:
@@ -115,6 +116,7 @@ def test_each_item_of_a_batch_is_audited_and_a_failed_batch_is_not(
     assert rows.count(app, AuditEvent, request_id=failed.headers["X-Request-ID"]) == 0
 
 
+# end audit
 def test_constraint_violations_are_reported_for_every_item(
     app: Flask, shop: Api, editor: Caller
 ) -> None:
@@ -142,7 +144,9 @@ def test_constraint_violations_are_reported_for_every_item(
         "#/items/4/value/sku",
     ]
     assert sorted(rows.read(app, Article.sku)) == ["A", "B"]
+    # begin audit
     assert rows.count(app, AuditEvent, resource="articles") == 2
+    # end audit
 
 
 def test_batch_can_reuse_unique_values_that_another_item_frees(shop: Api, editor: Caller) -> None:
@@ -175,9 +179,13 @@ def test_two_batches_in_opposite_order_do_not_deadlock(
             assert [status for _, status in failures(answer)] == [412] * 20
 
 
+# begin audit
 def test_updates_without_change_are_audited(api: Api, user: Caller, admin: Caller) -> None:
     items = ids(send(api, user, create(title="a"), create(title="a"), status=200))
     same = send(api, user, *(change(item, title="a") for item in items), status=200)
     asked = same.headers["X-Request-ID"]
     events = api.get(f"audit-events?request_id={asked}", by=admin, status=200).json["items"]
     assert [(event["before"], event["after"]) for event in events] == [({}, {}), ({}, {})]
+
+
+# end audit

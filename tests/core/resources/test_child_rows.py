@@ -129,6 +129,7 @@ def test_too_many_children_are_422(shop: Api, user: Caller) -> None:
     assert error_locations(refused) == {"#/items"}
 
 
+# begin audit
 def test_audit_events_include_the_children(shop: Api, user: Caller, admin: Caller) -> None:
     path = create(shop, user)
     created = shop.get(path, by=user).json
@@ -144,6 +145,7 @@ def test_audit_events_include_the_children(shop: Api, user: Caller, admin: Calle
     assert rows.count(shop.app, OrderItem) == 0
 
 
+# end audit
 def test_batch_changes_and_deletes_children(shop: Api, user: Caller) -> None:
     first, second = (create(shop, user).rpartition("/")[2] for _ in range(2))
     items = [

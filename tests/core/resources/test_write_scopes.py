@@ -257,6 +257,7 @@ def test_etag_covers_computed_members(blog: Api, user: Caller) -> None:
     assert blog.patch(path, {"title": "Q"}, by=user, etag=tags[path]).json["version"] == 2
 
 
+# begin audit
 def test_audit_event_of_a_deletion_has_the_computed_members(
     blog: Api, user: Caller, admin: Caller
 ) -> None:
@@ -269,6 +270,7 @@ def test_audit_event_of_a_deletion_has_the_computed_members(
     assert event["before"] == was
 
 
+# end audit
 def test_sort_by_a_computed_member_that_can_be_null_is_refused() -> None:
     class BadQuery(PageQuery):
         sort = Sort({"best": Post.best_score}, default="best")

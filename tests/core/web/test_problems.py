@@ -9,7 +9,7 @@ from werkzeug.exceptions import HTTPException
 from app import create_app
 from app.config import ConfigError, Settings
 from app.core.resources.blueprint import Blueprint
-from app.core.web.problems import TYPES, Problem
+from app.core.web.problems import Problem
 from tests.api import Api, Caller, error_locations
 from tests.conftest import MakeApp
 from tests.core.web.problems import check_problem, fail
@@ -38,9 +38,11 @@ ERRORS: dict[str, tuple[str, str, str | None, dict[str, Any]]] = {
         "POST", "articles", "editor", {"data": "x" * 2_000_000, "content_type": JSON}
     ),
     "unsupported-media-type": ("POST", "articles", "editor", {"data": "sku,name"}),
+    # begin docs
     "range-not-satisfiable": (
         "GET", "/docs/swagger-ui.css", None, {"headers": {"Range": "bytes=999999999-"}}
     ),
+    # end docs
     "validation-error": ("POST", "articles", "editor", {"json": {}}),
 }  # fmt: skip
 
@@ -66,27 +68,6 @@ def test_problem_of_a_head_request_has_no_body(api: Api) -> None:
     assert response.data == b""
 
 
-@pytest.mark.parametrize("slug", TYPES)
-def test_problem_type_is_documented_at_its_address(api: Api, slug: str) -> None:
-    page = api.get(f"/problems/{slug}", headers={"Accept": "text/html"}, status=200)
-    assert page.mimetype == "text/html"
-    assert TYPES[slug].title in page.text
-    described = api.get(f"/problems/{slug}", headers={"Accept": "application/json"}, status=200)
-    assert described.json["type"] == f"/problems/{slug}"
-    assert described.json["title"] == TYPES[slug].title
-    assert described.json["status"] == TYPES[slug].status
-
-
-def test_all_problem_types_are_listed(api: Api) -> None:
-    listed = api.get("/problems", headers={"Accept": "application/json"}, status=200)
-    assert [kind["type"] for kind in listed.json["items"]] == [f"/problems/{s}" for s in TYPES]
-    assert all(kind.title in api.get("/problems").text for kind in TYPES.values())
-
-
-def test_unknown_problem_type_is_404(api: Api) -> None:
-    check_problem(api.get("/problems/nonsense"), "not-found")
-
-
 @pytest.mark.parametrize("path", ["/", "/api/v1", "/api/v1/nothing", "/api/v2/articles"])
 @pytest.mark.parametrize("method", ["GET", "POST", "DELETE"])
 def test_unknown_path_is_404(api: Api, method: str, path: str) -> None:
@@ -97,8 +78,7 @@ def test_unknown_path_is_404(api: Api, method: str, path: str) -> None:
     ("path", "allowed"),
     [
         ("/health/live", "GET, HEAD, OPTIONS"),
-        ("/openapi.json", "GET, HEAD, OPTIONS"),
-        ("/problems/not-found", "GET, HEAD, OPTIONS"),
+        ("/.well-known/jwks.json", "GET, HEAD, OPTIONS"),
         ("users/me/password", "OPTIONS, PUT"),
         ("auth/login", "OPTIONS, POST"),
     ],

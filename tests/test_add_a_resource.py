@@ -8,7 +8,7 @@ import pytest
 
 from tests.tools.checkout import copy_tree, run
 
-README = Path(__file__).parents[2] / "README.md"
+README = Path(__file__).parents[1] / "README.md"
 RECIPE = README.read_text().partition("\n## Add a resource\n")[2].partition("\n## ")[0]
 BLOCK = re.compile(r"```(\w+)\n(.*?)```|Add `(\w+)` to both lists in `app/features.py`", re.DOTALL)
 
