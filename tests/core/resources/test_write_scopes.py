@@ -6,7 +6,7 @@ from typing import Any
 from uuid import UUID, uuid4
 
 import pytest
-from sqlalchemy import ForeignKey, Select, Text, func, select
+from sqlalchemy import ForeignKey, Select, Text, func, select, update
 from sqlalchemy.orm import Mapped, column_property, mapped_column
 
 from app.core.database.mixins import CALLER_ID_PARAM, OwnedMixin, ResourceMixin
@@ -20,6 +20,7 @@ from app.core.schemas.base import ResourceSchema
 from app.core.schemas.fields import Boolean, Integer, String
 from app.core.security.authorization import authenticated, current_caller
 from app.extensions import Base
+from tests import rows
 from tests.api import Api, Caller
 from tests.conftest import MakeApp, statements
 from tests.features import own_metadata, own_tables
@@ -217,6 +218,20 @@ def test_creation_below_a_parent_that_is_only_readable_is_403(
         blog.post(f"{post}/corrections", {"score": 1}, by=by, status=statuses[0])
         blog.post(f"{post}/corrections/batch", batch, by=by, status=statuses[1])
     assert blog.get(visible, by=user).json["comment_count"] == 2
+
+
+def test_creation_waits_for_an_action_on_its_parent_and_is_403_where_it_may_then_only_be_read(
+    blog: Api, user: Caller, other: Caller
+) -> None:
+    post = create(blog, user)
+    locked = select(Post.id).with_for_update()  # as an action does
+    given_away = update(Post).where(Post.id.in_(locked)).values(owner_id=other.id)
+
+    def comment() -> Any:
+        return blog.post(f"{post}/corrections", {"score": 1}, by=user)
+
+    [response] = rows.blocked_by_lock(blog.app, given_away, comment)
+    assert response.status_code == 403
 
 
 def test_computed_members_are_those_of_the_row(blog: Api, user: Caller) -> None:
