@@ -1,6 +1,8 @@
 """docs/resources.md: its resource works as described."""
 
 import importlib
+import subprocess
+import sys
 from collections.abc import Callable, Iterator
 from datetime import timedelta
 from inspect import signature
@@ -22,7 +24,7 @@ from tests import rows
 from tests.api import Api, Caller, error_locations
 from tests.conftest import MakeApp
 from tests.contract.document import document_of
-from tests.resources_document import BLOCKS, DOCUMENT, FILES, source
+from tests.resources_document import BLOCKS, DOCS, DOCUMENT, FILES, source
 from tests.resources_document import recipe as recipe
 from tests.resources_document import recipes as recipes
 
@@ -43,6 +45,30 @@ def recipe_api(make_app: MakeApp, recipes: ModuleType, recipe: Any) -> Iterator[
 
 def test_each_python_block_belongs_to_a_file() -> None:
     assert len(BLOCKS) == (DOCUMENT + FILES).count("```python")
+
+
+@pytest.mark.parametrize("path", sorted({path for path, _ in BLOCKS}))
+def test_file_of_the_document_passes_ruff(path: str) -> None:
+    own = "lint.isort.known-first-party = ['app']"  # the files do not exist
+    for command in (["check", "--no-cache"], ["format", "--check", "--no-cache"]):
+        checked = subprocess.run(
+            [
+                sys.executable,
+                "-m",
+                "ruff",
+                *command,
+                "--config",
+                own,
+                "--stdin-filename",
+                path,
+                "-",
+            ],
+            input=f"{source(path).rstrip()}\n",
+            cwd=DOCS.parent,
+            capture_output=True,
+            text=True,
+        )
+        assert checked.returncode == 0, checked.stdout + checked.stderr
 
 
 def test_document_stays_below_700_lines() -> None:
