@@ -28,6 +28,8 @@ from tests.resources_document import BLOCKS, DOCS, DOCUMENT, FILES, source
 from tests.resources_document import recipe as recipe
 from tests.resources_document import recipes as recipes
 
+RUFF = (sys.executable, "-m", "ruff")
+
 
 @pytest.fixture
 def recipe_api(make_app: MakeApp, recipes: ModuleType, recipe: Any) -> Iterator[Api]:
@@ -52,17 +54,7 @@ def test_file_of_the_document_passes_ruff(path: str) -> None:
     own = "lint.isort.known-first-party = ['app']"  # the files do not exist
     for command in (["check", "--no-cache"], ["format", "--check", "--no-cache"]):
         checked = subprocess.run(
-            [
-                sys.executable,
-                "-m",
-                "ruff",
-                *command,
-                "--config",
-                own,
-                "--stdin-filename",
-                path,
-                "-",
-            ],
+            [*RUFF, *command, "--config", own, "--stdin-filename", path, "-"],
             input=f"{source(path).rstrip()}\n",
             cwd=DOCS.parent,
             capture_output=True,
