@@ -198,8 +198,14 @@ def _file(body: dict[str, Any] | None) -> tuple[str, str] | None:
     """A file to send, as the document has it."""
     for media_type, content in (body or {"content": {}})["content"].items():
         if "json" not in media_type or "ndjson" in media_type:
-            return media_type.replace("*", "png"), content["example"]
+            return media_type.replace("*", "gif"), content["example"]
     return None
+
+
+def content_of(file: tuple[str, str]) -> bytes:
+    """The bytes of an example; of an image, each character is a byte of its signature."""
+    media_type, text = file
+    return text.encode("latin-1" if media_type.startswith("image/") else "utf-8")
 
 
 OPERATIONS = list(_read_operations())

@@ -13,7 +13,7 @@ from werkzeug.test import TestResponse
 from tests import rows
 from tests.api import Caller, unique_value
 from tests.contract.document import CheckedApi
-from tests.contract.operations import CREATES, ITEMS, Operation, _lists
+from tests.contract.operations import CREATES, ITEMS, Operation, _lists, content_of
 
 
 class World:
@@ -67,7 +67,7 @@ class World:
     def content(self, operation: Operation, by: Caller | None = None) -> dict[str, Any]:
         """A valid body, JSON or a file, as arguments of a call."""
         if operation.file:
-            return {"data": operation.file[1].encode(), "content_type": operation.file[0]}
+            return {"data": content_of(operation.file), "content_type": operation.file[0]}
         return {"json": self.body(operation, by)}
 
     def writer(self, operation: Operation) -> Caller:

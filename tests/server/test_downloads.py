@@ -15,7 +15,7 @@ from tests.nginx import in_front_of
 
 pytestmark = pytest.mark.slow
 
-CONTENT = os.urandom(12 * 2**20)  # more than the buffers of a connection
+CONTENT = b"\x89PNG\r\n\x1a\n" + os.urandom(12 * 2**20)  # more than the buffers of a connection
 
 
 @pytest.fixture(scope="module", params=["sqlite", "postgresql"])

@@ -10,7 +10,7 @@ from tests.conftest import new_database
 from tests.live import serve
 from tests.nginx import in_front_of
 
-CONTENT = os.urandom(900_000)
+CONTENT = b"%PDF-1.7\n" + os.urandom(900_000)
 
 
 @pytest.mark.parametrize("database", ["sqlite", "postgresql"])

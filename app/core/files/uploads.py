@@ -23,6 +23,7 @@ from sqlalchemy.orm import Mapped, mapped_column
 
 from app.core.database import execute
 from app.core.database.types import Timestamp, now
+from app.core.files.file_types import check_content, check_name, known_types
 from app.core.web import request_body
 from app.core.web.problems import Problem
 from app.extensions import Base, db
@@ -92,17 +93,29 @@ def receive_upload(
     media_types: Mapping[str, Any],
     max_bytes: int,
     codings: Sequence[str],
+    *,
+    is_kept: bool,
+    name: str | None = None,
 ) -> Upload:
     """Read the request's body, and store it under this id unless it is None.
 
+    Args:
+        is_kept: whether a row will keep the file, so that its content is checked here.
+        name: of that file.
+
     Raises:
         Problem: 415 for another media type, charset or coding; 413 for more than `max_bytes`; 400
-            for a body that does not arrive whole; 422 for none.
+            for a body that does not arrive whole; 422 for none, or one that is not what media type
+            and name say.
     """
-    coding = request_body.check_content_type(tuple(media_types), codings)
+    accepted = known_types(media_types) if is_kept else tuple(media_types)
+    coding = request_body.check_content_type(accepted, codings)
     request.max_content_length = max_bytes
     read = partial(request.stream.read, CHUNK_BYTES)
-    chunks = iter(partial(request_body.read_or_400, read), b"")
+    chunks: Iterator[bytes] = iter(partial(request_body.read_or_400, read), b"")
+    if is_kept:
+        check_name(name, request.mimetype)
+        chunks = check_content(chunks, request.mimetype)
     upload = store_chunks(chunks, request.mimetype, coding, upload_id)
     request_body.reject_truncated(upload.size)
     if not upload.size:

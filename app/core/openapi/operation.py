@@ -50,9 +50,14 @@ class Operation:
     error_docs: dict[int, str] = field(default_factory=dict)
 
     @property
+    def keeps_file(self) -> bool:
+        """Whether a new row keeps the upload; otherwise a job parses it."""
+        return self.upload is not None and self.status == 201
+
+    @property
     def codings(self) -> tuple[str, ...]:
         """The content codings of an upload; a file that a new row keeps is returned as stored."""
-        return ("identity",) if self.status == 201 else ("gzip", "identity")
+        return ("identity",) if self.keeps_file else ("gzip", "identity")
 
 
 def get_operation(view: View) -> Operation:

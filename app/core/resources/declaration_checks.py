@@ -11,6 +11,7 @@ from flask import current_app
 from limits import parse_many
 
 from app.config import Settings
+from app.core.files.file_types import known_types
 from app.core.openapi.operation import DeclarationError, Operation, View
 from app.core.security.authorization import Access
 
@@ -61,6 +62,10 @@ def _route_problem(operation: Operation, method: str, rule: str) -> str:
         return f"@{kind} is for {' or '.join(methods)}, not for {method}"
     if method in ("GET", "DELETE") and (body or operation.upload):
         return f"a {method} has no body"
+    if operation.upload and operation.keeps_file:
+        for each in operation.upload.examples:
+            if not known_types([each]):
+                return f"{each} is not in FILE_TYPES of app.core.files.file_types"
     if body and operation.upload:
         return "it takes a body or a file, not both"
     if method in ("PATCH", "PUT") and body and bool(body.partial) != (method == "PATCH"):

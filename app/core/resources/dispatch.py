@@ -201,8 +201,14 @@ def _receive_upload(call: Call) -> None:
     parameters = load_query(call.operation.query or _NO_MEMBERS)
     is_repetition = idempotency.has_stored_response()
     upload_id = call.upload_id = None if is_repetition else uuid7()
-    codings = call.operation.codings
-    upload = uploads.receive_upload(upload_id, examples, max_bytes, codings)
+    upload = uploads.receive_upload(
+        upload_id,
+        examples,
+        max_bytes,
+        call.operation.codings,
+        is_kept=call.operation.keeps_file,
+        name=parameters.get("file_name"),
+    )
     call.arguments += [upload, parameters]
 
 
