@@ -28,9 +28,8 @@ from app.core.database.ids import uuid7
 from app.core.database.types import now
 from app.core.mail import send_mail
 from app.core.resources import repository, unrecorded
-from app.core.security.authorization import Caller, current_caller, invalid_token_problem
+from app.core.security.authorization import current_caller, invalid_token_problem
 from app.core.web.problems import Problem
-from app.core.web.request_state import request_state
 from app.extensions import db
 from app.jobs.job_run import JobRun
 from app.jobs.periodic import HOUR, periodic_task
@@ -38,6 +37,7 @@ from app.jobs.runner import create_job, job
 from app.users.models import User
 from app.users.passwords import sha256_digest
 from app.users.schemas import UserSchema
+from app.users.service import set_caller
 
 _PAGE, _ROUTE = "/confirm-email-change", "/api/v1/auth/email/change/confirm"
 OLD_ADDRESS = Purpose(
@@ -124,7 +124,7 @@ def confirm_change(token: str) -> None:
     change = db.session.scalar(select(EmailChange).where(pending))
     if user is None or not user.is_active or change is None:
         raise invalid_email_token_problem()
-    request_state().caller = Caller(id=user.id, role=user.role)  # to the audit log
+    set_caller(user)
     if change.old_token_hash == digest:
         change.old_token_hash = None
     else:

@@ -31,16 +31,16 @@ from app.core.database import execute
 from app.core.database.types import Timestamp, now
 from app.core.mail import send_mail
 from app.core.resources import unrecorded
-from app.core.security.authorization import Caller, unauthorized_problem
+from app.core.security.authorization import unauthorized_problem
 from app.core.security.signing import sign
 from app.core.web.problems import Problem
-from app.core.web.request_state import request_state
 from app.extensions import Base, db
 from app.jobs.job_run import JobRun
 from app.jobs.periodic import HOUR, periodic_task
 from app.jobs.runner import create_job, job
 from app.users.models import User
 from app.users.passwords import sha256_digest
+from app.users.service import set_caller
 
 MAX_PENDING_TOKENS = 5  # of one purpose and account; bounds the mails to a mailbox
 
@@ -195,7 +195,7 @@ def consume_token(purpose: Purpose, token: str) -> User:
     user = db.session.get(User, user_id, with_for_update=True) if user_id else None
     if user is None or not user.is_active:
         raise invalid_email_token_problem()
-    request_state().caller = Caller(id=user.id, role=user.role)  # to the audit log
+    set_caller(user)
     return user
 
 

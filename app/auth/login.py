@@ -18,15 +18,14 @@ from app.auth.token_pairs import make_token_pair
 from app.core.database import execute
 from app.core.database.types import now
 from app.core.resources import repository
-from app.core.security.authorization import Caller, unauthorized_problem
+from app.core.security.authorization import unauthorized_problem
 from app.core.web.client_address import client_address
 from app.core.web.problems import Problem
-from app.core.web.request_state import request_state
 from app.extensions import db
 from app.telemetry.metrics import LOGINS
 from app.users.models import User
 from app.users.passwords import hash_password, needs_rehash, sha256_digest, verify_password
-from app.users.service import update_password_hash
+from app.users.service import set_caller, update_password_hash
 
 SUSPICIOUS_FAILURES = login_throttle.MAX_FAILURES_PER_ADDRESS
 
@@ -119,7 +118,7 @@ def _create_session(user: Row[Any], methods: tuple[str, ...], secret: bytes) -> 
         expires_at=now() + timedelta(days=current_app.config["REFRESH_TOKEN_DAYS"]),
     )
     # From here on the caller is known: to the audit log, from which it can be erased, and the log.
-    request_state().caller = Caller(id=user.id, role=user.role)
+    set_caller(user)
     params = {"user_id": user.id, "role": user.role, "password_hash": user.password_hash}
     params |= login_throttle.reset_values(user.email)
     row = repository.create_if(

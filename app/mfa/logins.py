@@ -11,9 +11,8 @@ from app.auth.login import open_session
 from app.auth.notices import notify
 from app.auth.second_factors import due_methods, mfa_token_problem, read_mfa_token
 from app.core.resources import repository
-from app.core.security.authorization import Caller, unauthorized_problem
+from app.core.security.authorization import unauthorized_problem
 from app.core.web.problems import Problem
-from app.core.web.request_state import request_state
 from app.extensions import db
 from app.mfa import factors, totp
 from app.mfa.models import TOTP, Factor
@@ -21,7 +20,7 @@ from app.mfa.policy import ENROLMENT, RECOVERY_CODE
 from app.mfa.recovery_codes import use_recovery_code
 from app.mfa.schemas import FactorSchema
 from app.telemetry.metrics import LOGINS
-from app.users.service import lock_user
+from app.users.service import lock_user, set_caller
 
 log = structlog.get_logger()
 
@@ -37,7 +36,7 @@ def enrol(mfa_token: str) -> Factor:
     user, methods = read_mfa_token(mfa_token)
     if ENROLMENT not in due_methods(user, methods):
         raise mfa_token_problem()
-    request_state().caller = Caller(id=user.id, role=user.role)  # to the audit log
+    set_caller(user)
     factor = totp.new_factor(user.id, user.email, "Authenticator app")
     repository.create_many([factor], FactorSchema())
     return factor
@@ -100,7 +99,7 @@ def _confirm_enrolment(user: Row[Any], code: str) -> bool:
     factor = db.session.scalar(latest.order_by(Factor.id.desc()).limit(1))
     if factor is None or not totp.use_code(factor, code):
         return False
-    request_state().caller = Caller(id=user.id, role=user.role)  # to the audit log
+    set_caller(user)
     try:
         factors.activate(factor)
     except Problem:

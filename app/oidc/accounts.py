@@ -23,19 +23,17 @@ from app.core.schemas.email_address import canonical_email
 from app.core.schemas.text_fields import Name
 from app.core.security.authorization import (
     CHALLENGE,
-    Caller,
     current_caller,
     unauthorized_problem,
 )
 from app.core.web.problems import Problem
-from app.core.web.request_state import request_state
 from app.extensions import db
 from app.oidc.models import Identity, ProviderSession
 from app.oidc.schemas import IdentitySchema
 from app.users.models import User
 from app.users.passwords import NO_PASSWORD
 from app.users.schemas import UserSchema
-from app.users.service import lock_user
+from app.users.service import lock_user, set_caller
 
 METHOD = "oidc"  # of a session that begins with a login at a provider
 IDENTITY_LINKED = notices.declare(
@@ -161,7 +159,7 @@ def _register(email: str, claims: dict[str, Any]) -> None:
 
 
 def _create_identity(claims: dict[str, Any], user: Row[Any]) -> None:
-    request_state().caller = Caller(id=user.id, role=user.role)  # to the audit log
+    set_caller(user)
     identity = Identity(owner_id=user.id, issuer=claims["iss"], subject=claims["sub"])
     repository.create(identity, _IDENTITY)
     log.info("oidc_identity_linked", user_id=str(user.id), issuer=claims["iss"])

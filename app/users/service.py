@@ -7,7 +7,9 @@ from blinker import Signal
 from sqlalchemy import Row, select, update
 
 from app.core.database.mixins import same_version
+from app.core.security.authorization import Caller
 from app.core.web.problems import Problem
+from app.core.web.request_state import request_state
 from app.extensions import db
 from app.users.models import User
 
@@ -46,6 +48,11 @@ def lock_user(user_id: UUID | None) -> User:
     if user is None:
         raise Problem("not-found")
     return user
+
+
+def set_caller(user: User | Row[Any]) -> None:
+    """Make a user the caller of the request, whom the audit log and the request log name."""
+    request_state().caller = Caller(id=user.id, role=user.role)
 
 
 def update_password_hash(user: User | Row[Any], new_hash: str) -> bool:
