@@ -13,7 +13,7 @@ from flask import current_app
 
 from app.audit.models import AuditEvent
 from app.core.database.types import now
-from app.core.resources import unrecorded
+from app.core.resources import unaudited
 from app.extensions import Base, db
 from app.jobs.job_run import JobRun
 from app.jobs.periodic import HOUR, periodic_task
@@ -71,4 +71,4 @@ def _personal_tables() -> frozenset[str]:
 def purge_audit_events() -> int:
     """Delete events that are older than AUDIT_RETENTION_DAYS; return their number."""
     oldest = now() - timedelta(days=current_app.config["AUDIT_RETENTION_DAYS"])
-    return unrecorded.delete_in_batches(AuditEvent, AuditEvent.created_at <= oldest)
+    return unaudited.delete_in_batches(AuditEvent, AuditEvent.created_at <= oldest)

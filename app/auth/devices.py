@@ -12,7 +12,7 @@ from sqlalchemy.orm import Mapped, mapped_column
 
 from app.core.database import execute
 from app.core.database.types import Timestamp, now
-from app.core.resources import unrecorded
+from app.core.resources import unaudited
 from app.core.security.signing import sign
 from app.core.web.client_address import client_address
 from app.extensions import Base, db
@@ -66,4 +66,4 @@ def _fingerprint() -> bytes:
 @periodic_task("known-devices", interval=HOUR)
 def purge_known_devices() -> int:
     """Delete devices that are known for too long; return their number."""
-    return unrecorded.delete_in_batches(KnownDevice, KnownDevice.created_at <= now() - KNOWN_FOR)
+    return unaudited.delete_in_batches(KnownDevice, KnownDevice.created_at <= now() - KNOWN_FOR)

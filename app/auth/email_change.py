@@ -27,7 +27,7 @@ from app.auth.notices import EMAIL_CHANGED, notify
 from app.core.database.ids import uuid7
 from app.core.database.types import now
 from app.core.mail import send_mail
-from app.core.resources import repository, unrecorded
+from app.core.resources import repository, unaudited
 from app.core.security.authorization import current_caller, invalid_token_problem
 from app.core.web.problems import Problem
 from app.extensions import db
@@ -157,4 +157,4 @@ def _has_token(digest: bytes) -> ColumnElement[bool]:
 @periodic_task("email-changes", interval=HOUR)
 def purge_email_changes() -> int:
     """Delete expired changes; return their number."""
-    return unrecorded.delete_in_batches(EmailChange, EmailChange.expires_at <= now())
+    return unaudited.delete_in_batches(EmailChange, EmailChange.expires_at <= now())

@@ -30,7 +30,7 @@ from app.auth.models import EmailChange
 from app.core.database import execute
 from app.core.database.types import Timestamp, now
 from app.core.mail import send_mail
-from app.core.resources import unrecorded
+from app.core.resources import unaudited
 from app.core.security.authorization import unauthorized_problem
 from app.core.security.signing import sign
 from app.core.web.problems import Problem
@@ -155,7 +155,7 @@ def _count_pending_tokens(user_id: UUID, purpose: Purpose) -> int:
 @periodic_task("email-tokens", interval=HOUR)
 def purge_email_tokens() -> int:
     """Delete expired tokens; return their number."""
-    return unrecorded.delete_in_batches(EmailToken, EmailToken.expires_at <= now())
+    return unaudited.delete_in_batches(EmailToken, EmailToken.expires_at <= now())
 
 
 _SELECT_RECIPIENT = (

@@ -23,7 +23,7 @@ from sqlalchemy.orm import Mapped, mapped_column
 
 from app.core.database import execute
 from app.core.database.types import Timestamp, now
-from app.core.resources import unrecorded
+from app.core.resources import unaudited
 from app.core.security.signing import sign
 from app.core.web.client_address import client_network
 from app.core.web.problems import Problem
@@ -153,7 +153,7 @@ def reset_values(email: str) -> dict[str, Any]:
 @periodic_task("login-attempts", interval=HOUR)
 def purge_login_attempts() -> int:
     """Delete expired counters; return their number."""
-    return unrecorded.delete_in_batches(LoginAttempts, LoginAttempts.expires_at <= now())
+    return unaudited.delete_in_batches(LoginAttempts, LoginAttempts.expires_at <= now())
 
 
 def _seconds_left(row: Row[Any], moment: datetime, least: int) -> int:

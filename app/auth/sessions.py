@@ -9,7 +9,7 @@ from flask import current_app
 from app.auth.models import Session
 from app.auth.schemas import SessionOwnerSchema
 from app.core.database.types import now
-from app.core.resources import repository, unrecorded
+from app.core.resources import repository, unaudited
 from app.jobs.periodic import HOUR, periodic_task
 from app.users.service import user_deactivated
 
@@ -41,4 +41,4 @@ def purge_sessions() -> int:
     moment = now()
     idle_since = moment - timedelta(days=current_app.config["SESSION_IDLE_DAYS"])
     has_expired = sa.or_(Session.expires_at <= moment, Session.last_used_at <= idle_since)
-    return unrecorded.delete_in_batches(Session, has_expired)
+    return unaudited.delete_in_batches(Session, has_expired)

@@ -19,7 +19,7 @@ from app.auth.second_factors import due_methods
 from app.auth.sessions import revoke_session
 from app.auth.tokens import issue_access_token
 from app.core.database.types import now
-from app.core.resources import unrecorded
+from app.core.resources import unaudited
 from app.core.web.problems import Problem
 from app.extensions import db
 from app.users.models import User
@@ -62,7 +62,7 @@ def refresh(token: str) -> dict[str, Any]:
         "previous_token_hash": session.refresh_token_hash,
         "last_used_at": now(),
     }
-    unrecorded.update_where(Session, Session.id == session.id, values)
+    unaudited.update_where(Session, Session.id == session.id, values)
     log.info("token_refreshed", user_id=str(user.id), session_id=str(session.id))
     return make_token_pair(session, user.role, new_secret)
 

@@ -12,7 +12,7 @@ from sqlalchemy import ColumnElement, Row, and_, delete, exists, select, true
 
 from app.core.database.types import now
 from app.core.files.uploads import StoredUpload
-from app.core.resources import unrecorded
+from app.core.resources import unaudited
 from app.extensions import db
 from app.jobs.base import job_backend
 from app.jobs.models import Job
@@ -130,7 +130,7 @@ class JobRun:
 
     def _update(self, *conditions: ColumnElement[bool], **values: Any) -> None:
         leased = and_(Job.id == self.id, Job.lease_token == self._lease_token, *conditions)
-        if not unrecorded.update_where(Job, leased, values):
+        if not unaudited.update_where(Job, leased, values):
             db.session.rollback()
             raise LeaseLost
 

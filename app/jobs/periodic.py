@@ -10,7 +10,7 @@ from sqlalchemy import exists, or_
 from app.core.database.types import now
 from app.core.files.file_mixin import file_models
 from app.core.files.uploads import StoredUpload
-from app.core.resources import unrecorded
+from app.core.resources import unaudited
 from app.core.resources.declarations import checked
 from app.core.resources.idempotency import IdempotencyKey
 from app.jobs import runner
@@ -50,7 +50,7 @@ periodic_task("unsent-jobs", interval=15)(runner.requeue_stale_jobs)
 def purge_jobs() -> int:
     """Delete jobs that ended JOB_RETENTION_DAYS ago, and their rejected lines."""
     ended_before = now() - timedelta(days=current_app.config["JOB_RETENTION_DAYS"])
-    return unrecorded.delete_in_batches(Job, Job.finished_at <= ended_before)
+    return unaudited.delete_in_batches(Job, Job.finished_at <= ended_before)
 
 
 @periodic_task("uploads", interval=HOUR)
@@ -59,10 +59,10 @@ def purge_uploads() -> int:
     old = StoredUpload.created_at <= now() - ORPHAN_AGE
     models: list[Any] = [Job, *file_models()]
     kept = (exists().where(model.id == StoredUpload.id) for model in models)
-    return unrecorded.delete_in_batches(StoredUpload, old & ~or_(*kept))
+    return unaudited.delete_in_batches(StoredUpload, old & ~or_(*kept))
 
 
 @periodic_task("idempotency-keys", interval=HOUR)
 def purge_idempotency_keys() -> int:
     """Delete stored responses that have expired."""
-    return unrecorded.delete_in_batches(IdempotencyKey, IdempotencyKey.expires_at <= now())
+    return unaudited.delete_in_batches(IdempotencyKey, IdempotencyKey.expires_at <= now())

@@ -20,7 +20,7 @@ from app.core.database import execute
 from app.core.database.ids import uuid7
 from app.core.database.types import Timestamp, now
 from app.core.files.uploads import UploadError
-from app.core.resources import unrecorded
+from app.core.resources import unaudited
 from app.core.resources.audit_log import AuditContext, current_audit_context, job_audit_context
 from app.core.resources.declarations import checked
 from app.core.web.after_commit import run_after_commit
@@ -102,7 +102,7 @@ def dispatch(job_id: UUID) -> None:
 def requeue_stale_jobs() -> int:
     """Dispatch jobs again after the loss of their message or worker; return their number."""
     moment = now()
-    stale = unrecorded.update_where(
+    stale = unaudited.update_where(
         Job,
         and_(Job.finished_at.is_(None), Job.retry_at <= moment),
         {"state": "queued", "lease_token": None, "retry_at": moment + DISPATCH_TIMEOUT},
@@ -145,7 +145,7 @@ def _claim_and_run(job_id: UUID) -> None:
     lease_token = uuid4()
     moment = now()
     free = or_(Job.state == "queued", Job.retry_at <= moment)
-    claimed = unrecorded.update_where(
+    claimed = unaudited.update_where(
         Job,
         and_(Job.id == job_id, Job.finished_at.is_(None), free),
         {"state": "running", "lease_token": lease_token, "retry_at": moment + LEASE}

@@ -14,7 +14,7 @@ from app.auth.models import Session
 from app.auth.notices import Notice, declare, notify
 from app.auth.sessions import revoke_sessions
 from app.core.database.types import now
-from app.core.resources import repository, unrecorded
+from app.core.resources import repository, unaudited
 from app.core.resources.audit_log import Change, log_change
 from app.core.security.authorization import current_caller
 from app.core.web.problems import Problem
@@ -107,7 +107,7 @@ def _add_method_to_session(kind: str) -> None:
     session = db.session.get(Session, current_caller.session_id or UUID(int=0))
     if session is not None:
         methods = [*session.methods, kind]
-        unrecorded.update_where(Session, Session.id == session.id, {"methods": methods})
+        unaudited.update_where(Session, Session.id == session.id, {"methods": methods})
 
 
 def check_removal(factor_id: UUID) -> None:

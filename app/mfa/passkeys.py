@@ -25,7 +25,7 @@ from app.auth.second_factors import USER_COLUMNS, read_mfa_token
 from app.core.database.ids import uuid7
 from app.core.database.mixins import same_version
 from app.core.database.types import now
-from app.core.resources import repository, unrecorded
+from app.core.resources import repository, unaudited
 from app.core.security.authorization import current_caller, unauthorized_problem
 from app.core.web.problems import Problem
 from app.extensions import db
@@ -252,11 +252,11 @@ def _consume_challenge(ceremony: bytes, credential: JSON, owner_id: UUID | None)
 @periodic_task("passkey-challenges", interval=HOUR)
 def purge_challenges() -> int:
     """Delete expired challenges; return their number."""
-    return unrecorded.delete_in_batches(Challenge, Challenge.expires_at <= now())
+    return unaudited.delete_in_batches(Challenge, Challenge.expires_at <= now())
 
 
 @periodic_task("unconfirmed-factors", interval=HOUR)
 def purge_unconfirmed_factors() -> int:
     """Delete factors that were not confirmed within an hour; return their number."""
     is_old = Factor.confirmed_at.is_(None) & (Factor.created_at <= now() - timedelta(hours=1))
-    return unrecorded.delete_in_batches(Factor, is_old)
+    return unaudited.delete_in_batches(Factor, is_old)

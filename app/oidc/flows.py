@@ -19,7 +19,7 @@ from sqlalchemy.dialects.postgresql import insert  # SQLite has the same words f
 
 from app.core.database import execute
 from app.core.database.types import now
-from app.core.resources import unrecorded
+from app.core.resources import unaudited
 from app.core.security.authorization import unauthorized_problem
 from app.core.security.keys import derive_key
 from app.core.security.signing import sign
@@ -128,4 +128,4 @@ def use_once(text: str, expires_at: datetime) -> bool:
 @periodic_task("oidc-used-tokens", interval=HOUR)
 def purge_used_tokens() -> int:
     """Delete what has expired and could not be used anyway; return the number."""
-    return unrecorded.delete_in_batches(UsedToken, UsedToken.expires_at <= now())
+    return unaudited.delete_in_batches(UsedToken, UsedToken.expires_at <= now())

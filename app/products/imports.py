@@ -33,7 +33,7 @@ from app.core.database.ids import uuid7
 from app.core.files import uploads
 from app.core.files.record_lines import Record
 from app.core.files.record_reader import count_lines, read_records
-from app.core.resources import unrecorded
+from app.core.resources import unaudited
 from app.core.resources.audit_log import batch_changes
 from app.core.resources.bulk_write import bulk_create, bulk_update
 from app.core.schemas.base import Schema
@@ -98,7 +98,7 @@ class ImportSeenSku(Base):
 def purge_seen_skus() -> int:
     """Delete the SKUs of imports that have ended."""
     is_running = exists().where(Job.id == ImportSeenSku.job_id, Job.finished_at.is_(None))
-    return unrecorded.delete_in_batches(ImportSeenSku, ~is_running)
+    return unaudited.delete_in_batches(ImportSeenSku, ~is_running)
 
 
 class Batch(NamedTuple):

@@ -1,4 +1,4 @@
-"""Writes without audit rows, for the state of the service, such as the progress of a job."""
+"""Writes without audit events, for the state of the service, such as the progress of a job."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any
