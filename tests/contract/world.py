@@ -101,8 +101,12 @@ class World:
         """The id of a new row of the owner, where no request of this service creates one."""
         model = dict(_lists(self.api.app))[operation.collection]
         required = [c for c in model.__table__.c if isinstance(c.type, Text) and not c.nullable]
-        values = {column.name: str(uuid4()) for column in required}
-        return rows.add(self.api.app, model, owner_id=self.owner.id, **values)
+        values: dict[str, Any] = {column.name: str(uuid4()) for column in required}
+        rule = operation.collection
+        ids = {"owner_id": self.owner.id}
+        ids |= {name: _id_in(rule, self.fill(rule), name) for name in _NAME.findall(rule)}
+        values |= {name: value for name, value in ids.items() if name in model.__table__.c}
+        return rows.add(self.api.app, model, **values)
 
     def path(self, operation: Operation) -> str:
         """The path to call, of or below an existing item where the operation needs one."""
@@ -126,6 +130,14 @@ class World:
         headers = {**({"If-Match": "*"} if conditional else {}), **(headers or {})}
         path, sent = path or self.path(operation), self.content(operation, by)
         return self.api.call(operation.method, path, by=by, headers=headers, **sent)
+
+
+_NAME = re.compile(r"<uuid:(\w+)>")
+
+
+def _id_in(rule: str, path: str, name: str) -> UUID:
+    """The id of this name in a path of the rule."""
+    return UUID(path.split("/")[rule.split("/").index(f"<uuid:{name}>")])
 
 
 def _matches(rule: str, path: str) -> bool:

@@ -59,9 +59,21 @@ def upgrade() -> None:
         sa.ForeignKeyConstraint(["owner_id"], ["users.id"], ondelete="CASCADE"),
     )
     op.create_index("ix_labels_owner_id_created_at", "labels", ["owner_id", "created_at", "id"])
+    op.create_table(
+        "flaws",
+        sa.Column("id", sa.Uuid(), primary_key=True),
+        sa.Column("version", sa.Integer(), nullable=False),
+        sa.Column("created_at", sa.DateTime(timezone=True), nullable=False),
+        sa.Column("updated_at", sa.DateTime(timezone=True), nullable=False),
+        sa.Column("stamp_id", sa.Uuid(), nullable=False),
+        sa.Column("text", sa.Text(), nullable=False),
+        sa.ForeignKeyConstraint(["stamp_id"], ["stamps.id"], ondelete="CASCADE"),
+    )
+    op.create_index("ix_flaws_stamp_id_created_at", "flaws", ["stamp_id", "created_at", "id"])
 
 
 def downgrade() -> None:
+    op.drop_table("flaws")
     op.drop_table("labels")
     op.drop_table("postmarks")
     op.drop_table("stamps")
