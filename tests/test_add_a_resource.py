@@ -14,7 +14,7 @@ BLOCK = re.compile(r"```(\w+)\n(.*?)```|Add `(\w+)` to both lists in `app/featur
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("database_url", ["sqlite", "postgresql"], indirect=True)
+@pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)  # the tests migrate both
 def test_recipe_adds_a_resource_that_passes_checks_and_contract_tests(
     tmp_path: Path, another_database_url: str
 ) -> None:
