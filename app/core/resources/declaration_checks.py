@@ -26,7 +26,8 @@ _METHODS = {
     "deletes": ("DELETE",),
     "batch": ("POST",),
 }
-_ID = re.compile(r"<uuid:\w+>")
+# A path of several segments, such as the name of a document, is written <path:name>.
+_ID = re.compile(r"<(?:uuid|path):\w+>")
 _PATH_NAME = re.compile(r"<(?:[^<>]*:)?(\w+)>")
 _MEDIA_TYPE = re.compile(r"[\w.+-]+/([\w.+-]+|\*)")
 _SETTINGS = {field.name.upper(): field.type for field in fields(Settings)}
