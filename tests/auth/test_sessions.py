@@ -68,9 +68,11 @@ def test_admin_ends_the_sessions_of_one_user_after_a_recent_login_and_it_is_reco
     api.get("users/me", by=admin, status=200)
     assert rows.count(app, ApiKey, id=UUID(key["id"])) == 1
     log_in(api, user.email, status=200)
+    # begin audit
     query = "audit-events?resource=sessions&action=delete"
     [event] = api.get(query, by=admin, status=200).json["items"]
     assert event["actor_id"] == str(admin.id)
+    # end audit
 
     [session] = rows.read(app, Session.id, owner_id=admin.id)
     rows.change(app, Session, session, created_at=now() - timedelta(minutes=16))

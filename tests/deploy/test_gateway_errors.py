@@ -20,7 +20,7 @@ LOCATIONS = {
     "/api/v1/articles/imports": 256 * MIB,
     "/svc/api/v1/articles/imports": 256 * MIB,
     "/api/v1/notes/019a9f3c-7b1e-7c58-8a52-3f2b6d1c9e07": MIB,
-    "/docs": MIB,
+    "/health/live": MIB,
     "/": MIB,
 }
 

@@ -27,8 +27,8 @@ def remove_feature(name: str) -> list[Path]:
         ClickException: there is no such feature, or something else needs it; ruff is not
             installed.
     """
-    check_removable(name)
     require_ruff()
+    check_removable(name)
     packages = {Path(*path.parts[:2]) for path in dependents("examples", name)}
     folders = [Path("app") / name, *sorted(packages)]
     folders = [each for folder in folders for each in (folder, Path("tests") / folder.name)]
