@@ -86,11 +86,9 @@ backup: ## Write the data of the running stack to a file in backups/
 restore: ## Replace the data of the running stack by a backup: FILE=backups/app-….dump
 	@$(PYTHON) dev.py restore "$(FILE)"
 
-# begin products tasks
 .PHONY: stack-test
 stack-test: ## Start a stack of its own, test it through nginx, remove it
 	@PYTHON=$(PYTHON) tests/stack/run.sh
-# end products tasks
 
 clean: ## Remove the environment and the files of the tools; data and .env are kept
 	rm -rf .venv .pytest_cache .mypy_cache .ruff_cache .import_linter_cache htmlcov .coverage .coverage.* artifacts tools/node_modules

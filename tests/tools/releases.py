@@ -50,6 +50,8 @@ test:
 	pytest{option}
 """
 
+OF_STACK = '# begin products\n"""The stack."""\n# end products\n'
+
 OF_PRODUCTS = "<!-- begin products -->\nproducts\n<!-- end products -->\n"
 
 CORE = "def first():\n    return 1\n\n\n# between\n\n\ndef second():\n    return 2\n"
@@ -107,6 +109,9 @@ RELEASE_1_0 = {
     "app/users/migrations/0001_users.py": 'revision = "users_0001"\n',
     "Makefile": MAKEFILE.format(upstream="The upstream", option=""),
     "docs/http.md": "# The upstream\n\nCall the-upstream.\n",
+    "tests/stack/__init__.py": OF_STACK,
+    "tests/stack/client.py": "The upstream\n",
+    "tests/stack/run.sh": "run\n",
     "openapi.json": '{"version": "1.0.0"}\n',
     "requirements.lock": "flask==1\n",
 }
@@ -129,6 +134,9 @@ RELEASE_1_1 = {
     "docs/http.md": "# The upstream 2\n\nCall the-upstream, or not.\n",
     "docs/new.md": f"# News of The upstream\n\n{OF_PRODUCTS}\nMore.\n",
     "docs/products.md": OF_PRODUCTS,
+    "tests/stack/__init__.py": '"""The stack."""\n',
+    "tests/stack/products.py": OF_STACK,
+    "tests/stack/run.sh": "run --products\n",
     "openapi.json": '{"version": "1.1.0"}\n',
     "requirements.lock": "flask==1\nredis==2\n",
 }
@@ -148,5 +156,8 @@ CHANGES = {
     "app/invoices/models.py": MODEL.format(name="Invoice"),
     "Makefile": "run:\n	serve A shop\n\ntest:\n	pytest\n",
     "docs/http.md": "# A shop\n\nCall shop.\n",
+    "tests/stack/__init__.py": None,
+    "tests/stack/client.py": None,
+    "tests/stack/run.sh": None,
     "openapi.json": '{"version": "0.3.0"}\n',
 }

@@ -83,6 +83,10 @@ def test_release_is_merged_into_a_clone_that_has_changed(upstream: Path, clone: 
     assert read(clone, "docs/http.md") == "# A shop 2\n\nCall shop, or not.\n"
     assert read(clone, "docs/new.md") == "# News of A shop\n\nMore.\n"
     assert not (clone / "docs/products.md").exists()
+    # A package that went with the feature, and upstream has without it now.
+    assert read(clone, "tests/stack/client.py") == "A shop\n"
+    assert read(clone, "tests/stack/run.sh") == "run --products\n"
+    assert not (clone / "tests/stack/products.py").exists()
     # Generated files are upstream's until they are generated.
     assert read(clone, "requirements.lock") == RELEASE_1_1["requirements.lock"]
     assert read(clone, "openapi.json") == RELEASE_1_1["openapi.json"]

@@ -8,6 +8,7 @@ import re
 import subprocess
 import tempfile
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 
 from tools.git import content, git, git_lines, git_status
@@ -35,10 +36,33 @@ def merge_adapted(base: str, commit: str) -> None:
     changed = git_lines("diff", "--name-only", "--no-renames", "--diff-filter=d", base, commit)
     for path in changed:
         if path not in OWN and Path(path).is_file():
-            try:
+            with suppress(UnicodeDecodeError):  # an image
                 _merge_file(path, base, commit, adapt)
-            except UnicodeDecodeError:  # an image
-                continue
+
+
+def add_packages(base: str, commit: str, removed: set[str]) -> set[str]:
+    """Add the packages that went with a removed feature, and do no longer belong to it upstream.
+
+    Args:
+        base: the release that this clone has.
+        commit: the release that is merged.
+        removed: the folders that this clone has removed.
+
+    Returns:
+        Those of the folders that it has again.
+    """
+    adapt, added = adapter(base, commit), set()
+    for folder in sorted(removed):
+        init = f"{folder}/__init__.py"
+        before, after = content(base, init), content(commit, init)
+        if before and not adapt(init, before).strip() and adapt(init, after).strip():
+            git("checkout", "-q", commit, "--", folder)
+            added |= {each for each in removed if f"{each}/".startswith(f"{folder}/")}
+            added |= set(map(str, Path(folder).parents))
+            for path in git_lines("ls-files", "--", folder):
+                with suppress(UnicodeDecodeError):  # an image
+                    _write_new(path, adapt(path, content(commit, path)))
+    return added
 
 
 def adapter(base: str, commit: str) -> Adapt:

@@ -9,7 +9,7 @@ from pathlib import Path, PurePosixPath
 
 from tools.git import content, git, git_lines, git_status
 from tools.upgrade import own_files
-from tools.upgrade.adapt import merge_adapted
+from tools.upgrade.adapt import add_packages, merge_adapted
 
 LOCKS = ("requirements.lock", "requirements-otel.lock", "requirements-dev.lock")
 GENERATED = ("openapi.json", *LOCKS)
@@ -49,6 +49,7 @@ def merge_release(commit: str, message: str) -> Merge:
     done = subprocess.run(command, capture_output=True, text=True)
     if git_status("rev-parse", "-q", "--verify", "MERGE_HEAD"):
         sys.exit(f"Git did not merge:\n{done.stdout}{done.stderr}")
+    removed -= add_packages(base, commit, removed)
     result.kept_deleted = sorted({*_keep_deleted(), *_drop_new_files(removed)})
     result.new_features = own_files.keep(base, commit)
     _take_theirs(commit, GENERATED)
