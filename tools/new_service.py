@@ -41,7 +41,7 @@ def main(arguments: list[str]) -> None:
     print(
         f"{clone} is {title_of(name)} {FIRST_VERSION}, made of {made_of}.\n"
         f"Left out: the sample features {' and '.join(SAMPLES)}, and what only upstream needs with"
-        " them:\nbench/ and docs/performance.md (comparisons with other frameworks), tests/clients/.\n"
+        " them:\nbench/ and docs/performance.md, the comparisons with other frameworks.\n"
         f"The remote upstream is {git('remote', 'get-url', 'upstream')}; `make upgrade` merges its"
         f" releases.\nNext: cd {clone}, make test, make run, flask new resource"
     )

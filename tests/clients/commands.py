@@ -20,3 +20,12 @@ def run(*command: object, where: Path) -> str:
     )
     assert done.returncode == 0, done.stdout + done.stderr
     return done.stdout + done.stderr
+
+
+def generate(generator: str, folder: Path, *options: str) -> Path:
+    """The folder with the client that a generator of openapi-generator writes."""
+    command = ("openapi-generator-cli", "generate", "-g", generator, "-i", OPENAPI)
+    extras = ("modelTests", "apiTests", "modelDocs", "apiDocs")
+    nothing_else = ("--global-property", ",".join(f"{extra}=false" for extra in extras))
+    run(*command, "-o", folder / generator, *nothing_else, *options, where=folder)
+    return folder / generator

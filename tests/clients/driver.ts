@@ -3,8 +3,6 @@ import createClient, { type Middleware } from "openapi-fetch";
 import type { components, paths } from "./openapi";
 
 declare const process: { argv: string[] };
-type Task = components["schemas"]["Task"];
-type Page = components["schemas"]["TaskPage"];
 
 const [, , baseUrl = "", email = "", password = ""] = process.argv;
 const client = createClient<paths>({ baseUrl });
@@ -19,6 +17,10 @@ function ok<T>(result: { data?: T; error?: components["schemas"]["Problem"]; res
   return { data: result.data, etag: result.response.headers.get("ETag") ?? "" };
 }
 
+// begin products tasks
+type Task = components["schemas"]["Task"];
+type Page = components["schemas"]["TaskPage"];
+
 async function page(query: { limit: number; cursor?: string }): Promise<Page> {
   return ok(await client.GET("/api/v1/tasks", { params: { query } })).data;
 }
@@ -32,6 +34,7 @@ async function everyTask(): Promise<Task[]> {
   }
   return found;
 }
+// end products tasks
 
 const tokens = ok(await client.POST("/api/v1/auth/login", { body: { email, password } })).data;
 const bearer: Middleware = {
@@ -42,6 +45,10 @@ const bearer: Middleware = {
 };
 client.use(bearer);
 
+const me = ok(await client.GET("/api/v1/users/me")).data;
+check(me.email === email, "another user");
+
+// begin products tasks
 for (const n of [1, 2, 3, 4, 5]) {
   ok(await client.POST("/api/v1/tasks", { body: { title: `Task ${n}`, due_at: null } }));
 }
@@ -88,7 +95,8 @@ const job = ok(
   }),
 ).data;
 ok(await client.GET("/api/v1/jobs/{job_id}", { params: { path: { job_id: job.id } } }));
+// end products tasks
 
 check((await client.POST("/api/v1/auth/logout")).response.status === 204, "not logged out");
-check((await client.GET("/api/v1/tasks")).response.status === 401, "still logged in");
+check((await client.GET("/api/v1/users/me")).response.status === 401, "still logged in");
 console.log("done");

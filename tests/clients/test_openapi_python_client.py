@@ -37,8 +37,15 @@ class Calls:
         self.models: Any = importlib.import_module(f"{self.name}.models")
 
     def __getattr__(self, operation: str) -> Any:
-        tag = "auth" if operation == "log_in" else "tasks"
-        return importlib.import_module(f"{self.name}.api.{tag}.{operation}")
+        return importlib.import_module(f"{self.name}.api.{tag_of(operation)}.{operation}")
+
+
+def tag_of(operation_id: str) -> str:
+    """The tag of an operation of the document."""
+    paths = json.loads(OPENAPI.read_text())["paths"].values()
+    operations = [each for path in paths for each in path.values() if "tags" in each]
+    [tag] = [each["tags"][0] for each in operations if each["operationId"] == operation_id]
+    return str(tag)
 
 
 def test_generated_python_client_calls_the_service(live: Live, generated: ModuleType) -> None:
@@ -48,6 +55,8 @@ def test_generated_python_client_calls_the_service(live: Live, generated: Module
         credentials = models.Login(email=DEMO_EMAIL, password=DEMO_PASSWORD)
         tokens = call.log_in.sync(client=anonymous, body=credentials)
     with generated.AuthenticatedClient(base_url=live.url, token=tokens.access_token) as client:
+        assert call.read_me.sync(client=client).email == DEMO_EMAIL
+        # begin products tasks
         titles = [f"Task {n}" for n in range(5)]
         created = [
             call.create_task.sync(client=client, body=models.TaskNew(title=t)) for t in titles
@@ -72,3 +81,4 @@ def test_generated_python_client_calls_the_service(live: Live, generated: Module
         assert (stale.status, stale.type_) == (412, "/problems/precondition-failed")
         wrong = call.create_task.sync(client=client, body=models.TaskNew(title=""))
         assert [place.pointer for place in wrong.errors] == ["#/title"]
+        # end products tasks

@@ -29,6 +29,7 @@ REMEMBER_TOKEN = 'pm.collectionVariables.set("bearerToken", pm.response.json().a
 REMEMBER_CURSOR = 'pm.collectionVariables.set("cursor", pm.response.json().next_cursor);'
 STEPS: list[tuple[str, int, JSON, str]] = [
     ("log_in", 200, {}, REMEMBER_TOKEN),
+    # begin products tasks
     ("create_task", 201, {}, ""),
     ("create_task", 201, {}, REMEMBER_TASK),
     ("list_tasks", 200, {"limit": "1"}, REMEMBER_CURSOR),
@@ -40,8 +41,10 @@ STEPS: list[tuple[str, int, JSON, str]] = [
     ("batch_tasks", 200, {}, ""),
     ("create_product", 201, {}, ""),
     ("import_products", 202, {"Idempotency-Key": "a-file"}, ""),
+    # end products tasks
+    ("read_me", 200, {}, ""),
     ("log_out", 204, {}, ""),
-    ("list_tasks", 401, {}, ""),
+    ("read_me", 401, {}, ""),
 ]
 
 

@@ -39,20 +39,28 @@ USE = """
 import type { components, operations } from "./openapi";
 
 type Schemas = components["schemas"];
+type Change = operations["update_me"];
+
+export const header: Change["parameters"]["header"] = { "If-Match": '"1"' };
+// @ts-expect-error: a change needs its condition
+export const unconditional: Change["parameters"]["header"] = {};
+// @ts-expect-error: a password is needed
+export const anonymous: Schemas["Login"] = { email: "ada@example.com" };
+export function places(problem: Schemas["Problem"]): string[] {
+  return (problem.errors ?? []).map((place) => place.pointer ?? place.parameter ?? "");
+}
+
+// begin products tasks
 type Page = operations["list_tasks"]["responses"][200]["content"]["application/json"];
-type Change = operations["update_task"];
+type TaskChange = operations["update_task"];
 
 export const task: Schemas["TaskNew"] = { title: "Water the plants", due_at: null };
-export const patch: Change["requestBody"]["content"]["application/merge-patch+json"] = {
+export const patch: TaskChange["requestBody"]["content"]["application/merge-patch+json"] = {
   done: true,
 };
-export const header: Change["parameters"]["header"] = { "If-Match": '"1"' };
 
 export function due(page: Page): string[] {
   return page.items.filter((item) => !item.done).map((item) => item.due_at ?? item.title);
-}
-export function places(problem: Schemas["Problem"]): string[] {
-  return (problem.errors ?? []).map((place) => place.pointer ?? place.parameter ?? "");
 }
 
 // @ts-expect-error: there is no such priority
@@ -61,8 +69,7 @@ export const urgent: Schemas["TaskNew"] = { title: "x", priority: "urgent" };
 export const untitled: Schemas["TaskNew"] = { done: true };
 // @ts-expect-error: read-only members are not taken
 export const numbered: Schemas["TaskNew"] = { title: "x", id: "1" };
-// @ts-expect-error: a change needs its condition
-export const unconditional: Change["parameters"]["header"] = {};
+// end products tasks
 """
 
 
