@@ -14,15 +14,15 @@ LATER = "app/users/migrations/0002_locale.py"
 FIRST = {
     **RELEASE_1_0,
     "pyproject.toml": project(NAME, "1.0.0"),
-    "app/features.py": f'{features("products", "docs")}VERSION = "1.0.0"\n',
+    "app/features.py": f'{features("orders", "docs")}VERSION = "1.0.0"\n',
     "app/users/__init__.py": "",
-    "app/products/__init__.py": "",
-    "app/products/migrations/0001_products.py": "products\n",
+    "app/orders/__init__.py": "",
+    "app/orders/migrations/0001_orders.py": "orders\n",
 }
 NEXT = {
     "pyproject.toml": project(NAME, "1.1.0"),
     "CHANGELOG.md": RELEASE_1_1["CHANGELOG.md"],
-    "app/features.py": f'{features("products", "docs", "mfa")}VERSION = "1.1.0"\n',
+    "app/features.py": f'{features("orders", "docs", "mfa")}VERSION = "1.1.0"\n',
     LATER: 'revision = "users_0002"\n',
 }
 CHANGED = "is released with {} and stays as it is: add another migration"
@@ -50,16 +50,16 @@ def upstream(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     [
         ({"app/core/functions.py": "other\n"}, ""),
         ({"app/users/migrations/0003_more.py": "more\n"}, ""),
-        ({"app/products/__init__.py": None, "app/products/migrations/0001_products.py": None}, ""),
+        ({"app/orders/__init__.py": None, "app/orders/migrations/0001_orders.py": None}, ""),
         ({MIGRATION: "other\n"}, f"{MIGRATION} {CHANGED.format('1.0.0')}"),
         ({LATER: None}, f"{LATER} {CHANGED.format('1.1.0')}"),
         ({"README.md": "other\n"}, f"README.md {OWN}"),
         ({"README.md": None}, f"README.md {OWN}"),
         ({".env": "new\n"}, f".env {OWN}"),
         ({"deploy/local/new.yml": "new\n"}, f"deploy/local/new.yml {OWN}"),
-        ({"app/features.py": features("products", "docs", title="Another")}, LIST),
+        ({"app/features.py": features("orders", "docs", title="Another")}, LIST),
         ({"app/features.py": features("docs")}, LIST),
-        ({"app/features.py": features("mfa", "products", "docs")}, LIST),
+        ({"app/features.py": features("mfa", "orders", "docs")}, LIST),
     ],
 )
 def test_change_of_a_released_file_is_refused(
