@@ -10,6 +10,8 @@ import pytest
 
 from app.features import VERSION
 from tests.tools.checkout import copy_tree, run
+from tools.new_service import SAMPLES
+from tools.scaffold import feature_list
 
 WHO = {
     "GIT_AUTHOR_NAME": "Test",
@@ -44,6 +46,9 @@ def make_new(upstream: Path, name: str) -> "subprocess.CompletedProcess[str]":
 
 
 @pytest.mark.slow
+@pytest.mark.skipif(
+    not all(map(feature_list.contains, SAMPLES)), reason="this service has no samples"
+)
 def test_new_service_has_its_own_name_and_the_history_of_upstream(upstream: Path) -> None:
     made = make_new(upstream, "shop-api")
     assert made.returncode == 0, made.stderr
