@@ -1,5 +1,6 @@
 """The order in which a request passes through the declarations of its view."""
 
+from collections.abc import Callable
 from typing import Any
 
 import pytest
@@ -16,8 +17,13 @@ def blueprint(**options: Any) -> Blueprint:
     return Blueprint("shapes", __name__, url_prefix="/shapes", description="Shapes.", **options)
 
 
-def read_shape() -> None:
-    """Read a shape."""
+def view() -> Callable[[], None]:
+    """A view that no test has decorated."""
+
+    def read_shape() -> None:
+        """Read a shape."""
+
+    return read_shape
 
 
 @pytest.mark.parametrize("documented", [True, False])
@@ -42,7 +48,7 @@ def test_ended_session_is_401_before_the_view_runs(make_app: MakeApp, documented
 
 def test_access_is_checked_before_media_type_and_query(make_app: MakeApp) -> None:
     shapes = blueprint()
-    shapes.get("", access=authenticated)(shapes.response(200, Schema)(read_shape))
+    shapes.get("", access=authenticated)(shapes.response(200, Schema)(view()))
     api = Api(make_app(shapes))
     wrong = {"path": "shapes?unknown=1", "headers": {"Accept": "text/html"}}
     api.get(**wrong, status=401)
@@ -53,6 +59,6 @@ def test_access_is_checked_before_media_type_and_query(make_app: MakeApp) -> Non
 
 def test_no_auth_route_ignores_invalid_credentials(make_app: MakeApp) -> None:
     shapes = blueprint()
-    shapes.get("", access=no_auth)(shapes.response(204)(read_shape))
+    shapes.get("", access=no_auth)(shapes.response(204)(view()))
     api = Api(make_app(shapes))
     api.get("shapes", headers={"Authorization": "Bearer no.no.no"}, status=204)
