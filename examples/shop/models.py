@@ -68,7 +68,6 @@ class RatedProduct(Base):
     """The row of a product, with what its reviews say."""
 
     __table__ = Product.__table__
-    id: Mapped[UUID]
     is_active: Mapped[bool]
 
 
@@ -98,12 +97,11 @@ class Attachment(FileMixin, Base):
     task_id: Mapped[UUID] = mapped_column(ForeignKey(Task.id, ondelete="CASCADE"), index=True)
 
 
-def _computed(model: type[Base], value: Any, condition: Any) -> Any:
-    query = select(value).where(condition)
-    return column_property(correlated(query, model.__table__), deferred=True)
+def _computed(model: type[Base], value: Any, where: Any) -> Any:
+    return column_property(correlated(select(value).where(where), model.__table__), deferred=True)
 
 
-_OF_PRODUCT = Review.product_id == RatedProduct.id
+_OF_PRODUCT = Review.product_id == Product.id
 RatedProduct.average = _computed(RatedProduct, func.avg(Review.rating, type_=Money), _OF_PRODUCT)
 RatedProduct.review_count = _computed(RatedProduct, func.count(Review.id), _OF_PRODUCT)
 _TOTAL = func.coalesce(func.sum(OrderItem.quantity * OrderItem.price), 0)

@@ -66,7 +66,7 @@ class LetterLabel(OwnBase):
     label_id: Mapped[UUID] = mapped_column(ForeignKey(Label.id), index=True)
 
 
-class LabelSchema(ResourceSchema):
+class MailLabelSchema(ResourceSchema):
     """A label."""
 
     name = String(max_length=20, required=True, metadata={"example": "x"})
@@ -103,16 +103,16 @@ mail = Blueprint("mail", __name__, url_prefix="/mail")
 
 
 @mail.post("/labels", access=authenticated)
-@mail.body(LabelSchema)
-@mail.creates(LabelSchema)
-def create_label(data: dict[str, Any]) -> Label:
+@mail.body(MailLabelSchema)
+@mail.creates(MailLabelSchema)
+def create_mail_label(data: dict[str, Any]) -> Label:
     """Create a label."""
     return Label(owner_id=current_caller.id, **data)
 
 
 @mail.delete("/labels/<uuid:label_id>", access=authenticated)
-@mail.deletes(LabelSchema)
-def delete_label(label_id: UUID) -> ScopedSelect:
+@mail.deletes(MailLabelSchema)
+def delete_mail_label(label_id: UUID) -> ScopedSelect:
     """Delete a label."""
     return Label.visible_to(current_caller)
 
