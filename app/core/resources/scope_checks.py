@@ -1,15 +1,15 @@
 """The checks at the start of the models and scoped queries that the code of a view names."""
 
 import inspect
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from functools import partial
 from typing import Any
 
 import sqlalchemy as sa
-from sqlalchemy.sql import visitors
 from werkzeug.local import LocalProxy
 
 from app.core.openapi.operation import DeclarationError, Operation, View
+from app.core.resources.scoped_query import path_param_names
 from app.core.resources.statements import model_of
 from app.core.security.authorization import ANONYMOUS, Caller
 from app.extensions import Base
@@ -40,18 +40,12 @@ def check_scopes(view: View, operation: Operation, path_names: set[str]) -> list
         scopes += [_call(each, partial(_visible_to, each), "visible_to") for each in scoped_models]
     if operation.rows:
         scopes.append(_call(view, operation.rows, "rows"))
-    for name in (name for scoped in scopes for name in _path_params(scoped)):
+    for name in (name for scoped in scopes for name in path_param_names(scoped)):
         if name not in path_names:
             text = f"its scoped query has path_param({name!r}), its path has no such id"
             raise DeclarationError(view, text)
     is_complete = all(issubclass(type(each), _CONSTANTS) for each in values)
     return models + [model_of(scoped) for scoped in scopes] if is_complete else []
-
-
-def _path_params(scoped: sa.Select[Any]) -> Iterator[str]:
-    for each in visitors.iterate(scoped):
-        if isinstance(each, sa.BindParameter) and each.key.startswith("path_"):
-            yield each.key.removeprefix("path_")
 
 
 def _visible_to(model: Any, caller: Caller) -> Any:

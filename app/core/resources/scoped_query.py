@@ -7,22 +7,32 @@
 # A scoped query is one constant object per kind of caller, so that it is the key of the statements
 # built from it: docs/decisions.md#1-scoped-queries
 
+from collections.abc import Iterator
 from typing import Any
 from uuid import UUID
 
 import sqlalchemy as sa
 from flask import has_request_context
+from sqlalchemy.sql import visitors
 
 from app.core.resources.audit_values import Values
 from app.core.security import authorization
 from app.core.web.request_state import current_request
 
 ScopedSelect = sa.Select[Any]
+_PATH = "path_"  # how the parameters of `path_param` begin
 
 
 def path_param(name: str) -> sa.BindParameter[Any]:
     """In a scoped query, the id that the rules of the routes call `<uuid:name>`."""
-    return sa.bindparam(f"path_{name}", type_=sa.Uuid())
+    return sa.bindparam(f"{_PATH}{name}", type_=sa.Uuid())
+
+
+def path_param_names(scoped: ScopedSelect) -> Iterator[str]:
+    """The names of the ids that a scoped query takes from the path."""
+    for each in visitors.iterate(scoped):
+        if isinstance(each, sa.BindParameter) and each.key.startswith(_PATH):
+            yield each.key.removeprefix(_PATH)
 
 
 def writable_if(visible: ScopedSelect, condition: sa.ColumnElement[bool]) -> ScopedSelect:
@@ -42,5 +52,5 @@ def readable_rows(scoped: ScopedSelect) -> ScopedSelect | None:
 def scope_params(item_id: UUID | None = None) -> Values:
     """The values of the parameters of scoped queries: the caller, and the ids of the path."""
     path = (current_request().view_args or {}) if has_request_context() else {}
-    ids = {f"path_{name}": value for name, value in path.items()}
+    ids = {f"{_PATH}{name}": value for name, value in path.items()}
     return {"item_id": item_id, **ids, **authorization.caller_params()}
