@@ -1,5 +1,6 @@
 """The application factory."""
 
+import traceback
 from collections.abc import Sequence
 from dataclasses import asdict
 from types import ModuleType
@@ -7,7 +8,7 @@ from types import ModuleType
 from flask import Flask
 
 from app import cli, telemetry
-from app.config import INSTANCE, ConfigError, Settings
+from app.config import INSTANCE, ConfigError, Settings, StartError
 from app.core.database import engine, migrations
 from app.core.openapi import document
 from app.core.resources import model_checks
@@ -33,7 +34,7 @@ def create_app(
 
     Raises:
         ConfigError: the settings are invalid or unsafe.
-        StartError: a view, a schema or a grant is not valid; the message names it.
+        StartError: a declaration of a feature is not valid; the message names it.
     """
     settings = settings or Settings.from_env()
     app = FlaskApp(__name__, static_folder=None, instance_path=str(INSTANCE))
@@ -55,12 +56,25 @@ def create_app(
     document.init_app(app, TITLE, VERSION)
     cli.init_app(app)
     for feature in features:
-        feature.init_app(app)
+        _init_feature(app, feature)
     health.init_app(app)
     roles.check_grants()
     model_checks.check_models(app)
     authorization.assert_all_views_protected(app, roles.all_permissions())
     return app
+
+
+def _init_feature(app: Flask, feature: ModuleType) -> None:
+    try:
+        feature.init_app(app)
+    except StartError:
+        raise
+    except Exception as error:  # such as an argument that a field lacks
+        frames = traceback.walk_tb(error.__traceback__)
+        lines = [(frame.f_globals["__name__"], line) for frame, line in frames]
+        own = [line for line in lines if f"{line[0]}.".startswith(f"{feature.__name__}.")]
+        place = "{}, line {}".format(*own[-1]) if own else feature.__name__
+        raise StartError(f"{place}: {type(error).__name__}: {error}") from error
 
 
 def _configure(app: Flask, settings: Settings) -> None:

@@ -169,11 +169,28 @@ def start_with_view(function: Any) -> Flask:
     return start_with(declared)
 
 
-def grant_and_start(role: str) -> None:
+def start_with_module(text: str) -> Flask:
+    """Start with a feature that imports a module with this text."""
+    feature: Any = as_feature()
+    feature.__name__ = "app.recipes"
+    feature.init_app = lambda app: exec(text, {"__name__": "app.recipes.schemas"})
+    return create_app(SETTINGS, features=(*FEATURES, feature))
+
+
+def grant_and_start(role: str, permission: Any = "recipes:own") -> None:
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(roles, "_unknown_roles", [])
-        roles.grant(role, "recipes:own")
+        patch.setattr(roles, "_wrong_grants", [])
+        roles.grant(role, permission)
         create_app(SETTINGS)
+
+
+def register_twice(register: Callable[[Any], Any], name: str) -> None:
+    def function(*_: Any) -> None:
+        pass
+
+    function.__name__ = name
+    for _ in range(2):
+        register(named(function, "app.recipes.background"))
 
 
 def start_with_item(recipe: Any, *, creates: bool = False, **members: Any) -> None:

@@ -60,7 +60,7 @@ def test_granted_permission_belongs_to_the_role_and_higher_roles(
 def test_permission_cannot_be_granted_to_an_unknown_role(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(roles, "_unknown_roles", [])
+    monkeypatch.setattr(roles, "_wrong_grants", [])
     roles.grant("editr", "orders:write")
     with pytest.raises(StartError, match=r"orders:write: there is no role 'editr'"):
         roles.check_grants()

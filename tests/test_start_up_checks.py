@@ -18,6 +18,8 @@ from app.core.resources.scoped_query import path_param
 from app.core.schemas.base import ResourceSchema, Schema
 from app.core.schemas.fields import Enum, Integer, MoneyAmount, String
 from app.core.security.authorization import permission, public
+from app.jobs.periodic import HOUR, periodic_task
+from app.jobs.runner import job
 from app.users import roles
 from app.users.models import User
 from examples.notes.models import Note
@@ -43,10 +45,12 @@ from tests.mistakes import (
     list_filtered_with,
     list_sorted_by,
     own_model,
+    register_twice,
     schema_of,
     schema_with,
     start_with,
     start_with_item,
+    start_with_module,
     start_with_plain_view,
     start_with_view,
     take_body,
@@ -59,6 +63,14 @@ from tests.mistakes import (
 from tests.resources_document import DOCUMENT
 from tests.resources_document import recipe as recipe
 from tests.resources_document import recipes as recipes
+
+MODULE_WITH_WRONG_FIELD = """
+from app.core.schemas.base import Schema
+from app.core.schemas.fields import String
+
+class RecipeSchema(Schema):
+    name = String(required=True)
+"""
 
 PROVOKED: list[Callable[[Any], Any]] = [
     lambda recipe: declare(view(docstring=None)),
@@ -147,7 +159,12 @@ PROVOKED: list[Callable[[Any], Any]] = [
     lambda recipe: start_with(declare(access=permission("recipes:onw"))),
     lambda recipe: start_with(list_filtered_with("recipes:onw")),
     lambda recipe: start_with_plain_view(view()),
+    lambda recipe: Blueprint("recipes", "app.recipes.routes").route("/<uuid:recipe_id>"),
     lambda recipe: grant_and_start("editr"),
+    lambda recipe: grant_and_start("editor", ["recipes:own"]),
+    lambda recipe: register_twice(job("recipes.import"), "run_import"),
+    lambda recipe: register_twice(periodic_task("old-recipes", interval=HOUR), "purge_recipes"),
+    lambda recipe: start_with_module(MODULE_WITH_WRONG_FIELD),
 ]
 
 CHECKS = DOCUMENT.partition("\n## 9. ")[2].partition("\n## 10. ")[0]

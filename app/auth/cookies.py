@@ -13,7 +13,7 @@ from uuid import UUID
 from flask import Flask, after_this_request, current_app, request
 from flask_jwt_extended import set_access_cookies, unset_access_cookies
 
-from app.auth.refresh_tokens import split_refresh_token
+from app.auth.refresh_token_format import split_refresh_token
 from app.auth.sessions import revoke_session
 from app.core.security.authorization import CHALLENGE, unauthorized_problem
 from app.core.security.signing import sign

@@ -11,10 +11,10 @@ from sqlalchemy import Row, bindparam, select
 from app.auth import devices, login_throttle
 from app.auth.models import Session
 from app.auth.notices import NEW_DEVICE, SUSPICIOUS_LOGIN, notify
-from app.auth.refresh_tokens import SECRET_BYTES
+from app.auth.refresh_token_format import SECRET_BYTES
 from app.auth.second_factors import USER_COLUMNS, require_second_factor
 from app.auth.sessions import SESSION_OWNER
-from app.auth.token_pairs import make_token_pair
+from app.auth.token_rotation import make_token_pair
 from app.core.database import execute
 from app.core.database.types import now
 from app.core.resources import repository

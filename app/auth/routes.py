@@ -3,7 +3,7 @@
 from typing import Any
 from uuid import UUID
 
-from app.auth import accounts, api_keys, cookies, email_change, login, sessions, token_pairs
+from app.auth import accounts, api_keys, cookies, email_change, login, sessions, token_rotation
 from app.auth.email_tokens import RESET, VERIFY, request_token_email
 from app.auth.models import ApiKey, Session
 from app.auth.schemas import (
@@ -65,7 +65,7 @@ def refresh(data: dict[str, Any]) -> dict[str, Any]:
 
     A refresh token can be used once; its reuse revokes the session.
     """
-    return token_pairs.refresh(data["refresh_token"])
+    return token_rotation.refresh(data["refresh_token"])
 
 
 @auth.post("/logout", access=leaving)
@@ -110,7 +110,7 @@ def refresh_cookies() -> dict[str, Any]:
 
     Requires `X-CSRF-Token`. A 401 deletes the cookies.
     """
-    return cookies.set_auth_cookies(token_pairs.refresh(cookies.refresh_token_from_cookie()))
+    return cookies.set_auth_cookies(token_rotation.refresh(cookies.refresh_token_from_cookie()))
 
 
 @auth.get("/sessions", access=authenticated)

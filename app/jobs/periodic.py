@@ -10,6 +10,7 @@ from sqlalchemy import exists, or_
 from app.core.database.types import now
 from app.core.files.file_mixin import file_models
 from app.core.files.uploads import StoredUpload
+from app.core.openapi.operation import DeclarationError
 from app.core.resources import unaudited
 from app.core.resources.declarations import checked
 from app.core.resources.idempotency import IdempotencyKey
@@ -37,6 +38,8 @@ def periodic_task(name: str, *, interval: int) -> Callable[[TaskFunction], TaskF
     """Register a function that runs every `interval` seconds and returns the number of rows."""
 
     def register(func: TaskFunction) -> TaskFunction:
+        if name in PERIODIC_TASKS:
+            raise DeclarationError(func, f"there is a periodic task {name!r} already")
         PERIODIC_TASKS[name] = PeriodicTask(interval, func)
         return func
 

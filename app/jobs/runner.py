@@ -20,6 +20,7 @@ from app.core.database import execute
 from app.core.database.ids import uuid7
 from app.core.database.types import Timestamp, now
 from app.core.files.uploads import UploadError
+from app.core.openapi.operation import DeclarationError
 from app.core.resources import unaudited
 from app.core.resources.audit_log import AuditContext, current_audit_context, job_audit_context
 from app.core.resources.declarations import checked
@@ -66,6 +67,8 @@ def job(
     """
 
     def register(handler: Handler) -> Handler:
+        if name in _job_types:
+            raise DeclarationError(handler, f"there is a job type {name!r} already")
         _job_types[name] = JobType(handler, attempts, permission)
         return handler
 

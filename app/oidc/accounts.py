@@ -15,7 +15,7 @@ from app.auth.accounts import (
 )
 from app.auth.login import open_session
 from app.auth.models import Session
-from app.auth.refresh_tokens import split_refresh_token
+from app.auth.refresh_token_format import split_refresh_token
 from app.auth.second_factors import USER_COLUMNS
 from app.core.database.types import now
 from app.core.resources import repository

@@ -11,11 +11,14 @@ def grant(role: str, *permissions: str) -> None:
 
     A feature calls it in its `__init__.py`: see `app/features.py`.
 
-    A role that does not exist stops the start, by `check_grants`.
+    A role that does not exist, or a list of permissions, stops the start, by `check_grants`.
     """
+    granted = ", ".join(map(str, permissions))
     if role not in ROLES:
-        granted = ", ".join(permissions)
-        _unknown_roles.append(f"{granted}: there is no role {role!r}, only {', '.join(ROLES)}")
+        _wrong_grants.append(f"{granted}: there is no role {role!r}, only {', '.join(ROLES)}")
+        return
+    if not all(isinstance(permission, str) for permission in permissions):
+        _wrong_grants.append(f"{granted}: a permission is a string, such as 'notes:own'")
         return
     names = list(ROLES)
     for name in names[names.index(role) :]:
@@ -23,17 +26,17 @@ def grant(role: str, *permissions: str) -> None:
 
 
 # Features grant at their import, before there is an application whose start could fail.
-_unknown_roles: list[str] = []
+_wrong_grants: list[str] = []
 
 
 def check_grants() -> None:
-    """Check that each role to which a feature has granted permissions exists.
+    """Check what the features have granted.
 
     Raises:
-        StartError: names the permissions and the roles.
+        StartError: names the permissions, and the roles if there is no such role.
     """
-    if _unknown_roles:
-        raise StartError("; ".join(_unknown_roles))
+    if _wrong_grants:
+        raise StartError("; ".join(_wrong_grants))
 
 
 def all_permissions() -> frozenset[str]:

@@ -15,6 +15,7 @@ from typing import Any
 
 import flask
 
+from app.config import StartError
 from app.core.files.file_mixin import FileSchema
 from app.core.openapi.operation import DeclarationError, Stream, Upload, View, get_operation
 from app.core.resources import batch_schema, declaration_checks, export, responders
@@ -59,8 +60,11 @@ class Blueprint(flask.Blueprint):
         self.description, self.documented = description, documented
         self._names: set[str] = set()  # of the views
 
-    # `access` is obligatory. `rate_limit` is a limit ("20 per minute") or the name of a setting
-    # that contains one.
+    def route(self, rule: str, **options: Any) -> Any:
+        """Raise StartError: `get`, `post`, `put`, `patch` and `delete` register views."""
+        raise StartError(f"{self.import_name}: write @{self.name}.get({rule!r}, …), not .route")
+
+    # `access` is obligatory. `rate_limit` is a limit ("20 per minute") or the name of a setting.
 
     @checked
     def get(  # type: ignore[override]
@@ -139,8 +143,7 @@ class Blueprint(flask.Blueprint):
             max_bytes: the largest file, in bytes, or the name of the setting that holds it.
         """
         declared = declares(upload=Upload(media_types, max_bytes), query=query())
-        check_upload = declaration_checks.check_upload
-        return lambda view: declared(check_upload(view, media_types, max_bytes))
+        return lambda view: declared(declaration_checks.check_upload(view, media_types, max_bytes))
 
     @staticmethod
     @checked
@@ -172,9 +175,8 @@ class Blueprint(flask.Blueprint):
             # The audit log shows the rows of this table as the list does.
             register_schema(model.__tablename__, row_schema)
         respond = responders.page(row_schema, parameters, parent() if parent else None)
-        envelope = page_schema(schema)
-        declared: dict[str, Any] = {"query": parameters, "has_parent": parent is not None}
-        return responds("paginated", 200, respond, envelope, checks_session=True, **declared)
+        declared: Any = {"query": parameters, "has_parent": bool(parent), "checks_session": True}
+        return responds("paginated", 200, respond, page_schema(schema), **declared)
 
     @staticmethod
     @checked
@@ -189,10 +191,9 @@ class Blueprint(flask.Blueprint):
         """
         row_schema = _row_schema(schema, exclude=exclude)
         parameters = check_query(query(exclude=PAGINATION_PARAMS))
-        respond = responders.stream(row_schema, parameters)
         stream, types = Stream(row_schema, export.example), export.MEDIA_TYPES
         declared: dict[str, Any] = {"query": parameters, "stream": stream, "media_types": types}
-        return responds("exports", 200, respond, **declared)
+        return responds("exports", 200, responders.stream(row_schema, parameters), **declared)
 
     @staticmethod
     @checked
@@ -220,9 +221,8 @@ class Blueprint(flask.Blueprint):
         `parent`, as for `paginated`, the view returns the scoped query of the parents as well.
         """
         row_schema, status = _row_schema(schema), 202 if location_prefix else 201
-        has_parent = parent is not None
-        respond = responders.created(status, row_schema, location_prefix, has_parent=has_parent)
-        declared: dict[str, Any] = {"has_parent": has_parent, "checks_session": True}
+        respond = responders.created(status, row_schema, location_prefix, has_parent=bool(parent))
+        declared: dict[str, Any] = {"has_parent": bool(parent), "checks_session": True}
         return responds("creates", status, respond, row_schema, **declared)
 
     @staticmethod

@@ -9,7 +9,7 @@ from flask import current_app
 from sqlalchemy import Row, select
 
 from app.auth.models import Session
-from app.auth.refresh_tokens import (
+from app.auth.refresh_token_format import (
     SECRET_BYTES,
     make_refresh_token,
     refresh_token_problem,
