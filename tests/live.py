@@ -40,7 +40,7 @@ SECRETS = (
 
 def wait_until(condition: Callable[[], Any]) -> None:
     """Return once the condition is true."""
-    deadline = time.monotonic() + 3 * services.SECONDS  # a reload boots the service twice
+    deadline = time.monotonic() + services.SECONDS
     while not condition():
         assert time.monotonic() < deadline, "the condition did not become true"
         time.sleep(0.01)
@@ -77,7 +77,7 @@ class Live:
 
     def send(self, method: str, path: str, body: bytes | None, headers: dict[str, str]) -> Answer:
         """The response to one request on a new connection."""
-        connection = HTTPConnection(self.url.removeprefix("http://"), timeout=30)
+        connection = HTTPConnection(self.url.removeprefix("http://"), timeout=services.SECONDS)
         try:
             connection.request(method, f"/api/v1/{path}", body, headers)
             response = connection.getresponse()
@@ -204,7 +204,7 @@ def _running(
             yield process, log
         finally:
             process.terminate()
-            process.wait(60)
+            process.wait(services.SECONDS)
             database_password = urlsplit(environ["DATABASE_URL"]).password
             secrets = (*SECRETS, *([database_password] if database_password else []))
             leaked = [secret for secret in secrets if secret in log.read_text(errors="replace")]

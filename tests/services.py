@@ -24,7 +24,7 @@ from tempfile import TemporaryDirectory, TemporaryFile
 from typing import Any
 from urllib.parse import urlsplit
 
-SECONDS = 60  # that a server may take to start, or to stop
+SECONDS = 300  # that a process may take for one step; a healthy one takes a few
 TEMPORARY: dict[str, Any] = {"prefix": "test-server-", "ignore_cleanup_errors": True}
 # In the logs of PostgreSQL and Redis (in different capitals), and of PgBouncer.
 READY = b"ready to accept connections"

@@ -13,6 +13,8 @@ from urllib.parse import quote, urlsplit
 import pytest
 from werkzeug.datastructures import EnvironHeaders, Headers
 
+from tests import services
+
 if TYPE_CHECKING:
     from _typeshed.wsgi import StartResponse, WSGIEnvironment
 
@@ -39,7 +41,7 @@ def forward(environ: "WSGIEnvironment", start_response: "StartResponse") -> Iter
     """A WSGI application that forwards a request to the stack and returns its response."""
     body = environ["wsgi.input"].read(int(environ.get("CONTENT_LENGTH") or 0))
     target = quote(environ["RAW_URI"], safe="/?%:@!$&'()*+,;=[]")
-    with closing(HTTPConnection(urlsplit(URL).netloc, timeout=30)) as connection:
+    with closing(HTTPConnection(urlsplit(URL).netloc, timeout=services.SECONDS)) as connection:
         # True, True: without a Host and an Accept-Encoding of the library.
         connection.putrequest(environ["REQUEST_METHOD"], target, True, True)
         for name, value in EnvironHeaders(environ):

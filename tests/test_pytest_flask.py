@@ -11,6 +11,7 @@ from sqlalchemy import text
 from app.core.web.request_state import request_state
 from app.extensions import db
 from app.users.models import User
+from tests import services
 from tests.conftest import MakeApp
 
 HEALTH = "/health/live"
@@ -31,7 +32,7 @@ def test_config_and_url_for_are_those_of_the_application(client: FlaskClient, co
 
 @pytest.mark.filterwarnings("ignore:.*fork.*:DeprecationWarning")
 def test_live_server_answers_over_http(live_server: Any) -> None:
-    connection = HTTPConnection(live_server.host, live_server.port, timeout=10)
+    connection = HTTPConnection(live_server.host, live_server.port, timeout=services.SECONDS)
     for path, status in ((HEALTH, 200), ("/health/ready", 200), ("/nothing", 404)):
         connection.request("GET", path)
         response = connection.getresponse()

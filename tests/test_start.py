@@ -8,6 +8,8 @@ from pathlib import Path
 
 import pytest
 
+from tests import services
+
 ROOT = Path(__file__).parent.parent
 MISTAKE = '\n\n@jobs.get("/oldest", access=permission("jobs:onw"))\n@jobs.returns(JobSchema)\n'
 VIEW = 'def read_oldest() -> ScopedSelect:\n    """Read the oldest job."""\n'
@@ -40,7 +42,7 @@ def start(command: str, folder: Path, **environ: str) -> "subprocess.CompletedPr
         env={"APP_ENV": "testing", "SECRET_KEY": "x" * 40} | environ,
         capture_output=True,
         text=True,
-        timeout=300,
+        timeout=services.SECONDS,
         check=False,
     )
 

@@ -5,6 +5,8 @@ import subprocess
 from dataclasses import dataclass
 from pathlib import Path
 
+from tests import services
+
 _BLOCK = re.compile(r"```console\n(.*?)```", re.DOTALL)
 _END = "--- end of output ---"
 
@@ -33,7 +35,7 @@ def run_steps(steps: list[Step], replace: dict[str, str], folder: Path) -> list[
     for old, new in replace.items():
         script = script.replace(old, new)
     done = subprocess.run(
-        ["bash", "-c", script], cwd=folder, capture_output=True, text=True, timeout=120
+        ["bash", "-c", script], cwd=folder, capture_output=True, text=True, timeout=services.SECONDS
     )
     outputs = done.stdout.replace("\r", "").split(f"{_END}\n")
     return [(step, output.strip()) for step, output in zip(steps, outputs, strict=False)]

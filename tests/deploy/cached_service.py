@@ -7,10 +7,11 @@ from itertools import count
 from pathlib import Path
 from typing import Any
 
+from tests import services
 from tests.live import Answer, Live, serve
 from tests.nginx import Nginx, in_front_of
 
-TIMEOUT = 60.0  # seconds; on an idle machine one or two are enough
+TIMEOUT = float(services.SECONDS)
 
 MISS, HIT, STALE = "nginx; fwd=miss", "nginx; hit", "nginx; hit; detail=stale"
 

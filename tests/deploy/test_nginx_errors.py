@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from tests import services
 from tests.live import Answer, Live, serve
 from tests.nginx import in_front_of
 
@@ -42,7 +43,7 @@ def stopped(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Live]:
         in_front_of(live, folder, **changes) as nginx,
     ):
         live.process.terminate()
-        live.process.wait(60)
+        live.process.wait(services.SECONDS)
         yield replace(live, url=f"http://127.0.0.1:{nginx.port}")
 
 

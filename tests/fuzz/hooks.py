@@ -19,6 +19,7 @@ from schemathesis.core.failures import AcceptedNegativeData, Failure
 from schemathesis.openapi.checks import IgnoredAuth, RejectedPositiveData
 
 from app.core.schemas.email_address import canonical_email
+from tests import services
 
 PASSWORD = "a password of disposable accounts"
 NEEDED = os.environ["FUZZ_NEEDED_USERS"].split()  # ids and addresses of the accounts of the run
@@ -79,7 +80,7 @@ class Account:
 
     def mailed_token(self, page: str) -> str:
         """The token of the last e-mail that links to a page; resets and changes are requested."""
-        deadline = time.monotonic() + 10
+        deadline = time.monotonic() + services.SECONDS
         if page == "/confirm-email-change":  # once, because each request cancels the one before
             self._post("auth/email/change", email=f"moved-{self.email}")
         while not (tokens := self._mailed_tokens(page)):
@@ -100,7 +101,9 @@ class Account:
         body = {"email": self.email, **body}
         token = getattr(self, "access_token", None)
         headers = {"Authorization": f"Bearer {token}"} if token else {}
-        response = requests.post(f"{self.api}/{path}", json=body, headers=headers, timeout=10)
+        response = requests.post(
+            f"{self.api}/{path}", json=body, headers=headers, timeout=services.SECONDS
+        )
         response.raise_for_status()
         return response
 

@@ -17,7 +17,7 @@ from flask import Flask
 from app.core.database.types import now
 from app.jobs.models import Job
 from tests import live as live_service
-from tests import rows
+from tests import rows, services
 from tests.articles.models import Article
 from tests.conftest import MakeApp, on_postgresql, on_sqlite, own_server
 from tests.live import Live, celery_worker
@@ -119,7 +119,7 @@ def test_stopping_celery_worker_requeues_its_job(
             path = start_import(live)
             wait_for_job(live, path, is_half_done)
             worker.terminate()
-            assert worker.wait(60) == 0
+            assert worker.wait(services.SECONDS) == 0
         assert rows.read(inspector, Job.state) == ["queued"]
         with celery_worker(another_database_url, redis_url):
             job = wait_for_job(live, path, is_finished)

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from tests import services
 from tests.conftest import new_database
 from tests.live import Live, serve
 from tests.nginx import in_front_of
@@ -50,7 +51,7 @@ def begin(connection: HTTPConnection, path: str, headers: dict[str, str]) -> HTT
 
 
 def connect(live: Live) -> "closing[HTTPConnection]":
-    return closing(HTTPConnection(live.url.removeprefix("http://"), timeout=30))
+    return closing(HTTPConnection(live.url.removeprefix("http://"), timeout=services.SECONDS))
 
 
 def test_large_file_arrives_as_it_was_sent(live: Live, caller: dict[str, str], label: str) -> None:

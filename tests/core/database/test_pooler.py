@@ -93,7 +93,7 @@ def test_unavailable_database_behind_a_pooler_is_503_until_it_is_back(
             pooled.get("/health/ready", status=503)
         finally:
             superuser.execute(f"{allow} true")
-    deadline = time.monotonic() + 10  # server_login_retry: 1 second as shipped, 15 by default
+    deadline = time.monotonic() + services.SECONDS
     while pooled.get("articles").status_code != 200:
         assert time.monotonic() < deadline
 

@@ -18,7 +18,7 @@ from app.core.files.csv_injection import unescape_formula
 from app.core.resources import export
 from app.core.resources.list_statements import build_list_query
 from app.extensions import db
-from tests import rows
+from tests import rows, services
 from tests.api import Api, Caller, bearer
 from tests.articles.background import sample_article
 from tests.articles.models import ALL_ARTICLES, Article
@@ -192,7 +192,7 @@ def editor_of(live: Live) -> dict[str, str]:
 @contextmanager
 def begun(live: Live, headers: dict[str, str]) -> Iterator[HTTPResponse]:
     """The response of an export; its body is not read yet."""
-    connection = HTTPConnection(live.url.removeprefix("http://"), timeout=60)
+    connection = HTTPConnection(live.url.removeprefix("http://"), timeout=services.SECONDS)
     connection.request("GET", "/api/v1/articles/export?category=bulk", headers=headers)
     with connection.getresponse() as response:
         assert response.status == 200
