@@ -42,7 +42,7 @@ fuzz: ## Run Schemathesis against the service; ARGS="--examples N --seed S" limi
 bench: ## Compare the service with other frameworks (needs wrk); ARGS=--quick takes minutes
 	@$(PYTHON) dev.py bench $(ARGS)
 
-bench-check: ## Fail when a request costs 15 % more CPU than in the last tag
+bench-check: ## Fail when a request costs 15 % more CPU than in the last release
 	@$(PYTHON) dev.py bench-check $(ARGS)
 
 bench-profile: ## Show where a request spends its CPU; ARGS=by-id, page-20, create, ...
@@ -61,7 +61,7 @@ check: ## Check style, types, imports, size, locks, migrations, OpenAPI; ARGS="m
 openapi: ## Write openapi.json from the routes
 	@$(PYTHON) dev.py openapi
 
-api-diff: ## Fail on a breaking change of the API since the last tag without a new major version
+api-diff: ## Fail on a breaking change of the API since the last release without a new major version
 	@$(PYTHON) dev.py api-diff
 
 lock: ## Regenerate the locks from pyproject.toml (needs uv); ARGS=--upgrade takes newer versions

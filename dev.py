@@ -237,7 +237,7 @@ MODULES = {
     ),
     "bench-check": (
         "bench.check",
-        "Fail when a request costs 15 % more CPU than in the last tag, or --base REVISION.",
+        "Fail when a request costs 15 % more CPU than in the last release, or --base REVISION.",
     ),
     "bench-profile": (
         "bench.where",
@@ -268,7 +268,7 @@ MODULES = {
 SCRIPTS = {
     "api-diff": (
         "api_diff",
-        "Fail on a breaking API change since the last tag, unless the major version is new.",
+        "Fail on a breaking API change since the last release, unless the major version is new.",
     ),
     "lock": (
         "locks",

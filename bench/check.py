@@ -4,7 +4,7 @@ Both revisions handle the same requests in turn, in one run, each in its own pro
 server. The first decile counts, because other load only adds time. Rows that the other revision
 lacks are left out.
 
-    python -m bench.check --base REVISION     by default the last git tag
+    python -m bench.check --base REVISION     by default the last release
 """
 
 import argparse
@@ -21,6 +21,7 @@ from bench.inprocess import child
 from bench.rows import ROWS
 from bench.systems import OURS
 from tests import services
+from tools.release import last_release
 
 PRODUCTS = 5_000
 BLOCKS, REQUESTS = 24, 20  # of each row, system and revision
@@ -32,27 +33,23 @@ FILL = f"import sys; from bench.database import fill; fill(sys.argv[1], {PRODUCT
 def main() -> None:
     """Measure, compare, and exit with 1 if a row needs too much CPU."""
     parser = argparse.ArgumentParser(prog="make bench-check ARGS=...")
-    parser.add_argument("--base", default=last_tag(), help="a git revision, by default the tag")
+    parser.add_argument("--base", help="a Git revision, by default the last release")
     parser.add_argument("--rows", default=",".join(CHECKED))
     options = parser.parse_args()
-    if not options.base:
-        print("Before the first tag there is nothing to compare with; ARGS='--base REVISION'")
+    release = last_release()
+    name, revision = (options.base, options.base) if options.base else release or ("", "")
+    if not name:
+        print("Before the first release there is nothing to compare with; ARGS='--base REVISION'")
         return
     worse = []
-    print(f"{'':6}{'':26}{options.base:>12} µs {'here µs':>9} {'times':>7}")
-    with checkout(options.base) as base:
+    print(f"{'':6}{'':26}{name:>12} µs {'here µs':>9} {'times':>7}")
+    with checkout(revision) as base:
         known = (base / "bench" / "rows.py").read_text()
         rows = [name for name in options.rows.split(",") if f'Row("{name}"' in known]
         for system in OURS:
             worse += compare(base, system, rows)
     if worse:
-        sys.exit(f"More than {ALLOWED - 1:.0%} above {options.base}: {'; '.join(worse)}")
-
-
-def last_tag() -> str:
-    """The name of the last tag, or an empty text."""
-    command = ["git", "describe", "--tags", "--abbrev=0"]
-    return subprocess.run(command, cwd=ROOT, capture_output=True, text=True).stdout.strip()
+        sys.exit(f"More than {ALLOWED - 1:.0%} above {name}: {'; '.join(worse)}")
 
 
 @contextmanager

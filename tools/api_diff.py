@@ -1,17 +1,19 @@
-"""Compare openapi.json with that of the last git tag; fail on breaking changes.
+"""Compare openapi.json with that of the last release; fail on breaking changes.
 
 A change is breaking if the service rejects a request that it accepted, or omits something from a
 response that was documented. So schemas of requests may only widen, schemas of responses only
-narrow. A new major version of the API may change anything; before the first tag, the first
-release, there is nothing to compare with.
+narrow. A new major version of the API may change anything; before the first release there is
+nothing to compare with.
 """
 
 import json
-import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
+
+from tools.git import content
+from tools.release import last_release
 
 JSON = dict[str, Any]
 LOWEST, HIGHEST = ("minimum", "minLength", "minItems"), ("maximum", "maxLength", "maxItems")
@@ -133,16 +135,15 @@ def _values(schema: JSON) -> set[Any]:
 
 def main() -> str | None:
     """Compare the file in this directory; return the exit status or message."""
-    git = {"capture_output": True, "text": True, "check": False}
-    tag = subprocess.run(["git", "describe", "--tags", "--abbrev=0"], **git).stdout.strip()
-    shown = subprocess.run(["git", "show", f"{tag}:openapi.json"], **git)
-    if not tag or shown.returncode:
-        print(f"nothing to compare: {f'{tag} has no openapi.json' if tag else 'no tag yet'}")
+    release = last_release()
+    document = content(release[1], "openapi.json") if release else ""
+    if not release or not document:
+        print(f"nothing to compare: no release {'with openapi.json' if release else 'yet'}")
         return None
-    old, new = json.loads(shown.stdout), json.loads(Path("openapi.json").read_text())
+    old, new = json.loads(document), json.loads(Path("openapi.json").read_text())
     was, now = old["info"]["version"], new["info"]["version"]
     found = sorted(breaks(old, new))
-    print(f"{len(found)} breaking changes since {tag} (API {was}, now {now})")
+    print(f"{len(found)} breaking changes since {release[0]} (API {was}, now {now})")
     if not found or was.partition(".")[0] != now.partition(".")[0]:
         return None
     return "\n".join([*found, "Undo these, or raise the major version of the API"])

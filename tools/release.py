@@ -7,9 +7,10 @@ CHANGELOG.md has a section for it in that commit.
 import re
 import sys
 import tomllib
+from collections.abc import Iterator
 from pathlib import Path
 
-from tools.git import content, git
+from tools.git import content, git, git_status
 
 ROOT = Path(__file__).resolve().parent.parent
 VERSION = re.compile(r'(?m)^version = "(\d+\.\d+\.\d+)"$')
@@ -31,12 +32,24 @@ def parse_version(text: str) -> Version:
 def releases(branch: str) -> dict[str, str]:
     """The commits of the releases in the history of a branch, by version, oldest first."""
     found: dict[str, str] = {}
+    for version, commit in _newest_first(branch):
+        found.setdefault(version, commit)
+    return {version: found[version] for version in sorted(found, key=parse_version)}
+
+
+def last_release() -> tuple[str, str] | None:
+    """The version and commit of the last release in the history of this checkout, if any."""
+    if git_status("rev-parse", "--verify", "HEAD"):
+        return None
+    return next(_newest_first("HEAD"), None)
+
+
+def _newest_first(branch: str) -> Iterator[tuple[str, str]]:
     log = ("log", "--first-parent", "--format=%H", "-G^version = ")
     for commit in git(*log, branch, "--", "pyproject.toml").split():
         version = VERSION.search(content(commit, "pyproject.toml"))
         if version and version[1] in sections(content(commit, "CHANGELOG.md")):
-            found.setdefault(version[1], commit)
-    return {version: found[version] for version in sorted(found, key=parse_version)}
+            yield version[1], commit
 
 
 def sections(changelog: str) -> dict[str, str]:
