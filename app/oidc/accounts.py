@@ -90,8 +90,8 @@ def log_in(claims: dict[str, Any]) -> dict[str, Any]:
     return tokens
 
 
-def link(claims: dict[str, Any], session_id: UUID) -> None:
-    """Link an identity to the user of a session.
+def link(claims: dict[str, Any], session_id: UUID | None) -> Row[Any]:
+    """Link an identity to the user of a session, and return its row.
 
     Raises:
         Problem: 401, the session has ended; 409, the identity is linked to another user, or the
@@ -101,8 +101,9 @@ def link(claims: dict[str, Any], session_id: UUID) -> None:
     user = db.session.execute(statement.where(Session.id == session_id)).first()
     if user is None or not user.is_active:
         raise unauthorized_problem("The session in which the link was started has ended.")
-    _create_identity(claims, user)
+    identity = _create_identity(claims, user)
     notices.notify(IDENTITY_LINKED, user.id)
+    return identity
 
 
 def _find_by_identity(claims: dict[str, Any]) -> Row[Any] | None:
@@ -158,11 +159,12 @@ def _register(email: str, claims: dict[str, Any]) -> None:
     log.info("oidc_user_registered", user_id=str(row.id))
 
 
-def _create_identity(claims: dict[str, Any], user: Row[Any]) -> None:
+def _create_identity(claims: dict[str, Any], user: Row[Any]) -> Row[Any]:
     set_caller(user)
     identity = Identity(owner_id=user.id, issuer=claims["iss"], subject=claims["sub"])
-    repository.create(identity, _IDENTITY)
+    row = repository.create(identity, _IDENTITY)
     log.info("oidc_identity_linked", user_id=str(user.id), issuer=claims["iss"])
+    return row
 
 
 def prepare_unlinking(identity_id: UUID) -> None:

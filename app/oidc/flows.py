@@ -74,13 +74,19 @@ def start_flow(flow: Flow) -> Flow:
     return replace(flow, token=_serializer().dumps(values))
 
 
-def finish_flow(token: str | None, state: str | None, provider: str | None = None) -> Flow:
+def finish_flow(
+    token: str | None,
+    state: str | None,
+    provider: str | None = None,
+    session_id: UUID | None = None,
+) -> Flow:
     """Return the flow of a response, once.
 
     Args:
         token: that of the client which has sent the response.
         state: the parameter of the response.
         provider: the one whose redirect URI of browsers was called; None for a native client.
+        session_id: of the session in which a native client links an identity; None for a login.
 
     Raises:
         Problem: 401, the client did not start the flow, or it has expired or is finished.
@@ -92,6 +98,9 @@ def finish_flow(token: str | None, state: str | None, provider: str | None = Non
     # A response to one provider's redirect URI must be that provider's (mix-up), and one client
     # must not finish what another has started.
     if provider != (flow.provider if flow.return_to else None):
+        raise _unknown_flow_problem()
+    # A browser is redirected from another site, so it does not send the cookies of its session.
+    if provider is None and session_id != flow.session_id:
         raise _unknown_flow_problem()
     if not hmac.compare_digest((state or "").encode(), flow.state.encode()):
         raise _unknown_flow_problem()

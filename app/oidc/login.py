@@ -52,7 +52,10 @@ def start(
 
 
 def finish(
-    token: str | None, response: Mapping[str, str | None], provider: str | None = None
+    token: str | None,
+    response: Mapping[str, str | None],
+    provider: str | None = None,
+    session_id: UUID | None = None,
 ) -> tuple[Flow, JSON]:
     """Return a flow and the claims of its ID token. No transaction is open during the requests.
 
@@ -60,12 +63,13 @@ def finish(
         token: that of the flow, from the client that has sent the response.
         response: the parameters of the provider's response.
         provider: the one whose redirect URI was called.
+        session_id: of the session in which a native client links an identity.
 
     Raises:
-        Problem: 401, the client did not start the flow, it has expired or is finished, or the
-            response is not valid; 502 or 503, the provider does not answer as it must.
+        Problem: 401, the client or session did not start the flow, it has expired or is finished,
+            or the response is not valid; 502 or 503, the provider does not answer as it must.
     """
-    flow = finish_flow(token, response.get("state"), provider)
+    flow = finish_flow(token, response.get("state"), provider, session_id)
     found = _provider(flow.provider)
     with _provider_problems(found):
         found.check_issuer(response.get("iss"))

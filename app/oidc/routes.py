@@ -59,8 +59,7 @@ def start_login(data: dict[str, Any]) -> dict[str, Any]:
     The client opens `authorization_url` in the user's browser and listens at `redirect_uri` (RFC
     8252). PKCE is done by the service.
     """
-    flow, url = login.start(data["provider"], redirect_uri=data["redirect_uri"])
-    return {"authorization_url": url, "flow": flow.token, "expires_in": MAX_AGE}
+    return _start_native(data)
 
 
 @oidc.post("/logins/finish", access=no_auth, rate_limit=FAILED_LOGINS)
@@ -101,6 +100,39 @@ def start_link(data: dict[str, Any]) -> dict[str, Any]:
     )
     login.keep_in_browser(flow)
     return {"authorization_url": url, "expires_in": MAX_AGE}
+
+
+@oidc.post("/links/native", access=recently_authenticated, rate_limit=FAILED_LOGINS)
+@oidc.body(NativeFlowSchema)
+@oidc.response(200, NativeAuthorizationSchema, repeatable=False)
+@oidc.error(502, MALFORMED)
+@oidc.error(503, UNAVAILABLE)
+def start_native_link(data: dict[str, Any]) -> dict[str, Any]:
+    """Start to link an account at a provider to the caller's account, in a native client.
+
+    The client opens `authorization_url` as for a login, and finishes in the same session.
+    """
+    return _start_native(data, current_caller.session_id)
+
+
+@oidc.post("/links/native/finish", access=recently_authenticated, rate_limit=FAILED_LOGINS)
+@oidc.body(NativeResponseSchema)
+@oidc.response(200, IdentitySchema, repeatable=False)
+@oidc.error(
+    401,
+    "The flow is unknown, expired, finished or another session's, or the response is not valid; or "
+    "(`recent-login-required`) the login is too long ago.",
+)
+@oidc.error(409, "The account of the provider is linked already, or the caller to another one.")
+@oidc.error(502, MALFORMED)
+@oidc.error(503, UNAVAILABLE)
+def finish_native_link(data: dict[str, Any]) -> Any:
+    """Finish linking an account at a provider to the caller's account, in a native client.
+
+    Only the session that started the flow can finish it.
+    """
+    _, claims = login.finish(data["flow"], data, session_id=current_caller.session_id)
+    return accounts.link(claims, current_caller.session_id)
 
 
 @oidc.get("/identities", access=authenticated)
@@ -164,6 +196,11 @@ def log_out_by_provider(provider: str) -> Any:
         raise Problem("bad-request", "The form has no logout_token.")
     logout.log_out(login.logout_claims(provider, tokens[0]))
     return Response(status=200, headers={"Cache-Control": "no-store"})
+
+
+def _start_native(data: dict[str, Any], session_id: UUID | None = None) -> dict[str, Any]:
+    flow, url = login.start(**data, session_id=session_id)
+    return {"authorization_url": url, "flow": flow.token, "expires_in": MAX_AGE}
 
 
 def _log_in(claims: dict[str, Any]) -> str:

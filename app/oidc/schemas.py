@@ -47,7 +47,7 @@ class ProviderSchema(Schema):
 
 
 class NativeFlowSchema(ProviderSchema):
-    """The start of a login of a native client."""
+    """The start of a login or of linking an identity, in a native client."""
 
     redirect_uri = PatternString(
         LOOPBACK_URI,

@@ -138,7 +138,9 @@ IGNORE_KEYS = {
     "/api/v1/auth/login", "/api/v1/auth/refresh", "/api/v1/auth/logout", "/api/v1/auth/cookies",
     "/api/v1/auth/cookies/refresh", "/api/v1/auth/password/reset",
     # begin oidc
-    *(f"/api/v1/auth/oidc/{name}" for name in ("logins", "logins/finish", "links")),
+    *(f"/api/v1/auth/oidc/{name}" for name in (
+        "logins", "logins/finish", "links", "links/native", "links/native/finish",
+    )),
     # end oidc
     # begin mfa
     *(f"/api/v1/auth/mfa/{name}" for name in (

@@ -24,6 +24,8 @@ EXCHANGES = (
     "oidc.start_login",
     "oidc.finish_login",
     "oidc.start_link",
+    "oidc.start_native_link",
+    "oidc.finish_native_link",
     # end oidc
 )
 COUNTED = [
