@@ -41,11 +41,10 @@ def recipes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[ModuleT
     monkeypatch.syspath_prepend(tmp_path)
     for role, permissions in roles.ROLES.items():
         monkeypatch.setitem(roles.ROLES, role, permissions)  # as it is, again after the test
-    monkeypatch.setattr(runner, "_job_types", dict(runner._job_types))
-    kept = dict(PERIODIC_TASKS)
     yield importlib.import_module(name)
-    PERIODIC_TASKS.clear()
-    PERIODIC_TASKS.update(kept)
+    # Not copies from before: the test may be the first that lets the features register theirs.
+    runner._job_types.pop("recipes.import", None)
+    PERIODIC_TASKS.pop("old-recipes", None)
     for module in [module for module in sys.modules if module.partition(".")[0] == name]:
         del sys.modules[module]
 
