@@ -35,7 +35,7 @@ def broken(tmp_path: Path) -> Path:
 
 def start(command: str, folder: Path, **environ: str) -> "subprocess.CompletedProcess[str]":
     environ |= {"DATABASE_URL": f"sqlite:///{folder}/app.db", "CACHE_DIR": str(folder)}
-    environ |= {"BIND": "127.0.0.1:0", "WEB_CONCURRENCY": "1", "PATH": os.environ["PATH"]}
+    environ |= {"BIND": "127.0.0.1:0", "WEB_CONCURRENCY": "4", "PATH": os.environ["PATH"]}
     return subprocess.run(
         [sys.executable, "-m", *COMMANDS[command]],
         cwd=folder,

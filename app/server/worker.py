@@ -36,8 +36,9 @@ class Worker(ThreadWorker):
         except SystemExit as refusal:
             if not isinstance(refusal.code, str):
                 raise
-            if shared_state.is_first_refusal():
-                print(refusal, file=sys.stderr, flush=True)  # noqa: T201
+            if not shared_state.is_first_refusal():
+                sys.exit()  # the master, which is stopping, would log a second error's traceback
+            print(refusal, file=sys.stderr, flush=True)  # noqa: T201
             sys.exit(Arbiter.WORKER_BOOT_ERROR)
 
     def run(self) -> None:
