@@ -1,7 +1,6 @@
 """The JSON of notes, and the query parameters of their list."""
 
-from app.core.database.full_text import matches
-from app.core.resources.filters import PageQuery, Sort, filter_by
+from app.core.resources.filters import PageQuery, Sort
 from app.core.schemas.base import ResourceSchema
 from app.core.schemas.fields import String
 from examples.notes.models import Note
@@ -14,7 +13,6 @@ class NoteSchema(ResourceSchema):
 
 
 class NoteQuery(PageQuery):
-    """Filters and sort of the list."""
+    """The query parameters of the list."""
 
-    q = filter_by(String(min_length=1, max_length=200), lambda words: matches(words, Note.text))
     sort = Sort({"created_at": Note.created_at}, default="-created_at")

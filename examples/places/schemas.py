@@ -1,7 +1,6 @@
 """The JSON of places, and the query parameters of their list."""
 
-from app.core.database.full_text import matches
-from app.core.resources.filters import PageQuery, Sort, filter_by
+from app.core.resources.filters import PageQuery, Sort
 from app.core.schemas.base import ResourceSchema
 from app.core.schemas.fields import String
 from examples.places.models import Place
@@ -14,7 +13,6 @@ class PlaceSchema(ResourceSchema):
 
 
 class PlaceQuery(PageQuery):
-    """Filters and sort of the list."""
+    """The query parameters of the list."""
 
-    q = filter_by(String(min_length=1, max_length=200), lambda words: matches(words, Place.text))
     sort = Sort({"created_at": Place.created_at}, default="-created_at")

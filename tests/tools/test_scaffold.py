@@ -10,6 +10,7 @@ import pytest
 from app.features import FEATURES
 from tests.tools.checkout import changes, copy_tree, run
 from tools.scaffold import feature_list
+from tools.scaffold.create import write_fields
 from tools.scaffold.feature_list import ROOT
 from tools.scaffold.field_types import FIELD_TYPES
 from tools.scaffold.marked_lines import all_marked, without
@@ -56,6 +57,20 @@ def test_new_resources_pass_checks_contract_tests_and_fuzzing_and_are_removed_co
     for name in reversed(NAMES):
         flask(tree, "remove", "feature", name)
     assert [name for name in changes(tree) if not name.startswith(("new.db", "instance"))] == []
+
+
+def test_new_resource_has_the_index_of_its_search_and_members_named_like_the_example() -> None:
+    resource = parse_resource("diaries", ("title:string", "note:text", "on:date"))
+    example = ROOT / "examples" / "notes"
+    assert 'search_index("ix_diaries_search", "title", "note")' in write_fields(
+        example / "models.py", resource
+    )
+    assert "matches(words, Diary.title, Diary.note)" in write_fields(
+        example / "schemas.py", resource
+    )
+    migration = write_fields(example / "migrations" / "0001_notes.py", resource)
+    assert "coalesce(title, '') || ' ' || coalesce(note, '')" in migration
+    assert 'sa.Column("note", sa.Text(), nullable=False)' in migration
 
 
 NAMED = [each.__name__.partition(".")[2] for each in FEATURES]

@@ -8,9 +8,10 @@ from pathlib import Path
 
 import click
 
+from app.core.database.full_text import search_index
 from tools.scaffold import feature_list
 from tools.scaffold.feature_list import ROOT
-from tools.scaffold.resource import Resource
+from tools.scaffold.resource import Resource, class_name_of
 
 RUFF = (sys.executable, "-m", "ruff")
 # What any of the types needs; ruff removes what is unused.
@@ -21,9 +22,12 @@ from uuid import UUID
 
 from sqlalchemy import BigInteger, Boolean, Date, Uuid
 
+from app.core.database.full_text import search_index
 from app.core.database.types import CodepointText, Money, Timestamp
 """
 SCHEMA_IMPORTS = """
+from app.core.database.full_text import matches
+from app.core.resources.filters import filter_by
 from app.core.schemas.fields import UUID, Boolean, Date, DateTime, Email, Integer, MoneyAmount
 """
 
@@ -49,42 +53,64 @@ def create_feature(resource: Resource) -> list[Path]:
     sources[own_test] = tests / f"test_{resource.name}.py"
     for source, target in sources.items():
         (ROOT / target).parent.mkdir(parents=True, exist_ok=True)
-        (ROOT / target).write_text(resource.rename(write_fields(source, resource)))
+        (ROOT / target).write_text(write_fields(source, resource))
     feature_list.add(resource.name)
     tidy(sources.values())
     return [*sources.values(), feature_list.FEATURES, feature_list.PYPROJECT]
 
 
 def write_fields(source: Path, resource: Resource) -> str:
-    """The text of a file of the example, with the fields in place of its member `text`."""
-    text = source.read_text()
+    """The text of a file of the feature: that of the example with other names and fields."""
+    text = resource.rename(source.read_text())
     fields = resource.fields.items()
     if source.name == "models.py":
         lines = [f"{n}: Mapped[{f.annotation}] = mapped_column({f.column})" for n, f in fields]
         text = _replace_line(text, "text: Mapped", lines)
-        return text.replace("\n\n", f"\n{MODEL_IMPORTS}\n", 1)
-    if source.name == "schemas.py":
+        text = text.replace("\n\n", f"\n{MODEL_IMPORTS}\n", 1)
+    elif source.name == "schemas.py":
         lines = []
         for name, field in fields:
             arguments = f'required=True, metadata={{"example": {field.example}}}'
             lines.append(f"{name} = {field.field.format(arguments)}")
         text = _replace_line(text, "text = ", lines)
-        searched = re.search(r"matches\(words, (\w+)\.text\)", text)
-        assert searched, source
-        columns = ", ".join(f"{searched[1]}.{name}" for name in resource.texts)
-        text = text.replace(searched[0], f"matches(words, {columns})")
-        if not resource.texts:
-            text = _replace_line(text, "q = ", [])
-        return text.replace("\n\n", f"\n{SCHEMA_IMPORTS}\n", 1)
-    if "migrations" in source.parts:
+        text = text.replace("\n\n", f"\n{SCHEMA_IMPORTS}\n", 1)
+    elif "migrations" in source.parts:
         lines = [f'sa.Column("{n}", {f.stored}, nullable=False),' for n, f in fields]
         text = _replace_line(text, 'sa.Column("text"', lines)
-        if "postgresql" in text:
-            dialect = '    postgresql = op.get_context().dialect.name == "postgresql"\n'
-            text = text.replace("def upgrade() -> None:\n", f"def upgrade() -> None:\n{dialect}")
-        return text
-    body = ", ".join(f'"{name}": {field.example}' for name, field in fields)
-    return re.sub(r"(?m)^BODY = .*", lambda _: f"BODY = {{{body}}}", text)
+    else:
+        body = ", ".join(f'"{name}": {field.example}' for name, field in fields)
+        text = re.sub(r"(?m)^BODY = .*", lambda _: f"BODY = {{{body}}}", text)
+    if resource.texts:
+        text = _add_search(text, resource)
+    if "if postgresql" in text:
+        dialect = '    postgresql = op.get_context().dialect.name == "postgresql"\n'
+        text = text.replace("def upgrade() -> None:\n", f"def upgrade() -> None:\n{dialect}")
+    return text
+
+
+def _add_search(text: str, resource: Resource) -> str:
+    """The same with the filter `q` in schemas, and with its index in models and migrations."""
+    table, model = resource.name, class_name_of(resource.name)
+    columns = ", ".join(f'"{name}"' for name in resource.texts)
+    index = search_index(f"ix_{table}_search", *resource.texts)
+    attributes = ", ".join(f"{model}.{name}" for name in resource.texts)
+    field = "String(min_length=1, max_length=200)"
+    create = f'"{index.name}", "{table}", [sa.text({str(index.expressions[0])!r})]'
+    for old, new in (
+        ('"id"),)\n', f'"id"), search_index("{index.name}", {columns}))\n'),
+        (
+            "    sort = Sort(",
+            f"    q = filter_by({field}, lambda words: matches(words, {attributes}))\n"
+            "    sort = Sort(",
+        ),
+        (
+            "\n\n\ndef downgrade()",
+            f"\n    if postgresql:\n        op.create_index({create}, postgresql_using='gin')"
+            "\n\n\ndef downgrade()",
+        ),
+    ):
+        text = text.replace(old, new, 1)
+    return text
 
 
 def _replace_line(text: str, start: str, lines: list[str]) -> str:

@@ -36,19 +36,3 @@ FIELD_TYPES: dict[str, FieldType] = {
     ),
 }  # fmt: skip
 TEXTS = ("string", "text")  # types in which `q` searches
-
-# What any of the types needs; ruff removes what is unused.
-MODEL_IMPORTS = """
-from datetime import date, datetime
-from decimal import Decimal
-from uuid import UUID
-
-from sqlalchemy import BigInteger, Boolean, Date, Uuid
-
-from app.core.database.types import CodepointText, Money, Timestamp
-"""
-SCHEMA_IMPORTS = """
-import marshmallow as ma
-
-from app.core.schemas.fields import Boolean, DateTime, Email, Integer, MoneyAmount
-"""

@@ -145,6 +145,7 @@ class DateTime(ma.fields.AwareDateTime):
 class Date(ma.fields.Date):
     """A day as RFC 3339 section 5.6 writes it: "2030-01-31"; other ISO 8601 forms are refused."""
 
+    default_error_messages = {"invalid": 'Not an ISO 8601 date such as "2026-11-29".'}
     PATTERN = re.compile(r"(?!0000)[0-9]{4}-[0-9]{2}-[0-9]{2}")
 
     def openapi_properties(self) -> dict[str, Any]:
@@ -153,7 +154,7 @@ class Date(ma.fields.Date):
 
     def _deserialize(self, value: Any, *args: Any, **kwargs: Any) -> Any:
         if not isinstance(value, str) or not self.PATTERN.fullmatch(value):
-            raise self.make_error("invalid", input=value, obj_type="date")
+            raise self.make_error("invalid")
         return super()._deserialize(value, *args, **kwargs)
 
 

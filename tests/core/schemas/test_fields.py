@@ -216,6 +216,12 @@ def test_other_spelling_of_a_date_or_uuid_is_refused(
         field.deserialize(text)
 
 
+@pytest.mark.parametrize("text", ["31.01.2030", "2030-02-30"])
+def test_error_of_a_date_says_which_form_is_expected(text: str) -> None:
+    with pytest.raises(ma.ValidationError, match=r'^Not an ISO 8601 date such as "2026-11-29"\.$'):
+        Date().deserialize(text)
+
+
 def test_date_and_uuid_load_as_python_values() -> None:
     assert Date().deserialize("2030-01-31") == date(2030, 1, 31)
     text = "019b7e5a-0000-7000-8000-000000000000"
