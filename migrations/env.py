@@ -18,6 +18,7 @@ from typing import Any, TypeVar
 from alembic import context
 from alembic.migration import MigrationContext
 from alembic.runtime.migration import MigrationStep
+from alembic.util import CommandError
 from flask import current_app
 from sqlalchemy import Connection, text
 from sqlalchemy.exc import OperationalError
@@ -121,6 +122,23 @@ def is_lock_timeout(error: OperationalError) -> bool:
     return getattr(error.orig, "sqlstate", None) == "55P03" or "is locked" in str(error.orig)
 
 
+def check_revisions() -> None:
+    """Check that each migration names others that exist.
+
+    Raises:
+        CommandError: names the one that does not. Alembic only warns, or raises KeyError.
+    """
+    with warnings.catch_warnings():
+        warnings.filterwarnings("error", "Revision ")
+        try:
+            context.script.get_heads()
+        except UserWarning as error:
+            raise CommandError(str(error)) from error
+        except KeyError as error:
+            text = f"Revision {error}, which a migration depends on, is not present"
+            raise CommandError(text) from error
+
+
 def run() -> None:
     """Migrate the database of the application."""
     if current_app.config["DATABASE_POOLER"]:
@@ -156,4 +174,5 @@ def run_offline() -> None:
         context.run_migrations()
 
 
+check_revisions()
 run_offline() if context.is_offline_mode() else run()

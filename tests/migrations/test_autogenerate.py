@@ -1,6 +1,7 @@
 """`flask db revision --autogenerate`: the file runs unchanged on both databases."""
 
 import os
+import re
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
@@ -151,6 +152,20 @@ def test_revisions_that_cannot_be_written_are_refused_with_a_reason(
     assert "index uq_gadgets_name differs" in flask("sqlite", "db", "check", status=1)
     change_models(tree, 'Index("uq_gadgets_name", func.upper(Gadget.name), unique=True)\n', "")
     assert "index uq_gadgets_name differs" in revise(flask, "--autogenerate")
+
+
+@pytest.mark.parametrize("named", ["down_revision", "depends_on"])
+def test_migration_that_names_a_missing_revision_is_refused_in_one_line(
+    tree: Path, named: str
+) -> None:
+    migrations = tree / "app/gadgets/migrations"
+    migrations.mkdir()
+    text = "revision, down_revision = 'gadgets_0001', None\nbranch_labels = ('gadgets',)\n"
+    (migrations / "0001_gadgets.py").write_text(f"{text}{named} = 'gadgets_0000'\n")
+    database = {"DATABASE_URL": f"sqlite:///{tree}/new.db"}
+    said = run(tree, "flask", "--app", "wsgi", "db", "upgrade", status=1, **database)
+    assert re.search(r"Error: Revision '?gadgets_0000\b.* is not present", said.splitlines()[-1])
+    assert "Traceback" not in said
 
 
 @pytest.mark.slow
