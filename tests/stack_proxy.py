@@ -31,7 +31,9 @@ def runs_on_stack(item: pytest.Item) -> bool:
     """Whether a test needs only requests, responses and rows of the shipped features."""
     if "app" not in item.fixturenames or item.callspec.params["database_url"] != "stack":
         return False
-    of_tests = any(path in item.name for path in ("/parcels", "/stamps", "/postmarks", "/labels"))
+    of_tests = any(
+        path in item.name for path in ("/parcels", "/stamps", "/postmarks", "/parcel-labels")
+    )
     # The stack is not below a prefix.
     of_tests = of_tests or item.path.name == "test_prefix.py"
     return not _IN_PROCESS & set(item.fixturenames) and not of_tests

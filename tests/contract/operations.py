@@ -38,7 +38,7 @@ class Operation:
     file: tuple[str, str] | None  # the same, where it is a file: its media type and content
     parameters: dict[str, Any]  # the schema of each query parameter
     references: dict[tuple[Any, ...], str]  # of the body: the collection of what is referred to
-    has_children: bool  # whether a write is also one of child rows
+    children: int  # the kinds of child rows that a write has
     has_computed: bool  # whether the response has members that are no columns
     headers: frozenset[str]  # the names of the request header fields
     media_types: tuple[str, ...]  # of the successful response
@@ -101,7 +101,7 @@ def _read_operations() -> Iterator[Operation]:
                     if parameter.get("in") == "query"
                 },
                 references=dict(_references(app, rule.endpoint)),
-                has_children=rule.endpoint in _with_children(app),
+                children=_kinds_of_children(declared.body or declared.schema),
                 has_computed=_has_computed(declared.schema),
                 headers=frozenset(_headers(described.get("parameters", ()))),
                 media_types=_media_types(described["responses"]),
@@ -125,18 +125,8 @@ def _lists(app: Flask) -> Iterator[tuple[str, Any]]:
                 yield rule.rule, key.class_
 
 
-def _with_children(app: Flask) -> set[str]:
-    """The endpoints that write rows with children."""
-    fields = {
-        endpoint: (view.operation.body or view.operation.schema)
-        for endpoint, view in app.view_functions.items()
-        if hasattr(view, "operation")
-    }
-    return {
-        endpoint
-        for endpoint, schema in fields.items()
-        if schema and any(isinstance(field, Rows) for field in schema.fields.values())
-    }
+def _kinds_of_children(schema: Any) -> int:
+    return sum(isinstance(field, Rows) for field in schema.fields.values()) if schema else 0
 
 
 def _has_computed(schema: Any) -> bool:

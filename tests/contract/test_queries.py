@@ -48,17 +48,18 @@ def path_of(world: World, operation: Operation) -> str:
     return world.item(item).rpartition("/")[0]
 
 
-def has_children(operation: Operation) -> bool:
-    """Whether the rows that it reads or writes have child rows."""
-    created = any(c.has_children for c in CREATES if c.rule == operation.collection)
-    return operation.has_children or created
+def kinds_of_children(operation: Operation) -> int:
+    """How many kinds of child rows the rows that it reads or writes have."""
+    created = (c.children for c in CREATES if c.rule == operation.collection)
+    return max(operation.children, *created, 0)
 
 
 def statements_of_kind(operation: Operation, on_sqlite: bool, response: Any) -> dict[str, int]:
     """How often each statement of the response decorator is executed."""
     kind, is_list = operation.kind, operation.kind == "paginated"
     writes = kind in ("creates", "updates", "deletes", "action")
-    with_children = writes and has_children(operation)
+    children = kinds_of_children(operation)
+    with_children = writes and children > 0
     # Otherwise a write is one statement, together with its audit event and the session check.
     in_transaction = writes and (
         on_sqlite or with_children or kind == "action" or operation.queries > 0
@@ -81,13 +82,14 @@ def statements_of_kind(operation: Operation, on_sqlite: bool, response: Any) -> 
         ),
         "is audited": in_transaction,
         "checks references": len(set(operation.references.values())),
-        "inserts children, in a savepoint": 3 * (with_children and bool(operation.body)),
-        "deletes the old children": with_children and kind == "updates",
+        "inserts children, in a savepoint": 3 * children * (writes and bool(operation.body)),
+        "deletes the old children": children * (kind == "updates"),
         "reads the children": with_children and kind in ("creates", "updates", "deletes"),
         "stores a file and its only chunk": 2 * bool(operation.file),
         "deletes a file": on_sqlite and kind == "deletes" and keeps_file,
         "reads the only chunk of a file": kind == "returns_file",
         "checks session and parent of an empty list": is_empty + (is_empty and operation.of_item),
+        "checks the parent of an export": kind == "exports" and operation.of_item,
     }
 
 

@@ -2,6 +2,7 @@
 
 import re
 from copy import deepcopy
+from itertools import permutations
 from typing import Any
 from urllib.parse import urlsplit
 from uuid import UUID, uuid4
@@ -13,7 +14,7 @@ from werkzeug.test import TestResponse
 from tests import rows
 from tests.api import Caller, unique_value
 from tests.contract.document import CheckedApi
-from tests.contract.operations import CREATES, ITEMS, Operation, _lists, content_of
+from tests.contract.operations import CREATES, ITEMS, OPERATIONS, Operation, _lists, content_of
 
 
 class World:
@@ -115,8 +116,37 @@ class World:
             return self.fill(operation.rule)
         for item in sorted(ITEMS, key=lambda item: -len(item.rule)):
             if operation.rule == item.rule or operation.rule.startswith(f"{item.rule}/"):
-                return self.item(item) + operation.rule.removeprefix(item.rule)
+                return self._prepared(operation, item)
         return operation.rule
+
+    def _prepared(self, operation: Operation, item: Operation) -> str:
+        """The path below a new item, in a state that an action does not refuse."""
+        below = operation.rule.removeprefix(item.rule)
+        if operation.kind != "action":
+            return self.item(item) + below
+        if operation not in _ACTIONS_BEFORE:
+            others = [
+                o
+                for o in OPERATIONS
+                if o.kind == "action" and o is not operation and o.rule.startswith(f"{item.rule}/")
+            ]
+            orders = (p for n in range(len(others) + 1) for p in permutations(others, n))
+            _ACTIONS_BEFORE[operation] = next(
+                (o for o in orders if self._acts(item, (*o, operation))), ()
+            )
+        new = self.item(item)
+        for before in _ACTIONS_BEFORE[operation]:
+            path = new + before.rule.removeprefix(item.rule)
+            assert self.call(before, self.writer(before), path).status_code == 200
+        return new + below
+
+    def _acts(self, item: Operation, actions: tuple[Operation, ...]) -> bool:
+        """Whether a new item takes these actions, one after the other."""
+        new = self.item(item)
+        return all(
+            self.call(o, self.writer(o), new + o.rule.removeprefix(item.rule)).status_code == 200
+            for o in actions
+        )
 
     def call(
         self,
@@ -132,6 +162,8 @@ class World:
         return self.api.call(operation.method, path, by=by, headers=headers, **sent)
 
 
+# The other actions after which an item takes an action: `send` before `pay`.
+_ACTIONS_BEFORE: dict[Operation, tuple[Operation, ...]] = {}
 _NAME = re.compile(r"<uuid:(\w+)>")
 
 

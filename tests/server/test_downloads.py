@@ -40,7 +40,7 @@ def caller(live: Live) -> dict[str, str]:
 @pytest.fixture
 def label(live: Live, caller: dict[str, str]) -> str:
     """The path of a stored label."""
-    stored = live.send("POST", "labels", CONTENT, {**caller, "Content-Type": "image/png"})
+    stored = live.send("POST", "parcel-labels", CONTENT, {**caller, "Content-Type": "image/png"})
     assert (stored.status, stored.json["size"]) == (201, len(CONTENT))
     return stored.headers["Location"].removeprefix("/api/v1/")
 

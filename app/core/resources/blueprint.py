@@ -181,19 +181,19 @@ class Blueprint(flask.Blueprint):
     @staticmethod
     @checked
     def exports(
-        schema: type[Schema], query: type[PageQuery], *, exclude: tuple[str, ...] = ()
+        schema: type[Schema],
+        query: type[PageQuery],
+        *,
+        exclude: tuple[str, ...] = (),
+        parent: type[Schema] | None = None,
     ) -> Decorator:
-        """200 with all rows of a list as a stream: the view returns the scoped query.
-
-        Args:
-            query: that of the list.
-            exclude: the members that are left out.
-        """
+        """200 with a stream of all rows, without the members `exclude`; else as `paginated`."""
         row_schema = _row_schema(schema, exclude=exclude)
         parameters = check_query(query(exclude=PAGINATION_PARAMS))
         stream, types = Stream(row_schema, export.example), export.MEDIA_TYPES
         declared: dict[str, Any] = {"query": parameters, "stream": stream, "media_types": types}
-        return responds("exports", 200, responders.stream(row_schema, parameters), **declared)
+        respond = responders.stream(row_schema, parameters, parent() if parent else None)
+        return responds("exports", 200, respond, has_parent=bool(parent), **declared)
 
     @staticmethod
     @checked

@@ -62,11 +62,17 @@ def page(schema: Schema, query: PageQuery, parent: Schema | None) -> Responder:
     return respond
 
 
-def stream(schema: Schema, query: PageQuery) -> Responder:
-    """200 with all rows of a scoped query that the parameters select, as a stream."""
+def stream(schema: Schema, query: PageQuery, parent: Schema | None) -> Responder:
+    """200 with all rows of a scoped query that the parameters select, as a stream.
 
-    def respond(scoped: ScopedSelect, _: UUID | None) -> Response:
+    With a parent, the view returns the scoped query of the parents as well, as for `page`.
+    """
+
+    def respond(result: Any, item_id: UUID | None) -> Response:
         media_type = accepted_media_type(request, export.MEDIA_TYPES)
+        scoped, parents = result if parent else (result, None)
+        if parent and parents is not None:
+            repository.get(parents, item_id, parent)
         return export.stream_response(scoped, schema, query, media_type)
 
     return respond

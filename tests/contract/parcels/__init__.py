@@ -10,9 +10,9 @@ roles.grant("user", "parcels:own")
 def init_app(app: Flask) -> None:
     """Register the routes."""
     from tests.contract.parcels.flaws import flaws
-    from tests.contract.parcels.labels import labels
+    from tests.contract.parcels.labels import parcel_labels
     from tests.contract.parcels.routes import parcels
 
     app.register_blueprint(parcels)
-    app.register_blueprint(labels)
+    app.register_blueprint(parcel_labels)
     app.register_blueprint(flaws)

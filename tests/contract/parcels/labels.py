@@ -8,44 +8,48 @@ from app.core.files.uploads import Upload
 from app.core.resources.blueprint import Blueprint
 from app.core.resources.scoped_query import ScopedSelect
 from app.core.security.authorization import authenticated, current_caller
-from tests.contract.parcels.models import Label
-from tests.contract.parcels.schemas import LabelQuery, LabelSchema
+from tests.contract.parcels.models import ParcelLabel
+from tests.contract.parcels.schemas import ParcelLabelQuery, ParcelLabelSchema
 
-labels = Blueprint("labels", __name__, url_prefix="/api/v1/labels", description="Labels.")
+parcel_labels = Blueprint(
+    "parcel_labels", __name__, url_prefix="/api/v1/parcel-labels", description="Labels."
+)
 MAX_BYTES = 20 * 2**20
 
 
-@labels.get("", access=authenticated)
-@labels.paginated(LabelSchema, LabelQuery)
-def list_labels() -> ScopedSelect:
+@parcel_labels.get("", access=authenticated)
+@parcel_labels.paginated(ParcelLabelSchema, ParcelLabelQuery)
+def list_parcel_labels() -> ScopedSelect:
     """List the caller's labels."""
-    return Label.visible_to(current_caller)
+    return ParcelLabel.visible_to(current_caller)
 
 
-@labels.post("", access=authenticated)
-@labels.accepts_file({"text/plain": "Fragile", "image/*": "GIF89a"}, MAX_BYTES, query=FileQuery)
-@labels.creates(LabelSchema)
-def create_label(file: Upload, query: dict[str, Any]) -> Label:
+@parcel_labels.post("", access=authenticated)
+@parcel_labels.accepts_file(
+    {"text/plain": "Fragile", "image/*": "GIF89a"}, MAX_BYTES, query=FileQuery
+)
+@parcel_labels.creates(ParcelLabelSchema)
+def create_parcel_label(file: Upload, query: dict[str, Any]) -> ParcelLabel:
     """Store a label."""
-    return Label(owner_id=current_caller.id, **file.row_values(), **query)
+    return ParcelLabel(owner_id=current_caller.id, **file.row_values(), **query)
 
 
-@labels.get("/<uuid:label_id>", access=authenticated)
-@labels.returns(LabelSchema)
-def read_label(label_id: UUID) -> ScopedSelect:
+@parcel_labels.get("/<uuid:label_id>", access=authenticated)
+@parcel_labels.returns(ParcelLabelSchema)
+def read_parcel_label(label_id: UUID) -> ScopedSelect:
     """Read what is known about a label."""
-    return Label.visible_to(current_caller)
+    return ParcelLabel.visible_to(current_caller)
 
 
-@labels.delete("/<uuid:label_id>", access=authenticated)
-@labels.deletes(LabelSchema)
-def delete_label(label_id: UUID) -> ScopedSelect:
+@parcel_labels.delete("/<uuid:label_id>", access=authenticated)
+@parcel_labels.deletes(ParcelLabelSchema)
+def delete_parcel_label(label_id: UUID) -> ScopedSelect:
     """Delete a label."""
-    return Label.visible_to(current_caller)
+    return ParcelLabel.visible_to(current_caller)
 
 
-@labels.get("/<uuid:label_id>/file", access=authenticated)
-@labels.returns_file()
-def download_label(label_id: UUID) -> ScopedSelect:
+@parcel_labels.get("/<uuid:label_id>/file", access=authenticated)
+@parcel_labels.returns_file()
+def download_parcel_label(label_id: UUID) -> ScopedSelect:
     """Download a label."""
-    return Label.visible_to(current_caller)
+    return ParcelLabel.visible_to(current_caller)

@@ -59,8 +59,10 @@ OWN_STAMPS: "Select[Stamp]" = (
 )
 
 
-class Label(FileMixin, OwnedMixin, Base):
+class ParcelLabel(FileMixin, OwnedMixin, Base):
     """A file to be printed and stuck on a parcel."""
 
-    __tablename__ = "labels"
-    __table_args__ = (Index("ix_labels_owner_id_created_at", "owner_id", "created_at", "id"),)
+    __tablename__ = "parcel_labels"
+    __table_args__ = (
+        Index("ix_parcel_labels_owner_id_created_at", "owner_id", "created_at", "id"),
+    )

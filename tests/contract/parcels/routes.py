@@ -65,9 +65,19 @@ def delete_parcel(parcel_id: UUID) -> ScopedSelect:
 @parcels.error(409, "The parcel is sent already.")
 def send_parcel(parcel: Row[Any], data: dict[str, Any], parcel_id: UUID) -> dict[str, Any]:
     """Send a parcel."""
-    if parcel.state == "sent":
+    if parcel.state != "packed":
         raise Problem("conflict", "The parcel is sent already.")
     return {"state": "sent", "attempts": parcel.attempts + 1, **data}
+
+
+@parcels.post("/<uuid:parcel_id>/deliver", access=OWN)
+@parcels.action(ParcelSchema, Parcel.visible_to, audit="deliver")
+@parcels.error(409, "The parcel is not on its way.")
+def deliver_parcel(parcel: Row[Any], parcel_id: UUID) -> dict[str, Any]:
+    """Record that a parcel has arrived."""
+    if parcel.state != "sent":
+        raise Problem("conflict", "The parcel is not on its way.")
+    return {"state": "delivered"}
 
 
 @parcels.post("/<uuid:parcel_id>/weigh", access=OWN)
@@ -81,6 +91,13 @@ def weigh_parcel(parcel: Row[Any], parcel_id: UUID) -> dict[str, Any]:
 @parcels.paginated(StampSchema, StampQuery, parent=ParcelSchema)
 def list_stamps(parcel_id: UUID) -> tuple[ScopedSelect, ScopedSelect]:
     """List the stamps on a parcel."""
+    return OWN_STAMPS, Parcel.visible_to(current_caller)
+
+
+@parcels.get("/<uuid:parcel_id>/stamps/export", access=authenticated)
+@parcels.exports(StampSchema, StampQuery, parent=ParcelSchema)
+def export_stamps(parcel_id: UUID) -> tuple[ScopedSelect, ScopedSelect]:
+    """Export the stamps on a parcel."""
     return OWN_STAMPS, Parcel.visible_to(current_caller)
 
 

@@ -6,7 +6,7 @@ from app.core.resources.filters import PageQuery, Sort
 from app.core.resources.references import Reference
 from app.core.schemas.base import ResourceSchema, Schema
 from app.core.schemas.fields import Enum, Integer, String
-from tests.contract.parcels.models import Label, Parcel, Postmark, Stamp
+from tests.contract.parcels.models import Parcel, ParcelLabel, Postmark, Stamp
 
 CARRIERS = ["post", "rail"]
 
@@ -15,7 +15,7 @@ class ParcelSchema(ResourceSchema):
     """A parcel."""
 
     content = String(max_length=100, required=True, metadata={"example": "Books"})
-    state = Enum(["packed", "sent"], dump_only=True)
+    state = Enum(["packed", "sent", "delivered"], dump_only=True)
     carrier = Enum(CARRIERS, dump_only=True, allow_none=True)
     stamp_count = Integer(min=0, max=2**31, dump_only=True)
 
@@ -59,11 +59,11 @@ class StampQuery(PageQuery):
     sort = Sort({"created_at": Stamp.created_at}, default="created_at")
 
 
-class LabelSchema(FileSchema):
+class ParcelLabelSchema(FileSchema):
     """A label."""
 
 
-class LabelQuery(PageQuery):
+class ParcelLabelQuery(PageQuery):
     """The list of labels."""
 
-    sort = Sort({"created_at": Label.created_at}, default="-created_at")
+    sort = Sort({"created_at": ParcelLabel.created_at}, default="-created_at")

@@ -23,7 +23,7 @@ from app.jobs.periodic import purge_uploads
 from app.users.models import User
 from tests import rows
 from tests.api import Api, Caller
-from tests.contract.parcels.models import Label
+from tests.contract.parcels.models import ParcelLabel
 
 SIGNATURE = b"\x89PNG\r\n\x1a\n"
 SIZE = 2 * uploads.CHUNK_BYTES + 1000
@@ -37,12 +37,12 @@ def content() -> bytes:
 
 def store(api: Api, by: Caller, content: bytes, status: int = 201, **more: Any) -> Any:
     sent = {"data": content, "content_type": "image/png"} | more
-    return api.call("POST", "labels", by=by, status=status, **sent)
+    return api.call("POST", "parcel-labels", by=by, status=status, **sent)
 
 
 def counts(app: Flask) -> tuple[int, int, int]:
     """The numbers of rows, files and chunks."""
-    return rows.count(app, Label), rows.count(app, StoredUpload), rows.count(app, UploadChunk)
+    return rows.count(app, ParcelLabel), rows.count(app, StoredUpload), rows.count(app, UploadChunk)
 
 
 def test_created_row_describes_its_file(api: Api, app: Flask, user: Caller, content: bytes) -> None:
@@ -76,7 +76,9 @@ def test_download_and_upload_hold_no_more_than_some_chunks_in_memory(
         sent = {"input_stream": file, "content_type": "image/png", "content_length": size}
         tracemalloc.start()
         try:
-            path = api.call("POST", "labels", by=user, status=201, **sent).headers["Location"]
+            path = api.call("POST", "parcel-labels", by=user, status=201, **sent).headers[
+                "Location"
+            ]
             response = api.client().get(f"{path}/file", headers=user.headers)
             assert sum(map(len, response.iter_encoded())) == size
             assert tracemalloc.get_traced_memory()[1] < 12 * uploads.CHUNK_BYTES
@@ -103,7 +105,9 @@ def test_file_is_deleted_with_its_row(
     assert counts(app) == (1, 1, 3)
     api.get(f"{kept}/file", by=user, status=200)
     # begin audit
-    event = api.get("audit-events?resource=labels&limit=1", by=admin, status=200).json["items"][0]
+    event = api.get("audit-events?resource=parcel_labels&limit=1", by=admin, status=200).json[
+        "items"
+    ][0]
     assert (event["action"], event["before"]["size"]) == ("delete", SIZE)
     # end audit
 
@@ -133,7 +137,7 @@ def test_file_of_a_row_is_not_purged_by_a_release_without_its_model(
     api: Api, app: Flask, user: Caller, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     store(api, user, SIGNATURE)
-    assert Label in file_mixin.file_models()
+    assert ParcelLabel in file_mixin.file_models()
     monkeypatch.setattr(periodic, "file_models", list)
     with pytest.raises(IntegrityError):
         purge_after_two_days(app)

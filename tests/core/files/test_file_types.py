@@ -12,8 +12,8 @@ from app.core.security.authorization import authenticated
 from app.core.web.problems import Problem
 from tests import rows
 from tests.api import Api, Caller, error_locations
-from tests.contract.parcels.models import Label
-from tests.contract.parcels.schemas import LabelSchema
+from tests.contract.parcels.models import ParcelLabel
+from tests.contract.parcels.schemas import ParcelLabelSchema
 
 PNG = b"\x89PNG\r\n\x1a\n\0\0\0\rIHDR"
 CONTENTS = {
@@ -68,7 +68,7 @@ def test_v5_2_2_file_with_the_signature_of_its_type_is_kept(
 ) -> None:
     query = {"file_name": name} if name else {}
     sent = {"data": content, "content_type": media_type, "query_string": query}
-    created = api.call("POST", "labels", by=user, status=201, **sent)
+    created = api.call("POST", "parcel-labels", by=user, status=201, **sent)
     kept = api.get(created.headers["Location"] + "/file", by=user, status=200)
     assert (kept.mimetype, kept.data) == (media_type, content)
 
@@ -99,15 +99,15 @@ def test_v5_2_2_file_that_is_not_what_it_claims_is_refused(
 ) -> None:
     query = {"file_name": name} if name else {}
     sent = {"data": content, "content_type": media_type, "query_string": query}
-    refused = api.call("POST", "labels", by=user, status=422, **sent)
+    refused = api.call("POST", "parcel-labels", by=user, status=422, **sent)
     assert error_locations(refused) == {place}
-    assert rows.count(app, Label) == rows.count(app, StoredUpload) == 0
+    assert rows.count(app, ParcelLabel) == rows.count(app, StoredUpload) == 0
 
 
 @pytest.mark.parametrize("media_type", ["image/svg+xml", "image/x-icon", "image/unheard-of"])
 def test_v5_2_2_type_without_a_check_is_415(api: Api, user: Caller, media_type: str) -> None:
     sent = {"data": b"<svg/>", "content_type": media_type}
-    refused = api.call("POST", "labels", by=user, status=415, **sent)
+    refused = api.call("POST", "parcel-labels", by=user, status=415, **sent)
     assert "image/png" in refused.headers["Accept"]
 
 
@@ -116,7 +116,7 @@ def test_v5_2_2_type_without_a_check_stops_the_start(media_type: str) -> None:
     shapes = Blueprint("shapes", __name__, url_prefix="/api/v1/shapes")
 
     @shapes.accepts_file({media_type: "a"}, 10, query=FileQuery)
-    @shapes.creates(LabelSchema)
+    @shapes.creates(ParcelLabelSchema)
     def view(file: object, query: object) -> object:
         """Keep a file."""
 

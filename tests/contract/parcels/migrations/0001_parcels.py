@@ -45,7 +45,7 @@ def upgrade() -> None:
     )
     op.create_index("ix_postmarks_stamp_id", "postmarks", ["stamp_id"])
     op.create_table(
-        "labels",
+        "parcel_labels",
         sa.Column("id", sa.Uuid(), primary_key=True),
         sa.Column("file_name", sa.Text(), nullable=False),
         sa.Column("media_type", sa.Text(), nullable=False),
@@ -58,7 +58,9 @@ def upgrade() -> None:
         sa.ForeignKeyConstraint(["id"], ["uploads.id"]),
         sa.ForeignKeyConstraint(["owner_id"], ["users.id"], ondelete="CASCADE"),
     )
-    op.create_index("ix_labels_owner_id_created_at", "labels", ["owner_id", "created_at", "id"])
+    op.create_index(
+        "ix_parcel_labels_owner_id_created_at", "parcel_labels", ["owner_id", "created_at", "id"]
+    )
     op.create_table(
         "flaws",
         sa.Column("id", sa.Uuid(), primary_key=True),
@@ -74,7 +76,7 @@ def upgrade() -> None:
 
 def downgrade() -> None:
     op.drop_table("flaws")
-    op.drop_table("labels")
+    op.drop_table("parcel_labels")
     op.drop_table("postmarks")
     op.drop_table("stamps")
     op.drop_table("parcels")
