@@ -1,14 +1,14 @@
-"""One attempt to run a job: its checkpoints, its lease and the rights of its owner."""
+"""One attempt to run a job: its claim, checkpoints, lease and the rights of its owner."""
 
 import time
 from copy import deepcopy
 from datetime import datetime, timedelta
 from typing import Any
-from uuid import UUID
+from uuid import UUID, uuid4
 
 import structlog
 from flask import current_app
-from sqlalchemy import ColumnElement, Row, and_, delete, exists, select, true
+from sqlalchemy import ColumnElement, Row, and_, delete, exists, or_, select, true
 
 from app.core.database.types import now
 from app.core.files.uploads import StoredUpload
@@ -39,10 +39,24 @@ class ShutdownRequested(Exception):
     """This process is shutting down; another one resumes the job."""
 
 
+def claim(job_id: UUID) -> Row[Any] | None:
+    """Claim a job for this worker, with a lease; None if it has ended or another worker runs it."""
+    moment = now()
+    free = or_(Job.state == "queued", Job.retry_at <= moment)
+    claimed = unaudited.update_where(
+        Job,
+        and_(Job.id == job_id, Job.finished_at.is_(None), free),
+        {"state": "running", "lease_token": uuid4(), "retry_at": moment + LEASE}
+        | {"attempts": Job.attempts + 1},
+    )
+    db.session.commit()
+    return claimed[0] if claimed else None
+
+
 class JobRun:
     """One attempt to run a job, by the worker that holds the lease."""
 
-    def __init__(self, row: Row[Any], lease_token: UUID, permission: str | None = None) -> None:
+    def __init__(self, row: Row[Any], permission: str | None = None) -> None:
         self.id: UUID = row.id
         self.owner_id: UUID | None = row.owner_id
         self.arguments: Arguments = row.arguments
@@ -52,7 +66,7 @@ class JobRun:
         self.total: int | None = row.total
         self.attempts: int = row.attempts
         self._progress = (row.processed_count, deepcopy(row.checkpoint))
-        self._lease_token = lease_token
+        self._lease_token: UUID = row.lease_token
         self._permission = permission
         self._renew_at = time.monotonic() + LEASE_RENEWAL
 

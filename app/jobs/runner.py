@@ -10,7 +10,7 @@ from collections.abc import Callable
 from contextvars import copy_context
 from dataclasses import asdict, dataclass
 from datetime import timedelta
-from uuid import UUID, uuid4
+from uuid import UUID
 
 import structlog
 from flask import current_app
@@ -27,7 +27,7 @@ from app.core.resources.declarations import checked
 from app.core.web.after_commit import run_after_commit
 from app.extensions import db
 from app.jobs.base import job_backend
-from app.jobs.job_run import LEASE, Arguments, JobError, JobRun, LeaseLost, ShutdownRequested
+from app.jobs.job_run import Arguments, JobError, JobRun, LeaseLost, ShutdownRequested, claim
 from app.jobs.models import STATES, Job
 from app.telemetry import tracing
 from app.telemetry.metrics import scrape_time_gauge
@@ -145,19 +145,9 @@ def run_job(job_id: UUID) -> None:
 
 
 def _claim_and_run(job_id: UUID) -> None:
-    lease_token = uuid4()
-    moment = now()
-    free = or_(Job.state == "queued", Job.retry_at <= moment)
-    claimed = unaudited.update_where(
-        Job,
-        and_(Job.id == job_id, Job.finished_at.is_(None), free),
-        {"state": "running", "lease_token": lease_token, "retry_at": moment + LEASE}
-        | {"attempts": Job.attempts + 1},
-    )
-    db.session.commit()
-    if not claimed:
+    row = claim(job_id)
+    if row is None:
         return
-    [row] = claimed
     context = dict(row.request_context)
     actor, traceparent = context["actor_id"], context.pop("traceparent", "")
     job_audit_context.set(AuditContext(**{**context, "actor_id": actor and UUID(actor)}))
@@ -167,7 +157,7 @@ def _claim_and_run(job_id: UUID) -> None:
     try:
         with tracing.continue_trace(f"job {row.type}", traceparent):
             job_type = _job_types.get(row.type, _UNKNOWN_TYPE)
-            _run_attempt(JobRun(row, lease_token, job_type.permission), job_type)
+            _run_attempt(JobRun(row, job_type.permission), job_type)
     except LeaseLost:
         log.info("job_lease_lost")
 

@@ -11,7 +11,7 @@ from typing import Any
 
 from app.core.openapi.operation import DeclarationError, View
 from app.core.resources import repository
-from app.core.resources.locking import lock
+from app.core.resources.row_locks import lock
 from app.core.resources.scoped_query import ScopedSelect
 from app.core.resources.statements import model_of
 from app.core.schemas.base import Schema

@@ -17,8 +17,8 @@ from app.core.database.mixins import ResourceMixin
 from app.core.resources import repository
 from app.core.resources.audit_log import batch_changes
 from app.core.resources.batch_schema import Item, problem_details, validation_details
-from app.core.resources.locking import absence_problem, lock_many, lock_parent
 from app.core.resources.references import missing_references
+from app.core.resources.row_locks import absence_problem, lock_many, lock_parent
 from app.core.resources.scoped_query import ScopedSelect
 from app.core.resources.statements import model_of
 from app.core.schemas.base import Schema

@@ -23,7 +23,7 @@ from app.core.resources import statements
 from app.core.resources.audit_log import Change, log_change
 from app.core.resources.audit_values import Values, recorded_columns, stored_values
 from app.core.resources.child_rows import replace_children, row_fields
-from app.core.resources.locking import absence_problem, lock
+from app.core.resources.row_locks import absence_problem, lock
 from app.core.resources.row_values import column_defaults, instance_values, merge_objects
 from app.core.resources.scoped_query import ScopedSelect, scope_params
 from app.core.resources.single_statement import FurtherStatement, execute_audited
