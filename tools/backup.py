@@ -16,7 +16,7 @@ from typing import IO
 
 ROOT = Path(__file__).resolve().parent.parent
 DIRECTORY = ROOT / "backups"
-AS_USER = ("-U", "app", "--no-password")
+SERVICE, SUPERUSER = "app", "postgres"  # roles; the service owns its database, and can create none
 CLIENTS = ("web", "worker", "beat")  # services with database connections
 
 
@@ -38,7 +38,7 @@ def backup() -> None:
     draft = file.with_suffix(".part")
     try:
         with os.fdopen(os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "wb") as out:
-            in_postgres("pg_dump", "--format=custom", "--dbname=app", stdout=out)
+            in_postgres(SERVICE, "pg_dump", "--format=custom", "--dbname=app", stdout=out)
         draft.replace(file)
     finally:
         draft.unlink(missing_ok=True)
@@ -51,9 +51,11 @@ def restore(file: Path) -> None:
     if not file.is_file():
         sys.exit(f"No such file: {file}")
     aside = time.strftime("before_%Y%m%d_%H%M%S", time.gmtime())
-    sql("DROP DATABASE IF EXISTS restored WITH (FORCE)", "CREATE DATABASE restored")
+    create = f"CREATE DATABASE restored OWNER {SERVICE}"
+    sql("DROP DATABASE IF EXISTS restored WITH (FORCE)", create)
+    load = ("pg_restore", "--exit-on-error", "--no-owner", "--dbname=restored")
     with file.open("rb") as dump:
-        in_postgres("pg_restore", "--exit-on-error", "--no-owner", "--dbname=restored", stdin=dump)
+        in_postgres(SERVICE, *load, stdin=dump)
     print("Loaded the file; running the migrations")
     upgrade = 'DATABASE_URL="${DATABASE_URL%/*}/restored" exec flask --app wsgi db upgrade'
     compose("run", "--rm", "--no-deps", "-T", "migrate", "sh", "-c", upgrade)
@@ -70,21 +72,26 @@ def restore(file: Path) -> None:
     finally:
         compose("start", *CLIENTS)
     print(f"Restored {file}. The previous data is in the database {aside}; to delete it:")
-    print(f"  docker compose exec postgres dropdb -U app {aside}")
+    print(f"  docker compose exec postgres dropdb -U {SUPERUSER} {aside}")
 
 
 def sql(*statements: str) -> None:
-    """Run statements in the PostgreSQL of the stack, connected to the database postgres."""
+    """Run statements as the superuser in the PostgreSQL of the stack, in the database postgres."""
     options = [option for statement in statements for option in ("-c", statement)]
     psql = ("psql", "-qX", "--set=ON_ERROR_STOP=1", "--output=/dev/null", "--dbname=postgres")
-    in_postgres(*psql, *options)
+    in_postgres(SUPERUSER, *psql, *options)
 
 
 def in_postgres(
-    program: str, *options: str, stdin: IO[bytes] | None = None, stdout: IO[bytes] | None = None
+    role: str,
+    program: str,
+    *options: str,
+    stdin: IO[bytes] | None = None,
+    stdout: IO[bytes] | None = None,
 ) -> None:
     """Run a program of PostgreSQL in the server's container, so that their versions agree."""
-    compose("exec", "-T", "postgres", program, *AS_USER, *options, stdin=stdin, stdout=stdout)
+    command = (program, "-U", role, "--no-password", *options)
+    compose("exec", "-T", "postgres", *command, stdin=stdin, stdout=stdout)
 
 
 def compose(*command: str, stdin: IO[bytes] | None = None, stdout: IO[bytes] | None = None) -> None:

@@ -97,8 +97,8 @@ class Stack:
         service = f"label=com.docker.compose.service={service}"
         return self.docker("ps", "--all", "--quiet", "--filter", project, "--filter", service)
 
-    def psql(self, statement: str) -> str:
-        command = ("psql", "-qXAt", "-v", "ON_ERROR_STOP=1", "-U", "app", "-d", "app")
+    def psql(self, statement: str, role: str = "app") -> str:
+        command = ("psql", "-qXAt", "-v", "ON_ERROR_STOP=1", "-U", role, "-d", "app")
         return self.docker("exec", self.container("postgres"), *command, "-c", statement)
 
     def mailpit(self, path: str) -> dict:

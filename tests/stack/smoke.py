@@ -4,6 +4,7 @@ Uses only the standard library, so it needs no environment of the project.
 """
 
 import argparse
+import subprocess
 import sys
 import time
 import traceback
@@ -25,6 +26,20 @@ def health_and_documentation_are_served(stack: Stack) -> None:
     for path in ("/openapi.json", "/docs"):
         stack.call("GET", path).expect(200)
     # end docs
+
+
+def the_service_has_an_ordinary_role_in_the_database(stack: Stack) -> None:
+    connected = (
+        "SELECT DISTINCT rolname, rolsuper, rolcreaterole, rolcreatedb, rolreplication,"
+        " rolbypassrls, m.roleid FROM pg_stat_activity JOIN pg_roles r ON rolname = usename"
+        " LEFT JOIN pg_auth_members m ON m.member = r.oid WHERE client_addr IS NOT NULL"
+    )
+    assert stack.psql(connected, role="postgres") == "app|f|f|f|f|f|"
+    # With the password of the service, which the container has in its environment.
+    script = "import psycopg; psycopg.connect(host='postgres', user='postgres', dbname='app')"
+    command = ("docker", "exec", stack.container("web"), "python", "-c", script)
+    refused = subprocess.run(command, capture_output=True, text=True)
+    assert 'password authentication failed for user "postgres"' in refused.stderr, refused
 
 
 def a_user_registers_and_logs_in(stack: Stack) -> None:
@@ -75,6 +90,7 @@ def errors_are_problem_details(stack: Stack) -> None:
 
 CHECKS = [
     health_and_documentation_are_served,
+    the_service_has_an_ordinary_role_in_the_database,
     a_user_registers_and_logs_in,
     an_address_is_confirmed_by_mail,
     a_forgotten_password_is_reset_by_mail,
