@@ -23,7 +23,8 @@ DATABASE_URL = os.environ.get("STACK_DATABASE_URL", "")
 SECRET_KEY = os.environ.get("STACK_SECRET_KEY", "")
 JWT_KEYS = os.environ.get("STACK_JWT_KEYS", "")  # a file
 
-# A test with one of these fixtures needs the application in its own process.
+# A test with one of these fixtures needs the application in its own process, as does one with the
+# marker `in_process`.
 _IN_PROCESS = {"make_app", "monkeypatch", "queries", "capfd", "another_database_url"}
 
 
@@ -36,13 +37,17 @@ def runs_on_stack(item: pytest.Item) -> bool:
     )
     # The stack is not below a prefix.
     of_tests = of_tests or item.path.name == "test_prefix.py"
-    return not _IN_PROCESS & set(item.fixturenames) and not of_tests
+    in_process = item.get_closest_marker("in_process") or _IN_PROCESS & set(item.fixturenames)
+    return not in_process and not of_tests
 
 
 def forward(environ: "WSGIEnvironment", start_response: "StartResponse") -> Iterable[bytes]:
     """A WSGI application that forwards a request to the stack and returns its response."""
     body = environ["wsgi.input"].read(int(environ.get("CONTENT_LENGTH") or 0))
-    target = quote(environ["RAW_URI"], safe="/?%:@!$&'()*+,;=[]")
+    uri = environ["RAW_URI"]
+    if "?" not in uri:  # the test has passed the query apart from the path
+        uri = f"{uri}?{environ['QUERY_STRING']}".removesuffix("?")
+    target = quote(uri, safe="/?%:@!$&'()*+,;=[]")
     with closing(HTTPConnection(urlsplit(URL).netloc, timeout=services.SECONDS)) as connection:
         # True, True: without a Host and an Accept-Encoding of the library.
         connection.putrequest(environ["REQUEST_METHOD"], target, True, True)

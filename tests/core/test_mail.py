@@ -6,14 +6,9 @@ import socket
 import ssl
 from collections.abc import Iterator
 from contextlib import redirect_stdout
-from datetime import UTC, datetime, timedelta
-from ipaddress import ip_address
 from pathlib import Path
 
 import pytest
-from cryptography import x509
-from cryptography.hazmat.primitives import hashes, serialization
-from cryptography.hazmat.primitives.asymmetric import ec
 
 from app.auth.email_tokens import EmailToken
 from app.core.database.types import now
@@ -21,6 +16,7 @@ from app.jobs.models import Job
 from app.jobs.runner import requeue_stale_jobs, run_job
 from tests import rows
 from tests.auth.mailing import ADA, NEW_PASSWORD, Mailing
+from tests.certificate import write_certificate
 from tests.conftest import MakeApp, on_sqlite
 from tests.live import serve
 from tests.mail_server import Mailbox, receive
@@ -137,22 +133,8 @@ class TestMailOverTls:
     @pytest.fixture
     def certificate(self, tmp_path: Path) -> Path:
         """A certificate for localhost and its key, in one file, signed by itself."""
-        key = ec.generate_private_key(ec.SECP256R1())
-        name = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, "localhost")])
-        names = [x509.DNSName("localhost"), x509.IPAddress(ip_address("127.0.0.1"))]
-        today = datetime.now(UTC)
-        signed = (
-            x509.CertificateBuilder(name, name, key.public_key(), x509.random_serial_number())
-            .not_valid_before(today - timedelta(days=1))
-            .not_valid_after(today + timedelta(days=1))
-            .add_extension(x509.SubjectAlternativeName(names), critical=False)
-            .add_extension(x509.BasicConstraints(ca=True, path_length=None), critical=True)
-            .sign(key, hashes.SHA256())
-        )
-        pem, pkcs8 = serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8
         path = tmp_path / "certificate.pem"
-        plain = serialization.NoEncryption()
-        path.write_bytes(signed.public_bytes(pem) + key.private_bytes(pem, pkcs8, plain))
+        write_certificate(path)
         return path
 
     @pytest.fixture

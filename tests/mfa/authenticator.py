@@ -12,6 +12,8 @@ import cbor2
 import pyotp
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.hashes import SHA256
+from flask import request
+from flask.testing import FlaskClient
 from werkzeug.test import TestResponse
 
 from app.core.database.types import now
@@ -42,6 +44,12 @@ class Clock:
 CLOCK = Clock()
 
 
+def time_of_test() -> datetime:
+    """The time of codes in another process, the stack's: that of the test, or the real one."""
+    sent = request.headers.get("X-Test-Time")
+    return datetime.fromisoformat(sent) if sent else now()
+
+
 @dataclass
 class App:
     """An app that shows codes, and its owner."""
@@ -57,6 +65,11 @@ class App:
 
 class Members(Api):
     """Requests to the routes of second factors."""
+
+    def client(self) -> FlaskClient:
+        client = super().client()
+        client.environ_base["HTTP_X_TEST_TIME"] = CLOCK.now().isoformat()
+        return client
 
     def enrol(self, owner: Caller) -> App:
         """A confirmed app; the time is the step after the code that was used for it."""

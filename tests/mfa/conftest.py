@@ -1,5 +1,7 @@
 """Fixtures of the tests of second factors."""
 
+from collections.abc import Iterator
+
 import pytest
 from flask import Flask
 
@@ -10,9 +12,11 @@ __all__ = ["mailbox", "mailing"]  # fixtures of auth
 
 
 @pytest.fixture(autouse=True)
-def _clock(monkeypatch: pytest.MonkeyPatch) -> None:
+def _clock() -> Iterator[None]:
     CLOCK.start()
-    monkeypatch.setattr("app.mfa.totp.now", CLOCK.now)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("app.mfa.totp.now", CLOCK.now)
+        yield
 
 
 @pytest.fixture

@@ -53,6 +53,7 @@ def test_passkey_that_has_logged_in_alone_is_another_way_to_log_in(
     members.delete(path, by=user, status=204)
 
 
+@pytest.mark.in_process
 def test_passkey_can_be_removed_where_a_feature_knows_another_way_to_log_in(
     members: Members, user: Caller, path: str
 ) -> None:

@@ -6,11 +6,15 @@ from functools import partial
 
 import pytest
 from flask import Flask
+from sqlalchemy import select
 
 from app.auth.login_throttle import MAX_FAILURES_PER_ADDRESS
 from app.auth.models import Session
+from app.auth.second_factors import USER_COLUMNS, require_second_factor
 from app.core.database.types import now
+from app.core.web.problems import Problem
 from app.core.web.rate_limit import is_failure
+from app.extensions import db
 from app.mfa.models import Factor
 from app.users.models import User
 from app.users.passwords import hash_password
@@ -87,9 +91,12 @@ def test_v6_5_3_secret_copied_to_another_row_is_worthless(
 
 
 def expired(members: Members, app: App) -> str:
-    with pytest.MonkeyPatch.context() as patch:
+    with members.app.app_context(), pytest.MonkeyPatch.context() as patch:
         patch.setattr("app.auth.second_factors.now", lambda: now() - timedelta(minutes=6))
-        return members.mfa_token(app.owner)
+        user = db.session.execute(select(*USER_COLUMNS).where(User.id == app.owner.id)).one()
+        with pytest.raises(Problem) as interrupted:
+            require_second_factor(user, ("password",))
+    return str(interrupted.value.members["mfa_token"])
 
 
 def forged(members: Members, app: App) -> str:

@@ -1,11 +1,14 @@
 """Logins with a provider: as a native client and as a browser."""
 
 import os
+from functools import cache
 from typing import Any
 from urllib.error import HTTPError
 from urllib.parse import parse_qsl, urlsplit
 from urllib.request import HTTPRedirectHandler, build_opener
+from uuid import uuid4
 
+from flask import Flask, current_app, request
 from flask.testing import FlaskClient
 from werkzeug.test import TestResponse
 
@@ -36,13 +39,34 @@ def query_of(url: str) -> dict[str, str]:
     return dict(parse_qsl(urlsplit(url).query))
 
 
+@cache
+def providers_of(memory: str) -> dict[str, Provider]:
+    """The providers of the environment; those with a new name remember nothing."""
+    found = read_providers(os.environ, production=False)
+    return {each.name: Provider(each) for each in found}
+
+
+def use_memory_of_test() -> None:
+    """Before a request in another process, the stack's: do what `forget` does in this one."""
+    current_app.extensions["oidc"] = providers_of(request.headers.get("X-Test-Memory", ""))
+
+
 class Client(Api):
     """Requests to the routes of OpenID Connect."""
 
+    def __init__(self, app: Flask) -> None:
+        super().__init__(app)
+        self.forget()
+
     def forget(self) -> None:
         """Let the application forget what it has fetched from the providers."""
-        found = read_providers(os.environ, production=False)
-        self.app.extensions["oidc"] = {each.name: Provider(each) for each in found}
+        self.memory = uuid4().hex
+        self.app.extensions["oidc"] = providers_of(self.memory)
+
+    def client(self) -> FlaskClient:
+        client = super().client()
+        client.environ_base["HTTP_X_TEST_MEMORY"] = self.memory
+        return client
 
     def start(self, provider: str = "honest", **kwargs: Any) -> TestResponse:
         """Start a login of a native client."""

@@ -1,10 +1,12 @@
 """Fixtures of the tests of OpenID Connect."""
 
+import os
 from collections.abc import Iterator
 
 import pytest
+from flask import Flask
 
-from tests.conftest import MakeApp
+from tests import stack_proxy
 from tests.oidc.client import Client
 from tests.oidc.provider import CLIENT_ID, CLIENT_SECRET, Provider, run_provider
 
@@ -12,6 +14,11 @@ from tests.oidc.provider import CLIENT_ID, CLIENT_SECRET, Provider, run_provider
 @pytest.fixture(scope="session")
 def provider_url() -> Iterator[str]:
     """The URL of the process with all providers."""
+    if stack_proxy.URL:
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setenv("SSL_CERT_FILE", os.environ["STACK_PROVIDER_CERTIFICATE"])
+            yield os.environ["STACK_PROVIDER_URL"]
+        return
     with run_provider() as url:
         yield url
 
@@ -49,9 +56,11 @@ def environment(**providers: Provider) -> dict[str, str]:
 
 @pytest.fixture
 def client(
-    make_app: MakeApp, monkeypatch: pytest.MonkeyPatch, provider: Provider, another: Provider
+    request: pytest.FixtureRequest, app: Flask, provider: Provider, another: Provider
 ) -> Client:
-    """A client of an application with two providers."""
+    """A client of an application with two providers, which the stack has in its settings."""
+    if stack_proxy.URL:
+        return Client(app)
     for name, value in environment(honest=provider, another=another).items():
-        monkeypatch.setenv(name, value)
-    return Client(make_app(public_url="https://app.example.com"))
+        request.getfixturevalue("monkeypatch").setenv(name, value)
+    return Client(request.getfixturevalue("make_app")(public_url="https://app.example.com"))

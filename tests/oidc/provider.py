@@ -6,6 +6,7 @@ who is logged in, and what is wrong in its responses.
 
 import hmac
 import json
+import ssl
 import subprocess
 import sys
 import time
@@ -124,6 +125,7 @@ class Issuer:
 class Handler(BaseHTTPRequestHandler):
     """Requests to any of the providers, and to their control."""
 
+    origin = ""  # of all issuers
     issuers: dict[str, Issuer] = {}
 
     def log_message(self, *_: Any) -> None: ...
@@ -131,8 +133,9 @@ class Handler(BaseHTTPRequestHandler):
     def issuer(self, name: str) -> Issuer:
         if name not in self.issuers:
             user = {"sub": f"{name}-1", "email": "ada@example.com", "email_verified": True}
-            url = f"http://127.0.0.1:{self.server.server_address[1]}/{name}"
-            self.issuers[name] = Issuer(url, user | {"name": "Ada Lovelace", "sid": f"{name}-s1"})
+            self.issuers[name] = Issuer(
+                f"{self.origin}/{name}", user | {"name": "Ada Lovelace", "sid": f"{name}-s1"}
+            )
         return self.issuers[name]
 
     def do_GET(self) -> None:
@@ -272,7 +275,14 @@ def run_provider() -> Iterator[str]:
 
 
 if __name__ == "__main__":
-    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+    # In the stack: a port, and the file of a certificate, since production requires HTTPS.
+    port, *certificate = sys.argv[1:] or ["0"]
+    server = ThreadingHTTPServer(("0.0.0.0" if certificate else "127.0.0.1", int(port)), Handler)
     server.daemon_threads = True
-    print(f"http://127.0.0.1:{server.server_address[1]}", flush=True)
+    if certificate:
+        context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+        context.load_cert_chain(*certificate)
+        server.socket = context.wrap_socket(server.socket, server_side=True)
+    Handler.origin = f"http{'s' if certificate else ''}://127.0.0.1:{server.server_address[1]}"
+    print(Handler.origin, flush=True)
     server.serve_forever()

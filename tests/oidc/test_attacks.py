@@ -194,7 +194,7 @@ def test_v10_1_2_code_is_not_accepted_in_another_attempt(client: Client) -> None
 
 
 def test_v10_1_2_flows_that_were_not_started_here_are_refused(
-    client: Client, monkeypatch: pytest.MonkeyPatch, subtests: pytest.Subtests
+    client: Client, subtests: pytest.Subtests
 ) -> None:
     started = client.start(status=200)
     body = client.response_to(started)
@@ -208,6 +208,12 @@ def test_v10_1_2_flows_that_were_not_started_here_are_refused(
     }.items():
         with subtests.test(name):
             client.finish(body | {"flow": forged}, status=401)
+
+
+def test_v10_1_2_flow_that_has_expired_is_refused(
+    client: Client, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    body = client.response_to(client.start(status=200))
     monkeypatch.setattr(flows, "MAX_AGE", -1)
     client.finish(body, status=401)
 

@@ -103,6 +103,7 @@ def test_only_way_to_log_in_cannot_be_unlinked(client: Client, provider: Provide
     client.delete(f"auth/oidc/identities/{second['id']}", by=caller, status=409)
 
 
+@pytest.mark.in_process
 def test_identity_can_be_unlinked_where_a_feature_knows_another_way_to_log_in(
     client: Client, provider: Provider
 ) -> None:
@@ -127,6 +128,7 @@ def test_user_with_a_password_can_unlink_the_only_identity(client: Client, user:
     assert identities(client, user) == []
 
 
+@pytest.mark.in_process  # a job erases the values in the audit log
 def test_identities_are_erased_with_the_account(client: Client, user: Caller) -> None:
     link(client, user)
     client.delete("users/me", by=user, status=204)

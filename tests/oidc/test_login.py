@@ -126,6 +126,7 @@ def demands_totp(_: Any, methods: tuple[str, ...]) -> list[str]:
     return ["totp"]
 
 
+@pytest.mark.in_process
 def test_second_factor_is_due_after_a_login_with_a_provider(client: Client) -> None:
     with second_factor_due.connected_to(demands_totp):
         problem = client.log_in(status=401).json

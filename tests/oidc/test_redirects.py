@@ -133,6 +133,7 @@ def test_v9_1_3_keys_that_rotate_in_the_middle_are_fetched_once(
     assert provider.requests("jwks") == 2
 
 
+@pytest.mark.in_process  # each process fetches them once
 def test_v9_1_3_unknown_keys_do_not_cause_a_fetch_each(client: Client, provider: Provider) -> None:
     client.log_in(status=200)
     provider.lie(alg="unknown kid")

@@ -14,7 +14,10 @@ python=${PYTHON:-python3}
 project=stack-test-$$
 scratch=$(mktemp -d)
 random() { "$python" -c 'import secrets; print(secrets.token_urlsafe(48))'; }
-HTTP_PORT=$("$python" -c 'import socket; s = socket.socket(); s.bind(("127.0.0.1", 0)); print(s.getsockname()[1])')
+free_port() {
+    "$python" -c 'import socket; s = socket.socket(); s.bind(("127.0.0.1", 0)); print(s.getsockname()[1])'
+}
+HTTP_PORT=$(free_port)
 
 # The example as shipped, except secrets, the port, and the general limit, which the load would exceed.
 while IFS= read -r line; do
@@ -25,6 +28,9 @@ while IFS= read -r line; do
     esac
     printf '%s\n' "$line"
 done <.env.example >"$scratch/env"
+# begin oidc
+echo "PROVIDER_PORT=$(free_port)" >>"$scratch/env"
+# end oidc
 
 # Exported variables would override the file.
 for name in $(sed -n 's/^#*\([A-Z_]*\)=.*/\1/p' .env.example); do unset "$name"; done
@@ -80,11 +86,23 @@ STACK_DATABASE_URL=postgresql://app:$(setting POSTGRES_PASSWORD)@$database/app
 STACK_SECRET_KEY=$(setting SECRET_KEY)
 STACK_JWT_KEYS=$scratch/keys.json
 export STACK_URL STACK_DATABASE_URL STACK_SECRET_KEY STACK_JWT_KEYS
+set -- tests/contract tests/auth/test_accounts.py tests/auth/test_api_keys.py \
+    tests/auth/test_cookies.py tests/auth/test_login.py tests/auth/test_refresh_tokens.py \
+    tests/auth/test_sessions.py tests/auth/test_tokens.py tests/users/test_administration.py \
+    tests/users/test_passwords.py tests/users/test_service.py tests/users/test_users.py
+# begin mfa
+set -- "$@" tests/mfa/test_passkeys.py tests/mfa/test_passwordless_accounts.py \
+    tests/mfa/test_recovery.py tests/mfa/test_totp.py
+# end mfa
+# begin oidc
+(umask 077 && compose exec -T web cat /tmp/provider.pem >"$scratch/provider.pem")
+STACK_PROVIDER_URL=https://127.0.0.1:$(setting PROVIDER_PORT)
+STACK_PROVIDER_CERTIFICATE=$scratch/provider.pem
+export STACK_PROVIDER_URL STACK_PROVIDER_CERTIFICATE
+set -- "$@" tests/oidc/test_attacks.py tests/oidc/test_identities.py tests/oidc/test_login.py \
+    tests/oidc/test_logout.py tests/oidc/test_native_links.py tests/oidc/test_redirects.py
+# end oidc
 # One after the other, because they share one database. pytest-flask would patch every test; without
 # it, its setting in pyproject.toml is unknown, which `--strict-config` refuses.
 "$python" dev.py test -q -n 0 -p no:flask -o addopts=--import-mode=importlib \
-    -W ignore::pytest.PytestConfigWarning tests/contract tests/auth/test_accounts.py \
-    tests/auth/test_api_keys.py tests/auth/test_cookies.py tests/auth/test_login.py \
-    tests/auth/test_refresh_tokens.py tests/auth/test_sessions.py tests/auth/test_tokens.py \
-    tests/users/test_administration.py tests/users/test_passwords.py \
-    tests/users/test_service.py tests/users/test_users.py
+    -W ignore::pytest.PytestConfigWarning "$@"
