@@ -9,10 +9,12 @@ from email.errors import HeaderParseError
 from email.headerregistry import Address
 from ipaddress import ip_address
 from pathlib import Path
+from typing import Any
 from urllib.parse import SplitResult, urlsplit
 
 import psycopg
 from limits import parse_many
+from psycopg import pq
 from psycopg.conninfo import make_conninfo
 from sqlalchemy import make_url
 from sqlalchemy.exc import ArgumentError
@@ -22,13 +24,8 @@ from app.server.settings import Check, address, between
 
 __all__ = ["Check", "address", "between"]
 
-# Values of PostgreSQL's client that it checks when it connects.
-_POSTGRESQL_VALUES = {
-    "sslmode": ("disable", "allow", "prefer", "require", "verify-ca", "verify-full"),
-    "target_session_attrs": (
-        "any", "read-write", "read-only", "primary", "standby", "prefer-standby",
-    ),
-}  # fmt: skip
+# Options of PostgreSQL's client that name a file, which it reads when it connects.
+_FILES_OF_POSTGRESQL = ("sslrootcert", "sslcert", "sslkey", "sslcrl")
 _LABEL = "[a-z0-9_-]+"
 _ORIGIN = re.compile(rf"https?://({_LABEL}(\.{_LABEL})*|\[[0-9a-f:]+\])(:[1-9][0-9]{{0,4}})?")
 
@@ -110,17 +107,29 @@ def database_url(text: str) -> str | None:
 
 def _options_of_postgresql(text: str) -> str | None:
     query = make_url(text).query
-    if query.keys() & {"password", "passfile", "options"}:
+    if query.keys() & {"password", "passfile", "options", "client_encoding"}:
         return "has its password before the host, and options of a session belong to the role"
-    for name, values in _POSTGRESQL_VALUES.items():
-        if name in query and query[name] not in values:
-            return f"has another {name} than {', '.join(values)}"
+    for name in _FILES_OF_POSTGRESQL:
+        file = query.get(name, "system")  # the certificates of the system
+        if file != "system" and readable_file(str(file)):
+            return f"has no {name} that is the path of a file that can be read"
     try:
         _, options = make_url(text).get_dialect()().create_connect_args(make_url(text))
-        make_conninfo(**options)
+        here = {"host": "127.0.0.1", "hostaddr": "127.0.0.1", "port": 1}
+        if _begins_to_connect(**{**options, **here}) or not _begins_to_connect(**here):
+            return None
     except (psycopg.Error, TypeError, ValueError):
-        return "has an option that PostgreSQL's client does not know"
-    return None
+        pass
+    return "has an option, or a value of one, that PostgreSQL's client does not know"
+
+
+def _begins_to_connect(**options: Any) -> bool:
+    """Whether PostgreSQL's client accepts the options: it checks them before it sends anything."""
+    connection = pq.PGconn.connect_start(make_conninfo(**options).encode())
+    try:
+        return connection.status != pq.ConnStatus.BAD
+    finally:
+        connection.finish()
 
 
 def rate_limit(text: str) -> str | None:

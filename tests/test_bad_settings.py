@@ -72,6 +72,10 @@ BAD: dict[str, list[str]] = {
         "postgresql://app@db/app?password=hidden", "postgresql://app:hidden@db/app?sslmode=maybe",
         "postgresql://app:hidden@db/app?no_such_option=1", "postgresql://app:hidden@[::zz]/app",
         "postgresql://app:hidden@db/app?options=-cdatestyle=German", " postgresql://db/app",
+        "postgresql://app@db/app?sslrootcert=/hidden/ca.pem", "postgresql://app@db/app?sslcrl=/hidden",
+        "postgresql://app@db/app?sslcert=/hidden.crt&sslkey=/", "postgresql://app@db/app?keepalives=hidden",
+        "postgresql://app@db/app?require_auth=hidden", "postgresql://app@db/app?client_encoding=hidden",
+        "postgresql://app@db/app?sslrootcert=system&sslmode=require", "postgresql://app@db/app?service=hidden",
     ],
     "redis_url": REDIS,
     "broker_url": REDIS,
@@ -170,7 +174,8 @@ def test_bad_value_is_refused_in_one_line_without_a_secret(name: str, value: str
 GOOD = {
     "DATABASE_URL": [
         "postgresql://app:p%40%25%2F%3F%23@db.example:5432/app", "postgresql:///app?host=/run/pg",
-        "postgresql+psycopg://app@[::1]/app?sslmode=verify-full&sslrootcert=/ca.pem",
+        f"postgresql+psycopg://app@[::1]/app?sslmode=verify-full&sslrootcert={__file__}",
+        "postgresql://app@db/app?sslmode=verify-full&sslrootcert=system&hostaddr=192.0.2.1",
         "postgresql://app@/app?host=a:5432&host=b:5432&target_session_attrs=read-write",
     ],
     "REDIS_URL": ["redis://h", "redis://h:6379/", "rediss://ada:p%2Fw@h:6379/15", "redis://[::1]/0"],
