@@ -130,6 +130,21 @@ def bandit() -> Outcome:
     return commands([*PYTHON, "bandit", "-q", "-r", "app", "--severity-level", "medium"])
 
 
+def secrets() -> Outcome:
+    """No file that Git has, or would add, contains a secret; the scan uses no network.
+
+    A line with a value for tests only has the comment `kingfisher:ignore`.
+    """
+    listed = ("ls-files", "--cached", "--others", "--exclude-standard")
+    status, output = run("git", "-c", "core.quotePath=false", *listed)
+    if status:
+        return Outcome("skipped", output)
+    kingfisher = Path(sys.executable).parent / "kingfisher"
+    offline = ("--git-history", "none", "--no-validate", "--no-update-check")
+    files = [name for name in output.splitlines() if (ROOT / name).is_file()]
+    return commands([kingfisher, "scan", *offline, "--no-dedup", "--redact", "--quiet", *files])
+
+
 def kubernetes() -> Outcome:
     """The Kubernetes manifests fit their schemas."""
     validate = Path(sys.executable).parent / "kubernetes-validate"
@@ -176,6 +191,7 @@ CHECKS: dict[str, Callable[[], Outcome]] = {
     "public-interfaces": public_interfaces,
     "measures": measures,
     "bandit": bandit,
+    "secrets": secrets,
     "kubernetes": kubernetes,
     "workflows": workflows,
     "advisories": advisories,
