@@ -213,6 +213,23 @@ def start_with_item(recipe: Any, *, creates: bool = False, **members: Any) -> No
     start_with(blueprint)
 
 
+def with_default(recipe: Any, name: str, value: Any) -> Any:
+    # Those of earlier tests, too: any mapped class may be the model of a schema.
+    for each in (mapper.class_ for mapper in Base.registry.mappers):
+        if each.__name__ == recipe.__name__:
+            each.__table__.c[name].default = sa.ColumnDefault(value)
+    return recipe
+
+
+def start_with_info(recipe: Any, **info: str) -> None:
+    """Start with this `info` of the unique index of the model."""
+    recipe.__module__ = "app.recipes.models"
+    (index,) = (each for each in recipe.__table__.indexes if each.unique)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(index, "info", info)
+        create_app(SETTINGS)
+
+
 def with_attribute(recipe: Any, name: str, value: Any) -> Any:
     setattr(recipe, name, value)
     return recipe

@@ -49,6 +49,7 @@ from tests.mistakes import (
     schema_of,
     schema_with,
     start_with,
+    start_with_info,
     start_with_item,
     start_with_module,
     start_with_plain_view,
@@ -59,6 +60,7 @@ from tests.mistakes import (
     view_of_cooks,
     view_that_returns,
     with_attribute,
+    with_default,
 )
 from tests.resources_document import DOCUMENT
 from tests.resources_document import recipe as recipe
@@ -138,6 +140,8 @@ PROVOKED: list[Callable[[Any], Any]] = [
     lambda recipe: start_with_item(
         recipe, creates=True, servings=Integer(min=1, max=9, allow_none=True, **FOUR)
     ),
+    lambda recipe: start_with_item(with_default(recipe, "servings", "two")),
+    lambda recipe: start_with_info(recipe, feild="name"),
     lambda recipe: start_with_item(recipe, creates=True, name=EXAMPLE),
     lambda recipe: child_rows(salt=EXAMPLE),
     lambda recipe: Rows(Schema, own_model("Spice").step_id, max_length=9),

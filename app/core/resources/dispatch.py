@@ -254,9 +254,14 @@ def _respond_with_references(call: Call) -> None:
 
 
 def _respond(call: Call) -> None:
-    result = call.view(*call.arguments, **call.path)
     responder = call.operation.responder
-    call.response = responder(result, call.item_id) if responder else result
+    try:
+        result = call.view(*call.arguments, **call.path)
+        call.response = responder(result, call.item_id) if responder else result
+    except (AttributeError, LookupError, TypeError, ValueError) as error:
+        name = f"{call.view.__module__}.{call.view.__qualname__}"
+        error.add_note(f"{name}: docs/resources.md, section 5, has what a view returns")
+        raise
     if responder and call.access.name == "authenticated":  # about an account and its credentials
         call.response.headers["Cache-Control"] = "private, no-store"
 

@@ -18,6 +18,9 @@ from app.core.resources.references import Reference
 from app.core.resources.scope_checks import check_scopes
 from app.core.resources.statements import table_of
 from app.core.schemas.base import Schema
+from app.core.schemas.fields import Boolean, Integer, String
+from app.core.schemas.member_checks import wrong_value
+from app.core.web.problems import TYPES
 from app.extensions import Base
 
 _KINDS = ("returns", "creates", "updates", "action")  # their schema is that of one row
@@ -29,10 +32,12 @@ def check_models(app: Flask) -> None:
     """Check the schemas and scoped queries of all views, once all features are imported.
 
     Raises:
-        DeclarationError: no model fits a schema, a scoped query does not fit the path, or two
-            views or schemas have one name.
+        DeclarationError: no model fits a schema, a scoped query does not fit the path, two views
+            or schemas have one name, or a constraint has an unknown `info`.
     """
     models = [mapper.class_ for mapper in Base.registry.mappers]
+    for model in models:
+        _check_info(model)
     named: dict[str, str] = {}
     for rule in app.url_map.iter_rules():
         view = app.view_functions[rule.endpoint]
@@ -51,6 +56,17 @@ def check_models(app: Flask) -> None:
                 _check_unique(named, f"the name {type(schema).__name__}", type(schema))
         if operation.schema and operation.response_kind in _KINDS:
             _check_schema(operation, operation.schema, own_models or models)
+
+
+def _check_info(model: Any) -> None:
+    """Check what the constraints and indexes say to `app.core.web.database_errors`."""
+    declared: list[Any] = [*table_of(model).constraints, *table_of(model).indexes]
+    for each in declared:
+        for key, value in each.info.items():
+            known = key in ("detail", "dialect") or (key == "problem" and value in TYPES)
+            if not known and not (key == "field" and hasattr(model, value)):
+                text = f"the info of {each.name} has the unknown {key}={value!r}"
+                raise DeclarationError(model, text)
 
 
 def _check_unique(named: dict[str, str], name: str, owner: Any) -> None:
@@ -79,6 +95,14 @@ def _lacking(model: Any, schema: Schema) -> int:
     return sum(not isinstance(f, Rows) and not has_member(model, name) for name, f in fields)
 
 
+def _wrong_default(field: ma.fields.Field[Any], column: Any) -> str:
+    """Why the field does not take the default of its column; that of JSON types is compared."""
+    default = getattr(getattr(column, "default", None), "arg", None)
+    if isinstance(field, String | Integer | Boolean) and isinstance(default, str | int):
+        return wrong_value(field, "default", default)
+    return ""
+
+
 def _mismatches(model: Any, schema: Schema, operation: Operation) -> Iterator[Mismatch]:
     columns = table_of(model).c
     for name in schema.column_names:
@@ -90,6 +114,8 @@ def _mismatches(model: Any, schema: Schema, operation: Operation) -> Iterator[Mi
             yield name, f"{model.__name__} has no column or computed member of this name"
         elif name not in columns and not field.dump_only:
             yield name, f"{model.__name__} computes it, so it needs dump_only=True"
+        elif problem := _wrong_default(field, columns.get(name)):
+            yield name, problem
     body = operation.body.load_fields if operation.body else {}
     for name, field in body.items():
         column = columns.get(name)

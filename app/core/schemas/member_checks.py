@@ -52,7 +52,7 @@ def field_problem(field: ma.fields.Field[Any]) -> str:
 def _example_problem(field: ma.fields.Field[Any], *, is_body: bool) -> str:
     """Why a value of the member cannot be made up for the document and the generated tests."""
     if "example" in field.metadata:
-        return _wrong_example(field, field.metadata["example"])
+        return wrong_value(field, "example", field.metadata["example"])
     if isinstance(field, Boolean | DateTime | Enum | UUID):
         return ""
     if field.metadata.get("format") in _FORMATS or hasattr(field, "variants"):
@@ -68,10 +68,11 @@ def _example_problem(field: ma.fields.Field[Any], *, is_body: bool) -> str:
     return "an example is missing" if needs and not has_format and not field.allow_none else ""
 
 
-def _wrong_example(field: ma.fields.Field[Any], example: Any) -> str:
+def wrong_value(field: ma.fields.Field[Any], name: str, value: Any) -> str:
+    """Why the field does not take a value, such as its example; empty if it does."""
     try:
         with suppress(RuntimeError):  # of a validator that reads the settings of an application
-            field.deserialize(example)
+            field.deserialize(value)
     except ma.ValidationError as error:
-        return f"its example {example!r} is not valid: {error.messages}"
+        return f"its {name} {value!r} is not valid: {error.messages}"
     return ""

@@ -7,7 +7,7 @@ import pytest
 from flask import Response
 
 from app.core.resources.blueprint import Blueprint
-from app.core.schemas.base import Schema
+from app.core.schemas.base import ResourceSchema, Schema
 from app.core.security.authorization import authenticated, no_auth
 from tests.api import Api
 from tests.conftest import MakeApp
@@ -55,6 +55,17 @@ def test_access_is_checked_before_media_type_and_query(make_app: MakeApp) -> Non
     user = api.sign_up()
     api.get(**wrong | {"headers": {**user.headers, **wrong["headers"]}}, status=406)
     api.get("shapes?unknown=1", by=user, status=422)
+
+
+def test_error_of_a_wrong_return_value_names_the_view(make_app: MakeApp) -> None:
+    shapes = blueprint()
+    shapes.get("", access=no_auth)(shapes.returns(ResourceSchema)(view()))
+    app = make_app(shapes)
+    app.debug = True  # the error is raised, not answered
+    with pytest.raises(AttributeError) as raised:
+        Api(app).get("shapes")
+    (note,) = raised.value.__notes__
+    assert note.startswith("tests.core.resources.test_dispatch.view.<locals>.read_shape: docs/")
 
 
 def test_no_auth_route_ignores_invalid_credentials(make_app: MakeApp) -> None:
