@@ -9,11 +9,13 @@ from collections.abc import Sequence
 from functools import lru_cache
 from typing import Any
 
-from sqlalchemy import Boolean, Index, text
+from sqlalchemy import Boolean, Dialect, Index, column, text
+from sqlalchemy.dialects import postgresql
 from sqlalchemy.ext.compiler import compiles
 from sqlalchemy.sql.compiler import SQLCompiler
 from sqlalchemy.sql.functions import FunctionElement
 
+_POSTGRESQL: Dialect = postgresql.dialect()  # type: ignore[no-untyped-call]
 Words = tuple[str, ...]  # a phrase: words that follow each other
 
 
@@ -30,7 +32,8 @@ def search_index(name: str, *columns: str) -> Index:
     Its `info` is for `migrations/env.py`, which otherwise would miss the index on SQLite.
     """
     info = {"dialect": "postgresql"}
-    index = Index(name, text(_vector(columns)), postgresql_using="gin", info=info)
+    vector = _vector([str(column(each).compile(dialect=_POSTGRESQL)) for each in columns])
+    index = Index(name, text(vector), postgresql_using="gin", info=info)
     return index.ddl_if(dialect="postgresql")
 
 

@@ -65,6 +65,11 @@ def test_search_has_the_same_results_on_both_databases(postgresql: psycopg.Conne
     assert sorted(found) == sorted(expected)
 
 
+def test_search_index_quotes_names_that_sql_reserves() -> None:
+    (vector,) = full_text.search_index("ix_lines_search", "order", "name").expressions
+    assert "coalesce(\"order\", '') || ' ' || coalesce(name, '')" in str(vector)
+
+
 def test_search_condition_is_compiled_for_both_databases() -> None:
     condition = full_text.matches(text(":q"), text("name"))
     assert "matches_words(coalesce(name, ''), :q)" in str(condition)
