@@ -1,7 +1,4 @@
-"""The service under test on SQLite and PostgreSQL; each worker has its own databases.
-
-The migrations build the schema.
-"""
+"""The service under test on SQLite and PostgreSQL, migrated; each worker has its own databases."""
 
 import tests.features  # noqa: F401 - grants permissions, before schemas enumerate them
 
@@ -162,8 +159,7 @@ def forget_connections(app: Flask) -> None:
             engine.dispose(close=False)
 
 
-# The storage of the limits starts a thread at each request, unless its last one still waits. Tests
-# took 10 % longer with these threads, which only free memory.
+# The storage of the limits starts a thread at nearly each request, unless the last one still waits.
 IDLE_TIMER = Timer(10**6, lambda: None)
 IDLE_TIMER.daemon = True
 IDLE_TIMER.start()
@@ -172,8 +168,7 @@ IDLE_TIMER.start()
 @pytest.fixture
 def app(service: Flask) -> Iterator[Flask]:
     """The application; tables, limits and cache are emptied after the test."""
-    storage: Any = limiter.storage
-    storage.timer = IDLE_TIMER
+    vars(limiter.storage)["timer"] = IDLE_TIMER
     yield service
     service.config["SERVER_NAME"] = None  # `live_server` does not restore it
     with service.app_context():

@@ -15,6 +15,7 @@ from tests.live import ROOT
 from tests.migrations.gadgets import INIT, MODELS
 from tests.migrations.test_migrations import SCRIPTS
 from tests.tools.checkout import copy_tree, run
+from tools.scaffold.feature_list import with_feature
 
 DATABASES = ("sqlite", "postgresql")
 
@@ -30,8 +31,7 @@ def tree(tmp_path: Path) -> Path:
     (package / "__init__.py").write_text(INIT)
     (package / "models.py").write_text(MODELS)
     features = tmp_path / "app/features.py"
-    text = features.read_text().replace("    docs,\n", "    docs,\n    gadgets,\n")
-    features.write_text(text)
+    features.write_text(with_feature(features.read_text(), "gadgets"))
     return tmp_path
 
 

@@ -44,8 +44,10 @@ def test_malformed_http_request_is_answered_with_a_problem(
     response, body = ask(live, sent)
     check_problem(response, body, status)
     assert response.headers["Connection"] == "close"
+    # begin docs
     if (kind := json.loads(body)["type"]) != "about:blank":
         assert ask(live, head("GET", kind, {"Accept": "text/html"}))[0].status == 200
+    # end docs
 
 
 def chunks(body: bytes) -> bytes:
