@@ -9,7 +9,7 @@ from flask_migrate import upgrade
 from sqlalchemy import inspect
 
 from app import auth, create_app, jobs, users
-from app.config import Settings, StartError
+from app.config import ROOT, Settings, StartError
 from app.extensions import db
 from app.features import FEATURES
 from app.users import roles
@@ -26,6 +26,11 @@ def test_feature_package_exports_only_init_app(feature: ModuleType) -> None:
     }
     assert defined == {"init_app"}
     assert feature.__doc__
+
+
+def test_every_package_with_routes_is_in_the_list_of_features() -> None:
+    packages = {f"app.{path.parent.name}" for path in (ROOT / "app").glob("*/routes.py")}
+    assert packages - {feature.__name__ for feature in FEATURES} == set()
 
 
 def test_service_without_the_features_that_can_be_removed_migrates_and_is_ready(
