@@ -4,11 +4,13 @@ import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from importlib import import_module
+from pkgutil import iter_modules
 from types import ModuleType
 
 from flask import Flask
 from sqlalchemy import MetaData
 
+import examples
 from app.core.resources.blueprint import Blueprint
 from app.extensions import db
 from app.features import FEATURES
@@ -21,8 +23,11 @@ from tests.contract import parcels
 WITH_EXAMPLES: tuple[ModuleType, ...] = (*FEATURES, notes, parcels)
 # tests/test_examples.py sets it: the generated tests of the examples take minutes.
 if "WITH_ALL_EXAMPLES" in os.environ:
-    examples = ("places", "remarks", "shop")
-    WITH_EXAMPLES += tuple(import_module(f"examples.{name}") for name in examples)
+    WITH_EXAMPLES += tuple(
+        import_module(f"examples.{each.name}")
+        for each in iter_modules(examples.__path__)
+        if each.name != "notes"
+    )
 # All other tests have these, and use none of the sample features, which can be removed.
 WITH_FEATURES_OF_TESTS = (*WITH_EXAMPLES, articles, errands)
 

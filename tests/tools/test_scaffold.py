@@ -9,11 +9,10 @@ import pytest
 
 from app.features import FEATURES
 from tests.tools.checkout import changes, copy_tree, run
-from tools.scaffold import feature_list
+from tools.scaffold import feature_list, marked_lines
 from tools.scaffold.create import write_fields
 from tools.scaffold.feature_list import ROOT
 from tools.scaffold.field_types import FIELD_TYPES
-from tools.scaffold.marked_lines import all_marked, without
 from tools.scaffold.remove import REQUIRED, check_removable
 from tools.scaffold.resource import parse_resource
 
@@ -135,14 +134,15 @@ def test_tests_use_features_that_can_be_removed_in_marked_lines_only(feature: st
         path.as_posix()
         for path in sorted((ROOT / "tests").rglob("*.py"))
         if path.relative_to(ROOT).parts[1] not in (feature, "tools", "test_features.py")
-        and re.search(USES[feature], without(feature, path, path.read_text()))
+        and re.search(USES[feature], marked_lines.without(feature, path, path.read_text()))
     ]
     assert found == []
 
 
 # end products tasks
 def test_every_mark_has_its_counterpart_and_names_features() -> None:
-    names = {name for marks in all_marked().values() for mark in marks for name in mark.names}
+    found = marked_lines.all_marked().values()
+    names = {name for marks in found for mark in marks for name in mark.names}
     assert [name for name in names if not feature_list.contains(name)] == []
 
 
