@@ -2,8 +2,8 @@
 
 The clone is made by `make new`, without the samples. It adds a resource, a setting, a role and a
 column of users, and it patches the core. Expected are no conflicts but those of `CONFLICTS`, all
-rows of a database of the old release after the new migrations, and a test suite of the clone that
-passes.
+rows of a database of the old release after the new migrations, and checks and a test suite of the
+clone that pass.
 """
 
 import argparse
@@ -59,7 +59,9 @@ def rehearse(directory: Path, version: str, commit: str, tests: list[str] | None
         conflicts = upgrade(clone, version)
         restored = {name: restore(url) for name, url in urls.items()}
         counts = [f"{read_back(clone, restored[name], before[name])} {name}" for name in urls]
-    passed = run_tests(clone, tests or ["-m", "not slow"])
+    run(clone, "tools.check", "ruff-check", "mypy", "imports")
+    tested = run(clone, "pytest", "-n", "2", "-q", "--tb=short", *(tests or ["-m", "not slow"]))
+    passed = tested.splitlines()[-1].partition(" in ")[0]
     minutes = (time.monotonic() - started) / 60
     listed = ", ".join(conflicts) or "none"
     cells = (version, target, listed, ", ".join(counts), passed, f"{minutes:.0f}")
@@ -108,17 +110,17 @@ def upgrade(clone: Path, version: str) -> list[str]:
     return conflicts
 
 
-def run_tests(clone: Path, arguments: list[str]) -> str:
-    """The number of tests of the clone that passed.
+def run(clone: Path, *command: str) -> str:
+    """The output of a Python module in the clone.
 
     Raises:
-        ValueError: a test failed.
+        ValueError: it failed; with the end of the output.
     """
-    command = [sys.executable, "-m", "pytest", "-n", "2", "-q", "--tb=short", *arguments]
-    done = subprocess.run(command, cwd=clone, env=ENVIRON, text=True, stdout=subprocess.PIPE)
+    python = [sys.executable, "-m", *command]
+    done = subprocess.run(python, cwd=clone, env=ENVIRON, text=True, stdout=subprocess.PIPE)
     if done.returncode:
         raise ValueError(done.stdout[-20_000:])
-    return done.stdout.splitlines()[-1].partition(" in ")[0]
+    return done.stdout
 
 
 if __name__ == "__main__":
