@@ -31,6 +31,7 @@ from tests import pooler, stack_proxy
 from tests.api import FAST_HASHER, Api, Caller
 from tests.executed import statements as statements
 from tests.features import WITH_FEATURES_OF_TESTS, as_feature
+from tests.garbage_collection import pytest_collection as pytest_collection
 from tests.isolation import IsolatedClient, IsolatedCliRunner
 from tests.session_servers import new_database as new_database
 from tests.session_servers import own_server as own_server
