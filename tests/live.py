@@ -27,7 +27,6 @@ from tests import pooler, services
 
 ROOT = Path(__file__).parent.parent
 FEATURES_OF_TESTS = "tests.wsgi"
-OF_TESTS = ("tests/articles", "tests/errands", "tests/contract")
 # None of these may be in the log of a live server when it ends.
 SECRETS = (
     DEMO_PASSWORD,
@@ -99,10 +98,9 @@ class Live:
 
 def copy_release(folder: Path) -> Path:
     """A copy of the deployed code, with the features of tests, that a test may change."""
-    for name in ("app", "migrations", "examples", *OF_TESTS):
+    for name in ("app", "migrations", "examples", "tests"):
         shutil.copytree(ROOT / name, folder / name, ignore=shutil.ignore_patterns("__pycache__"))
-    for name in ("gunicorn.conf.py", "tests/features.py", "tests/wsgi.py"):
-        shutil.copy(ROOT / name, folder / name)
+    shutil.copy(ROOT / "gunicorn.conf.py", folder)
     return folder
 
 
