@@ -24,7 +24,7 @@ from app import (
 
 # Of the OpenAPI document; the version is that of the API.
 TITLE = "Flask REST reference"
-VERSION = "1.0.0"
+VERSION = "1.1.0"
 
 # The order of initialisation, and of the OpenAPI document.
 FEATURES: tuple[ModuleType, ...] = (
