@@ -13,7 +13,6 @@ from typing import Any
 
 from tests import services
 
-SECONDS = services.SECONDS  # for one action of a page
 FLAGS = [
     *("--headless=new", "--no-sandbox", "--disable-gpu", "--disable-dev-shm-usage"),
     *("--disable-quic", "--disable-background-networking", "--disable-component-update"),
@@ -76,7 +75,7 @@ class Browser:
 
     def wait(self, script: str) -> Any:
         """The value of an expression, as soon as it is true, also after a navigation."""
-        deadline = time.monotonic() + SECONDS
+        deadline = time.monotonic() + services.SECONDS
         while time.monotonic() < deadline:
             with suppress(NavigatedError):
                 if value := self.run(script):

@@ -7,11 +7,8 @@ from itertools import count
 from pathlib import Path
 from typing import Any
 
-from tests import services
 from tests.live import Answer, Live, serve
 from tests.nginx import Nginx, in_front_of
-
-TIMEOUT = float(services.SECONDS)
 
 MISS, HIT, STALE = "nginx; fwd=miss", "nginx; hit", "nginx; hit; detail=stale"
 

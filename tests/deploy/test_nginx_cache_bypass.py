@@ -10,7 +10,8 @@ from uuid import uuid4
 import pytest
 
 from app.users.seed import DEMO_EMAIL, DEMO_PASSWORD
-from tests.deploy.cached_service import HIT, MISS, STALE, TIMEOUT, CachedService, cached_service
+from tests import services
+from tests.deploy.cached_service import HIT, MISS, STALE, CachedService, cached_service
 from tests.live import Live
 from tests.nginx import in_front_of
 
@@ -237,7 +238,7 @@ def test_write_is_visible_within_max_age(tmp_path: Path) -> None:
         for version in range(1, 20):  # until hits and stale responses were seen
             body, condition = {"name": f"Name {version}"}, {"If-Match": f'"{version}"'}
             assert site.live.call("PATCH", path, body, bearer | condition).status == 200
-            deadline = time.monotonic() + TIMEOUT
+            deadline = time.monotonic() + services.SECONDS
             while (answer := site.call(path)).json["version"] != version + 1:
                 assert answer.json["version"] == version
                 seen.add(answer.headers["Cache-Status"])
@@ -253,8 +254,8 @@ def test_stopped_service_is_503_when_the_cached_response_expired(tmp_path: Path)
     with cached_service(tmp_path, PUBLIC_MAX_AGE="2") as site:
         site.fill("articles")
         site.live.process.terminate()
-        site.live.process.wait(TIMEOUT)
-        deadline = time.monotonic() + TIMEOUT
+        site.live.process.wait(services.SECONDS)
+        deadline = time.monotonic() + services.SECONDS
         while (answer := site.call("articles")).status == 200:
             assert answer.headers["Cache-Status"] in (HIT, STALE)
             assert time.monotonic() < deadline, "the cached response does not expire"

@@ -16,6 +16,7 @@ from app.config import Settings
 from app.core.openapi.document import openapi_document
 from tests import articles
 from tests.contract import parcels
+from tests.tools.releases import commit, git, project
 from tools import api_diff
 
 ROOT = Path(__file__).parents[2]
@@ -114,25 +115,17 @@ def test_api_diff_accepts_compatible_change(change: Callable[[Document], Any]) -
 @pytest.fixture
 def repository(tmp_path: Path) -> Path:
     git(tmp_path, "init", "-q")
-    write(tmp_path, OPENAPI)
-    commit(tmp_path, "0.9.0.dev0")
+    release(tmp_path, "0.9.0.dev0")
     return tmp_path
 
 
-def commit(where: Path, version: str) -> None:
-    (where / "pyproject.toml").write_text(f'[project]\nversion = "{version}"\n')
-    (where / "CHANGELOG.md").write_text(f"# Changelog\n\n## {version}\n\n* All of it.\n")
-    git(where, "add", ".")
-    git(where, "commit", "-qm", version)
-
-
-def git(where: Path, *arguments: str) -> None:
-    who = ("-c", "user.name=Test", "-c", "user.email=test@example.com")
-    subprocess.run(["git", *who, *arguments], cwd=where, check=True)
-
-
-def write(where: Path, document: Document) -> None:
-    (where / "openapi.json").write_text(json.dumps(document))
+def release(where: Path, version: str) -> None:
+    files = {
+        "openapi.json": json.dumps(OPENAPI),
+        "pyproject.toml": project("the-upstream", version),
+        "CHANGELOG.md": f"# Changelog\n\n## {version}\n\n* All of it.\n",
+    }
+    commit(where, version, files)
 
 
 def run(where: Path) -> subprocess.CompletedProcess[str]:
@@ -147,15 +140,15 @@ def test_api_diff_passes_without_a_release(repository: Path) -> None:
 
 
 def test_api_diff_fails_on_a_break_unless_the_major_version_changes(repository: Path) -> None:
-    commit(repository, "1.0.0")
+    release(repository, "1.0.0")
     done = run(repository)
     assert done.stdout.startswith("0 breaking changes since 1.0.0 "), done.stderr
     broken = deepcopy(OPENAPI)
     BREAKING["a path is gone"](broken)
-    write(repository, broken)
+    (repository / "openapi.json").write_text(json.dumps(broken))
     done = run(repository)
     assert done.returncode == 1
     assert "GET /api/v1/articles/export: removed" in done.stderr
     broken["info"]["version"] = "2.0.0"
-    write(repository, broken)
+    (repository / "openapi.json").write_text(json.dumps(broken))
     assert run(repository).returncode == 0

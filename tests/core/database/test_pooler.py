@@ -16,6 +16,7 @@ from app.extensions import db
 from tests import services
 from tests.api import Api
 from tests.conftest import MakeApp, on_postgresql, server_url, skip_or_fail
+from tests.live import ROOT
 from tests.pooler import ROLE
 from tests.rows import database_name, in_parallel, terminate_connections
 
@@ -93,6 +94,8 @@ def test_unavailable_database_behind_a_pooler_is_503_until_it_is_back(
             pooled.get("/health/ready", status=503)
         finally:
             superuser.execute(f"{allow} true")
+    shipped = (ROOT / "deploy/pgbouncer/pgbouncer.ini").read_text().splitlines()
+    assert "server_login_retry = 1" in shipped  # seconds; by default 15
     deadline = time.monotonic() + services.SECONDS
     while pooled.get("articles").status_code != 200:
         assert time.monotonic() < deadline
