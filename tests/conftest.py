@@ -27,7 +27,7 @@ from app.core.security.authorization import public
 from app.core.web.flask_app import FlaskApp
 from app.extensions import cache, db, limiter
 from app.users import passwords
-from tests import pooler, stack_proxy
+from tests import pooler, rows, stack_proxy
 from tests.api import FAST_HASHER, Api, Caller
 from tests.executed import statements as statements
 from tests.features import WITH_FEATURES_OF_TESTS, as_feature
@@ -42,6 +42,7 @@ from tests.session_servers import pytest_terminal_summary as pytest_terminal_sum
 from tests.session_servers import pytest_unconfigure as pytest_unconfigure
 from tests.session_servers import server_url as server_url
 from tests.session_servers import skip_or_fail as skip_or_fail
+from tests.url_rules import Rule
 
 
 @pytest.fixture
@@ -53,6 +54,7 @@ def redis_url() -> Iterator[str]:
 
 FlaskApp.test_client_class = IsolatedClient
 FlaskApp.test_cli_runner_class = IsolatedCliRunner
+FlaskApp.url_rule_class = Rule
 
 
 @pytest.fixture(scope="session", params=["stack"] if stack_proxy.URL else ["sqlite", "postgresql"])
@@ -173,19 +175,9 @@ def app(service: Flask) -> Iterator[Flask]:
     yield service
     service.config["SERVER_NAME"] = None  # `live_server` does not restore it
     with service.app_context():
-        empty_tables()
+        rows.empty_tables()
         limiter.reset()
         cache.clear()
-
-
-def empty_tables() -> None:
-    """Delete all rows; on PostgreSQL in one round trip."""
-    deletes = [f"DELETE FROM {table.name}" for table in reversed(db.metadata.sorted_tables)]
-    with db.engine.begin() as connection:
-        if connection.dialect.name == "postgresql":
-            deletes = ["; ".join(deletes)]
-        for delete in deletes:
-            connection.execution_options(no_parameters=True).exec_driver_sql(delete)
 
 
 @pytest.fixture

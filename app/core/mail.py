@@ -56,11 +56,11 @@ def send_mail(to: str, subject: str, text: str, *, name: str) -> None:
 def _connect(parts: SplitResult) -> smtplib.SMTP:
     """A connection by smtp:// in clear, or with TLS by smtps:// or smtp+starttls://."""
     host = parts.hostname or ""
-    context = ssl.create_default_context()
-    if parts.scheme == "smtps":
-        return smtplib.SMTP_SSL(host, parts.port or 465, timeout=TIMEOUT, context=context)
     if parts.scheme == "smtp":
         return smtplib.SMTP(host, parts.port or 25, timeout=TIMEOUT)
+    context = ssl.create_default_context()  # reads all certificates of the system
+    if parts.scheme == "smtps":
+        return smtplib.SMTP_SSL(host, parts.port or 465, timeout=TIMEOUT, context=context)
     server = smtplib.SMTP(host, parts.port or 587, timeout=TIMEOUT)
     try:
         server.starttls(context=context)  # raises if the server does not offer it

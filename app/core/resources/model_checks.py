@@ -77,11 +77,12 @@ def _check_unique(named: dict[str, str], name: str, owner: Any) -> None:
 
 
 def _check_schema(operation: Operation, schema: Schema, models: list[Any]) -> None:
+    if any(next(_mismatches(model, schema, operation), None) is None for model in models):
+        return
     found = [(model, list(_mismatches(model, schema, operation))) for model in models]
-    if all(mismatches for _, mismatches in found):
-        _, mismatches = min(found, key=lambda each: (_lacking(each[0], schema), len(each[1])))
-        name, text = mismatches[0]
-        raise DeclarationError(type(schema), text, member=name)
+    _, mismatches = min(found, key=lambda each: (_lacking(each[0], schema), len(each[1])))
+    name, text = mismatches[0]
+    raise DeclarationError(type(schema), text, member=name)
 
 
 def has_member(model: Any, name: str) -> bool:
