@@ -38,7 +38,7 @@ def test_operation_admits_only_callers_of_its_declared_access(
 
 
 def check_access(world: World, operation: Operation, who: str) -> None:
-    response = world.call(operation, world.callers[who])
+    response = world.call(operation, world.caller(who))
     if not may(operation, who):
         assert response.status_code == (401 if who == "anonymous" else 403)
         assert response.headers["WWW-Authenticate"].startswith("Bearer")

@@ -22,7 +22,7 @@ every_create = pytest.mark.parametrize("create", CREATES, ids=ids)
 def post(
     world: World, create: Operation, key: str, sent: dict[str, Any], by: str = "", **kwargs: Any
 ) -> TestResponse:
-    caller, headers = world.callers[by] if by else world.writer(create), {"Idempotency-Key": key}
+    caller, headers = world.caller(by) if by else world.writer(create), {"Idempotency-Key": key}
     return world.api.call("POST", create.rule, by=caller, headers=headers, **sent, **kwargs)
 
 

@@ -59,7 +59,7 @@ def prefixed(app: Flask) -> Iterator[World]:
 def test_urls_of_responses_are_below_the_prefix(prefixed: World, operation: Operation) -> None:
     path = prefixed.path(operation)
     prefixed.call(operation, prefixed.writer(operation), path)
-    prefixed.call(operation, prefixed.anonymous, path)
+    prefixed.call(operation, None, path)
     invalid = {"json": {"nothing": "x"}} if operation.method in ("POST", "PATCH", "PUT") else {}
     prefixed.api.call(operation.method, f"{path}?nothing=1", by=prefixed.admin, **invalid)
 

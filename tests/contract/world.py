@@ -2,6 +2,7 @@
 
 import re
 from copy import deepcopy
+from functools import cached_property
 from itertools import permutations
 from typing import Any
 from urllib.parse import urlsplit
@@ -25,18 +26,30 @@ class World:
         self.api.fill = self.fill
         self._parents: dict[str, str] = {}
         self._referred: dict[tuple[str, Any], str] = {}
-        self.anonymous = None
-        self.owner, self.other, self.editor, self.admin = self.api.sign_up_all(
-            "user", "user", "editor", "admin"
-        )
-        self.api.sign_in(self.owner)  # on another device
-        self.callers = {
-            "anonymous": self.anonymous,
-            "owner": self.owner,
-            "other": self.other,
-            "editor": self.editor,
-            "admin": self.admin,
-        }
+
+    @cached_property
+    def owner(self) -> Caller:
+        """A user with two devices."""
+        caller = self.api.sign_up("user")
+        self.api.sign_in(caller)
+        return caller
+
+    @cached_property
+    def other(self) -> Caller:
+        """Another user."""
+        return self.api.sign_up("user")
+
+    @cached_property
+    def editor(self) -> Caller:
+        return self.api.sign_up("editor")
+
+    @cached_property
+    def admin(self) -> Caller:
+        return self.api.sign_up("admin")
+
+    def caller(self, who: str) -> Caller | None:
+        """The caller of this name, or none for "anonymous"."""
+        return None if who == "anonymous" else getattr(self, who)
 
     def body(self, operation: Operation, by: Caller | None = None) -> dict[str, Any] | None:
         """A valid body for the operation that conflicts with nothing."""
