@@ -50,41 +50,27 @@ class Api:
         self.app = app
 
     def sign_up(self, role: str = "user") -> Caller:
-        """A new user of this role with a session."""
-        return self.sign_up_all(role)[0]
-
-    def sign_up_all(self, *roles: str) -> list[Caller]:
-        """A new user of each role with a session; the password hash is computed only once."""
-        emails = [f"user{next(_numbers)}@example.com" for _ in roles]
+        """A new user of this role with a session; the password hash is computed only once."""
+        email = f"user{next(_numbers)}@example.com"
         stored = hash_once(passwords._hasher, PASSWORD)
         with self.app.app_context():
-            users = [
-                User(email=email, name="Test", password_hash=stored, role=role)
-                for email, role in zip(emails, roles, strict=True)
-            ]
-            db.session.add_all(users)
+            user = User(email=email, name="Test", password_hash=stored, role=role)
+            db.session.add(user)
             db.session.flush()
-            callers = [Caller(user.id, user.email, user.role, {}) for user in users]
-            return self._with_sessions(callers)
+            return self._with_session(Caller(user.id, user.email, user.role, {}))
 
     def sign_in(self, caller: Caller) -> Caller:
         """The same user in a new session."""
         with self.app.app_context():
-            return self._with_sessions([caller])[0]
+            return self._with_session(caller)
 
-    def _with_sessions(self, callers: list[Caller]) -> list[Caller]:
-        """The same users in new sessions; commits."""
+    def _with_session(self, caller: Caller) -> Caller:
+        """The same user in a new session; commits."""
         expires_at = now() + timedelta(days=1)
-        sessions = [
-            Session(owner_id=caller.id, refresh_token_hash=b"", expires_at=expires_at)
-            for caller in callers
-        ]
-        db.session.add_all(sessions)
+        session = Session(owner_id=caller.id, refresh_token_hash=b"", expires_at=expires_at)
+        db.session.add(session)
         db.session.commit()
-        return [
-            replace(caller, headers=bearer(issue_access_token(session, caller.role)))
-            for caller, session in zip(callers, sessions, strict=True)
-        ]
+        return replace(caller, headers=bearer(issue_access_token(session, caller.role)))
 
     def client(self) -> FlaskClient:
         """A new client, so that requests share no cookies."""

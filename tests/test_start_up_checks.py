@@ -16,7 +16,7 @@ from app.core.resources.filters import Sort, filter_by
 from app.core.resources.references import Reference
 from app.core.resources.scoped_query import path_param
 from app.core.schemas.base import ResourceSchema, Schema
-from app.core.schemas.fields import Enum, Integer, MoneyAmount, String
+from app.core.schemas.fields import DateTime, Enum, Integer, MoneyAmount, String
 from app.core.security.authorization import permission, public
 from app.jobs.periodic import HOUR, periodic_task
 from app.jobs.runner import job
@@ -73,6 +73,8 @@ from app.core.schemas.fields import String
 class RecipeSchema(Schema):
     name = String(required=True)
 """
+
+COUNT = sa.select(sa.func.count(User.id))
 
 PROVOKED: list[Callable[[Any], Any]] = [
     lambda recipe: declare(view(docstring=None)),
@@ -141,6 +143,14 @@ PROVOKED: list[Callable[[Any], Any]] = [
         recipe, creates=True, servings=Integer(min=1, max=9, allow_none=True, **FOUR)
     ),
     lambda recipe: start_with_item(with_default(recipe, "servings", "two")),
+    lambda recipe: start_with_item(
+        with_default(recipe, "cooked_at", "2026-01-01"), cooked_at=DateTime(allow_none=True)
+    ),
+    lambda recipe: start_with_item(
+        with_attribute(recipe, "spice_count", column_property(COUNT.scalar_subquery())),
+        creates=True,
+        spice_count=Integer(min=0, max=9, dump_only=True),
+    ),
     lambda recipe: start_with_info(recipe, feild="name"),
     lambda recipe: start_with_item(recipe, creates=True, name=EXAMPLE),
     lambda recipe: child_rows(salt=EXAMPLE),
@@ -149,6 +159,7 @@ PROVOKED: list[Callable[[Any], Any]] = [
     lambda recipe: child_rows("step_id"),
     lambda recipe: schema_with(level=Enum("low", dump_only=True)),
     lambda recipe: take_body(servings=Integer(min=1, max=9, metadata={"example": "4"})),
+    lambda recipe: take_body(servings=Integer(min=1, max=9, load_default="4", **FOUR)),
     lambda recipe: schema_with(name=String(max_length=9)),
     lambda recipe: take_body(servings=Integer(min=1, max=9)),
     lambda recipe: take_body(ratio=ma.fields.Float(metadata={"example": 1.5})),

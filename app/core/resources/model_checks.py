@@ -12,14 +12,14 @@ import marshmallow as ma
 import sqlalchemy as sa
 from flask import Flask
 
+from app.core.database.types import correlated
 from app.core.openapi.operation import DeclarationError, Operation
 from app.core.resources.child_rows import Rows
 from app.core.resources.references import Reference
 from app.core.resources.scope_checks import check_scopes
 from app.core.resources.statements import table_of
 from app.core.schemas.base import Schema
-from app.core.schemas.fields import Boolean, Integer, String
-from app.core.schemas.member_checks import wrong_value
+from app.core.schemas.member_checks import wrong_default
 from app.core.web.problems import TYPES
 from app.extensions import Base
 
@@ -96,12 +96,25 @@ def _lacking(model: Any, schema: Schema) -> int:
     return sum(not isinstance(f, Rows) and not has_member(model, name) for name, f in fields)
 
 
-def _wrong_default(field: ma.fields.Field[Any], column: Any) -> str:
-    """Why the field does not take the default of its column; that of JSON types is compared."""
-    default = getattr(getattr(column, "default", None), "arg", None)
-    if isinstance(field, String | Integer | Boolean) and isinstance(default, str | int):
-        return wrong_value(field, "default", default)
-    return ""
+def _default(column: Any) -> Any:
+    return getattr(getattr(column, "default", None), "arg", None)
+
+
+def _selects_uncorrelated(expression: Any) -> bool:
+    """Whether the expression has a SELECT, of which SQLAlchemy makes no RETURNING."""
+    if isinstance(expression, correlated):
+        return False
+    inner = expression.get_children()
+    return isinstance(expression, sa.ScalarSelect) or any(map(_selects_uncorrelated, inner))
+
+
+def _computed_problem(model: Any, name: str, operation: Operation) -> str:
+    """Why the response cannot have the computed member; empty if it can."""
+    expression = getattr(sa.inspect(model).attrs.get(name), "expression", None)
+    if operation.response_kind == "returns" or expression is None:
+        return ""
+    needs = _selects_uncorrelated(expression)
+    return f"{model.__name__} computes it by a SELECT, which needs correlated(…)" if needs else ""
 
 
 def _mismatches(model: Any, schema: Schema, operation: Operation) -> Iterator[Mismatch]:
@@ -115,7 +128,10 @@ def _mismatches(model: Any, schema: Schema, operation: Operation) -> Iterator[Mi
             yield name, f"{model.__name__} has no column or computed member of this name"
         elif name not in columns and not field.dump_only:
             yield name, f"{model.__name__} computes it, so it needs dump_only=True"
-        elif problem := _wrong_default(field, columns.get(name)):
+        elif problem := (
+            wrong_default(field, "default", _default(columns.get(name)))
+            or _computed_problem(model, name, operation)
+        ):
             yield name, problem
     body = operation.body.load_fields if operation.body else {}
     for name, field in body.items():

@@ -1,19 +1,27 @@
 """The check at the start that the members of a schema are documented and validated exactly."""
 
+import uuid
 from contextlib import suppress
+from datetime import date, datetime
 from typing import Any, TypeVar
 
 import marshmallow as ma
 
 from app.config import StartError
 from app.core.schemas.base import Schema, nested_schema
-from app.core.schemas.fields import UUID, Boolean, DateTime, Enum, MoneyAmount, String
+from app.core.schemas.fields import UUID, Boolean, DateTime, Enum, Integer, MoneyAmount, String
 from app.core.schemas.serialisable import KNOWN_FIELDS, schema_name
 
 S = TypeVar("S", bound=Schema)
 
 # Those of marshmallow that JSON Schema describes as they validate.
 _CONTAINERS = (ma.fields.List, ma.fields.Nested)
+# The class of a default, where a value in JSON has another one.
+_PYTHON_TYPES: dict[type[ma.fields.Field[Any]], type] = {
+    ma.fields.DateTime: datetime,
+    ma.fields.Date: date,
+    ma.fields.UUID: uuid.UUID,
+}
 # Formats for which the document has an example: `app.core.openapi.components`.
 _FORMATS = ("password",)
 
@@ -28,7 +36,8 @@ def check_members(schema: S, *, is_body: bool) -> S:
         StartError: names module, schema and member.
     """
     for name, field in (schema.load_fields if is_body else schema.dump_fields).items():
-        if problem := field_problem(field) or _example_problem(field, is_body=is_body):
+        problem = field_problem(field) or _example_problem(field, is_body=is_body)
+        if problem or (problem := wrong_default(field, "load_default", field.load_default)):
             raise StartError(f"{schema_name(schema)}.{name}: {problem}")
         inner = nested_schema(field)
         if isinstance(inner, Schema) and "example" not in field.metadata:
@@ -75,4 +84,16 @@ def wrong_value(field: ma.fields.Field[Any], name: str, value: Any) -> str:
             field.deserialize(value)
     except ma.ValidationError as error:
         return f"its {name} {value!r} is not valid: {error.messages}"
+    return ""
+
+
+def wrong_default(field: ma.fields.Field[Any], name: str, value: Any) -> str:
+    """Why a Python value is no default of the field; empty if it is one, or computed later."""
+    if not isinstance(value, str | int | float | date | uuid.UUID):
+        return ""
+    for kind, python_type in _PYTHON_TYPES.items():
+        if isinstance(field, kind) and not isinstance(value, python_type):
+            return f"its {name} {value!r} is no {python_type.__name__}"
+    if isinstance(field, String | Integer | Boolean):
+        return wrong_value(field, name, value)
     return ""

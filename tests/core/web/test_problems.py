@@ -1,5 +1,8 @@
 """Problem details (RFC 9457)."""
 
+import ast
+from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -9,11 +12,12 @@ from werkzeug.exceptions import HTTPException
 from app import create_app
 from app.config import ConfigError, Settings
 from app.core.resources.blueprint import Blueprint
-from app.core.web.problems import Problem
+from app.core.web.problems import TYPES, Problem
 from tests.api import Api, Caller, error_locations
 from tests.conftest import MakeApp
 from tests.core.web.problems import check_problem, fail
 
+ROOT = Path(__file__).parents[3]
 NOWHERE = "00000000-0000-7000-8000-000000000000"
 
 
@@ -173,3 +177,18 @@ def test_http_exception_has_the_detail_of_its_problem_type(make_app: MakeApp) ->
         description = "s3cret"
 
     assert check_problem(fail(make_app, Conflict()), "conflict")["detail"] != "s3cret"
+
+
+def raised_slugs(text: str) -> Iterator[tuple[int, str]]:
+    """The line and the slug of each `Problem("slug")` in a module."""
+    for node in ast.walk(ast.parse(text)):
+        match node:
+            case ast.Call(func=ast.Name(id="Problem"), args=[ast.Constant(value=str(slug)), *_]):
+                yield node.lineno, slug
+
+
+def test_every_problem_in_the_code_has_a_known_type() -> None:
+    files = [file for name in ("app", "examples") for file in (ROOT / name).rglob("*.py")]
+    raised = [(file, *each) for file in files for each in raised_slugs(file.read_text())]
+    assert len(raised) > 20
+    assert [each for each in raised if each[2] not in TYPES] == []
