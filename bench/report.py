@@ -6,6 +6,7 @@ updates the document from these results, by default the latest.
 """
 
 import json
+import os
 import sys
 from html import escape
 from pathlib import Path
@@ -202,7 +203,8 @@ def write(file: Path) -> None:
     )
     before, _, more = DOCUMENT.read_text().partition(BEGIN)
     _, _, after = more.partition(END)
-    generated = f"{intro}\n\n![Requests per second]({PLOT.name})\n\n{table(results)}\n"
+    link = os.path.relpath(PLOT, DOCUMENT.parent)
+    generated = f"{intro}\n\n![Requests per second]({link})\n\n{table(results)}\n"
     DOCUMENT.write_text(f"{before}{BEGIN}{generated}{END}{after}")
     PLOT.write_text(plot(results))
 
