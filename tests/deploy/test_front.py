@@ -7,13 +7,12 @@ import shutil
 import socket
 import ssl
 import subprocess
-import threading
+import sys
 import time
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import replace
-from http.client import HTTPConnection, HTTPSConnection
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from http.client import HTTPSConnection
 from pathlib import Path
 from typing import Any
 from uuid import uuid4
@@ -23,7 +22,7 @@ import yaml
 
 from tests import services
 from tests.conftest import skip_or_fail
-from tests.live import ROOT, Answer, Live, serve
+from tests.live import ROOT, Answer, Live, serve, wait_until
 from tests.nginx import in_front_of
 
 pytestmark = pytest.mark.slow
@@ -61,7 +60,8 @@ def certificate(folder: Path) -> None:
 @contextmanager
 def program(folder: Path, name: str, *arguments: Any, port: int) -> Iterator[None]:
     """Run a proxy until the block ends; skip or fail the test if it is not installed."""
-    binary = shutil.which(name, path=f"{os.environ['PATH']}:/usr/sbin")
+    folders = (os.environ["PATH"], "/usr/sbin", str(Path(sys.executable).parent))
+    binary = shutil.which(name, path=":".join(folders))
     if not binary:
         skip_or_fail(f"{name} is not installed")
     environ = {**os.environ, "HOME": str(folder), "XDG_DATA_HOME": str(folder)}
@@ -126,44 +126,21 @@ def haproxy(folder: Path, port: int, stack: int) -> Iterator[None]:
 
 @contextmanager
 def traefik(folder: Path, port: int, stack: int) -> Iterator[None]:
-    """A stand-in for Traefik: it sends the fields that its documentation describes."""
-    example = yaml.safe_load(configured("yaml", folder, port, stack))["http"]
-    [prefix] = example["middlewares"]["shop"]["stripPrefix"]["prefixes"]
-    [server] = example["services"]["stack"]["loadBalancer"]["servers"]
-
-    class Handler(BaseHTTPRequestHandler):
-        def do_GET(self) -> None:
-            sent = {k: v for k, v in self.headers.items() if k not in FORGED or k == "SCRIPT_NAME"}
-            sent |= {"X-Forwarded-For": self.client_address[0], "X-Forwarded-Proto": "https",
-                     "X-Forwarded-Host": self.headers["Host"], "X-Forwarded-Port": "443",
-                     "X-Forwarded-Server": "traefik", "X-Real-Ip": self.client_address[0],
-                     "X-Forwarded-Prefix": prefix}  # fmt: skip
-            body = self.rfile.read(int(self.headers.get("Content-Length") or 0))
-            connection = HTTPConnection(server["url"].removeprefix("http://"))
-            connection.request(self.command, self.path.removeprefix(prefix), body, sent)
-            answer = connection.getresponse()
-            content = answer.read()
-            connection.close()
-            self.send_response_only(answer.status)
-            for name, value in answer.getheaders():
-                if name not in ("Transfer-Encoding", "Content-Length", "Connection"):
-                    self.send_header(name, value)
-            self.send_header("Content-Length", str(len(content)))
-            self.end_headers()
-            self.wfile.write(content)
-
-        do_POST = do_GET  # noqa: N815
-
-        def log_message(self, *_: object) -> None:
-            pass
-
-    context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
-    context.load_cert_chain(folder / "api.pem", folder / "api.key")
-    with ThreadingHTTPServer(("127.0.0.1", port), Handler) as front:
-        front.socket = context.wrap_socket(front.socket, server_side=True)
-        threading.Thread(target=front.serve_forever, daemon=True).start()
+    dynamic = folder / "dynamic"
+    dynamic.mkdir()
+    (dynamic / "stack.yml").write_text(configured("yaml", folder, port, stack))
+    files = {"certFile": str(folder / "api.pem"), "keyFile": str(folder / "api.key")}
+    (dynamic / "tls.yml").write_text(yaml.safe_dump({"tls": {"certificates": [files]}}))
+    options = {
+        "entryPoints.https.address": f"127.0.0.1:{port}",
+        "providers.file.directory": dynamic,
+        "global.checkNewVersion": "false",
+        "global.sendAnonymousUsage": "false",
+    }
+    arguments = [f"--{name}={value}" for name, value in options.items()]
+    with program(folder, "traefik", *arguments, port=port):
+        wait_until(lambda: status_of_probe(port) == 200)  # it listens before it reads the folder
         yield
-        front.shutdown()
 
 
 class Https(HTTPSConnection):
@@ -174,6 +151,15 @@ class Https(HTTPSConnection):
         context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
         wire = socket.create_connection(("127.0.0.1", self.port), services.SECONDS, (CLIENT, 0))
         self.sock = context.wrap_socket(wire, server_hostname=HOST)
+
+
+def status_of_probe(port: int) -> int:
+    connection = Https(HOST, port)
+    try:
+        connection.request("GET", f"{PREFIX}/health/live")
+        return connection.getresponse().status
+    finally:
+        connection.close()
 
 
 class Front(Live):
