@@ -27,7 +27,9 @@ REFUSED = [
 ]
 ERRORS = [
     (413, "POST", "notes", {"Content-Length": "1048577"}),
-    (431, "GET", "articles", {"X-Large": "x" * 9000}),
+    (414, "GET", "articles?q=" + "x" * 9000, {}),
+    (414, "POST", "articles/imports?name=" + "x" * 30_000, {}),
+    (431, "GET", "articles", {"X-Large": "x" * 33_000}),
     (501, "POST", "notes", {"Transfer-Encoding": "gzip"}),
     (503, "GET", "notes", {}),
 ]
@@ -57,7 +59,7 @@ def call(stopped: Live, error: tuple[int, str, str, dict[str, str]], origin: str
 
 
 @pytest.mark.parametrize("origin", ALLOWED)
-@pytest.mark.parametrize("error", ERRORS, ids=lambda error: str(error[0]))
+@pytest.mark.parametrize("error", ERRORS, ids=lambda error: f"{error[0]} {error[1]}")
 def test_error_of_nginx_can_be_read_by_an_allowed_origin(
     stopped: Live, error: tuple[int, str, str, dict[str, str]], origin: str
 ) -> None:
@@ -73,6 +75,22 @@ def test_error_of_nginx_can_be_read_by_an_allowed_origin(
 def test_error_of_nginx_cannot_be_read_by_another_origin(stopped: Live, origin: str) -> None:
     for error in ERRORS:
         assert not [n for n in call(stopped, error, origin).headers if n.startswith("Access-")]
+
+
+def test_error_of_gunicorn_can_be_read_by_an_allowed_origin(tmp_path: Path) -> None:
+    settings = {"CORS_ORIGINS": ORIGINS, "CACHE_DIR": str(tmp_path / "cache")}
+    with (
+        serve(f"sqlite:///{tmp_path}/live.db", **settings) as live,
+        in_front_of(live, tmp_path, **{"${CORS_ORIGINS}": ORIGINS}) as nginx,
+    ):
+        site = replace(live, url=f"http://127.0.0.1:{nginx.port}")
+        for status, fields in ((431, {"X-Large": "x" * 9000}), (401, {})):
+            for origin, expected in ((ALLOWED[0], ALLOWED[0]), (REFUSED[0], None)):
+                answer = site.send("GET", "notes", None, {"Origin": origin, **fields})
+                assert answer.status == status
+                assert answer.headers.get("Access-Control-Allow-Origin") == expected
+                exposed = answer.headers.get("Access-Control-Expose-Headers", "")
+                assert ("X-Request-ID" in exposed) == bool(expected)
 
 
 @pytest.mark.parametrize(("origins", "expected"), [("", None), ("*", "https://any.example")])
