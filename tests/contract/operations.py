@@ -38,7 +38,8 @@ class Operation:
     file: tuple[str, str] | None  # the same, where it is a file: its media type and content
     parameters: dict[str, Any]  # the schema of each query parameter
     references: dict[tuple[Any, ...], str]  # of the body: the collection of what is referred to
-    children: int  # the kinds of child rows that a write has
+    children: int  # the kinds of child rows that the body has
+    row_children: int  # the kinds of child rows that the response has
     has_computed: bool  # whether the response has members that are no columns
     headers: frozenset[str]  # the names of the request header fields
     media_types: tuple[str, ...]  # of the successful response
@@ -101,7 +102,8 @@ def _read_operations() -> Iterator[Operation]:
                     if parameter.get("in") == "query"
                 },
                 references=dict(_references(app, rule.endpoint)),
-                children=_kinds_of_children(declared.body or declared.schema),
+                children=_kinds_of_children(declared.body),
+                row_children=_kinds_of_children(declared.schema),
                 has_computed=_has_computed(declared.schema),
                 headers=frozenset(_headers(described.get("parameters", ()))),
                 media_types=_media_types(described["responses"]),

@@ -51,7 +51,7 @@ def path_of(world: World, operation: Operation) -> str:
 def kinds_of_children(operation: Operation) -> int:
     """How many kinds of child rows the rows that it reads or writes have."""
     created = (c.children for c in CREATES if c.rule == operation.collection)
-    return max(operation.children, *created, 0)
+    return max(operation.children, operation.row_children, *created, 0)
 
 
 def statements_of_kind(operation: Operation, on_sqlite: bool, response: Any) -> dict[str, int]:
@@ -60,9 +60,10 @@ def statements_of_kind(operation: Operation, on_sqlite: bool, response: Any) -> 
     writes = kind in ("creates", "updates", "deletes", "action")
     children = kinds_of_children(operation)
     with_children = writes and children > 0
+    merges = kind == "updates" and any(isinstance(v, dict) for v in (operation.body or {}).values())
     # Otherwise a write is one statement, together with its audit event and the session check.
     in_transaction = writes and (
-        on_sqlite or with_children or kind == "action" or operation.queries > 0
+        on_sqlite or with_children or merges or kind == "action" or operation.queries > 0
     )
     checks = in_transaction or bool(operation.file) or kind in ("exports", "response")
     checks = checks or operation.access.needs_recent_login
@@ -82,8 +83,8 @@ def statements_of_kind(operation: Operation, on_sqlite: bool, response: Any) -> 
         ),
         "is audited": in_transaction,
         "checks references": len(set(operation.references.values())),
-        "inserts children, in a savepoint": 3 * children * (writes and bool(operation.body)),
-        "deletes the old children": children * (kind == "updates"),
+        "inserts children, in a savepoint": 3 * operation.children * writes,
+        "deletes the old children": operation.children * (kind == "updates"),
         "reads the children": with_children and kind in ("creates", "updates", "deletes"),
         "stores a file and its only chunk": 2 * bool(operation.file),
         "deletes a file": on_sqlite and kind == "deletes" and keeps_file,
