@@ -1,6 +1,4 @@
-"""URL rules whose code is compiled once for all applications, without which tests take a quarter
-longer.
-"""
+"""URL rules whose code is compiled once for all applications of a test session."""
 
 from collections.abc import Callable
 from typing import Any
@@ -13,6 +11,7 @@ _builders: dict[tuple[str, bool], Callable[..., tuple[str, str]]] = {}
 class Rule(werkzeug.routing.Rule):
     """A rule that takes the function that builds its URLs from an equal rule."""
 
+    # A private method: docs/decisions.md#93-url-rules-of-tests
     def _compile_builder(self, append_unknown: bool = True) -> Any:
         key = (self.rule, append_unknown)
         if key not in _builders:
