@@ -32,6 +32,7 @@ from tests.mistakes import (
     EXAMPLE,
     FILE,
     FOUR,
+    ITEM,
     RESPONSE,
     SCHEMA_OF_MARSHMALLOW,
     SOUP,
@@ -138,6 +139,9 @@ PROVOKED: list[Callable[[Any], Any]] = [
         total=Integer(min=1, max=9, **FOUR),
     ),
     lambda recipe: start_with_item(recipe, steps=child_rows(position=Integer(min=0, max=9))),
+    lambda recipe: start_with(
+        declare(view_that_returns(sa.select(recipe)), Blueprint.returns_file(), **ITEM)
+    ),
     lambda recipe: start_with_item(recipe, creates=True, owner_id=Reference(Note)),
     lambda recipe: start_with_item(
         recipe, creates=True, servings=Integer(min=1, max=9, allow_none=True, **FOUR)

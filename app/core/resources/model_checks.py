@@ -13,7 +13,8 @@ import sqlalchemy as sa
 from flask import Flask
 
 from app.core.database.types import correlated
-from app.core.openapi.operation import DeclarationError, Operation
+from app.core.files.file_mixin import FileMixin
+from app.core.openapi.operation import DeclarationError, Operation, View
 from app.core.resources.child_rows import Rows
 from app.core.resources.references import Reference
 from app.core.resources.scope_checks import check_scopes
@@ -56,6 +57,8 @@ def check_models(app: Flask) -> None:
                 _check_unique(named, f"the name {type(schema).__name__}", type(schema))
         if operation.schema and operation.response_kind in _KINDS:
             _check_schema(operation, operation.schema, own_models or models)
+        if operation.response_kind == "returns_file":
+            _check_files(view, own_models)
 
 
 def _check_info(model: Any) -> None:
@@ -74,6 +77,12 @@ def _check_unique(named: dict[str, str], name: str, owner: Any) -> None:
     other = named.setdefault(name, f"{owner.__module__}.{owner.__qualname__}")
     if other != f"{owner.__module__}.{owner.__qualname__}":
         raise DeclarationError(owner, f"{other} has {name} already")
+
+
+def _check_files(view: View, own_models: list[Any]) -> None:
+    if own_models and not any(issubclass(model, FileMixin) for model in own_models):
+        text = f"{own_models[-1].__name__} has no file, derive it from FileMixin"
+        raise DeclarationError(inspect.unwrap(view), text)
 
 
 def _check_schema(operation: Operation, schema: Schema, models: list[Any]) -> None:
@@ -122,7 +131,8 @@ def _mismatches(model: Any, schema: Schema, operation: Operation) -> Iterator[Mi
     for name in schema.column_names:
         field = schema.dump_fields[name]
         if isinstance(field, Rows):
-            if not (field.dump_only or hasattr(model, name)):
+            takes = hasattr(model, name) and name not in sa.inspect(model).relationships
+            if not (field.dump_only or takes):
                 yield name, f"{model.__name__} needs a class attribute for it: ClassVar[Any] = ()"
         elif not has_member(model, name):
             yield name, f"{model.__name__} has no column or computed member of this name"
