@@ -51,7 +51,7 @@ def path_of(world: World, operation: Operation) -> str:
 def kinds_of_children(operation: Operation) -> int:
     """How many kinds of child rows the rows that it reads or writes have."""
     created = (c.children for c in CREATES if c.rule == operation.collection)
-    return max(operation.children, operation.row_children, *created, 0)
+    return max(operation.children, operation.row_children, *created)
 
 
 def statements_of_kind(operation: Operation, on_sqlite: bool, response: Any) -> dict[str, int]:

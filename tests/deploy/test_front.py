@@ -139,7 +139,10 @@ def traefik(folder: Path, port: int, stack: int) -> Iterator[None]:
     }
     arguments = [f"--{name}={value}" for name, value in options.items()]
     with program(folder, "traefik", *arguments, port=port):
-        wait_until(lambda: status_of_probe(port) == 200)  # it listens before it reads the folder
+        front = Front(f"https://{HOST}:{port}", None, None)  # type: ignore[arg-type]
+        probe = ("GET", f"{PREFIX}/health/live", None, {})
+        # It listens before it reads the folder.
+        wait_until(lambda: front.send(*probe).status == 200)
         yield
 
 
@@ -151,15 +154,6 @@ class Https(HTTPSConnection):
         context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
         wire = socket.create_connection(("127.0.0.1", self.port), services.SECONDS, (CLIENT, 0))
         self.sock = context.wrap_socket(wire, server_hostname=HOST)
-
-
-def status_of_probe(port: int) -> int:
-    connection = Https(HOST, port)
-    try:
-        connection.request("GET", f"{PREFIX}/health/live")
-        return connection.getresponse().status
-    finally:
-        connection.close()
 
 
 class Front(Live):
