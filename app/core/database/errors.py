@@ -86,7 +86,8 @@ class DatabaseError:
     Args:
         constraint: name of the violated constraint or unique index, where it is known.
         info: its `info` in the model: `field`, `detail` and optionally `problem`.
-        columns: those of a violated foreign key, where it is known.
+        columns: those of a violated foreign key, where it is known; of a violated NOT NULL the
+            column, as table.column.
     """
 
     kind: ErrorKind
@@ -98,6 +99,10 @@ class DatabaseError:
 def classify(error: SQLAlchemyError, metadata: MetaData) -> DatabaseError:
     """Return what an error means; constraints are looked up in `metadata` by their name."""
     if isinstance(error, IntegrityError):
+        # Not the caller's: a member that may be null or absent has a column that may be NULL, or
+        # has a default (`app.core.resources.model_checks`).
+        if column := _column_without_value(error):
+            return DatabaseError(ErrorKind.DEFECT, columns=(column,))
         name, constraint = _find_constraint(error, metadata)
         is_reference = _is_foreign_key(error, constraint)
         kind = ErrorKind.REFERENCE if is_reference else ErrorKind.CONSTRAINT
@@ -122,6 +127,14 @@ def _is_transient(error: DBAPIError) -> bool:
             return is_transient or error.connection_invalidated
         case orig:  # not from the server: it is unreachable, gone or silent
             return error.connection_invalidated or isinstance(orig, psycopg.OperationalError)
+
+
+def _column_without_value(error: IntegrityError) -> str:
+    """The column of a violated NOT NULL, as table.column; empty for other errors."""
+    if isinstance(error.orig, psycopg.errors.NotNullViolation):
+        return f"{error.orig.diag.table_name}.{error.orig.diag.column_name}"
+    found = re.match(r"NOT NULL constraint failed: (\w+\.\w+)", str(error.orig))
+    return found[1] if found else ""
 
 
 def _find_constraint(error: IntegrityError, metadata: MetaData) -> tuple[str | None, Any]:

@@ -34,7 +34,8 @@ def handle_database_error(error: SQLAlchemyError) -> Response:
         slug = "outcome-unknown" if unknown else "service-unavailable"
         return Problem(slug, headers={"Retry-After": RETRY_AFTER}).get_response()
     if classified.kind is ErrorKind.DEFECT:
-        log.exception("database_error")
+        named = {"column": classified.columns[0]} if classified.columns else {}
+        log.exception("database_error", **named)
         return Problem("internal-error").get_response()
     return _values_problem(classified).get_response()
 
@@ -44,8 +45,14 @@ def constraint_problem(error: IntegrityError | DataError) -> Problem:
 
     The `info` of a constraint or index in the model may give the member (`field`), the sentence
     (`detail`) and the problem type (`problem`, by default `conflict`).
+
+    Raises:
+        IntegrityError: the server gave no value to a column that has no default.
     """
-    return _values_problem(classify(error, db.metadata))
+    classified = classify(error, db.metadata)
+    if classified.kind is ErrorKind.DEFECT:
+        raise error
+    return _values_problem(classified)
 
 
 @contextmanager
