@@ -1,4 +1,4 @@
-"""docs/resources.md: each mistake stops the start with the documented message."""
+"""docs/checks.md: each mistake stops the start with the documented message."""
 
 import re
 from collections.abc import Callable
@@ -63,7 +63,7 @@ from tests.mistakes import (
     with_attribute,
     with_default,
 )
-from tests.resources_document import DOCUMENT
+from tests.resources_document import DOCS
 from tests.resources_document import recipe as recipe
 from tests.resources_document import recipes as recipes
 
@@ -186,9 +186,7 @@ PROVOKED: list[Callable[[Any], Any]] = [
     lambda recipe: start_with_module(MODULE_WITH_WRONG_FIELD),
 ]
 
-CHECKS = DOCUMENT.partition("\n## 9. ")[2].partition("\n## 10. ")[0]
-
-MESSAGES = re.findall(r"^\| `(.*?)` \|", CHECKS, re.MULTILINE)
+MESSAGES = re.findall(r"^\| `(.*?)` \|", (DOCS / "checks.md").read_text(), re.MULTILINE)
 
 
 def test_each_documented_message_is_provoked() -> None:
