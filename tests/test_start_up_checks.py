@@ -130,6 +130,9 @@ PROVOKED: list[Callable[[Any], Any]] = [
     lambda recipe: list_sorted_by(
         name=recipe.name, q=filter_by(String(max_length=9), lambda v: None)
     ),
+    lambda recipe: list_sorted_by(
+        name=recipe.name, q=filter_by(String(max_length=9), lambda v: recipe.servings == v)
+    ),
     lambda recipe: list_sorted_by(name=recipe.name, schema=schema_of(title=EXAMPLE)),
     lambda recipe: start_with_item(
         with_attribute(recipe, "owner", relationship(User)), owner=String(max_length=9, **SOUP)
@@ -138,6 +141,7 @@ PROVOKED: list[Callable[[Any], Any]] = [
         with_attribute(recipe, "total", column_property(recipe.servings * 2)),
         total=Integer(min=1, max=9, **FOUR),
     ),
+    lambda recipe: start_with_item(recipe, servings=EXAMPLE),
     lambda recipe: start_with_item(recipe, steps=child_rows(position=Integer(min=0, max=9))),
     lambda recipe: start_with(
         declare(view_that_returns(sa.select(recipe)), Blueprint.returns_file(), **ITEM)

@@ -8,6 +8,7 @@ import sqlalchemy as sa
 from sqlalchemy.orm import InstrumentedAttribute
 from sqlalchemy.sql.functions import coalesce, count
 from sqlalchemy.sql.operators import is_, is_not
+from sqlalchemy.sql.visitors import iterate
 
 from app.core.database.types import correlated
 from app.core.openapi.operation import DeclarationError
@@ -15,7 +16,8 @@ from app.core.resources.cursor import SORTABLE
 from app.core.resources.filters import NOT_FILTERS, PageQuery, Sort
 from app.core.resources.model_checks import has_member
 from app.core.schemas.base import Schema
-from app.core.schemas.member_checks import field_problem
+from app.core.schemas.fields import Integer
+from app.core.schemas.member_checks import field_problem, wrong_type
 
 
 def check_query(query: PageQuery) -> PageQuery:
@@ -54,6 +56,18 @@ def _filter_problem(name: str, field: ma.fields.Field[Any]) -> str:
         return f"its condition fails with {type(error).__name__}: {error}"
     if not isinstance(condition, sa.ColumnElement):
         return f"its condition returns {condition!r}, which is no SQL expression"
+    return _compared_type_problem(field, condition, f"filter_{name}")
+
+
+def _compared_type_problem(field: ma.fields.Field[Any], condition: Any, parameter: str) -> str:
+    """Why the condition cannot compare the values of the field; empty if it can."""
+    for each in iterate(condition):
+        # SQLAlchemy gives the parameter the type of what it is compared with.
+        if isinstance(each, sa.BindParameter) and each.key == parameter:
+            is_number = isinstance(field, Integer) and isinstance(each.type, sa.Numeric)
+            problem = "" if is_number else wrong_type(field, each.type, "its condition compares")
+            if problem:
+                return problem
     return ""
 
 

@@ -20,7 +20,7 @@ from app.core.resources.references import Reference
 from app.core.resources.scope_checks import check_scopes
 from app.core.resources.statements import table_of
 from app.core.schemas.base import Schema
-from app.core.schemas.member_checks import wrong_default
+from app.core.schemas.member_checks import wrong_default, wrong_type
 from app.core.web.problems import TYPES
 from app.extensions import Base
 
@@ -109,6 +109,10 @@ def _default(column: Any) -> Any:
     return getattr(getattr(column, "default", None), "arg", None)
 
 
+def _type_problem(field: ma.fields.Field[Any], column: Any) -> str:
+    return "" if column is None else wrong_type(field, column.type, "its column holds")
+
+
 def _selects_uncorrelated(expression: Any) -> bool:
     """Whether the expression has a SELECT, of which SQLAlchemy makes no RETURNING."""
     if isinstance(expression, correlated):
@@ -139,7 +143,8 @@ def _mismatches(model: Any, schema: Schema, operation: Operation) -> Iterator[Mi
         elif name not in columns and not field.dump_only:
             yield name, f"{model.__name__} computes it, so it needs dump_only=True"
         elif problem := (
-            wrong_default(field, "default", _default(columns.get(name)))
+            _type_problem(field, columns.get(name))
+            or wrong_default(field, "default", _default(columns.get(name)))
             or _computed_problem(model, name, operation)
         ):
             yield name, problem

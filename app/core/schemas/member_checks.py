@@ -3,14 +3,16 @@
 import uuid
 from contextlib import suppress
 from datetime import date, datetime
+from decimal import Decimal
 from typing import Any, TypeVar
 
 import marshmallow as ma
+import sqlalchemy as sa
 
 from app.config import StartError
 from app.core.schemas.base import Schema, nested_schema
 from app.core.schemas.fields import UUID, Boolean, DateTime, Enum, Integer, MoneyAmount, String
-from app.core.schemas.serialisable import KNOWN_FIELDS, schema_name
+from app.core.schemas.serialisable import KNOWN_FIELDS, python_type, schema_name
 
 S = TypeVar("S", bound=Schema)
 
@@ -22,6 +24,8 @@ _PYTHON_TYPES: dict[type[ma.fields.Field[Any]], type] = {
     ma.fields.Date: date,
     ma.fields.UUID: uuid.UUID,
 }
+# Of columns whose values only fields of the same type have; others, such as JSON, hold any.
+_COLUMN_TYPES = (str, bytes, int, float, Decimal, bool, uuid.UUID, datetime, date)
 # Formats for which the document has an example: `app.core.openapi.components`.
 _FORMATS = ("password",)
 
@@ -91,9 +95,28 @@ def wrong_default(field: ma.fields.Field[Any], name: str, value: Any) -> str:
     """Why a Python value is no default of the field; empty if it is one, or computed later."""
     if not isinstance(value, str | int | float | date | uuid.UUID):
         return ""
-    for kind, python_type in _PYTHON_TYPES.items():
-        if isinstance(field, kind) and not isinstance(value, python_type):
-            return f"its {name} {value!r} is no {python_type.__name__}"
+    for kind, expected in _PYTHON_TYPES.items():
+        if isinstance(field, kind) and not isinstance(value, expected):
+            return f"its {name} {value!r} is no {expected.__name__}"
     if isinstance(field, String | Integer | Boolean):
         return wrong_value(field, name, value)
     return ""
+
+
+def wrong_type(field: ma.fields.Field[Any], stored: sa.types.TypeEngine[Any], what: str) -> str:
+    """Why values of the field are no values of this type; empty if they are, or may be.
+
+    Args:
+        what: has the type, such as "its column holds".
+    """
+    loaded = python_type(field)
+    if loaded is None or isinstance(stored, sa.TypeDecorator):  # which converts the values
+        return ""
+    try:
+        expected: type[Any] = stored.python_type
+    except NotImplementedError:  # SQLAlchemy does not know it
+        return ""
+    fits = loaded is expected or {loaded, expected} == {Decimal, float}
+    if fits or expected not in _COLUMN_TYPES:
+        return ""
+    return f"{what} {expected.__name__}, {type(field).__name__} is {loaded.__name__}"

@@ -72,6 +72,11 @@ def _reason(schema: Schema, field: ma.fields.Field[Any]) -> str:
     return ""
 
 
+def python_type(field: ma.fields.Field[Any]) -> type[Any] | None:
+    """The type of the values that the field loads; None if it is not known."""
+    return type(_sample(field)) if isinstance(field, KNOWN_FIELDS) else None
+
+
 def _sample(field: ma.fields.Field[Any]) -> Any:
     if isinstance(field, ma.fields.List):
         return [_sample(field.inner)]
