@@ -27,7 +27,13 @@ from app.core.resources.row_locks import absence_problem, lock
 from app.core.resources.row_values import column_defaults, instance_values, merge_objects
 from app.core.resources.scoped_query import ScopedSelect, scope_params
 from app.core.resources.single_statement import FurtherStatement, execute_audited
-from app.core.resources.statements import Selection, model_of, reads_other_tables, table_of
+from app.core.resources.statements import (
+    Selection,
+    column_of,
+    model_of,
+    reads_other_tables,
+    table_of,
+)
 from app.core.schemas.base import Schema
 from app.core.schemas.merge_patch import MergePatch
 from app.core.security import authorization
@@ -218,7 +224,7 @@ def _set_columns(model: Any, before: Any, values: Mapping[str, Any], schema: Sch
     plain = {k: v for k, v in own.items() if not isinstance(v, sa.ColumnElement)}
     statement = statements.update_locked(model, tuple(plain), schema)
     binds = _new_values(plain) | {"item_id": before.id, "expected_version": before.version}
-    if computed := {k: v for k, v in own.items() if k not in plain}:
+    if computed := {column_of(model, k): v for k, v in own.items() if k not in plain}:
         rows = db.session.connection().execute(statement.values(computed), binds).all()
     else:
         rows = execute.execute_in_transaction(statement, binds)

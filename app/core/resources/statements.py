@@ -48,6 +48,17 @@ def table_of(model: type[Any]) -> sa.Table:
     return table
 
 
+def column_of(model: type[Any], name: str) -> sa.Column[Any]:
+    """A column of the table of a model, for values that a view has returned.
+
+    Raises:
+        LookupError: there is none; names model and column.
+    """
+    if name not in table_of(model).c:
+        raise LookupError(f"{model.__name__} has no column {name!r}")
+    return table_of(model).c[name]
+
+
 def returned_columns(model: type[Any], schema: Schema) -> list[Any]:
     """The columns of the schema, then id and version if it does not have them."""
     more = [name for name in ("id", "version") if name not in schema.column_names]
@@ -145,10 +156,9 @@ def _current_row(selection: Selection, check_version: bool) -> sa.CTE:
 
 def _update(model: type[Any], names: tuple[str, ...]) -> sa.Update:
     # The version is raised by the column itself: `ResourceMixin`.
-    columns = table_of(model).c
     set_ = (*names, "updated_at")
     return sa.update(table_of(model)).values(
-        {name: sa.bindparam(f"new_{name}", type_=columns[name].type) for name in set_}
+        {name: sa.bindparam(f"new_{name}", type_=column_of(model, name).type) for name in set_}
     )
 
 

@@ -2,15 +2,19 @@
 
 from collections.abc import Callable
 from typing import Any
+from uuid import UUID
 
 import pytest
 from flask import Response
+from sqlalchemy import Row, func
 
 from app.core.resources.blueprint import Blueprint
 from app.core.schemas.base import ResourceSchema, Schema
 from app.core.security.authorization import authenticated, no_auth
-from tests.api import Api
+from tests.api import Api, Caller
 from tests.conftest import MakeApp
+from tests.contract.parcels.models import Parcel
+from tests.contract.parcels.schemas import ParcelSchema
 
 
 def blueprint(**options: Any) -> Blueprint:
@@ -66,6 +70,27 @@ def test_error_of_a_wrong_return_value_names_the_view(make_app: MakeApp) -> None
         Api(app).get("shapes")
     (note,) = raised.value.__notes__
     assert note.startswith("tests.core.resources.test_dispatch.view.<locals>.read_shape: docs/")
+
+
+@pytest.mark.parametrize("value", ["red", func.lower("RED")])
+def test_error_of_an_unknown_column_names_it_and_the_view(
+    make_app: MakeApp, api: Api, user: Caller, value: Any
+) -> None:
+    parcels = Blueprint("painted", __name__, url_prefix="/painted", description="Parcels.")
+
+    @parcels.post("/<uuid:parcel_id>/paint", access=authenticated)
+    @parcels.action(ParcelSchema, Parcel.visible_to, audit="paint")
+    def paint_parcel(parcel: Row[Any], parcel_id: UUID) -> dict[str, Any]:
+        """Paint a parcel."""
+        return {"colour": value}
+
+    parcel = api.post("parcels", {"content": "Books"}, by=user, status=201).json["id"]
+    app = make_app(parcels)
+    app.debug = True
+    with pytest.raises(LookupError, match="Parcel has no column 'colour'") as raised:
+        Api(app).post(f"painted/{parcel}/paint", by=user, headers={"If-Match": "*"})
+    (note,) = raised.value.__notes__
+    assert "<locals>.paint_parcel: docs/resources.md, section 5" in note
 
 
 def test_no_auth_route_ignores_invalid_credentials(make_app: MakeApp) -> None:
