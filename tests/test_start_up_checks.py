@@ -109,6 +109,9 @@ PROVOKED: list[Callable[[Any], Any]] = [
     lambda recipe: start_with_view(view_of_cooks(lambda caller: sa.select(recipe))),
     lambda recipe: accept_file(9, {}),
     lambda recipe: accept_file("MAX_UPLOAD"),
+    lambda recipe: declare(
+        view(), Blueprint.accepts_file({"image/*": "GIF"}, 9), CREATES, method="post"
+    ),
     lambda recipe: declare_action("Cook", "/<uuid:recipe_id>/cook"),
     lambda recipe: declare_action("cook", "/cook"),
     lambda recipe: declare_action("cook", "/<uuid:recipe_id>/cook", sa.select(Errand)),

@@ -11,9 +11,10 @@ from flask import current_app
 from limits import parse_many
 
 from app.config import Settings
-from app.core.files.file_types import known_types
+from app.core.files.file_types import check_content, known_types
 from app.core.openapi.operation import DeclarationError, Operation, View
 from app.core.security.authorization import Access
+from app.core.web.problems import Problem
 
 NOT_GIVEN: Any = object()  # instead of an access rule
 _METHODS = {
@@ -64,9 +65,11 @@ def _route_problem(operation: Operation, method: str, rule: str) -> str:
     if method in ("GET", "DELETE") and (body or operation.upload):
         return f"a {method} has no body"
     if operation.upload and operation.keeps_file:
-        for each in operation.upload.examples:
-            if not known_types([each]):
+        for each, text in operation.upload.examples.items():
+            if not (known := known_types([each])):
                 return f"{each} is not in FILE_TYPES of app.core.files.file_types"
+            if not any(_is_file(text, media_type) for media_type in known):
+                return f"its example {text!r} is no file of the type {each}"
     if body and operation.upload:
         return "it takes a body or a file, not both"
     if method in ("PATCH", "PUT") and body and bool(body.partial) != (method == "PATCH"):
@@ -76,6 +79,13 @@ def _route_problem(operation: Operation, method: str, rule: str) -> str:
     if operation.has_parent and "<" not in rule:
         return f"the id of the parent is not in {rule!r}"
     return ""
+
+
+def _is_file(text: str, media_type: str) -> bool:
+    for coding in ("utf-8", "latin-1"):  # of an image, each character is a byte
+        with suppress(Problem, UnicodeEncodeError):
+            return bool(b"".join(check_content([text.encode(coding)], media_type)))
+    return False
 
 
 def _check_parameters(view: View, passed: list[str], path_names: list[str]) -> None:
