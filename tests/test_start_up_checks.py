@@ -172,7 +172,7 @@ PROVOKED: list[Callable[[Any], Any]] = [
     lambda recipe: take_body(servings=Integer(min=1, max=9, metadata={"example": "4"})),
     lambda recipe: take_body(servings=Integer(min=1, max=9, load_default="4", **FOUR)),
     lambda recipe: schema_with(name=String(max_length=9)),
-    lambda recipe: take_body(servings=Integer(min=1, max=9)),
+    lambda recipe: take_body(total=Integer(min=1, max=9)),
     lambda recipe: take_body(ratio=ma.fields.Float(metadata={"example": 1.5})),
     lambda recipe: schema_with(name=String(max_length=9, data_key="title")),
     lambda recipe: schema_with(cost=MoneyAmount(currency="code")),

@@ -73,7 +73,8 @@ def _example_problem(field: ma.fields.Field[Any], *, is_body: bool) -> str:
     if nested_schema(field):  # its members have examples
         return "an example is missing" if field.allow_none else ""
     if is_body:
-        return "an example is missing"
+        own = "" if field.required else ", or dump_only=True if the server sets it"
+        return f"an example is missing{own}"
     if isinstance(field, ma.fields.List):
         return _example_problem(field.inner, is_body=False)
     needs = isinstance(field, String | MoneyAmount | ma.fields.Date | ma.fields.Dict)
