@@ -17,8 +17,18 @@ _NOT_IN_IDENTIFIERS = (
     r"\x00-\x1f\x7f-\xa0\u0600-\u0605\u06dd\u070f\u0890\u0891\u08e2\u1680\u2000-\u200a\u2028\u2029"
     r"\u202f\u205f\u3000" + _NO_GLYPH
 )
-_CATEGORIES = ("Cc", "Cf", "Zs", "Zl", "Zp")  # beyond U+FFFF, where patterns need another syntax
+_CATEGORIES = ("Cc", "Cf", "Zs", "Zl", "Zp")
 _NO_TEXT = "Must contain a visible character."
+
+
+def _is_invisible(char: str) -> bool:
+    """Whether a character that the patterns admit has no glyph.
+
+    Beyond U+FFFF patterns need another syntax. The two ranges are ignorable by default in Unicode,
+    whatever the category of a character.
+    """
+    is_ignorable = "\ufff0" <= char <= "\ufff8" or "\U000e0000" <= char <= "\U000e0fff"
+    return is_ignorable or (char > "\uffff" and unicodedata.category(char) in _CATEGORIES)
 
 
 class Name(String):
@@ -36,7 +46,7 @@ class Name(String):
 
     def _deserialize(self, value: Any, *args: Any, **kwargs: Any) -> str:
         text = super()._deserialize(value, *args, **kwargs)
-        if text and not _NAME.search(text):
+        if text and all(_is_invisible(found[0]) for found in _NAME.finditer(text)):
             raise self.make_error("blank")
         return text
 
@@ -71,9 +81,7 @@ class Identifier(String):
             return text  # the validator refuses the length as it was sent
         if not text.strip(" "):
             raise self.make_error("blank")
-        if not _IDENTIFIER.fullmatch(text) or any(
-            char > "\uffff" and unicodedata.category(char) in _CATEGORIES for char in text
-        ):
+        if not _IDENTIFIER.fullmatch(text) or any(map(_is_invisible, text)):
             raise self.make_error("invisible")
         return unicodedata.normalize("NFC", text.strip(" "))
 

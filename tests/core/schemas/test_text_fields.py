@@ -51,7 +51,9 @@ def test_identifier_refuses_each_invisible_character_anywhere() -> None:
                 assert not documented(SKU, text), ascii(text)
 
 
-@pytest.mark.parametrize("char", "\u034f\u115f\u17b4\u2800\u3164\ufe0f\uffa0")
+@pytest.mark.parametrize(
+    "char", "\u034f\u115f\u17b4\u2800\u3164\ufe0f\uffa0\ufff0\U000e0000\U000e0100\U000e0fff"
+)
 def test_identifier_refuses_letters_and_marks_without_a_glyph(char: str) -> None:
     assert "invisible characters" in str(error(SKU, f"A{char}"))
 
@@ -80,3 +82,9 @@ def test_name_of_blanks_is_refused(text: str) -> None:
     assert error(Name(max_length=20), text) == "Must contain a visible character."
     assert not documented(Name(max_length=20), text)
     assert error(Name(max_length=20), "") is not None
+
+
+@pytest.mark.parametrize("text", ["\U000e0041", "\U000e0100", " \U0001d173", "\ufff0\u200b"])
+def test_name_without_a_glyph_is_refused_beyond_the_pattern(text: str) -> None:
+    assert error(Name(max_length=20), text) == "Must contain a visible character."
+    assert Name(max_length=20).deserialize(f"{text}🫖") == f"{text}🫖"
