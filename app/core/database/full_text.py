@@ -100,4 +100,5 @@ _WORD = re.compile(
 
 
 def _split(document: str) -> Words:
-    return tuple(_WORD.findall(document.lower()))
+    # The lower case of this letter has a dot of its own, which separates words.
+    return tuple(_WORD.findall(document.replace("İ", "i").lower()))

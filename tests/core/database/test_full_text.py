@@ -20,6 +20,7 @@ DOCUMENTS = [
     "version 1.2.3", "file.txt", "end.Next", "-5 °C", "+49 89 1234", "Käse 日本 語", "10% off",
     "A&B", "blue or red", "12″ pipe", "C++ code", "well-known thing", "O'Neil", "2026-11-28",
     "1e10", "price:12.50 EUR", "ΣΑΣ σας", "ЁЛКА", "red blue kettle blue",
+    "İstanbul",
 ]  # fmt: skip
 QUERIES = [
     "äpfel", "ÄPFEL", "Birnen äpfel", "kettle blue", "blue kettle", '"blue kettle"', "blue -kettle",
@@ -29,6 +30,7 @@ QUERIES = [
     "next", "1.2.3", "well-known", "well", "C++", "c", "a&b", "11", "2026-11-28", "28", "price",
     "straße", "STRASSE", "日本", "-kettle blue", '-"blue kettle" kettle', "+49", "49", "1234", "x",
     "σας", "ёлка", "blue & kettle", "blue | red", "kett", "kett*", "!blue", "blue blue",
+    "istanbul", "İSTANBUL",
 ]  # fmt: skip
 
 
