@@ -9,6 +9,7 @@ import csv
 import re
 from collections.abc import Callable, Iterator
 from functools import partial
+from itertools import islice
 from typing import IO, Any, NamedTuple
 
 import marshmallow as ma
@@ -21,9 +22,11 @@ from app.core.schemas.base import Schema
 from app.core.schemas.fields import Boolean, Email, Enum, Integer, MoneyAmount, String
 
 MAX_LINES_PER_RECORD = 100  # of a record with line breaks in its cells
+MAX_BLANK_LINES = 100  # before the header line, as of a sheet that does not begin in its first row
 SEPARATORS = ",;\t"
 NOT_UTF8 = "The line is not UTF-8. Save the file as UTF-8; in Excel, choose “CSV UTF-8”."
 
+_BLANK = b' ",;\t\r\n'  # bytes of a line without text
 _SEPARATOR_LINE = re.compile(rb'"?sep=([,;\t])"?[,;\t]*\r*\n?', re.IGNORECASE)  # of Excel
 
 
@@ -102,9 +105,9 @@ def read_csv(stream: IO[bytes], schema: Schema) -> Iterator[Record]:
 
 def _read_header(lines: RecordLines, swapped: bool) -> tuple[CsvFormat, list[str]]:
     """The format of the file, and the names of its columns."""
-    first, separators = next(lines, None), SEPARATORS
+    first, separators = _next_with_text(lines), SEPARATORS
     if first and first.raw and (named := _SEPARATOR_LINE.fullmatch(first.raw)):
-        first, separators = next(lines, None), named[1].decode()
+        first, separators = _next_with_text(lines), named[1].decode()
     if first is None:
         raise UploadError("The first line does not name the columns.")
     readings = []
@@ -117,6 +120,12 @@ def _read_header(lines: RecordLines, swapped: bool) -> tuple[CsvFormat, list[str
     if not any(names):
         raise UploadError(f"The first line does not name the columns. {error}".rstrip())
     return format_, names
+
+
+def _next_with_text(lines: RecordLines) -> Line | None:
+    """The first line that has a cell with text; None if there is none nearby."""
+    nearby = islice(lines, MAX_BLANK_LINES)
+    return next((line for line in nearby if line.raw is None or line.raw.strip(_BLANK)), None)
 
 
 class Header:
@@ -196,8 +205,14 @@ def _amount(cell: str, separator: str) -> str:
 
 
 def _number(cell: str, separator: str) -> str:
-    """The cell with a decimal point: where columns are separated by semicolons, it is a comma."""
-    return cell.replace(",", ".", 1) if separator == ";" else cell
+    """The cell with a decimal point for a decimal comma.
+
+    Where columns are separated by semicolons, each comma is one. Elsewhere it may separate
+    thousands, but not before one or two digits.
+    """
+    if separator == ";":
+        return cell.replace(",", ".", 1)
+    return re.sub(r"^(-?[0-9]+),([0-9]{1,2})$", r"\1.\2", cell)
 
 
 def _read_multiline_record(first: Line, lines: RecordLines, format_: CsvFormat) -> list[Line]:

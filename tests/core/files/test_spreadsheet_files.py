@@ -72,6 +72,10 @@ QUOTED = "\r\n".join(",".join(f'"{cell}"' for cell in line.split(",")) for line 
         FILE.replace("true", "true, ,").encode(),
         f",{HEADER}\n0,{LINE}\n".encode(),  # pandas writes the numbers of the rows
         f" {HEADER.replace(',', ' , ')} \n{LINE}\n".encode(),
+        f",,,\r\n\r\n{FILE}".encode(),  # a sheet whose first rows are empty
+        f'sep=;\n"";""\n \n{FILE}'.replace(",", ";").encode(),
+        FILE.replace("12.50", '"12,50"').encode(),  # Google, in a language with decimal commas
+        FILE.replace(",", "\t").replace("12.50", "12,5").replace("3\t", "3,0\t").encode("utf-16"),
     ],
 )  # fmt: skip
 def test_file_of_a_spreadsheet_is_the_same_record(file: bytes) -> None:
@@ -123,7 +127,8 @@ def test_amount_with_zeros_of_a_float_is_the_amount(yen: str) -> None:
 @pytest.mark.parametrize(
     ("cell", "value"),
     [
-        ("1,50", "1,50"), ("1.", "1."), ("1.05", "1.05"), ("10", "10"), ("0.0", "0"), (".0", ""),
+        ("1,500", "1,500"), ("1,50,000", "1,50,000"), (",50", ",50"), ("1.", "1."),
+        ("1.05", "1.05"), ("10", "10"), ("0.0", "0"), (".0", ""),
         ("1,234.50", "1,234.5"),
     ],
 )  # fmt: skip
@@ -160,7 +165,7 @@ def test_line_with_an_error_says_what_is_wrong(line: str | bytes, error: str) ->
         ("sku,größe".encode("cp1252"), "is not UTF-8. Save the file as UTF-8"),
         (b"sku|name\nA|B\n", "separated by commas, semicolons or tabs"),
         (b"sku," + b"x" * 1000, "not known"),
-        (b",,\nA,B,C", "does not name the columns"),
+        (b",,\n" * 101 + b"sku,name\n", "does not name the columns"),
         (b"sep=;\n", "does not name the columns"),
         (b"", "does not name the columns"),
         (b"sku,name,sku\n", "more than once"),
