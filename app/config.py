@@ -8,6 +8,8 @@ from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
 from typing import Any, Literal, Self, TypeVar, get_args
 
+from sqlalchemy import URL
+
 from app import setting_checks as is_
 from app.server.settings import SERVER, whole_number
 from app.setting_checks import between
@@ -38,6 +40,7 @@ def setting(default: T, check: is_.Check = is_.trimmed) -> T:
     return field(default=default, metadata={"check": check})
 
 
+DEFAULT_DATABASE = URL.create("sqlite", database=str(INSTANCE / "app.db"))  # ? in it is escaped
 ENVIRONMENT = is_.one_of(*get_args(Environment))
 REDIS_URL = is_.url(
     "is redis://host:port/0 or rediss://user:password@host:port/0, with a percent-encoded password",
@@ -57,7 +60,7 @@ class Settings:
 
     app_env: Environment = setting("development", ENVIRONMENT)  # noqa: RUF009 - a field
     secret_key: str = setting("", is_.secret)  # signs access tokens and cursors
-    database_url: str = setting(f"sqlite:///{INSTANCE / 'app.db'}", is_.database_url)
+    database_url: str = setting(DEFAULT_DATABASE.render_as_string(), is_.database_url)
     database_pooler: bool = setting(False)  # database_url is that of PgBouncer, transaction mode
     single_node: bool = setting(False)  # allows production with SQLite or without Redis
     redis_url: str = setting("", REDIS_URL)  # empty: limits in memory, the cache is on disk

@@ -94,8 +94,8 @@ def database_url(text: str) -> str | None:
         path = parsed.database or ":memory:"
         if ":memory:" in path:
             return f"{form}; a database in memory has no tables"
-        if parsed.query:
-            return f"{form}; SQLite takes no options"
+        if "?" in text:
+            return f"{form}; SQLite takes no options, and ? in a path is %3F"
         # A relative path is below instance/, which is created.
         return _writable_file(Path(path)) if Path(path).is_absolute() else None
     if parsed.drivername not in ("postgresql", "postgresql+psycopg"):

@@ -60,7 +60,7 @@ BAD: dict[str, list[str]] = {
     "database_url": [
         *URL, "sqlite://", "sqlite:///", "sqlite:///:memory:", "sqlite:////tmp",
         "sqlite:///file:a?mode=memory&uri=true", "sqlite:///file::memory:?uri=true",
-        "sqlite:////tmp/a.db?timeout=hidden", "sqlite:///a.db?mode=hidden",
+        "sqlite:////tmp/a.db?timeout=hidden", "sqlite:///a.db?mode=hidden", "sqlite:////tmp/a?b",
         "postgresql://app:hidden@db/app?target_session_attrs=hidden", "sqlite:////no/such/folder/a.db",
         "sqlite:////proc/hidden/a.db", "sqlite:////etc/passwd/a.db", "mysql://app:hidden@db/app",
         "sqlite:////" + "a" * 300 + "/a.db", "postgres://app:hidden@db.example/app",
