@@ -3,6 +3,7 @@
 import gzip
 import io
 import threading
+import time
 from collections.abc import Iterator
 from typing import Any
 from uuid import UUID
@@ -14,6 +15,7 @@ from sqlalchemy import insert
 from app.audit.models import AuditEvent
 from app.core.files.record_reader import read_records
 from app.jobs import job_run
+from app.jobs.job_run import ShutdownRequested
 from app.jobs.models import Job
 from app.jobs.prefetch import prefetch_batches
 from app.jobs.runner import run_job
@@ -26,6 +28,7 @@ from tests.api import Api, Caller
 from tests.rows import blocked_by_lock
 
 HEADER = b"sku,name,category,price,currency\n"
+SECONDS = 30.0  # for which a thread waits at most; a healthy one needs two
 OWNER_DENIED = "The owner of the job may no longer do this."
 
 
@@ -146,7 +149,7 @@ def test_lease_is_renewed_while_a_batch_is_read(app: Flask) -> None:
 
     def read(check_stopped: Any) -> Iterator[int]:
         for number in range(2):
-            looked_at.acquire()
+            assert looked_at.acquire(timeout=SECONDS)
             check_stopped()
             yield number
 
@@ -167,12 +170,14 @@ def test_reader_is_stopped_when_the_job_ends_early(app: Flask) -> None:
 
     def read(check_stopped: Any) -> Iterator[int]:
         try:
-            while True:
+            while time.monotonic() < deadline:
                 check_stopped()
-        finally:
+        except ShutdownRequested:
             stopped.set()
+            raise
         yield 0
 
+    deadline = time.monotonic() + SECONDS
     with (
         app.app_context(),
         pytest.raises(Ended),
