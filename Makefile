@@ -58,6 +58,10 @@ chaos: ## Inject faults into the service under load; ARGS="hup redis_killed" sel
 check: ## Check style, types, imports, size, locks, migrations, OpenAPI; ARGS="mypy locks" selects some
 	@$(PYTHON) dev.py check $(ARGS)
 
+.PHONY: format
+format: ## Sort imports, remove unused ones and format; ARGS="FILE FILE", without them all
+	@$(PYTHON) dev.py format $(ARGS)
+
 openapi: ## Write openapi.json from the routes
 	@$(PYTHON) dev.py openapi
 

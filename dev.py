@@ -248,6 +248,10 @@ MODULES = {
         "Measure the cost by size of the database; arguments select measurements.",
     ),
     # end products tasks
+    "format": (
+        "tools.format",
+        "Sort imports, remove unused ones and format; arguments are files, without them all.",
+    ),
     "new": (
         "tools.new_service",
         "Make a service of your own beside this folder: a name such as shop-api.",

@@ -12,6 +12,7 @@ from typing import Any
 
 from alembic.migration import MigrationContext
 from alembic.operations import ops
+from alembic.script.write_hooks import register
 from alembic.util import CommandError, to_tuple
 from flask import current_app
 
@@ -54,6 +55,17 @@ def place_revision(context: MigrationContext, _: Any, directives: list[Any]) -> 
     others = {owners[table] for table in tables if owners.get(table, name) != name}
     if others and not script.depends_on:
         script.depends_on = heads_of(context.script, sorted(others))
+
+
+@register("format_revision")
+def format_revision(path: str, _: dict[str, Any]) -> None:
+    """Format a new migration; without ruff, say which command does."""
+    from tools.format import format_files, is_installed  # the image has no tools/
+
+    if is_installed():
+        format_files([Path(path)])
+    else:
+        log.warning("ruff is not installed; to format it: make format ARGS=%s", path)
 
 
 def heads_of(scripts: Any, features: list[str]) -> list[str]:

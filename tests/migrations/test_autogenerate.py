@@ -134,6 +134,21 @@ def test_written_migrations_run_unchanged_on_both_databases(
     assert_runs_on_both(flask, "gadgets@gadgets_0001")
 
 
+def test_revision_is_written_without_ruff_and_the_command_that_formats_it_is_named(
+    tmp_path: Path,
+) -> None:
+    copy_tree(tmp_path)
+    (tmp_path / "modules").mkdir()
+    (tmp_path / "modules/ruff.py").write_text("raise SystemExit(1)")
+    environ = {"DATABASE_URL": f"sqlite:///{tmp_path}/new.db", "PYTHONPATH": "modules"}
+    run(tmp_path, "flask", "db", "upgrade", **environ)
+    command = ("db", "revision", "--head", "jobs@head", "--rev-id", "jobs_9999", "-m", "Nothing")
+    printed = run(tmp_path, "flask", *command, **environ)
+    (written,) = (tmp_path / "app/jobs/migrations").glob("*nothing.py")
+    assert "revision = 'jobs_9999'" in written.read_text()
+    assert f"ruff is not installed; to format it: make format ARGS={written}" in printed
+
+
 @pytest.mark.slow
 def test_revisions_that_cannot_be_written_are_refused_with_a_reason(
     tree: Path, flask: Flask

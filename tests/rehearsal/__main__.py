@@ -105,6 +105,7 @@ def upgrade(clone: Path, version: str) -> list[str]:
             if edit.path == path:
                 alterations.apply(clone, edit)
     (clone / "openapi.json").write_text(flask(clone, "openapi"))
+    python(clone, "-m", "tools.format")
     git(clone, "add", "-A")
     git(clone, "commit", "-qm", "Upgrade")
     return conflicts

@@ -120,12 +120,41 @@ def test_conflicts_are_listed_with_what_the_two_sides_did(upstream: Path, clone:
     text = read(clone, "app/core/functions.py")
     assert text.count("|||||||") == text.count("    return 2\n") == 1  # zdiff3 shows the base
     assert read(clone, "pyproject.toml").startswith('[project]\nname = "shop"\nversion = "0.3.0"\n')
-    assert "make lock, make openapi, make check, make test, git add -A, git commit" in printed
+    next_steps = "make lock, make openapi, make format, make check, make test, git add -A, git"
+    assert next_steps in printed
     # It can be aborted, and repeated on the branch that it has left.
     git(clone, "merge", "--abort")
     assert git(clone, "status", "--porcelain") == ""
     assert git(clone, "branch", "--show-current") == "upgrade-1.1.0"
     assert upgrade(clone) == printed
+
+
+COMMANDS = """\
+import subprocess, sys
+print("RUN", *sys.argv[1:], flush=True)
+if sys.argv[1] == "format":
+    sys.exit(subprocess.call([sys.executable, "-m", "tools.format", *sys.argv[2:]]))
+"""
+WITH_IMPORT = """\
+from app.products import price
+
+# begin products
+print(price)
+# end products
+print("tasks")
+"""
+
+
+def test_imports_for_lines_of_a_removed_feature_go_with_them(upstream: Path, clone: Path) -> None:
+    (clone / "app/invoices/odd.py").write_text("import  os\n")  # not the merge's
+    commit(clone, "Odd", {})
+    added = {"dev.py": COMMANDS, "app/tasks/prices.py": WITH_IMPORT}
+    commit(upstream, "Release 1.1.0", {**RELEASE_1_1, **added, "tests/stack/client.py": "1\n"})
+    printed = [line for line in upgrade(clone).splitlines() if line.startswith("RUN ")]
+    assert [line.split()[1] for line in printed] == ["openapi", "format", "check", "test"]
+    assert read(clone, "app/tasks/prices.py") == 'print("tasks")\n'
+    assert read(clone, "app/invoices/odd.py") == "import  os\n"
+    assert git(clone, "diff", "--name-only") == ""  # all is staged
 
 
 def test_each_release_can_be_named_and_removed_features_stay_away(

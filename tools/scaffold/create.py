@@ -1,19 +1,16 @@
 """`flask new resource`: the files of an example, with other names and fields."""
 
 import re
-import subprocess
-import sys
-from collections.abc import Collection
 from pathlib import Path
 
 import click
 
 from app.core.database.full_text import search_index
+from tools.format import format_files, is_installed
 from tools.scaffold import feature_list
 from tools.scaffold.feature_list import ROOT
 from tools.scaffold.resource import Resource, class_name_of
 
-RUFF = (sys.executable, "-m", "ruff")
 # What any of the types needs; ruff removes what is unused.
 MODEL_IMPORTS = """
 from datetime import date, datetime
@@ -55,7 +52,7 @@ def create_feature(resource: Resource) -> list[Path]:
         (ROOT / target).parent.mkdir(parents=True, exist_ok=True)
         (ROOT / target).write_text(write_fields(source, resource))
     feature_list.add(resource.name)
-    tidy(sources.values())
+    format_files([ROOT / target for target in sources.values()])
     return [*sources.values(), feature_list.FEATURES, feature_list.PYPROJECT]
 
 
@@ -120,20 +117,11 @@ def _replace_line(text: str, start: str, lines: list[str]) -> str:
 
 
 def require_ruff() -> None:
-    """Refuse to begin what `tidy` could not end.
+    """Refuse to begin what could not be formatted at the end.
 
     Raises:
         ClickException: ruff is not installed.
     """
-    if subprocess.run([*RUFF, "--version"], cwd=ROOT, capture_output=True).returncode:
+    if not is_installed():
         reason = "ruff is not installed; `make check ARGS=ruff-check` installs it"
         raise click.ClickException(reason)
-
-
-def tidy(paths: Collection[Path]) -> None:
-    """Sort imports, remove unused ones and format, with ruff."""
-    if not paths:
-        return
-    files = list(map(str, paths))
-    for command in (["check", "-q", "--fix", "--select", "I,F401"], ["format", "-q"]):
-        subprocess.run([*RUFF, *command, *files], cwd=ROOT, check=True)

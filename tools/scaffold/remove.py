@@ -7,8 +7,9 @@ from pathlib import Path
 
 import click
 
+from tools.format import format_files
 from tools.scaffold import feature_list, marked_lines
-from tools.scaffold.create import require_ruff, tidy
+from tools.scaffold.create import require_ruff
 from tools.scaffold.feature_list import ROOT
 
 REQUIRED = ("auth", "jobs", "users")  # docs/architecture.md#a-feature says why
@@ -36,7 +37,9 @@ def remove_feature(name: str) -> list[Path]:
         shutil.rmtree(ROOT / folder, ignore_errors=True)
     feature_list.remove(name)
     changed = marked_lines.remove(name)
-    tidy([path for path in changed if path.suffix == ".py" and (ROOT / path).exists()])
+    format_files(
+        [ROOT / path for path in changed if path.suffix == ".py" and (ROOT / path).exists()]
+    )
     return [*folders, feature_list.FEATURES, feature_list.PYPROJECT, *changed]
 
 

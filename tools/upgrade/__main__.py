@@ -1,7 +1,7 @@
 """Merge a release of upstream into this clone.
 
 `--check` says whether there is a newer one. `--merge-only` leaves out what needs the environment:
-openapi.json, the checks and the tests.
+openapi.json, the formatting, the checks and the tests.
 """
 
 import argparse
@@ -142,7 +142,7 @@ def switch_to(branch: str) -> None:
 
 
 def complete(merge: Merge) -> list[str]:
-    """Regenerate the stale files, check and test; return the commands that failed."""
+    """Regenerate the stale files, format, check and test; return the commands that failed."""
     dev = [sys.executable, "dev.py"]
     steps = [("lock", LOCKS)] if set(LOCKS) & set(merge.stale) else []
     for name, files in [*steps, ("openapi", ("openapi.json",))]:
@@ -150,6 +150,11 @@ def complete(merge: Merge) -> list[str]:
             return [name, "check", "test"]
         git("add", *files)
         merge.stale = [path for path in merge.stale if path not in files]
+    # Removes imports that only the lines of removed features used.
+    if merged := git_lines("diff", "--name-only", "--diff-filter=d", "HEAD", "--", "*.py"):
+        if subprocess.call([*dev, "format", *merged]):
+            return ["format", "check", "test"]
+        git("add", "--", *merged)
     return [name for name in ("check", "test") if subprocess.call([*dev, name])]
 
 
@@ -167,7 +172,9 @@ def print_summary(merge: Merge, failed: list[str]) -> None:
             print("\n  ".join(["", heading, *lines]).lstrip("\n "))
     steps = ["make lock"] if set(LOCKS) & set(merge.stale) else []
     steps += ["make openapi"] if "openapi.json" in merge.stale else []
-    steps += ["make check", "make test"] if steps or failed or merge.conflicts else []
+    steps += (
+        ["make format", "make check", "make test"] if steps or failed or merge.conflicts else []
+    )
     print(f"Next: {', '.join([*steps, 'git add -A', 'git commit'])}. Or: git merge --abort")
 
 
