@@ -18,6 +18,7 @@ from tools.scaffold.resource import parse_resource
 
 NAMES = ("diaries", "price_lists", "diary_entries")
 EVERY_TYPE = [f"{name}_member:{name}" for name in FIELD_TYPES]
+EVERY_TYPE += [f"{name}_or_null:{name}:optional" for name in FIELD_TYPES]
 
 
 @pytest.fixture
@@ -70,6 +71,23 @@ def test_new_resource_has_the_index_of_its_search_and_members_named_like_the_exa
     migration = write_fields(example / "migrations" / "0001_notes.py", resource)
     assert "coalesce(title, '') || ' ' || coalesce(note, '')" in migration
     assert 'sa.Column("note", sa.Text(), nullable=False)' in migration
+
+
+def test_optional_member_of_a_new_resource_may_be_null() -> None:
+    resource = parse_resource("diaries", ("on:date:optional",))
+    example = ROOT / "examples" / "notes"
+    assert "on: Mapped[date | None] = mapped_column(Date)" in write_fields(
+        example / "models.py", resource
+    )
+    assert "on = Date(allow_none=True, metadata" in write_fields(example / "schemas.py", resource)
+    migration = write_fields(example / "migrations" / "0001_notes.py", resource)
+    assert 'sa.Column("on", sa.Date(), nullable=True)' in migration
+
+
+def test_removal_of_a_feature_with_tables_names_the_command_that_drops_them(tree: Path) -> None:
+    last = flask(tree, "remove", "feature", "mfa").splitlines()[-1]
+    assert last.endswith("with the code that still has app/mfa/: flask db downgrade mfa@base")
+    assert "downgrade" not in flask(tree, "remove", "feature", "docs")
 
 
 NAMED = [each.__name__.partition(".")[2] for each in FEATURES]
@@ -169,6 +187,8 @@ def test_commands_without_ruff_name_it_and_change_nothing(
         (["invoices", "a:text", "a:date"], "the name a is taken"),
         (["invoices", "total:float"], "the type is one of string, text"),
         (["invoices", "class:text"], "a field is name:type"),
+        (["invoices", "total:money:null"], "the type is one of string, text"),
+        (["invoices", "total:optional"], "the type is one of string, text"),
         (["invoices", "total"], "the type is one of string, text"),
         (["invoices", "--parent=users"], "User has no OwnedMixin"),
         (["invoices", "--parent=nothing"], "app/nothing/models.py does not exist"),

@@ -25,7 +25,7 @@ def remove() -> None:
 
 @new.command("resource")
 @click.argument("name")
-@click.argument("fields", nargs=-1, metavar="[FIELD:TYPE]...")
+@click.argument("fields", nargs=-1, metavar="[FIELD:TYPE[:optional]]...")
 @click.option("--owned/--shared", default=True, help="Private to its owner (default), or shared.")
 @click.option("--parent", help="A feature whose rows have an owner; the new rows are below them.")
 def new_resource(name: str, fields: tuple[str, ...], owned: bool, parent: str | None) -> None:
@@ -49,9 +49,13 @@ def remove_feature_command(name: str) -> None:
     Tests elsewhere that import it are listed. Its tables stay: run `flask db downgrade NAME@base`
     before.
     """
+    has_tables = (ROOT / "app" / name / "migrations").is_dir()
     _report("removed", remove_feature(name))
     for path in dependents("tests", name):
         click.echo(f"{path} imports app.{name}: change or delete it")
+    if has_tables:
+        command = f"flask db downgrade {name}@base"
+        click.echo(f"Before this is deployed, with the code that still has app/{name}/: {command}")
 
 
 def _report(verb: str, paths: list[Path]) -> None:

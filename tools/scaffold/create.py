@@ -61,18 +61,20 @@ def write_fields(source: Path, resource: Resource) -> str:
     text = resource.rename(source.read_text())
     fields = resource.fields.items()
     if source.name == "models.py":
-        lines = [f"{n}: Mapped[{f.annotation}] = mapped_column({f.column})" for n, f in fields]
+        types = {n: f"{f.annotation}{' | None' * f.optional}" for n, f in fields}
+        lines = [f"{n}: Mapped[{types[n]}] = mapped_column({f.column})" for n, f in fields]
         text = _replace_line(text, "text: Mapped", lines)
         text = text.replace("\n\n", f"\n{MODEL_IMPORTS}\n", 1)
     elif source.name == "schemas.py":
         lines = []
         for name, field in fields:
-            arguments = f'required=True, metadata={{"example": {field.example}}}'
+            presence = "allow_none" if field.optional else "required"
+            arguments = f'{presence}=True, metadata={{"example": {field.example}}}'
             lines.append(f"{name} = {field.field.format(arguments)}")
         text = _replace_line(text, "text = ", lines)
         text = text.replace("\n\n", f"\n{SCHEMA_IMPORTS}\n", 1)
     elif "migrations" in source.parts:
-        lines = [f'sa.Column("{n}", {f.stored}, nullable=False),' for n, f in fields]
+        lines = [f'sa.Column("{n}", {f.stored}, nullable={f.optional}),' for n, f in fields]
         text = _replace_line(text, 'sa.Column("text"', lines)
     else:
         body = ", ".join(f'"{name}": {field.example}' for name, field in fields)

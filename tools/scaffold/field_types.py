@@ -11,6 +11,7 @@ class FieldType(NamedTuple):
     field: str  # of the schema, without `required` and the example
     stored: str  # column of the migration
     example: str  # Python literal of a valid value
+    optional: bool = False  # whether it may be null, and absent
 
 
 FIELD_TYPES: dict[str, FieldType] = {

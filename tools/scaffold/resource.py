@@ -13,6 +13,7 @@ from tools.scaffold.field_types import FIELD_TYPES, TEXTS, FieldType
 
 RESERVED = {"id", "version", "created_at", "updated_at", "owner_id", "metadata", "registry", "q"}
 RESERVED |= {"sort", "limit", "cursor", "count"}
+OPTIONAL = ":optional"
 
 
 class Resource(NamedTuple):
@@ -73,8 +74,9 @@ def parse_resource(
     """
     errors = [*_name_errors(name), *_parent_errors(parent, shared=shared)]
     types: dict[str, str] = {}
+    optional = {each.partition(":")[0] for each in fields if each.endswith(OPTIONAL)}
     for each in fields or ("text:text",):
-        member, _, type_ = each.partition(":")
+        member, _, type_ = each.removesuffix(OPTIONAL).partition(":")
         if not re.fullmatch(r"[a-z][a-z0-9_]*", member) or keyword.iskeyword(member):
             errors.append(f"{each}: a field is name:type, such as title:string")
         elif member in RESERVED or member in types:
@@ -85,7 +87,10 @@ def parse_resource(
     if errors:
         raise click.ClickException("\n".join(errors))
     texts = tuple(member for member, type_ in types.items() if type_ in TEXTS)
-    chosen = {member: FIELD_TYPES[type_] for member, type_ in types.items()}
+    chosen = {
+        member: FIELD_TYPES[type_]._replace(optional=member in optional)
+        for member, type_ in types.items()
+    }
     example = "remarks" if parent else "places" if shared else "notes"
     return Resource(name, chosen, texts, example, parent)
 
