@@ -186,6 +186,8 @@ def test_retry_of_any_post_has_one_effect(world: World, post_: Operation) -> Non
     again = world.api.call("POST", post_.rule, by=by, headers=headers, **sent)
     assert (again.status_code, again.data) == (first.status_code, first.data)
     assert again.headers["Idempotent-Replayed"] == "true"
+    for name in ("Location", "ETag", "Content-Type", "Cache-Control"):
+        assert again.headers.get(name) == first.headers.get(name)
     with world.api.app.app_context():
         after = db.session.scalar(select(func.count()).select_from(db.metadata.tables["jobs"]))
     assert after == before

@@ -100,6 +100,8 @@ def lookup(requested: IdempotencyKey) -> Attempt:
     if not hmac.compare_digest(stored.fingerprint, requested.fingerprint):
         raise Problem("idempotency-key-reused")
     replay = Response(_cipher().decrypt(stored.body), stored.status, headers=stored.headers)
+    if "Content-Type" not in stored.headers:  # there was no body; Werkzeug sets a default
+        del replay.headers["Content-Type"]
     replay.headers["Idempotent-Replayed"] = "true"
     return Attempt(stored, replay)
 

@@ -2,7 +2,6 @@
 
 import time
 from base64 import urlsafe_b64encode
-from collections.abc import Callable
 from typing import Any
 
 import pytest
@@ -11,6 +10,7 @@ from flask import Flask
 from tests.api import PASSWORD, Api, Caller, bearer
 from tests.conftest import MakeApp, on_sqlite
 from tests.core.web.rate_limits import MakeApi, parse, remaining, statuses
+from tests.executed import statements
 
 # Independent of the database.
 pytestmark = on_sqlite
@@ -210,9 +210,7 @@ def test_keys_and_sessions_of_a_user_share_one_quota(limited: MakeApi, user: Cal
 
 
 @pytest.mark.parametrize("credential", ["key_{}", "{}", "a.{}.b"])
-def test_random_credentials_over_the_limit_cost_no_query(
-    limited: MakeApi, queries: Callable[[], Any], credential: str
-) -> None:
+def test_random_credentials_over_the_limit_cost_no_query(limited: MakeApi, credential: str) -> None:
     api = limited("3 per hour")
 
     def send(n: int) -> int:
@@ -222,7 +220,7 @@ def test_random_credentials_over_the_limit_cost_no_query(
         return api.get("errands", headers=headers).status_code
 
     assert [send(n) for n in range(3)] == [401] * 3
-    with queries() as sent:
+    with statements(api.app) as sent:
         assert [send(n) for n in range(3, 10)] == [429] * 7
     assert sent == []
 
