@@ -13,12 +13,16 @@ _WITH_PORT = re.compile(
     r'(?:for=)?"?(?:\[(?P<ipv6>[^\]]*)\](?::\d+)?|(?P<ipv4>[\d.]+)(?::\d+)?)"?', re.IGNORECASE
 )
 
+# IPv4 clients of a service that has IPv6 alone come from this network (RFC 7755).
+_TRANSLATED = ip_network("64:ff9b::/96")
+
 
 def client_address(request: Request) -> str:
     """Return the client's IP address, without port and zone; "unknown" where there is none.
 
-    An IPv4 address inside an IPv6 address (RFC 4291 section 2.5.5.2) is returned as IPv4. A text
-    that is no address, which a trusted proxy may send, is cut to `MAX_LENGTH`.
+    An IPv4 address inside an IPv6 address (RFC 4291 section 2.5.5.2, RFC 6052 section 2.1) is
+    returned as IPv4. A text that is no address, which a trusted proxy may send, is cut to
+    `MAX_LENGTH`.
     """
     return _parse(request.remote_addr or "")[0]
 
@@ -40,7 +44,9 @@ def _parse(text: str) -> tuple[str, str]:
         shown = text[:MAX_LENGTH] or "unknown"
         return shown, shown
     if isinstance(address, IPv6Address):
-        if not address.ipv4_mapped:
+        is_translated = address in _TRANSLATED
+        ipv4 = IPv4Address(address.packed[12:]) if is_translated else address.ipv4_mapped
+        if not ipv4:
             return str(address), str(ip_network((address.packed, 64), strict=False))
-        address = address.ipv4_mapped
+        address = ipv4
     return str(address), str(address)
