@@ -58,13 +58,14 @@ def _update_in_batches(
 
 @cache
 def _personal_tables() -> frozenset[str]:
-    """The names of the tables whose rows belong to one user and are deleted with the account."""
-    return frozenset(
-        table.name
-        for table in Base.metadata.tables.values()
-        for key in table.foreign_keys
-        if key.column.table is User.__table__ and key.ondelete == "CASCADE"
-    )
+    """The names of the tables whose rows are deleted with the account, also below other rows."""
+    keys = [key for table in Base.metadata.tables.values() for key in table.foreign_keys]
+    cascades = {(k.parent.table.name, k.column.table.name) for k in keys if k.ondelete == "CASCADE"}
+    found, new = set[str](), {User.__tablename__}
+    while new:
+        found |= new
+        new = {child for child, parent in cascades if parent in new} - found
+    return frozenset(found - {User.__tablename__})
 
 
 @periodic_task("audit-events", interval=HOUR)

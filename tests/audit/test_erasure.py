@@ -33,6 +33,9 @@ def live(api: Api) -> Caller:
         note = api.post("notes", {"text": title}, by=ada, status=201).headers["Location"]
         api.patch(note, {"text": f"{title}-changed"}, by=ada, status=200)
     api.delete(note, by=ada, status=204)
+    parcel = api.post("parcels", {"content": "private-content"}, by=ada, status=201)
+    stamp = {"price": 90, "postmarks": [{"place": "private-place"}]}
+    api.post(f"{parcel.headers['Location']}/stamps", stamp, by=ada, status=201)
     body = {"name": "private-key-name", "scopes": ["parcels:own"]}
     api.post("auth/api-keys", body, by=ada, status=201)
     log_in(api, ADA["email"], status=200)
