@@ -9,6 +9,7 @@ from flask import Flask
 
 from app import cli, telemetry
 from app.config import INSTANCE, ConfigError, Settings, StartError
+from app.core import background
 from app.core.database import engine, migrations
 from app.core.openapi import document
 from app.core.resources import model_checks
@@ -55,6 +56,7 @@ def create_app(
     rate_limit.init_app(app, settings, key_func=authorization.caller_key)
     document.init_app(app, TITLE, VERSION)
     cli.init_app(app)
+    background.init_app(app)
     for feature in features:
         _init_feature(app, feature)
     health.init_app(app)

@@ -11,9 +11,9 @@ from typing import Any
 
 import pytest
 
+from app.core.background.job_types import JOB_TYPES
+from app.core.background.periodic import PERIODIC_TASKS
 from app.extensions import db
-from app.jobs import runner
-from app.jobs.periodic import PERIODIC_TASKS
 from app.users import roles
 
 DOCS = Path(__file__).parent.parent / "docs"
@@ -43,7 +43,7 @@ def recipes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[ModuleT
         monkeypatch.setitem(roles.ROLES, role, permissions)  # as it is, again after the test
     yield importlib.import_module(name)
     # Not copies from before: the test may be the first that lets the features register theirs.
-    runner._job_types.pop("recipes.import", None)
+    JOB_TYPES.pop("recipes.import", None)
     PERIODIC_TASKS.pop("old-recipes", None)
     for module in [module for module in sys.modules if module.partition(".")[0] == name]:
         del sys.modules[module]

@@ -12,13 +12,13 @@ from uuid import UUID
 
 import pytest
 
+from app.core.background.periodic import PERIODIC_TASKS
 from app.core.database.types import now
 from app.core.files.uploads import StoredUpload
 from app.core.security.authorization import (
     assert_all_views_protected,
 )
 from app.extensions import db
-from app.jobs.periodic import PERIODIC_TASKS
 from app.users import roles
 from tests import rows
 from tests.api import Api, Caller, error_locations

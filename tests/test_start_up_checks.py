@@ -10,6 +10,8 @@ import sqlalchemy as sa
 from sqlalchemy.orm import column_property, relationship
 
 from app.config import StartError
+from app.core.background.job_types import job
+from app.core.background.periodic import HOUR, periodic_task
 from app.core.resources.blueprint import Blueprint
 from app.core.resources.child_rows import Rows
 from app.core.resources.filters import Sort, filter_by
@@ -18,8 +20,6 @@ from app.core.resources.scoped_query import path_param
 from app.core.schemas.base import ResourceSchema, Schema
 from app.core.schemas.fields import DateTime, Enum, Integer, MoneyAmount, String
 from app.core.security.authorization import permission, public
-from app.jobs.periodic import HOUR, periodic_task
-from app.jobs.runner import job
 from app.users import roles
 from app.users.models import User
 from examples.notes.models import Note

@@ -12,12 +12,12 @@ import sqlalchemy as sa
 from flask import current_app
 
 from app.audit.models import AuditEvent
+from app.core.background.backend import submit_job
+from app.core.background.job_types import JobRun, job
+from app.core.background.periodic import HOUR, periodic_task
 from app.core.database.types import now
 from app.core.resources import unaudited
 from app.extensions import Base, db
-from app.jobs.job_run import JobRun
-from app.jobs.periodic import HOUR, periodic_task
-from app.jobs.runner import create_job, job
 from app.users.models import User
 from app.users.service import user_deleted
 
@@ -26,8 +26,8 @@ BATCH = 5000  # events in one transaction
 
 @user_deleted.connect
 def request_erasure(user_id: UUID) -> None:
-    """Create the job, in the transaction that deletes the account, so that it cannot be lost."""
-    db.session.add(create_job("audit.erase", {"user_id": str(user_id)}))
+    """Submit the job in the transaction that deletes the account, so that it is not lost."""
+    submit_job("audit.erase", {"user_id": str(user_id)})
 
 
 @job("audit.erase", attempts=1000)

@@ -10,13 +10,13 @@ from sqlalchemy import ForeignKey, LargeBinary, bindparam, case, func, select
 from sqlalchemy.dialects.postgresql import insert  # SQLite has the same words for ON CONFLICT
 from sqlalchemy.orm import Mapped, mapped_column
 
+from app.core.background.periodic import HOUR, periodic_task
 from app.core.database import execute
 from app.core.database.types import Timestamp, now
 from app.core.resources import unaudited
 from app.core.security.signing import sign
 from app.core.web.client_address import client_address
 from app.extensions import Base, db
-from app.jobs.periodic import HOUR, periodic_task
 
 KNOWN_FOR = timedelta(days=365)  # since the first login
 

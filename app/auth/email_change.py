@@ -24,16 +24,15 @@ from app.auth.email_tokens import (
 )
 from app.auth.models import EmailChange, Session
 from app.auth.notices import EMAIL_CHANGED, notify
-from app.core.database.ids import uuid7
+from app.core.background.backend import submit_job
+from app.core.background.job_types import JobRun, job
+from app.core.background.periodic import HOUR, periodic_task
 from app.core.database.types import now
 from app.core.mail import send_mail
 from app.core.resources import repository, unaudited
 from app.core.security.authorization import current_caller, invalid_token_problem
 from app.core.web.problems import Problem
 from app.extensions import db
-from app.jobs.job_run import JobRun
-from app.jobs.periodic import HOUR, periodic_task
-from app.jobs.runner import create_job, job
 from app.users.models import User
 from app.users.passwords import sha256_digest
 from app.users.schemas import UserSchema
@@ -75,11 +74,10 @@ def request_change(email: str) -> None:
     if email == user.email:
         error = {"detail": "This is the current e-mail address.", "pointer": "#/email"}
         raise Problem("validation-error", errors=[error])
-    old, new = (create_job("email-change", {}, owner_id=user.id, job_id=uuid7()) for _ in range(2))
+    old, new = (submit_job("email-change", {}, owner_id=user.id) for _ in range(2))
     change = EmailChange(user_id=user.id, email=email)
-    change.old_token_hash, change.new_token_hash = _hash_of_job(old.id), _hash_of_job(new.id)
+    change.old_token_hash, change.new_token_hash = _hash_of_job(old), _hash_of_job(new)
     change.expires_at = now() + timedelta(minutes=current_app.config["VERIFY_TOKEN_MINUTES"])
-    db.session.add_all([old, new])
     db.session.merge(change)  # replaces one that is pending
 
 

@@ -27,6 +27,9 @@ from sqlalchemy import (
 from sqlalchemy.orm import Mapped, mapped_column
 
 from app.auth.models import EmailChange
+from app.core.background.backend import submit_job
+from app.core.background.job_types import JobRun, job
+from app.core.background.periodic import HOUR, periodic_task
 from app.core.database import execute
 from app.core.database.types import Timestamp, now
 from app.core.mail import send_mail
@@ -35,9 +38,6 @@ from app.core.security.authorization import unauthorized_problem
 from app.core.security.signing import sign
 from app.core.web.problems import Problem
 from app.extensions import Base, db
-from app.jobs.job_run import JobRun
-from app.jobs.periodic import HOUR, periodic_task
-from app.jobs.runner import create_job, job
 from app.users.models import User
 from app.users.passwords import sha256_digest
 from app.users.service import set_caller
@@ -97,12 +97,12 @@ The part after "token=" is the token for {route}. It can be used once.
 def request_token_email(
     purpose: Purpose, *, owner_id: UUID | None = None, **recipient: Any
 ) -> None:
-    """Create a job that mails a new token to the user with this `email` or `id`.
+    """Submit a job that mails a new token to the user with this `email` or `id`.
 
     The job looks the user up, so neither the response nor its timing reveals whether one exists.
     """
     arguments = {"purpose": purpose.name, **{k: str(value) for k, value in recipient.items()}}
-    db.session.add(create_job("mail", arguments, owner_id=owner_id))
+    submit_job("mail", arguments, owner_id=owner_id)
 
 
 @job("mail", attempts=6)

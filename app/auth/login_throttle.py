@@ -21,6 +21,7 @@ from sqlalchemy import CTE, Connection, LargeBinary, Row, Text, bindparam, selec
 from sqlalchemy.dialects.postgresql import insert  # SQLite has the same words for ON CONFLICT
 from sqlalchemy.orm import Mapped, mapped_column
 
+from app.core.background.periodic import HOUR, periodic_task
 from app.core.database import execute
 from app.core.database.types import Timestamp, now
 from app.core.resources import unaudited
@@ -28,7 +29,6 @@ from app.core.security.signing import sign
 from app.core.web.client_address import client_network
 from app.core.web.problems import Problem
 from app.extensions import Base, db
-from app.jobs.periodic import HOUR, periodic_task
 from app.telemetry.metrics import LOGINS
 
 MAX_FAILURES_PER_ADDRESS = 10  # failures from one address without a wait

@@ -10,15 +10,14 @@ from typing import NamedTuple
 from uuid import UUID
 
 import structlog
-from sqlalchemy import func, select
+from sqlalchemy import select
 
+from app.core.background.backend import submit_job
+from app.core.background.job_types import JobError, JobRun, job
 from app.core.database.types import now
 from app.core.mail import send_mail
 from app.core.resources.audit_log import current_audit_context
 from app.extensions import db
-from app.jobs.job_run import JobError, JobRun
-from app.jobs.models import Job
-from app.jobs.runner import create_job, job
 from app.users.models import User
 
 MAX_PER_HOUR = 10  # of one account
@@ -84,7 +83,7 @@ def notify(notice: Notice, user_id: UUID | None, *, to: str | None = None) -> No
     log.info("owner_notified", notice=notice.name, user_id=str(user_id))
     arguments = {"notice": notice.name, "moment": f"{now():%Y-%m-%d %H:%M} UTC"}
     arguments |= {"address": current_audit_context().ip_address or "unknown"}
-    db.session.add(create_job("notice", arguments | ({"to": to} if to else {}), owner_id=user_id))
+    submit_job("notice", arguments | ({"to": to} if to else {}), owner_id=user_id)
 
 
 @job("notice", attempts=6)
@@ -92,14 +91,7 @@ def send_notice(run: JobRun) -> None:
     """Mail a notice, unless its account has had too many within the hour."""
     notice = _notices[run.arguments["notice"]]
     # Those that were not mailed have failed, so they do not count.
-    earlier = select(func.count()).where(
-        Job.owner_id == run.owner_id,
-        Job.created_at > now() - timedelta(hours=1),
-        Job.type == "notice",
-        Job.state != "failed",
-        Job.id < run.id,
-    )
-    count = db.session.scalar(earlier) or 0
+    count = run.count_earlier(now() - timedelta(hours=1))
     if count >= MAX_PER_HOUR:
         raise JobError("The account has had too many notices within the hour.")
     owner = select(User.email).where(User.id == run.owner_id)

@@ -8,9 +8,9 @@ from flask import current_app
 
 from app.auth.models import Session
 from app.auth.schemas import SessionOwnerSchema
+from app.core.background.periodic import HOUR, periodic_task
 from app.core.database.types import now
 from app.core.resources import repository, unaudited
-from app.jobs.periodic import HOUR, periodic_task
 from app.users.service import user_deactivated
 
 SESSION_OWNER = SessionOwnerSchema()

@@ -1,8 +1,8 @@
 """Jobs: background work that a request starts, and periodic tasks.
 
 Here belong storage, dispatch, retries and cancellation of jobs, and the backends that run them. The
-handler of a job type belongs to the feature that registers it with `app.jobs.runner.job`; a
-periodic task belongs to the feature that registers it with `app.jobs.periodic.periodic_task`.
+handlers of job types and the periodic tasks belong to the features that register them with
+`app.core.background`.
 """
 
 from flask import Flask
@@ -14,11 +14,9 @@ roles.grant("admin", "jobs:manage")
 
 
 def init_app(app: Flask) -> None:
-    """Choose the backend, and register the routes and `flask maintenance`."""
-    from app.jobs import backends
-    from app.jobs.commands import maintenance
+    """Choose the backend, and register the routes and the periodic tasks."""
+    from app.jobs import backends, periodic  # noqa: F401 - the second registers its tasks
     from app.jobs.routes import jobs
 
     backends.init_app(app)
     app.register_blueprint(jobs)
-    app.cli.add_command(maintenance)

@@ -1,36 +1,20 @@
-"""The base class of job backends."""
+"""The base class of backends whose jobs are rows."""
 
-import threading
 from uuid import UUID
 
-from flask import Flask
+from app.core.background.backend import Backend
+from app.core.background.job_types import Arguments
+from app.extensions import db
+from app.jobs.runner import create_job
 
 
-class Backend:
-    """Runs jobs: in threads of this process, or in Celery's workers.
+class QueueBackend(Backend):
+    """Runs jobs that are rows: in threads of this process, or in Celery's workers."""
 
-    The application has one, in `app.extensions["jobs"]`.
-    """
-
-    def __init__(self) -> None:
-        self.stopping = threading.Event()  # set when this process shuts down
+    def submit(self, job_id: UUID, type: str, arguments: Arguments, owner_id: UUID | None) -> None:
+        """Add the row of a job to the transaction."""
+        db.session.add(create_job(type, arguments, owner_id=owner_id, job_id=job_id))
 
     def send(self, job_id: UUID) -> None:
         """Send a job to a worker."""
         raise NotImplementedError
-
-    def start(self) -> None:
-        """Start periodic tasks, if they run in this process; called when a web worker starts."""
-
-    def drain(self) -> None:
-        """Wait for the jobs of this process."""
-
-    def stop(self) -> None:
-        """Interrupt the jobs of this process between two transactions; others resume them."""
-        self.stopping.set()
-
-
-def job_backend(app: Flask) -> Backend:
-    """Return the backend of an application."""
-    backend: Backend = app.extensions["jobs"]
-    return backend

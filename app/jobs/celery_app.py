@@ -10,8 +10,9 @@ from celery import Celery
 from celery.signals import setup_logging, worker_ready, worker_shutting_down
 from flask import Flask
 
-from app.jobs.base import Backend, job_backend
-from app.jobs.periodic import PERIODIC_TASKS
+from app.core.background.backend import job_backend
+from app.core.background.periodic import PERIODIC_TASKS
+from app.jobs.base import QueueBackend
 from app.jobs.runner import requeue_stale_jobs, run_job
 
 
@@ -67,7 +68,7 @@ def _connect_signals(app: Flask) -> None:
         job_backend(app).stop()
 
 
-class CeleryBackend(Backend):
+class CeleryBackend(QueueBackend):
     """Celery's workers and beat, which are separate processes."""
 
     def __init__(self, celery: Celery) -> None:

@@ -8,13 +8,15 @@ from uuid import UUID, uuid4
 
 import structlog
 from flask import current_app
-from sqlalchemy import ColumnElement, Row, and_, delete, exists, or_, select, true
+from sqlalchemy import ColumnElement, Row, and_, delete, exists, func, or_, select, true
 
+from app.core.background.backend import job_backend
+from app.core.background.job_types import Arguments as Arguments
+from app.core.background.job_types import JobError as JobError  # clones import it from here
 from app.core.database.types import now
 from app.core.files.uploads import StoredUpload
 from app.core.resources import unaudited
 from app.extensions import db
-from app.jobs.base import job_backend
 from app.jobs.models import Job
 from app.users.models import User
 from app.users.roles import ROLES
@@ -22,13 +24,7 @@ from app.users.roles import ROLES
 LEASE = timedelta(seconds=60)  # within which a job must commit, else its worker is considered dead
 LEASE_RENEWAL = 10.0  # seconds after which `JobRun.heartbeat` renews the lease
 
-Arguments = dict[str, Any]
-
 log = structlog.get_logger()
-
-
-class JobError(Exception):
-    """A permanent failure; the message is a sentence for the owner of the job."""
 
 
 class LeaseLost(Exception):
@@ -65,6 +61,7 @@ class JobRun:
         self.failed_count: int = row.failed_count
         self.total: int | None = row.total
         self.attempts: int = row.attempts
+        self._type: str = row.type
         self._progress = (row.processed_count, deepcopy(row.checkpoint))
         self._lease_token: UUID = row.lease_token
         self._permission = permission
@@ -119,6 +116,17 @@ class JobRun:
         is_stopping = job_backend(current_app).stopping.is_set()
         if is_stopping or time.monotonic() >= self._renew_at:
             self.checkpoint()
+
+    def count_earlier(self, since: datetime) -> int:
+        """Return how many jobs of this type and owner were created before, and have not failed."""
+        earlier = select(func.count()).where(
+            Job.owner_id == self.owner_id,
+            Job.created_at > since,
+            Job.type == self._type,
+            Job.state != "failed",
+            Job.id < self.id,
+        )
+        return db.session.scalar(earlier) or 0
 
     def release(self, retry_at: datetime, attempts: int) -> None:
         """Release the lease; the job is queued and can be claimed from `retry_at` on."""

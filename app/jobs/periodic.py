@@ -1,51 +1,20 @@
-"""Periodic tasks: run by the backend, and by `flask maintenance run`."""
+"""Periodic tasks of jobs: messages that were lost, and jobs that have ended."""
 
-from collections.abc import Callable
 from datetime import timedelta
-from typing import Any, NamedTuple
 
 from flask import current_app
-from sqlalchemy import exists, or_
 
+# Clones import them from here, as in 1.1.0.
+from app.core.background.periodic import HOUR as HOUR
+from app.core.background.periodic import PERIODIC_TASKS as PERIODIC_TASKS
+from app.core.background.periodic import UPLOAD_KEEPERS
+from app.core.background.periodic import periodic_task as periodic_task
 from app.core.database.types import now
-from app.core.files.file_mixin import file_models
-from app.core.files.uploads import StoredUpload
-from app.core.openapi.operation import DeclarationError
 from app.core.resources import unaudited
-from app.core.resources.declarations import checked
-from app.core.resources.idempotency import IdempotencyKey
 from app.jobs import runner
 from app.jobs.models import Job
 
-HOUR = 3600  # seconds
-ORPHAN_AGE = timedelta(days=1)  # after which an upload without a job or a row is deleted
-
-TaskFunction = Callable[[], int]
-
-
-class PeriodicTask(NamedTuple):
-    """A function and its interval in seconds; several processes may run it at the same time."""
-
-    interval: int
-    func: TaskFunction
-
-
-PERIODIC_TASKS: dict[str, PeriodicTask] = {}
-
-
-@checked
-def periodic_task(name: str, *, interval: int) -> Callable[[TaskFunction], TaskFunction]:
-    """Register a function that runs every `interval` seconds and returns the number of rows."""
-
-    def register(func: TaskFunction) -> TaskFunction:
-        if name in PERIODIC_TASKS:
-            raise DeclarationError(func, f"there is a periodic task {name!r} already")
-        PERIODIC_TASKS[name] = PeriodicTask(interval, func)
-        return func
-
-    return register
-
-
+UPLOAD_KEEPERS.append(Job)
 periodic_task("unsent-jobs", interval=15)(runner.requeue_stale_jobs)
 
 
@@ -54,18 +23,3 @@ def purge_jobs() -> int:
     """Delete jobs that ended JOB_RETENTION_DAYS ago, and their rejected lines."""
     ended_before = now() - timedelta(days=current_app.config["JOB_RETENTION_DAYS"])
     return unaudited.delete_in_batches(Job, Job.finished_at <= ended_before)
-
-
-@periodic_task("uploads", interval=HOUR)
-def purge_uploads() -> int:
-    """Delete files without a job or a row: the request failed, or a parent was deleted."""
-    old = StoredUpload.created_at <= now() - ORPHAN_AGE
-    models: list[Any] = [Job, *file_models()]
-    kept = (exists().where(model.id == StoredUpload.id) for model in models)
-    return unaudited.delete_in_batches(StoredUpload, old & ~or_(*kept))
-
-
-@periodic_task("idempotency-keys", interval=HOUR)
-def purge_idempotency_keys() -> int:
-    """Delete stored responses that have expired."""
-    return unaudited.delete_in_batches(IdempotencyKey, IdempotencyKey.expires_at <= now())

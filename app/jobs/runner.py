@@ -6,9 +6,8 @@ and a duplicate message finds the job claimed. The worker of a job holds a lease
 transaction of the job renews. A worker that has lost the lease cannot commit.
 """
 
-from collections.abc import Callable
 from contextvars import copy_context
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from datetime import timedelta
 from uuid import UUID
 
@@ -16,17 +15,16 @@ import structlog
 from flask import current_app
 from sqlalchemy import and_, bindparam, func, or_, select
 
+from app.core.background.job_types import ATTEMPTS, JOB_TYPES, JobType
+from app.core.background.job_types import job as job  # clones import it from here
 from app.core.database import execute
 from app.core.database.ids import uuid7
 from app.core.database.types import Timestamp, now
 from app.core.files.uploads import UploadError
-from app.core.openapi.operation import DeclarationError
 from app.core.resources import unaudited
 from app.core.resources.audit_log import AuditContext, current_audit_context, job_audit_context
-from app.core.resources.declarations import checked
 from app.core.web.after_commit import run_after_commit
 from app.extensions import db
-from app.jobs.base import job_backend
 from app.jobs.job_run import Arguments, JobError, JobRun, LeaseLost, ShutdownRequested, claim
 from app.jobs.models import STATES, Job
 from app.telemetry import tracing
@@ -35,44 +33,8 @@ from app.telemetry.metrics import scrape_time_gauge
 DISPATCH_TIMEOUT = timedelta(seconds=60)  # after which a queued job is dispatched again
 FIRST_BACKOFF = timedelta(seconds=15)
 MAX_BACKOFF = timedelta(minutes=15)  # between two attempts
-ATTEMPTS = 5  # without progress; more are configured per job type
-
-Handler = Callable[["JobRun"], Arguments | None]
 
 log = structlog.get_logger()
-
-
-@dataclass(frozen=True, slots=True)
-class JobType:
-    """The handler of a job type, and its maximum number of attempts without progress."""
-
-    handler: Handler
-    attempts: int
-    permission: str | None = None  # that the owner must still have at each transaction
-
-
-_job_types: dict[str, JobType] = {}
-
-
-@checked
-def job(
-    name: str, *, attempts: int = ATTEMPTS, permission: str | None = None
-) -> Callable[[Handler], Handler]:
-    """Register the function that runs jobs of this type.
-
-    A job stops before its next transaction if its owner was disabled or has lost the permission.
-
-    It receives a `JobRun` and returns the job's result. It is called again after a failure: only
-    what it commits with `JobRun.checkpoint` happens once, all other effects must be idempotent.
-    """
-
-    def register(handler: Handler) -> Handler:
-        if name in _job_types:
-            raise DeclarationError(handler, f"there is a job type {name!r} already")
-        _job_types[name] = JobType(handler, attempts, permission)
-        return handler
-
-    return register
 
 
 def create_job(
@@ -97,7 +59,7 @@ def create_job(
 def dispatch(job_id: UUID) -> None:
     """Send a job to a worker. A failure is logged, and `requeue_stale_jobs` tries again."""
     try:
-        job_backend(current_app).send(job_id)
+        current_app.extensions["jobs"].send(job_id)
     except Exception as error:
         log.warning("job_dispatch_failed", job_id=str(job_id), error=type(error).__name__)
 
@@ -156,7 +118,7 @@ def _claim_and_run(job_id: UUID) -> None:
     )
     try:
         with tracing.continue_trace(f"job {row.type}", traceparent):
-            job_type = _job_types.get(row.type, _UNKNOWN_TYPE)
+            job_type = JOB_TYPES.get(row.type, _UNKNOWN_TYPE)
             _run_attempt(JobRun(row, job_type.permission), job_type)
     except LeaseLost:
         log.info("job_lease_lost")

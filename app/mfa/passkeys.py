@@ -22,6 +22,7 @@ from webauthn.helpers.structs import (
 from app.auth import login_throttle
 from app.auth.login import open_session
 from app.auth.second_factors import USER_COLUMNS, read_mfa_token
+from app.core.background.periodic import HOUR, periodic_task
 from app.core.database.ids import uuid7
 from app.core.database.mixins import same_version
 from app.core.database.types import now
@@ -29,7 +30,6 @@ from app.core.resources import repository, unaudited
 from app.core.security.authorization import current_caller, unauthorized_problem
 from app.core.web.problems import Problem
 from app.extensions import db
-from app.jobs.periodic import HOUR, periodic_task
 from app.mfa.factors import activate, confirmed_factors
 from app.mfa.logins import complete
 from app.mfa.models import PASSKEY, Challenge, Factor

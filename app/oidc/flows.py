@@ -17,6 +17,7 @@ from itsdangerous import BadData, URLSafeTimedSerializer
 from sqlalchemy import bindparam
 from sqlalchemy.dialects.postgresql import insert  # SQLite has the same words for ON CONFLICT
 
+from app.core.background.periodic import HOUR, periodic_task
 from app.core.database import execute
 from app.core.database.types import now
 from app.core.resources import unaudited
@@ -25,7 +26,6 @@ from app.core.security.keys import derive_key
 from app.core.security.signing import sign
 from app.core.web.problems import Problem
 from app.extensions import db
-from app.jobs.periodic import HOUR, periodic_task
 from app.oidc.models import UsedToken
 from app.users.passwords import sha256_digest
 

@@ -7,8 +7,8 @@ from uuid import UUID
 import pytest
 from flask import Flask
 
+from app.core.background.job_types import JOB_TYPES, JobType
 from app.extensions import db
-from app.jobs import runner
 from app.jobs.runner import create_job
 from tests.api import Caller
 from tests.jobs.job_calls import Handler
@@ -19,7 +19,7 @@ def define_job(monkeypatch: pytest.MonkeyPatch) -> Callable[..., None]:
     """`define_job(handler)` registers the handler of jobs of the type "test"."""
 
     def register(handler: Handler, attempts: int = 5) -> None:
-        monkeypatch.setitem(runner._job_types, "test", runner.JobType(handler, attempts))
+        monkeypatch.setitem(JOB_TYPES, "test", JobType(handler, attempts))
 
     return register
 

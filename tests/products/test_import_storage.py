@@ -9,12 +9,12 @@ import pytest
 from flask import Flask
 from sqlalchemy import update
 
+from app.core.background.periodic import purge_uploads
 from app.core.database.types import now
 from app.core.files import uploads
 from app.core.files.uploads import StoredUpload, UploadChunk
 from app.extensions import db
 from app.jobs.models import Job
-from app.jobs.periodic import purge_uploads
 from app.jobs.runner import run_job
 from app.products import imports
 from tests import rows

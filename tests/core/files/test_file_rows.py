@@ -12,14 +12,14 @@ from flask import Flask
 from sqlalchemy import update
 from sqlalchemy.exc import IntegrityError
 
+from app.core.background import periodic
+from app.core.background.periodic import purge_uploads
 from app.core.database.types import now
 from app.core.files import file_mixin, uploads
 from app.core.files.uploads import StoredUpload, UploadChunk
 from app.core.resources import download
 from app.core.resources.download import content_disposition
 from app.extensions import db
-from app.jobs import periodic
-from app.jobs.periodic import purge_uploads
 from app.users.models import User
 from tests import rows
 from tests.api import Api, Caller

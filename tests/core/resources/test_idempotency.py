@@ -14,13 +14,13 @@ import redis
 from flask import Flask
 from sqlalchemy import func, select, update
 
+from app.core.background.periodic import purge_idempotency_keys
 from app.core.database.types import now
 from app.core.resources import idempotency
 from app.core.resources.blueprint import Blueprint
 from app.core.resources.idempotency import IdempotencyKey
 from app.core.security.authorization import authenticated, current_caller
 from app.extensions import db
-from app.jobs.periodic import purge_idempotency_keys
 from tests.api import Api, Caller
 from tests.conftest import MakeApp, on_postgresql
 from tests.errands.models import Errand

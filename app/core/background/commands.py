@@ -3,7 +3,7 @@
 import click
 from flask.cli import AppGroup
 
-from app.jobs.periodic import PERIODIC_TASKS
+from app.core.background.periodic import PERIODIC_TASKS
 
 maintenance = AppGroup("maintenance", help="Run periodic tasks.")
 
@@ -11,7 +11,7 @@ maintenance = AppGroup("maintenance", help="Run periodic tasks.")
 @maintenance.command("run")
 @click.argument("tasks", nargs=-1)
 def run_tasks(tasks: tuple[str, ...]) -> None:
-    """Run TASKS, by default all: delete expired rows, dispatch stale jobs."""
+    """Run TASKS, by default all: delete expired rows, dispatch lost jobs."""
     names = sorted(PERIODIC_TASKS)
     if unknown := [name for name in tasks if name not in names]:
         raise click.BadParameter(f"{unknown[0]} is not one of {', '.join(names)}.")
