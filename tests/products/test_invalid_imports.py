@@ -216,10 +216,13 @@ def test_import_with_invalid_parameter_is_422_and_stores_nothing(
     assert rows.count(app, UploadChunk) == rows.count(app, Job) == 0
 
 
-def test_import_above_the_upload_limit_is_413(make_app: MakeApp, editor: Caller) -> None:
+@pytest.mark.parametrize("environ", [{}, {"wsgi.input_terminated": True}], ids=["WSGI", "gunicorn"])
+def test_import_above_the_upload_limit_is_413(
+    make_app: MakeApp, editor: Caller, environ: dict[str, Any]
+) -> None:
     api = Api(make_app(max_upload_length=1000))
-    assert send(api, editor, b"x" * 1000, status=202)
-    refused = send(api, editor, b"x" * 1001, status=413)
+    send(api, editor, b"x" * 1000, environ_overrides=environ, status=202)
+    refused = send(api, editor, b"x" * 1001, environ_overrides=environ, status=413)
     assert refused.json["detail"] == "The body of the request is larger than 1000 bytes."
 
 

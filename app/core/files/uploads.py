@@ -110,14 +110,12 @@ def receive_upload(
     """
     accepted = known_types(media_types) if is_kept else tuple(media_types)
     coding = request_body.check_content_type(accepted, codings)
-    request.max_content_length = max_bytes
-    read = partial(request.stream.read, CHUNK_BYTES)
+    read = partial(request_body.body_stream(max_bytes).read, CHUNK_BYTES)
     chunks: Iterator[bytes] = iter(partial(request_body.read_or_400, read), b"")
     if is_kept:
         check_name(name, request.mimetype)
         chunks = check_content(chunks, request.mimetype)
     upload = store_chunks(chunks, request.mimetype, coding, upload_id)
-    request_body.reject_truncated(upload.size)
     if not upload.size:
         raise Problem("validation-error", errors=[{"detail": "The file is empty.", "pointer": "#"}])
     return upload

@@ -3,11 +3,12 @@
 import re
 from collections.abc import Callable, Sequence
 from functools import partial
-from typing import Any
+from typing import IO, Any
 
 import marshmallow as ma
 from flask import current_app, request
 from werkzeug.exceptions import HTTPException, RequestEntityTooLarge
+from werkzeug.wsgi import get_input_stream
 
 from app.core.schemas.base import Schema
 from app.core.schemas.loading import errors_as_json_pointers, load
@@ -89,8 +90,9 @@ def read_body() -> bytes:
         if len(body) < int(declared):
             raise incomplete_body_problem()
     else:
-        body = read_or_400(partial(request.get_data, cache=False))
-        reject_truncated(len(body))
+        body = read_or_400(body_stream(limit).read)
+        if len(body) > limit:
+            raise RequestEntityTooLarge
     return body
 
 
@@ -113,11 +115,15 @@ def read_or_400(read: Callable[[], bytes]) -> bytes:
         raise incomplete_body_problem() from error
 
 
-def reject_truncated(size: int) -> None:
-    """Check that a body of `size` bytes was not cut off at the limit.
+def body_stream(max_bytes: int) -> IO[bytes]:
+    """The body, of which one byte more than `max_bytes` can be read.
 
     Raises:
-        RequestEntityTooLarge: Werkzeug cuts a chunked body off at the limit without an error.
+        RequestEntityTooLarge: it is declared to be longer.
     """
-    if request.content_length is None and size == request.max_content_length:
+    request.max_content_length = max_bytes  # which the response names
+    if (request.content_length or 0) > max_bytes:
         raise RequestEntityTooLarge
+    # Werkzeug does not look whether a body of exactly its limit ends there: it refuses the next
+    # read, or cuts the body off.
+    return get_input_stream(request.environ, max_content_length=max_bytes + 1)
