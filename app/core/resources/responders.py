@@ -3,6 +3,7 @@
 from typing import Any
 from uuid import UUID
 
+import sqlalchemy as sa
 from flask import current_app, request
 
 from app.core.openapi.operation import Responder
@@ -88,6 +89,11 @@ def created(
 
     def respond(result: Any, parent_id: UUID | None) -> Response:
         instance, parents = result if has_parent else (result, None)
+        if not getattr(sa.inspect(instance, raiseerr=False), "transient", False):
+            # One that the view has added to the session would be inserted twice.
+            raise TypeError(
+                f"{type(instance).__name__}: no instance, or it is in a session already"
+            )
         row = repository.create(instance, schema, parents, parent_id)
         # Only a hash of a secret is stored: this response is the only one that contains it.
         shown_once = {name: getattr(instance, name) for name in schema.show_once}

@@ -5,12 +5,14 @@ from typing import Any
 from uuid import UUID
 
 import pytest
-from flask import Response
+from flask import Flask, Response
 from sqlalchemy import Row, func
 
 from app.core.resources.blueprint import Blueprint
 from app.core.schemas.base import ResourceSchema, Schema
-from app.core.security.authorization import authenticated, no_auth
+from app.core.security.authorization import authenticated, current_caller, no_auth
+from app.extensions import db
+from tests import rows
 from tests.api import Api, Caller
 from tests.conftest import MakeApp
 from tests.contract.parcels.models import Parcel
@@ -21,11 +23,12 @@ def blueprint(**options: Any) -> Blueprint:
     return Blueprint("shapes", __name__, url_prefix="/shapes", description="Shapes.", **options)
 
 
-def view() -> Callable[[], None]:
+def view() -> Callable[[], Any]:
     """A view that no test has decorated."""
 
-    def read_shape() -> None:
+    def read_shape() -> Any:
         """Read a shape."""
+        return ()
 
     return read_shape
 
@@ -91,6 +94,26 @@ def test_error_of_an_unknown_column_names_it_and_the_view(
         Api(app).post(f"painted/{parcel}/paint", by=user, headers={"If-Match": "*"})
     (note,) = raised.value.__notes__
     assert "<locals>.paint_parcel: docs/resources.md, section 5" in note
+
+
+def test_instance_that_the_view_has_added_to_the_session_is_not_inserted_twice(
+    make_app: MakeApp, app: Flask, user: Caller
+) -> None:
+    parcels = Blueprint("added", __name__, url_prefix="/added", description="Parcels.")
+
+    @parcels.post("", access=authenticated)
+    @parcels.creates(ParcelSchema)
+    def add_parcel() -> Parcel:
+        """Add a parcel."""
+        parcel = Parcel(owner_id=current_caller.id, content="Books")
+        db.session.add(parcel)
+        return parcel
+
+    adding = make_app(parcels)
+    adding.debug = True
+    with pytest.raises(TypeError, match="Parcel: no instance, or it is in a session already"):
+        Api(adding).post("added", by=user)
+    assert rows.count(app, Parcel) == 0
 
 
 def test_no_auth_route_ignores_invalid_credentials(make_app: MakeApp) -> None:
