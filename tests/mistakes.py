@@ -37,11 +37,18 @@ def named(function: Any, module: str = "app.recipes.routes") -> Any:
 
 
 def view(*, docstring: str | None = "Read a recipe.", module: str = "app.recipes.routes") -> Any:
-    def read_recipe(*parameters: Any) -> None:
-        pass
+    def read_recipe(*parameters: Any) -> Any:
+        return parameters
 
     read_recipe.__doc__ = docstring
     return named(read_recipe, module)
+
+
+def view_without_result() -> Any:
+    def read_recipe(recipe_id: UUID) -> None:
+        """Read a recipe."""
+
+    return named(read_recipe)
 
 
 def async_view() -> Any:

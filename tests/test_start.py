@@ -12,7 +12,7 @@ from tests import services
 
 ROOT = Path(__file__).parent.parent
 MISTAKE = '\n\n@jobs.get("/oldest", access=permission("jobs:onw"))\n@jobs.returns(JobSchema)\n'
-VIEW = 'def read_oldest() -> ScopedSelect:\n    """Read the oldest job."""\n'
+VIEW = 'def read_oldest() -> ScopedSelect:\n    """Read the oldest job."""\n    return ()\n'
 MESSAGE = "app.jobs.routes.read_oldest (jobs.read_oldest): no role has the permission 'jobs:onw'"
 COMMANDS = {
     "flask": ["flask", "--app", "wsgi", "endpoints"],

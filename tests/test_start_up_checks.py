@@ -60,6 +60,7 @@ from tests.mistakes import (
     view_of,
     view_of_cooks,
     view_that_returns,
+    view_without_result,
     with_attribute,
     with_default,
 )
@@ -95,6 +96,7 @@ PROVOKED: list[Callable[[Any], Any]] = [
     lambda recipe: declare(None, BODY, FILE, CREATES, method="post"),
     lambda recipe: declare(None, BODY, RESPONSE, method="patch"),
     lambda recipe: declare(rule="/<int:recipe_id>"),
+    lambda recipe: declare(rule="/"),
     lambda recipe: declare(None, BELOW, method="post"),
     lambda recipe: declare(async_view()),
     lambda recipe: declare().get("/again", access=public)(RESPONSE(view())),
@@ -117,6 +119,9 @@ PROVOKED: list[Callable[[Any], Any]] = [
     lambda recipe: declare_action("cook", "/<uuid:recipe_id>/cook", sa.select(Errand)),
     lambda recipe: declare(view_of("recipe"), rule="/<uuid:recipe_id>"),
     lambda recipe: declare(view_of("data")),
+    lambda recipe: start_with(
+        declare(view_without_result(), Blueprint.returns(ResourceSchema), **ITEM)
+    ),
     lambda recipe: list_sorted_by(),
     lambda recipe: list_sorted_by(cooked_at=recipe.cooked_at),
     lambda recipe: list_sorted_by(ratio=sa.cast(recipe.servings, sa.Float)),
@@ -127,6 +132,9 @@ PROVOKED: list[Callable[[Any], Any]] = [
         name=recipe.name, q=filter_by(ma.fields.List(EXAMPLE), lambda v: recipe.name == v)
     ),
     lambda recipe: list_sorted_by(name=recipe.name, cost_min=MoneyAmount()),
+    lambda recipe: list_sorted_by(
+        name=recipe.name, count=filter_by(EXAMPLE, lambda v: recipe.name == v)
+    ),
     lambda recipe: list_sorted_by(
         name=recipe.name, q=filter_by(String(max_length=9), lambda v: recipe.title == v)
     ),
@@ -145,6 +153,9 @@ PROVOKED: list[Callable[[Any], Any]] = [
         total=Integer(min=1, max=9, **FOUR),
     ),
     lambda recipe: start_with_item(recipe, servings=EXAMPLE),
+    lambda recipe: start_with_item(
+        recipe, creates=True, servings=Integer(min=1, max=2**31, **FOUR)
+    ),
     lambda recipe: start_with_item(recipe, steps=child_rows(position=Integer(min=0, max=9))),
     lambda recipe: start_with(
         declare(view_that_returns(sa.select(recipe)), Blueprint.returns_file(), **ITEM)
@@ -174,6 +185,9 @@ PROVOKED: list[Callable[[Any], Any]] = [
     lambda recipe: schema_with(name=String(max_length=9)),
     lambda recipe: take_body(total=Integer(min=1, max=9)),
     lambda recipe: take_body(ratio=ma.fields.Float(metadata={"example": 1.5})),
+    lambda recipe: take_body(name=EXAMPLE, check=ma.validates("title")(lambda *_, data_key: 0)),
+    lambda recipe: take_body(name=EXAMPLE, strip=ma.pre_load(lambda *_, **options: None)),
+    lambda recipe: take_body(name=EXAMPLE, make=ma.post_load(lambda *_, **options: Errand())),
     lambda recipe: schema_with(name=String(max_length=9, data_key="title")),
     lambda recipe: schema_with(cost=MoneyAmount(currency="code")),
     lambda recipe: schema_with(ratio=ma.fields.Float()),

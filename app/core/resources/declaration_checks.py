@@ -58,6 +58,8 @@ def check_route(
 
 def _route_problem(operation: Operation, method: str, rule: str) -> str:
     kind, body = operation.response_kind, operation.body
+    if rule.endswith("/"):
+        return f"the path {rule!r} ends with a slash"
     if kind == "action" and (method != "POST" or "<" not in rule):
         return "an action is a POST below an item"
     if method not in (methods := _METHODS.get(kind, (method,))):

@@ -45,7 +45,8 @@ def check_query(query: PageQuery) -> PageQuery:
 
 def _filter_problem(name: str, field: ma.fields.Field[Any]) -> str:
     if name in NOT_FILTERS:
-        return ""
+        taken = "condition" in field.metadata
+        return "every list has a parameter of this name" if taken else ""
     if "condition" not in field.metadata:
         return "is no filter, write filter_by(…)"
     if isinstance(field, ma.fields.List | ma.fields.Nested | ma.fields.Dict):

@@ -17,10 +17,10 @@ from app.core.files.file_mixin import FileMixin
 from app.core.openapi.operation import DeclarationError, Operation, View
 from app.core.resources.child_rows import Rows
 from app.core.resources.references import Reference
-from app.core.resources.scope_checks import check_scopes
+from app.core.resources.scope_checks import check_result, check_scopes
 from app.core.resources.statements import table_of
 from app.core.schemas.base import Schema
-from app.core.schemas.member_checks import wrong_default, wrong_type
+from app.core.schemas.member_checks import too_narrow, wrong_default, wrong_type
 from app.core.web.problems import TYPES
 from app.extensions import Base
 
@@ -59,6 +59,7 @@ def check_models(app: Flask) -> None:
             _check_schema(operation, operation.schema, own_models or models)
         if operation.response_kind == "returns_file":
             _check_files(view, own_models)
+        check_result(view, operation)
 
 
 def _check_info(model: Any) -> None:
@@ -156,6 +157,8 @@ def _mismatches(model: Any, schema: Schema, operation: Operation) -> Iterator[Mi
         referred = {key.column.table for key in column.foreign_keys}
         if isinstance(field, Reference) and table_of(field.model) not in referred:
             yield name, f"its column has no foreign key to {table_of(field.model).name}"
+        if problem := too_narrow(field, column.type):
+            yield name, problem
         if field.allow_none and not column.nullable:
             yield name, "it may be null, but its column may not"
         given = column.nullable or column.default or column.server_default or field.required

@@ -1,8 +1,10 @@
-"""The checks at the start of the models and scoped queries that the code of a view names."""
+"""The checks at the start of the code of a view: what it returns, and the models that it names."""
 
+import dis
 import inspect
 from collections.abc import Callable
 from functools import partial
+from itertools import pairwise
 from typing import Any
 
 import sqlalchemy as sa
@@ -15,6 +17,8 @@ from app.core.security.authorization import ANONYMOUS, Caller
 from app.extensions import Base
 
 _CONSTANTS = (str, int, dict, list, tuple, type, sa.Select, LocalProxy)
+_RETURNS = ("RETURN_VALUE", "RETURN_CONST")
+_CONSTANTS_OF_CODE = ("LOAD_CONST", "RETURN_CONST")
 
 
 def check_scopes(view: View, operation: Operation, path_names: set[str]) -> list[Any]:
@@ -46,6 +50,24 @@ def check_scopes(view: View, operation: Operation, path_names: set[str]) -> list
             raise DeclarationError(view, text)
     is_complete = all(issubclass(type(each), _CONSTANTS) for each in values)
     return models + [model_of(scoped) for scoped in scopes] if is_complete else []
+
+
+def check_result(view: View, operation: Operation) -> None:
+    """Check that a view returns something, unless its response is empty.
+
+    Raises:
+        DeclarationError: each `return` of the view is that of None, or it has none.
+    """
+    view = inspect.unwrap(view)
+    if operation.response_kind == "response" and operation.schema is None:
+        return
+    ends = [pair for pair in pairwise(dis.get_instructions(view)) if pair[1].opname in _RETURNS]
+    # Python 3.11 loads a constant before it returns it; later versions may return it at once.
+    constants = [last if last.opname == "RETURN_CONST" else before for before, last in ends]
+    if ends and all(
+        each.opname in _CONSTANTS_OF_CODE and each.argval is None for each in constants
+    ):
+        raise DeclarationError(view, "it returns nothing")
 
 
 def _visible_to(model: Any, caller: Caller) -> Any:

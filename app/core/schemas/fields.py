@@ -222,6 +222,7 @@ class MoneyAmount(ma.fields.String):
         "scale": "Has more decimals than {currency} allows.",
     }
     DEFAULT_SCALE, MAX_SCALE = 2, 4  # decimals: of most currencies, and of those that have most
+    MAX_DIGITS = 11  # before the point
 
     def __init__(self, *, currency: str | None = None, **kwargs: Any) -> None:
         super().__init__(validate=[validate.Length(min=1, max=16)], **kwargs)
@@ -231,7 +232,7 @@ class MoneyAmount(ma.fields.String):
     def regex_for_scale(decimals: int) -> str:
         """The pattern of an amount with at most that many decimals."""
         fraction = rf"(\.[0-9]{{1,{decimals}}})?" if decimals else ""
-        return r"^(0|[1-9][0-9]{0,10})" + fraction + "$"
+        return rf"^(0|[1-9][0-9]{{0,{MoneyAmount.MAX_DIGITS - 1}}})" + fraction + "$"
 
     def openapi_properties(self) -> dict[str, Any]:
         """JSON Schema keywords; `x-currency` is for `decimals_rule`, and not in the document."""

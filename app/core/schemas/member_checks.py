@@ -1,5 +1,6 @@
 """The check at the start that the members of a schema are documented and validated exactly."""
 
+import traceback
 import uuid
 from contextlib import suppress
 from datetime import date, datetime
@@ -46,7 +47,28 @@ def check_members(schema: S, *, is_body: bool) -> S:
         inner = nested_schema(field)
         if isinstance(inner, Schema) and "example" not in field.metadata:
             check_members(inner, is_body=is_body)
+    if is_body and (problem := _hook_problem(schema)):
+        raise StartError(f"{schema_name(schema)}: {problem}")
     return schema
+
+
+def _hook_problem(schema: Schema) -> str:
+    """Why marshmallow cannot call the hooks of the schema, or use what they return."""
+    if schema.is_loaded_by_fields:
+        return ""
+    fields = schema.load_fields.items()
+    examples = {name: f.metadata["example"] for name, f in fields if "example" in f.metadata}
+    try:
+        loaded = schema.load(examples, partial=True)
+    except ma.ValidationError as error:
+        is_no_object = error.messages == {"_schema": [schema.error_messages["type"]]}
+        return "a @pre_load hook returns no object" if is_no_object else ""
+    except Exception as error:  # of a hook itself, which may need a request
+        *_, (frame, _) = traceback.walk_tb(error.__traceback__)
+        is_call = frame.f_globals["__name__"].startswith("marshmallow.")
+        return f"load fails with {type(error).__name__}: {error}" if is_call else ""
+    text = f"a @post_load hook returns {type(loaded).__name__}, which is no dict"
+    return "" if isinstance(loaded, dict) else text
 
 
 def field_problem(field: ma.fields.Field[Any]) -> str:
@@ -121,3 +143,23 @@ def wrong_type(field: ma.fields.Field[Any], stored: sa.types.TypeEngine[Any], wh
     if fits or expected not in _COLUMN_TYPES:
         return ""
     return f"{what} {expected.__name__}, {type(field).__name__} is {loaded.__name__}"
+
+
+def too_narrow(field: ma.fields.Field[Any], stored: sa.types.TypeEngine[Any]) -> str:
+    """Why a column of this type cannot store all values of the field; empty if it can."""
+    if isinstance(stored, sa.TypeDecorator):
+        return ""
+    if isinstance(field, MoneyAmount):  # 11 digits and 4 decimals
+        scale, precision = getattr(stored, "scale", None), getattr(stored, "precision", None)
+        decimals = MoneyAmount.MAX_SCALE if scale is None else scale
+        whole = MoneyAmount.MAX_DIGITS if precision is None else precision - decimals
+        narrow = decimals < MoneyAmount.MAX_SCALE or whole < MoneyAmount.MAX_DIGITS
+    elif isinstance(field, Integer):
+        bits = 15 if isinstance(stored, sa.SmallInteger) else 31
+        is_small = isinstance(stored, sa.Integer) and not isinstance(stored, sa.BigInteger)
+        narrow = is_small and field.max >= 2**bits
+    else:
+        lengths = [each.max for each in field.validators if isinstance(each, ma.validate.Length)]
+        length = getattr(stored, "length", None) if isinstance(field, String) else None
+        narrow = length is not None and any((most or 0) > length for most in lengths)
+    return f"its column is {stored}, which does not hold all its values" if narrow else ""
