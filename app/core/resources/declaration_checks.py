@@ -8,8 +8,8 @@ from dataclasses import fields
 from typing import Any
 
 from flask import current_app
-from limits import parse_many
 
+from app import setting_checks
 from app.config import Settings
 from app.core.files.file_types import check_content, known_types
 from app.core.openapi.operation import DeclarationError, Operation, View
@@ -123,8 +123,7 @@ def read_rate_limit(view: View, rate_limit: str) -> str | Callable[[], str]:
         # flask-limiter ignores a limit that it cannot parse, so a typo would remove the limit.
         if rate_limit in _SETTINGS and rate_limit.endswith("RATE_LIMIT"):
             return lambda: str(current_app.config[rate_limit])
-        with suppress(ValueError):
-            parse_many(rate_limit)
+        if not setting_checks.rate_limit(rate_limit):
             return rate_limit
     text = f"rate_limit={rate_limit!r} is neither a limit nor a setting that holds one"
     raise DeclarationError(view, text)

@@ -63,7 +63,10 @@ def test_route_without_access_is_an_error_with_its_module_and_name(method: str) 
 
 
 @pytest.mark.parametrize("method", METHODS)
-@pytest.mark.parametrize("limit", ["BULK_RATE_LIMT", "SECRET_KEY", "2 per fortnight", "", 2])
+@pytest.mark.parametrize(
+    "limit",
+    ["BULK_RATE_LIMT", "SECRET_KEY", "2 per fortnight", "0 per hour", "2 per 0 hour", "", 2],
+)
 def test_invalid_rate_limit_is_an_error_with_module_and_name_of_the_view(
     method: str, limit: Any
 ) -> None:
