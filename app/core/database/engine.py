@@ -1,5 +1,6 @@
 """The engine: its options, its connections and how transactions begin."""
 
+import os
 from decimal import Decimal
 from functools import partial
 from select import POLLIN, poll
@@ -34,6 +35,9 @@ PINNED_WITHOUT_POOLER = PINNED | {
     "default_transaction_isolation": r"read\ committed",
     "default_transaction_deferrable": "off",
 }
+
+# With these, libpq would send its own values, which precede those of `options`.
+ENVIRONMENT_OF_SESSIONS = ("PGDATESTYLE", "PGTZ")
 
 
 class ServerTimeoutError(psycopg.OperationalError):
@@ -128,6 +132,8 @@ def init_app(app: Flask) -> None:
         event.listen(engine, "connect", _set_pragmas)
         event.listen(engine, "begin", _begin_immediate)
         return
+    for name in ENVIRONMENT_OF_SESSIONS:
+        os.environ.pop(name, None)
     response_timeout = app.config["STATEMENT_TIMEOUT_MS"] / 1000 + TIMEOUT_MARGIN
     event.listen(engine, "handle_error", _mark_unknown_outcome, retval=True)
     event.listen(engine, "do_connect", partial(_connect, response_timeout))

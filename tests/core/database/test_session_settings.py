@@ -77,6 +77,18 @@ def test_answers_do_not_depend_on_the_defaults_of_sessions(
     use(api)
 
 
+def test_answers_do_not_depend_on_the_environment_of_the_process(
+    make_app: MakeApp, another_database_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("PGDATESTYLE", "SQL, DMY")
+    monkeypatch.setenv("PGTZ", "Asia/Kathmandu")
+    monkeypatch.setenv("PGOPTIONS", "-c datestyle=SQL,DMY -c timezone=Asia/Kathmandu")
+    monkeypatch.setenv("PGCLIENTENCODING", "latin1")
+    api = Api(make_app(database_url=another_database_url))
+    migrate_to_head(api.app)
+    use(api)
+
+
 @contextmanager
 def pooler_before(request: pytest.FixtureRequest, url: str) -> Iterator[str]:
     server = urlsplit(server_url(request, "postgresql")).netloc
