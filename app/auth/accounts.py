@@ -36,6 +36,11 @@ credentials_revoked = Signal(
     "All credentials but the password are revoked, since another person may have obtained them. The"
     " sender is the user's id; receivers run in the transaction."
 )
+address_verified = Signal(
+    "The address of an account is verified for the first time since it was registered, or set by an"
+    " operator. The sender is the user's id; receivers run in the transaction, and revoke what was"
+    " set up before, perhaps by another person."
+)
 login_without_password = Signal(
     "A row is about to be deleted with which a user who has no password may log in. The sender is"
     " the user's id, `except_id` that of the row. A receiver returns whether another of its rows"
@@ -138,8 +143,8 @@ def reset_password(token: str, new_password: str) -> None:
 def verify_email(token: str) -> None:
     """Mark the e-mail address of the recipient of the token as verified.
 
-    The first time, sessions and API keys from before are revoked: somebody else may have registered
-    the address. docs/decisions.md#78-credentials-from-before-the-verification
+    The first time, all credentials from before but the password are revoked: somebody else may have
+    registered the address. docs/decisions.md#78-credentials-from-before-the-verification
 
     Raises:
         Problem: 401, the token is invalid, used or expired.
@@ -156,6 +161,7 @@ def _mark_email_verified(user: User) -> bool:
     moment = now()
     values = {"email_verified_at": moment, "updated_at": moment}
     repository.update_locked(User, user, values, _USER_SCHEMA)
+    address_verified.send(user.id)
     return True
 
 

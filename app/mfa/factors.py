@@ -7,9 +7,13 @@ its role needs. The owner is mailed, and the other sessions are revoked.
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import and_, select
+from sqlalchemy import and_, or_, select
 
-from app.auth.accounts import login_without_password, require_another_login
+from app.auth.accounts import (
+    address_verified,
+    login_without_password,
+    require_another_login,
+)
 from app.auth.models import Session
 from app.auth.notices import Notice, declare, notify
 from app.auth.sessions import revoke_sessions
@@ -95,7 +99,9 @@ def activate(factor: Factor) -> Any:
     if len(confirmed_factors(factor.owner_id)) >= MAX_FACTORS:
         raise Problem("conflict", f"An account has at most {MAX_FACTORS} factors.")
     db.session.refresh(factor)
-    values = {"confirmed_at": now()}
+    verified_at = select(User.email_verified_at).where(User.id == factor.owner_id)
+    is_provisional = db.session.scalar(verified_at) is None
+    values = {"confirmed_at": now(), "is_provisional": is_provisional}
     row = repository.update_locked(Factor, factor, values, _SCHEMA, "confirm")
     _after_change(factor.owner_id, FACTOR_ADDED)
     _add_method_to_session(factor.kind)
@@ -134,6 +140,21 @@ def has_passkey(user_id: UUID, except_id: UUID) -> bool:
     """Whether a user has another passkey that can log in alone."""
     factors = (factor for factor in confirmed_factors(user_id) if factor.id != except_id)
     return any(factor.logs_in_alone for factor in factors)
+
+
+@address_verified.connect
+def remove_provisional_factors(user_id: UUID) -> None:
+    """Remove the factors that a user had before, which another person may have enrolled."""
+    # Not those of an account whose address was verified, and then replaced by an operator:
+    # docs/decisions.md#78-credentials-from-before-the-verification
+    before = len(confirmed_factors(user_id))
+    is_provisional = or_(Factor.is_provisional, Factor.confirmed_at.is_(None))
+    repository.delete_where(Factor, and_(Factor.owner_id == user_id, is_provisional), _SCHEMA)
+    remaining = len(confirmed_factors(user_id))
+    if not remaining:
+        recovery_codes.delete_codes(user_id)
+    if remaining < before:
+        notify(FACTOR_REMOVED, user_id)
 
 
 def new_recovery_codes() -> dict[str, Any]:

@@ -41,6 +41,8 @@ class Factor(OwnedMixin, Base):
     logs_in_alone: Mapped[bool] = mapped_column(default=False, server_default=false())
     confirmed_at: Mapped[datetime | None] = mapped_column(Timestamp)  # before, it is no factor
     last_used_at: Mapped[datetime | None] = mapped_column(Timestamp)
+    # Confirmed before the address of the owner was verified, so perhaps by another person.
+    is_provisional: Mapped[bool] = mapped_column(default=False, server_default=false())
     secret = otpauth_uri = ""  # not columns; set only on a new factor
 
 

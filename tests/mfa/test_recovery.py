@@ -185,8 +185,10 @@ class TestReset:
 
 
 def test_v6_4_3_password_reset_does_not_bypass_the_second_factor(
-    members: Members, enrolled: App, monkeypatch: pytest.MonkeyPatch
+    members: Members, user: Caller, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    rows.change(members.app, User, user.id, email_verified_at=now())
+    enrolled = members.enrol(user)
     sent: list[str] = []
     monkeypatch.setattr(
         "app.auth.email_tokens.send_mail", lambda to, subject, text, name: sent.append(text)
