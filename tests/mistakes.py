@@ -1,6 +1,6 @@
 """Mistakes in the declarations of a resource, for `test_start_up_checks`."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from functools import cache
 from inspect import Parameter, Signature
 from types import MappingProxyType
@@ -220,11 +220,22 @@ def start_with_item(recipe: Any, *, creates: bool = False, **members: Any) -> No
     start_with(blueprint)
 
 
-def with_default(recipe: Any, name: str, value: Any) -> Any:
+def columns_of(recipe: Any, name: str) -> Iterator[Any]:
     # Those of earlier tests, too: any mapped class may be the model of a schema.
     for each in (mapper.class_ for mapper in Base.registry.mappers):
         if each.__name__ == recipe.__name__:
-            each.__table__.c[name].default = sa.ColumnDefault(value)
+            yield each.__table__.c[name]
+
+
+def with_default(recipe: Any, name: str, value: Any) -> Any:
+    for column in columns_of(recipe, name):
+        column.default = sa.ColumnDefault(value)
+    return recipe
+
+
+def with_type(recipe: Any, name: str, type_: Any) -> Any:
+    for column in columns_of(recipe, name):
+        column.type = type_
     return recipe
 
 

@@ -3,6 +3,7 @@
 import re
 from collections.abc import Callable
 from typing import Any
+from uuid import UUID
 
 import marshmallow as ma
 import pytest
@@ -12,14 +13,17 @@ from sqlalchemy.orm import column_property, relationship
 from app.config import StartError
 from app.core.background.job_types import job
 from app.core.background.periodic import HOUR, periodic_task
+from app.core.openapi.operation import Operation
 from app.core.resources.blueprint import Blueprint
 from app.core.resources.child_rows import Rows
 from app.core.resources.filters import Sort, filter_by
 from app.core.resources.references import Reference
+from app.core.resources.scope_checks import check_result
 from app.core.resources.scoped_query import path_param
 from app.core.schemas.base import ResourceSchema, Schema
 from app.core.schemas.fields import DateTime, Enum, Integer, MoneyAmount, String
 from app.core.security.authorization import permission, public
+from app.core.web.problems import Problem
 from app.users import roles
 from app.users.models import User
 from examples.notes.models import Note
@@ -63,6 +67,7 @@ from tests.mistakes import (
     view_without_result,
     with_attribute,
     with_default,
+    with_type,
 )
 from tests.resources_document import DOCS
 from tests.resources_document import recipe as recipe
@@ -154,6 +159,12 @@ PROVOKED: list[Callable[[Any], Any]] = [
     ),
     lambda recipe: start_with_item(recipe, servings=EXAMPLE),
     lambda recipe: start_with_item(
+        with_type(recipe, "cooked_at", sa.DateTime()), cooked_at=DateTime(allow_none=True)
+    ),
+    lambda recipe: start_with_item(
+        with_type(recipe, "tags", sa.JSON()), tags=ma.fields.List(EXAMPLE, allow_none=True)
+    ),
+    lambda recipe: start_with_item(
         recipe, creates=True, servings=Integer(min=1, max=2**31, **FOUR)
     ),
     lambda recipe: start_with_item(recipe, steps=child_rows(position=Integer(min=0, max=9))),
@@ -222,3 +233,16 @@ def test_start_up_check_has_the_documented_message(
         provoke(recipe)
     # A service may have more roles.
     assert str(refused.value) == message.replace("user, editor, admin", ", ".join(roles.ROLES))
+
+
+def view_with_a_result_or_none(recipe_id: UUID) -> Any:
+    return {"id": recipe_id} if recipe_id else None
+
+
+def view_that_raises(recipe_id: UUID) -> None:
+    raise Problem("not-found")
+
+
+@pytest.mark.parametrize("function", [view_with_a_result_or_none, view_that_raises])
+def test_view_that_returns_something_or_raises_is_accepted(function: Callable[..., Any]) -> None:
+    check_result(function, Operation(response_kind="returns"))

@@ -20,6 +20,7 @@ from app.core.resources.references import Reference
 from app.core.resources.scope_checks import check_result, check_scopes
 from app.core.resources.statements import table_of
 from app.core.schemas.base import Schema
+from app.core.schemas.fields import DateTime
 from app.core.schemas.member_checks import too_narrow, wrong_default, wrong_type
 from app.core.web.problems import TYPES
 from app.extensions import Base
@@ -111,7 +112,13 @@ def _default(column: Any) -> Any:
 
 
 def _type_problem(field: ma.fields.Field[Any], column: Any) -> str:
-    return "" if column is None else wrong_type(field, column.type, "its column holds")
+    if column is None or isinstance(column.type, sa.TypeDecorator):  # which converts the values
+        return ""
+    if isinstance(field, DateTime) and getattr(column.type, "timezone", True) is False:
+        return "its column has no time zone, use Timestamp"
+    if field.allow_none and getattr(column.type, "none_as_null", True) is False:
+        return "null would be a value of its column, use JSON(none_as_null=True)"
+    return wrong_type(field, column.type, "its column holds")
 
 
 def _selects_uncorrelated(expression: Any) -> bool:

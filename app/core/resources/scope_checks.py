@@ -1,10 +1,11 @@
 """The checks at the start of the code of a view: what it returns, and the models that it names."""
 
-import dis
+import ast
 import inspect
 from collections.abc import Callable
+from contextlib import suppress
 from functools import partial
-from itertools import pairwise
+from textwrap import dedent
 from typing import Any
 
 import sqlalchemy as sa
@@ -17,8 +18,6 @@ from app.core.security.authorization import ANONYMOUS, Caller
 from app.extensions import Base
 
 _CONSTANTS = (str, int, dict, list, tuple, type, sa.Select, LocalProxy)
-_RETURNS = ("RETURN_VALUE", "RETURN_CONST")
-_CONSTANTS_OF_CODE = ("LOAD_CONST", "RETURN_CONST")
 
 
 def check_scopes(view: View, operation: Operation, path_names: set[str]) -> list[Any]:
@@ -56,18 +55,20 @@ def check_result(view: View, operation: Operation) -> None:
     """Check that a view returns something, unless its response is empty.
 
     Raises:
-        DeclarationError: each `return` of the view is that of None, or it has none.
+        DeclarationError: the view has no `return` with a value, and raises nothing.
     """
     view = inspect.unwrap(view)
     if operation.response_kind == "response" and operation.schema is None:
         return
-    ends = [pair for pair in pairwise(dis.get_instructions(view)) if pair[1].opname in _RETURNS]
-    # Python 3.11 loads a constant before it returns it; later versions may return it at once.
-    constants = [last if last.opname == "RETURN_CONST" else before for before, last in ends]
-    if ends and all(
-        each.opname in _CONSTANTS_OF_CODE and each.argval is None for each in constants
-    ):
-        raise DeclarationError(view, "it returns nothing")
+    if None not in view.__code__.co_consts:  # what Python returns without a `return`
+        return
+    with suppress(OSError):  # it has no source where `exec` has made it
+        (function,) = ast.parse(dedent(inspect.getsource(view))).body
+        nodes = list(ast.walk(function))
+        returns = any(isinstance(each, ast.Return) and each.value for each in nodes)
+        # A view that raises may have no other response.
+        if not returns and not any(isinstance(each, ast.Raise) for each in nodes):
+            raise DeclarationError(view, "it returns nothing")
 
 
 def _visible_to(model: Any, caller: Caller) -> Any:
