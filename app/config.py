@@ -5,7 +5,6 @@ import os
 import secrets
 from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass, field, fields
-from pathlib import Path
 from typing import Any, Literal, Self, TypeVar, get_args
 
 from sqlalchemy import URL
@@ -14,8 +13,8 @@ from app import setting_checks as is_
 from app.server.settings import SERVER, whole_number
 from app.setting_checks import between
 
-ROOT = Path(__file__).resolve().parent.parent
-INSTANCE = ROOT / "instance"
+INSTANCE = is_.INSTANCE
+ROOT = INSTANCE.parent
 
 Environment = Literal["development", "testing", "production"]
 T = TypeVar("T")

@@ -24,6 +24,7 @@ from app.server.settings import Check, address, between
 
 __all__ = ["Check", "address", "between"]
 
+INSTANCE = Path(__file__).resolve().parent.parent / "instance"  # created where it is missing
 # Options of PostgreSQL's client that name a file, which it reads when it connects.
 _FILES_OF_POSTGRESQL = ("sslrootcert", "sslcert", "sslkey", "sslcrl")
 _LABEL = "[a-z0-9_-]+"
@@ -96,8 +97,7 @@ def database_url(text: str) -> str | None:
             return f"{form}; a database in memory has no tables"
         if "?" in text:
             return f"{form}; SQLite takes no options, and ? in a path is %3F"
-        # A relative path is below instance/, which is created.
-        return _writable_file(Path(path)) if Path(path).is_absolute() else None
+        return _writable_file(INSTANCE / path)  # a relative path begins there
     if parsed.drivername not in ("postgresql", "postgresql+psycopg"):
         return form
     if _split(text) is None:
@@ -230,7 +230,7 @@ def _writable_file(path: Path) -> str | None:
             return "is not the path of a file that the service may write to"
     except OSError:  # a name that is too long
         pass
-    return writable_folder(str(path.parent), creates=False)
+    return writable_folder(str(path.parent), creates=path.parent == INSTANCE)
 
 
 def printable(text: str) -> str | None:
