@@ -66,7 +66,8 @@ def select_page(
             sa.bindparam("after_key", type_=key.type), sa.bindparam("after_id", type_=sa.Uuid())
         )
         statement = statement.where(here < there if shape.is_descending else here > there)
-    statement = statement.order_by(*_order(key, model.id, shape.is_descending))
+    # An order of the scoped query would come first, and lose rows of the next page.
+    statement = statement.order_by(None).order_by(*_order(key, model.id, shape.is_descending))
     # With a parameter PostgreSQL plans each execution, which costs more than reading the rows:
     # docs/decisions.md#10-number-of-rows-as-a-literal
     return statement.limit(sa.literal_column(str(shape.rows), sa.Integer()))
@@ -105,7 +106,8 @@ def build_list_query(
     """
     model = model_of(scoped)
     statement = apply_filters(scoped, query, filters).with_only_columns(*schema.columns(model))
-    return statement.order_by(*_order(_sort_key(query, sort), model.id, sort.startswith("-")))
+    order = _order(_sort_key(query, sort), model.id, sort.startswith("-"))
+    return statement.order_by(None).order_by(*order)
 
 
 def _sort_key(query: PageQuery, sort: str) -> Any:

@@ -3,8 +3,15 @@
 from itertools import product
 
 import pytest
+from sqlalchemy import select
 
+from app.core.resources.blueprint import Blueprint
+from app.core.resources.scoped_query import ScopedSelect
+from app.core.security.authorization import public
 from tests.api import Api
+from tests.articles.models import Article
+from tests.articles.schemas import ArticleQuery, ArticleSchema
+from tests.conftest import MakeApp
 
 PRODUCT = {"name": "Mug", "category": "kitchen", "price": "1.00", "currency": "EUR"}
 
@@ -117,3 +124,22 @@ def test_filter_that_fits_in_no_cursor_is_422_and_named(
 ) -> None:
     refused = stocked.get("articles", query_string={"limit": "1", **filters}, status=422)
     assert [error["parameter"] for error in refused.json["errors"]] == list(filters)
+
+
+def test_order_of_a_scoped_query_does_not_change_that_of_its_list(
+    make_app: MakeApp, stocked: Api
+) -> None:
+    newest_first = select(Article).order_by(Article.created_at.desc())
+    mugs = Blueprint("mugs", __name__, url_prefix="/mugs", description="Mugs.")
+
+    @mugs.get("", access=public)
+    @mugs.paginated(ArticleSchema, ArticleQuery)
+    def list_mugs() -> ScopedSelect:
+        """List mugs."""
+        return newest_first
+
+    page = Api(make_app(mugs)).get("mugs?sort=name&limit=3", status=200).json
+    rest = Api(make_app(mugs)).get(f"mugs?sort=name&limit=3&cursor={page['next_cursor']}").json
+    names = [item["name"] for item in page["items"] + rest["items"]]
+    assert names == sorted(names)
+    assert len(names) == 5
