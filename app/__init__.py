@@ -10,6 +10,7 @@ from flask import Flask
 from app import cli, telemetry
 from app.config import INSTANCE, ConfigError, Settings, StartError
 from app.core import background
+from app.core.background import job_types
 from app.core.database import engine, migrations
 from app.core.openapi import document
 from app.core.resources import model_checks
@@ -63,6 +64,7 @@ def create_app(
     roles.check_grants()
     model_checks.check_models(app)
     authorization.assert_all_views_protected(app, roles.all_permissions())
+    job_types.check_permissions(roles.all_permissions())
     return app
 
 

@@ -15,6 +15,7 @@ from flask import Flask
 from sqlalchemy.orm import mapped_column
 
 from app import create_app
+from app.core.background.job_types import JOB_TYPES, job
 from app.core.resources.blueprint import Blueprint
 from app.core.resources.child_rows import Rows
 from app.core.resources.declarations import Decorator
@@ -146,9 +147,9 @@ FOUR: dict[str, Any] = {"metadata": {"example": 4}}
 EXAMPLE = String(max_length=9, **SOUP)
 
 
-def schema_of(**members: Any) -> type[ResourceSchema]:
+def schema_of(name_: str = "RecipeSchema", **members: Any) -> type[ResourceSchema]:
     members["__module__"] = "app.recipes.schemas"
-    return type("RecipeSchema", (ResourceSchema,), members)
+    return type(name_, (ResourceSchema,), members)
 
 
 def schema_with(**members: Any) -> None:
@@ -189,6 +190,17 @@ def grant_and_start(role: str, permission: Any = "recipes:own") -> None:
         patch.setattr(roles, "_wrong_grants", [])
         roles.grant(role, permission)
         create_app(SETTINGS)
+
+
+def start_with_job_of(permission: str) -> None:
+    def run_import(run: Any) -> None:
+        pass
+
+    job("recipes.import", permission=permission)(named(run_import, "app.recipes.background"))
+    try:
+        create_app(SETTINGS)
+    finally:
+        del JOB_TYPES["recipes.import"]
 
 
 def register_twice(register: Callable[[Any], Any], name: str) -> None:

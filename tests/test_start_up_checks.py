@@ -56,6 +56,7 @@ from tests.mistakes import (
     start_with,
     start_with_info,
     start_with_item,
+    start_with_job_of,
     start_with_module,
     start_with_plain_view,
     start_with_view,
@@ -157,6 +158,9 @@ PROVOKED: list[Callable[[Any], Any]] = [
         with_attribute(recipe, "total", column_property(recipe.servings * 2)),
         total=Integer(min=1, max=9, **FOUR),
     ),
+    lambda recipe: start_with_item(
+        with_attribute(recipe, "title", recipe.__table__.c.name), title=EXAMPLE
+    ),
     lambda recipe: start_with_item(recipe, servings=EXAMPLE),
     lambda recipe: start_with_item(
         with_type(recipe, "cooked_at", sa.DateTime()), cooked_at=DateTime(allow_none=True)
@@ -191,6 +195,7 @@ PROVOKED: list[Callable[[Any], Any]] = [
     lambda recipe: take_body(cook_id=Reference(type("Cook", (), {}))),
     lambda recipe: child_rows("step_id"),
     lambda recipe: schema_with(level=Enum("low", dump_only=True)),
+    lambda recipe: list_sorted_by(name=recipe.name, schema=schema_of("RecipeJSON", name=EXAMPLE)),
     lambda recipe: take_body(servings=Integer(min=1, max=9, metadata={"example": "4"})),
     lambda recipe: take_body(servings=Integer(min=1, max=9, load_default="4", **FOUR)),
     lambda recipe: schema_with(name=String(max_length=9)),
@@ -213,6 +218,7 @@ PROVOKED: list[Callable[[Any], Any]] = [
     lambda recipe: Blueprint("recipes", "app.recipes.routes").route("/<uuid:recipe_id>"),
     lambda recipe: grant_and_start("editr"),
     lambda recipe: grant_and_start("editor", ["recipes:own"]),
+    lambda recipe: start_with_job_of("recipes:onw"),
     lambda recipe: register_twice(job("recipes.import"), "run_import"),
     lambda recipe: register_twice(periodic_task("old-recipes", interval=HOUR), "purge_recipes"),
     lambda recipe: start_with_module(MODULE_WITH_WRONG_FIELD),

@@ -1,6 +1,6 @@
 """Job types: the functions that run jobs, as features register them."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Protocol, TypeVar
@@ -67,3 +67,15 @@ def job(
         return handler
 
     return register
+
+
+def check_permissions(permissions: Collection[str]) -> None:
+    """Check that a role has the permission of each job type, whose jobs would end at once.
+
+    Raises:
+        DeclarationError: names the handler.
+    """
+    for each in JOB_TYPES.values():
+        if each.permission not in (None, *permissions):
+            text = f"no role has the permission {each.permission!r}"
+            raise DeclarationError(each.handler, text)

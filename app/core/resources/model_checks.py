@@ -111,6 +111,13 @@ def _default(column: Any) -> Any:
     return getattr(getattr(column, "default", None), "arg", None)
 
 
+def _name_of_column(model: Any, name: str) -> str | None:
+    """The name in the database of an attribute that is a column."""
+    attribute = sa.inspect(model).column_attrs.get(name)
+    column = attribute.columns[0] if attribute else None
+    return column.name if isinstance(column, sa.Column) else None
+
+
 def _type_problem(field: ma.fields.Field[Any], column: Any) -> str:
     if column is None or isinstance(column.type, sa.TypeDecorator):  # which converts the values
         return ""
@@ -148,6 +155,8 @@ def _mismatches(model: Any, schema: Schema, operation: Operation) -> Iterator[Mi
                 yield name, f"{model.__name__} needs a class attribute for it: ClassVar[Any] = ()"
         elif not has_member(model, name):
             yield name, f"{model.__name__} has no column or computed member of this name"
+        elif (stored := _name_of_column(model, name)) not in (None, name):
+            yield name, f"its column is {stored}, and a member has the name of its column"
         elif name not in columns and not field.dump_only:
             yield name, f"{model.__name__} computes it, so it needs dump_only=True"
         elif problem := (

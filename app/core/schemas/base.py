@@ -8,6 +8,7 @@ from typing import Any
 
 import marshmallow as ma
 
+from app.config import StartError
 from app.core.schemas.fields import UUID, DateTime, Integer, MoneyAmount
 
 
@@ -179,7 +180,13 @@ class Schema(ma.Schema):
 
 
 def derived_schema(schema: type[Schema], suffix: str, members: dict[str, Any]) -> Schema:
-    """A schema with these members, named after another: TaskPageSchema after TaskSchema."""
+    """A schema with these members, named after another: TaskPageSchema after TaskSchema.
+
+    Raises:
+        StartError: the name of the other does not end in Schema.
+    """
+    if not schema.__name__.endswith("Schema"):
+        raise StartError(f"{schema.__module__}.{schema.__name__}: its name does not end in Schema")
     name = schema.__name__.replace("Schema", f"{suffix}Schema")
     return Schema.from_dict(members, name=name)()  # type: ignore[return-value]
 
