@@ -34,6 +34,14 @@ def test_import_request_returns_the_job_that_imports_the_file(
     assert skus(app) == ["A", "B"]
 
 
+@pytest.mark.parametrize("charset", ["UTF8", "utf-16", "UTF-16LE", "utf-16be"])
+def test_import_accepts_the_charsets_of_its_files(
+    app: Flask, importing: Import, charset: str
+) -> None:
+    importing(csv(line("Ä")).decode().encode(charset), f"text/csv; charset={charset}")
+    assert skus(app) == ["Ä"]
+
+
 def test_imported_line_creates_the_same_product_as_a_post(
     api: Api, editor: Caller, importing: Import
 ) -> None:

@@ -33,6 +33,7 @@ MAX_DECOMPRESSION_FACTOR = 20  # decompressed bytes per byte of MAX_UPLOAD_LENGT
 # Decompressed bytes per byte as sent. Lists compress to a tenth, a bomb to a thousandth:
 # docs/decisions.md#39-imports-in-batches
 MAX_DECOMPRESSION_RATIO = 100
+CHARSETS_OF_RECORDS = ("utf-8", "utf-16", "utf-16le", "utf-16be")  # the file itself says which
 MIN_DECOMPRESSED_BYTES = 1024 * 1024  # that are accepted at any ratio
 
 
@@ -109,7 +110,8 @@ def receive_upload(
             and name say.
     """
     accepted = known_types(media_types) if is_kept else tuple(media_types)
-    coding = request_body.check_content_type(accepted, codings)
+    charsets = ("utf-8",) if is_kept else CHARSETS_OF_RECORDS
+    coding = request_body.check_content_type(accepted, codings, charsets)
     read = partial(request_body.body_stream(max_bytes).read, CHUNK_BYTES)
     chunks: Iterator[bytes] = iter(partial(request_body.read_or_400, read), b"")
     if is_kept:

@@ -36,11 +36,16 @@ def load_json_body(schema: Schema) -> dict[str, Any]:
         raise Problem("validation-error", errors=errors) from error
 
 
-def check_content_type(media_types: Sequence[str], codings: Sequence[str] = ("identity",)) -> str:
+def check_content_type(
+    media_types: Sequence[str],
+    codings: Sequence[str] = ("identity",),
+    charsets: Sequence[str] = ("utf-8",),
+) -> str:
     """The body's content coding; media type and charset are checked as well.
 
     Args:
         media_types: those that are accepted, in lower case; `image/*` stands for every subtype.
+        codings: those that are accepted, and `charsets` likewise.
 
     Raises:
         Problem: 415 for a media type, charset or coding that is not accepted; its Accept or
@@ -52,12 +57,13 @@ def check_content_type(media_types: Sequence[str], codings: Sequence[str] = ("id
         return "identity"  # without parsing the header, as for most requests
     charset = request.mimetype_params.get("charset", "utf-8").lower()
     is_accepted = _is_accepted(request.mimetype, media_types)
-    if not is_accepted or charset not in ("utf-8", "utf8"):
+    if not is_accepted or charset.replace("utf8", "utf-8") not in charsets:
         headers = {"Accept": ", ".join(media_types)}
         if request.method == "PATCH":
             headers["Accept-Patch"] = headers["Accept"]  # RFC 5789 section 2.2
         detail = f"The body must be {' or '.join(media_types)}."
-        detail = "The charset of the body must be UTF-8." if is_accepted else detail
+        if is_accepted:
+            detail = f"The charset of the body must be {' or '.join(map(str.upper, charsets))}."
         raise Problem("unsupported-media-type", detail, headers=headers)
     coding = request.headers.get("Content-Encoding", "identity").lower()
     coding = "gzip" if coding == "x-gzip" else coding  # RFC 9110 section 8.4.1.3
