@@ -61,11 +61,15 @@ def create_app(
     for feature in features:
         _init_feature(app, feature)
     health.init_app(app)
+    _check_declarations(app)
+    return app
+
+
+def _check_declarations(app: Flask) -> None:
     roles.check_grants()
     model_checks.check_models(app)
     authorization.assert_all_views_protected(app, roles.all_permissions())
     job_types.check_permissions(roles.all_permissions())
-    return app
 
 
 def _init_feature(app: Flask, feature: ModuleType) -> None:
