@@ -212,3 +212,13 @@ def test_file_of_a_task_is_for_its_owner_and_deleted_with_it(
     api.delete(task, by=user, status=204)
     for deleted in (attached, f"{attached}/file"):
         api.get(deleted, by=user, status=404)
+
+
+def test_file_of_a_task_has_at_most_a_million_bytes(api: Api, user: Caller) -> None:
+    task = api.post("tasks", {"title": "a"}, by=user, status=201).headers["Location"]
+    largest = b"%PDF-1.7".ljust(1_000_000)
+    for data, status in ((largest, 201), (largest + b" ", 413)):
+        file: dict[str, Any] = {"data": data, "content_type": "application/pdf"}
+        answer = api.call("POST", f"{task}/attachments", by=user, status=status, **file)
+    # That of the service; nginx accepts 1 MiB.
+    assert answer.json["detail"] == "The body of the request is larger than 1000000 bytes."

@@ -1,7 +1,7 @@
 #!/bin/sh
 # Builds a separate stack, tests it through nginx and removes it: first as shipped, then emptied and
-# restored from a backup, then with the security tests of the suite, which need other settings
-# (attacked.yml).
+# restored from a backup, then with the security tests of the suite and those of all examples, which
+# need other settings (attacked.yml).
 set -eu
 cd "$(dirname "$0")/../.."
 
@@ -85,11 +85,16 @@ STACK_URL=http://127.0.0.1:$(setting HTTP_PORT)
 STACK_DATABASE_URL=postgresql://app:$(setting POSTGRES_PASSWORD)@$database/app
 STACK_SECRET_KEY=$(setting SECRET_KEY)
 STACK_JWT_KEYS=$scratch/keys.json
-export STACK_URL STACK_DATABASE_URL STACK_SECRET_KEY STACK_JWT_KEYS
-set -- tests/contract tests/auth/test_accounts.py tests/auth/test_api_keys.py \
+WITH_ALL_EXAMPLES=1  # as in attacked.yml
+export STACK_URL STACK_DATABASE_URL STACK_SECRET_KEY STACK_JWT_KEYS WITH_ALL_EXAMPLES
+set -- tests/contract tests/notes tests/places tests/remarks \
+    tests/auth/test_accounts.py tests/auth/test_api_keys.py \
     tests/auth/test_cookies.py tests/auth/test_login.py tests/auth/test_refresh_tokens.py \
     tests/auth/test_sessions.py tests/auth/test_tokens.py tests/users/test_administration.py \
     tests/users/test_passwords.py tests/users/test_service.py tests/users/test_users.py
+# begin products tasks
+set -- "$@" tests/shop
+# end products tasks
 # begin mfa
 set -- "$@" tests/mfa/test_passkeys.py tests/mfa/test_passwordless_accounts.py \
     tests/mfa/test_recovery.py tests/mfa/test_totp.py
