@@ -82,7 +82,6 @@ def test_answers_do_not_depend_on_the_environment_of_the_process(
 ) -> None:
     monkeypatch.setenv("PGDATESTYLE", "SQL, DMY")
     monkeypatch.setenv("PGTZ", "Asia/Kathmandu")
-    monkeypatch.setenv("PGOPTIONS", "-c datestyle=SQL,DMY -c timezone=Asia/Kathmandu")
     monkeypatch.setenv("PGCLIENTENCODING", "latin1")
     api = Api(make_app(database_url=another_database_url))
     migrate_to_head(api.app)
