@@ -20,11 +20,10 @@ ROLE = {
 
 
 # A pooler reconnects by itself, which test_pooler.py tests, and keeps connections that began
-# read-only for server_lifetime or until RECONNECT. Migrations refuse it.
+# read-only for server_lifetime or until RECONNECT.
 DIRECT_CONNECTION_TESTS = {
     "test_read_only_database_is_503_for_writes_only",
     "test_unavailable_database_is_503_until_it_is_back",
-    "test_migration_finds_factors_of_accounts_whose_address_is_not_verified",
 }
 MIGRATION_TESTS = {"test_migrations.py", "test_concurrent_upgrades.py", "test_migrated_service.py"}
 

@@ -1,7 +1,6 @@
 """Factors that somebody has enrolled in an account with the e-mail address of another person."""
 
 import pytest
-from flask_migrate import downgrade, upgrade
 
 from app.core.database.types import now
 from app.mfa.models import Factor, RecoveryCode
@@ -10,7 +9,6 @@ from tests import rows
 from tests.api import PASSWORD
 from tests.auth.login import log_in
 from tests.auth.mailing import ADA, NEW_PASSWORD, Mailing
-from tests.conftest import MakeApp, migrate_to_head
 from tests.mail_server import Mailbox
 from tests.mfa.authenticator import Members, Passkey
 
@@ -63,18 +61,3 @@ def test_factors_from_after_the_owner_proved_the_address_are_kept(
     members.finish(interrupted["mfa_token"], enrolled.code(), status=200)
     token = log_in(members, ADA["email"], password, status=401).json["mfa_token"]
     members.finish(token, code, status=200)
-
-
-def test_migration_finds_factors_of_accounts_whose_address_is_not_verified(
-    make_app: MakeApp, another_database_url: str
-) -> None:
-    app = make_app(database_url=another_database_url)
-    migrate_to_head(app)
-    members = Members(app)
-    owners = [members.enrol(members.sign_up()).owner for _ in range(2)]
-    rows.change(app, User, owners[0].id, email_verified_at=now())
-    with app.app_context():
-        downgrade(revision="mfa_0002")
-        upgrade()
-    found = [rows.read(app, Factor.is_provisional, owner_id=owner.id) for owner in owners]
-    assert found == [[False], [True]]
