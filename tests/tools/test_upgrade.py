@@ -135,14 +135,12 @@ print("RUN", *sys.argv[1:], flush=True)
 if sys.argv[1] == "format":
     sys.exit(subprocess.call([sys.executable, "-m", "tools.format", *sys.argv[2:]]))
 """
-WITH_IMPORT = """\
-from app.products import price
-
-# begin products
-print(price)
-# end products
-print("tasks")
-"""
+# In lines of this file, `flask remove feature products` would find the import and the marks.
+WITH_IMPORT = (
+    "from app.products import price\n\n"
+    "# begin products\nprint(price)\n# end products\n"
+    'print("tasks")\n'
+)
 
 
 def test_imports_for_lines_of_a_removed_feature_go_with_them(upstream: Path, clone: Path) -> None:
