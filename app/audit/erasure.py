@@ -10,6 +10,7 @@ from uuid import UUID
 
 import sqlalchemy as sa
 from flask import current_app
+from sqlalchemy.orm import aliased
 
 from app.audit.models import AuditEvent
 from app.core.background.backend import submit_job
@@ -34,17 +35,21 @@ def request_erasure(user_id: UUID) -> None:
 def erase(run: JobRun) -> None:
     """Blank what the events say about a deleted account; who, when and what was done stay."""
     user_id = UUID(run.arguments["user_id"])
-    event = AuditEvent
+    event, own = AuditEvent, aliased(AuditEvent)
+    has_values = sa.or_(event.before.is_not(None), event.after.is_not(None))
+    blank = {"before": sa.null(), "after": sa.null()}
     # Events of the account, and of the rows that were deleted with it: sessions, API keys.
     about = sa.or_(
         sa.and_(event.resource == User.__tablename__, event.resource_id == user_id),
         sa.and_(event.resource.in_(_personal_tables()), event.actor_id == user_id),
     )
-    has_values = sa.or_(event.before.is_not(None), event.after.is_not(None))
-    blank = {"before": sa.null(), "after": sa.null()}
     _update_in_batches(run, sa.and_(about, has_values), blank)
     is_located = sa.and_(event.actor_id == user_id, event.ip_address.is_not(None))
     _update_in_batches(run, is_located, {"ip_address": None})
+    # What others have done to such rows: an admin who removes a lost factor.
+    created = sa.select(own.resource_id).where(own.actor_id == user_id, own.action == "create")
+    created = created.where(own.resource.in_(_personal_tables()))
+    _update_in_batches(run, sa.and_(event.resource_id.in_(created), has_values), blank)
 
 
 def _update_in_batches(

@@ -226,6 +226,21 @@ def test_audit_log_has_no_secret_of_a_factor(
     assert not [secret for secret in (enrolled.secret, *codes) if secret in text]
 
 
+@pytest.mark.in_process  # a job blanks the events
+def test_deleted_account_leaves_no_value_of_a_factor_that_an_admin_has_removed(
+    members: Members, enrolled: App, admin: Caller
+) -> None:
+    [factor] = members.get("auth/mfa/factors", by=enrolled.owner, status=200).json["items"]
+    members.delete(f"users/{enrolled.owner.id}/factors", by=admin, status=204)
+    query = f"audit-events?resource_id={factor['id']}"
+    before = members.get(query, by=admin, status=200).json["items"]
+    assert factor["name"] in str(before[0]["before"])
+    members.delete(f"users/{enrolled.owner.id}", by=admin, status=204)
+    after = members.get(query, by=admin, status=200).json["items"]
+    assert len(after) == len(before)
+    assert [event for event in after if event["before"] or event["after"]] == []
+
+
 # end audit
 def test_unconfirmed_factors_are_purged(members: Members, app: Flask, user: Caller) -> None:
     from app.mfa.passkeys import purge_unconfirmed_factors
