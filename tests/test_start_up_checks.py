@@ -49,6 +49,7 @@ from tests.mistakes import (
     grant_and_start,
     list_filtered_with,
     list_sorted_by,
+    named,
     own_model,
     register_twice,
     schema_of,
@@ -219,6 +220,10 @@ PROVOKED: list[Callable[[Any], Any]] = [
     lambda recipe: grant_and_start("editr"),
     lambda recipe: grant_and_start("editor", ["recipes:own"]),
     lambda recipe: start_with_job_of("recipes:onw"),
+    lambda recipe: job("none")(named(view_of(), "app.recipes.background")),
+    lambda recipe: periodic_task("none", interval=HOUR)(
+        named(view_of("app"), "app.recipes.background")
+    ),
     lambda recipe: register_twice(job("recipes.import"), "run_import"),
     lambda recipe: register_twice(periodic_task("old-recipes", interval=HOUR), "purge_recipes"),
     lambda recipe: start_with_module(MODULE_WITH_WRONG_FIELD),

@@ -15,7 +15,7 @@ import structlog
 from flask import current_app
 from sqlalchemy import and_, bindparam, func, or_, select
 
-from app.core.background.job_types import ATTEMPTS, JOB_TYPES, JobType
+from app.core.background.job_types import ATTEMPTS, JOB_TYPES, JobType, require_type
 from app.core.background.job_types import job as job  # clones import it from here
 from app.core.database import execute
 from app.core.database.ids import uuid7
@@ -40,7 +40,12 @@ log = structlog.get_logger()
 def create_job(
     type: str, arguments: Arguments, *, owner_id: UUID | None = None, job_id: UUID | None = None
 ) -> Job:
-    """Return a new job for the transaction of the request; it is dispatched after the commit."""
+    """Return a new job for the transaction of the request; it is dispatched after the commit.
+
+    Raises:
+        LookupError: there is no such type.
+    """
+    require_type(type)
     context = {
         name: value and str(value) for name, value in asdict(current_audit_context()).items()
     }

@@ -25,11 +25,15 @@ def define_job(monkeypatch: pytest.MonkeyPatch) -> Callable[..., None]:
 
 
 @pytest.fixture
-def new_job(app: Flask, user: Caller) -> Callable[..., UUID]:
-    """`new_job()` is the id of a queued job of the user, which was not sent to a worker."""
+def new_job(app: Flask, user: Caller, monkeypatch: pytest.MonkeyPatch) -> Callable[..., UUID]:
+    """`new_job()` is the id of a queued job of the user, which was not sent to a worker.
+
+    Its type is "test", of which only `define_job` registers a handler.
+    """
 
     def create(**arguments: Any) -> UUID:
-        with app.app_context():
+        with app.app_context(), monkeypatch.context() as patch:
+            patch.setitem(JOB_TYPES, "test", JobType(lambda run: None, 5))
             job = create_job("test", arguments, owner_id=user.id)
             db.session.add(job)
             db.session.commit()

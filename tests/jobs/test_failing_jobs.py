@@ -163,3 +163,8 @@ def test_message_of_finished_or_unknown_job_does_nothing(
     execute(app, uuid4())
     assert requeue_stale(app) == 0
     assert rows.count(app, Errand) == 1
+
+
+def test_job_of_a_type_without_handler_is_refused(app: Flask) -> None:
+    with app.app_context(), pytest.raises(LookupError, match="there is no job type 'tset'"):
+        runner.create_job("tset", {})

@@ -12,7 +12,7 @@ from flask import Flask, has_request_context
 from sqlalchemy import event
 
 from app.core.background.backend import ThreadBackend
-from app.core.background.job_types import JOB_TYPES, Arguments, JobError
+from app.core.background.job_types import JOB_TYPES, Arguments, JobError, require_type
 from app.core.database.types import now
 from app.core.resources.audit_log import AuditContext, current_audit_context, job_audit_context
 from app.core.web.after_commit import run_after_commit
@@ -71,6 +71,7 @@ class InMemoryBackend(ThreadBackend):
 
     def submit(self, job_id: UUID, type: str, arguments: Arguments, owner_id: UUID | None) -> None:
         """Run a job after the request, or, in a command or another job, after the commit."""
+        require_type(type)
         contexts = current_audit_context(), structlog.contextvars.get_contextvars()
         job = SubmittedJob(job_id, type, arguments, owner_id, *contexts)
         if has_request_context():

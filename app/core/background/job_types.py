@@ -3,6 +3,7 @@
 from collections.abc import Callable, Collection
 from dataclasses import dataclass
 from datetime import datetime
+from inspect import signature
 from typing import Any, Protocol, TypeVar
 from uuid import UUID
 
@@ -48,6 +49,30 @@ class JobType:
 JOB_TYPES: dict[str, JobType] = {}
 
 
+def require_type(name: str) -> None:
+    """Refuse a job that no handler is registered for, which would wait for a newer worker.
+
+    Raises:
+        LookupError: the name has a typo, or the module of the handler is not imported.
+    """
+    if name not in JOB_TYPES:
+        raise LookupError(f"there is no job type {name!r}: is its module imported in init_app?")
+
+
+def check_parameters(function: Callable[..., Any], passed: tuple[str, ...], by: str) -> None:
+    """Check that a function takes what it is called with.
+
+    Raises:
+        DeclarationError: names the function.
+    """
+    try:
+        signature(function).bind(*passed)
+    except TypeError:
+        taken, given = ", ".join(signature(function).parameters), ", ".join(passed)
+        text = f"it takes ({taken}), but {by} passes ({given})"
+        raise DeclarationError(function, text) from None
+
+
 @checked
 def job(
     name: str, *, attempts: int = ATTEMPTS, permission: str | None = None
@@ -63,6 +88,7 @@ def job(
     def register(handler: HandlerT) -> HandlerT:
         if name in JOB_TYPES:
             raise DeclarationError(handler, f"there is a job type {name!r} already")
+        check_parameters(handler, ("run",), "a job")
         JOB_TYPES[name] = JobType(handler, attempts, permission)
         return handler
 

@@ -6,6 +6,7 @@ from typing import Any, NamedTuple
 
 from sqlalchemy import exists, false, or_
 
+from app.core.background.job_types import check_parameters
 from app.core.database.types import now
 from app.core.files.file_mixin import file_models
 from app.core.files.uploads import StoredUpload
@@ -39,6 +40,7 @@ def periodic_task(name: str, *, interval: int) -> Callable[[TaskFunction], TaskF
     def register(func: TaskFunction) -> TaskFunction:
         if name in PERIODIC_TASKS:
             raise DeclarationError(func, f"there is a periodic task {name!r} already")
+        check_parameters(func, (), "a periodic task")
         PERIODIC_TASKS[name] = PeriodicTask(interval, func)
         return func
 

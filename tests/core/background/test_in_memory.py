@@ -248,3 +248,8 @@ def test_notices_are_bounded_for_an_hour(
         forgetful.post("auth/api-keys", key, by=user, status=201)
     assert len(mailbox.messages) == MAX_PER_HOUR
     assert "More notices within this hour are not mailed." in mailbox.text
+
+
+def test_job_of_a_type_without_handler_is_refused(forgetful: Mailing) -> None:
+    with forgetful.app.app_context(), pytest.raises(LookupError, match="no job type 'tset'"):
+        submit_job("tset", {})
