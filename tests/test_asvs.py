@@ -40,6 +40,13 @@ def test_asvs_document_has_each_requirement_of_levels_1_and_2_once() -> None:
     assert len(required) == 253
 
 
+def test_what_a_registration_reveals_is_not_claimed_to_be_hidden() -> None:
+    """A known address is a 409: docs/decisions.md#81-known-addresses-at-registration."""
+    claimed = {identifier for identifier, _, answer, _ in rows() if answer in ("test", "file")}
+    assert "6.3.5" in claimed
+    assert "6.3.8" not in claimed
+
+
 def test_asvs_document_names_existing_tests_and_files() -> None:
     for identifier, _, answer, text in rows():
         named = [(file, test) for file, test in NAMED.findall(text) if test or "." in file]
