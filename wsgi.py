@@ -1,4 +1,4 @@
-"""Entry points: `gunicorn wsgi:app`, `flask`, and with a broker `celery --app wsgi:celery`."""
+"""Entry points: `gunicorn wsgi:app`, `flask`, and those of features."""
 
 import gc
 import sys
@@ -10,6 +10,8 @@ try:
     app = create_app()
 except config.StartError as error:
     sys.exit(str(error))
+# begin jobs
 celery = app.extensions.get("celery")
+# end jobs
 gc.freeze()  # collections skip the existing objects; a full one took 90 ms
 gc.enable()

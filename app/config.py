@@ -63,7 +63,9 @@ class Settings:
     database_pooler: bool = setting(False)  # database_url is that of PgBouncer, transaction mode
     single_node: bool = setting(False)  # allows production with SQLite or without Redis
     redis_url: str = setting("", REDIS_URL)  # empty: limits in memory, the cache is on disk
+    # begin jobs
     broker_url: str = setting("", REDIS_URL)  # for Celery; empty: jobs run in this process
+    # end jobs
     cache_dir: str = setting(str(INSTANCE / "cache"))  # used without Redis
 
     access_token_minutes: int = setting(10, MINUTES)
@@ -92,7 +94,9 @@ class Settings:
 
     max_content_length: int = setting(1024 * 1024, between(1, 2**30))  # bytes
     max_upload_length: int = setting(256 * 1024 * 1024, between(1, 2**40))  # bytes of a file
+    # begin jobs
     job_retention_days: int = setting(7, DAYS)
+    # end jobs
     # begin audit
     audit_retention_days: int = setting(365, DAYS)
     # end audit
@@ -190,8 +194,10 @@ class Settings:
             yield "database_url", f"is SQLite, which serves one machine; {hint}"
         if not self.redis_url and not self.single_node:
             yield "redis_url", f"is missing, each worker would limit by itself; {hint}"
+        # begin jobs
         if not self.broker_url and not self.single_node:
             yield "broker_url", f"is missing, jobs would burden requests; {hint}"
+        # end jobs
         if not self.trusted_hosts:
             yield "trusted_hosts", "is required in production: answers contain the host they trust"
         if "*" in self.cors_origins:

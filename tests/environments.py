@@ -15,7 +15,9 @@ SERVERS = {
     "PUBLIC_URL": "https://app.example",
     "DATABASE_URL": "postgresql://app@db.example/app",
     "REDIS_URL": "redis://cache.example:6379/0",
+    # begin jobs
     "BROKER_URL": "redis://cache.example:6379/1",
+    # end jobs
 }
 
 PRODUCTION = {"APP_ENV": "production", "SECRET_KEY": SECRET, **SERVERS}

@@ -1,4 +1,4 @@
-"""The service in real processes: gunicorn on a loopback port, and Celery workers.
+"""The service in real processes, on a loopback port.
 
 It has the features of tests; everything else is as shipped.
 """
@@ -132,6 +132,7 @@ def serve(
         yield Live(_wait_for_address(process, log), process, log)
 
 
+# begin jobs
 @contextmanager
 def celery_worker(
     database_url: str, broker_url: str, **settings: str
@@ -153,6 +154,7 @@ def celery_worker(
             yield process
 
 
+# end jobs
 def _migrate_and_seed(environ: dict[str, str], root: Path, wsgi: str) -> None:
     direct_url = pooler.url_without_pooler(environ["DATABASE_URL"])
     directly = {**environ, "DATABASE_URL": direct_url, "DATABASE_POOLER": ""}

@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from tests.tools.checkout import copy_tree, run
+from tools.scaffold.feature_list import TOP_LAYER, with_feature
 
 README = Path(__file__).parents[1] / "README.md"
 RECIPE = README.read_text().partition("\n## Add a resource\n")[2].partition("\n## ")[0]
@@ -43,13 +44,11 @@ def follow(tree: Path, database_url: str) -> None:
 
 
 def edit_lists(tree: Path, feature: str) -> None:
-    for name, old, new in (
-        ("app/features.py", "    jobs,\n", f"    jobs,\n    {feature},\n"),
-        ("pyproject.toml", '    "features",\n', f'    "features",\n    "({feature})",\n'),
-    ):
-        text = (tree / name).read_text()
-        assert old in text
-        (tree / name).write_text(text.replace(old, new))
+    features, layers = tree / "app" / "features.py", tree / "pyproject.toml"
+    features.write_text(with_feature(features.read_text(), feature))
+    text = layers.read_text()
+    assert TOP_LAYER in text
+    layers.write_text(text.replace(TOP_LAYER, f'{TOP_LAYER}    "({feature})",\n'))
 
 
 def execute(tree: Path, line: str, database_url: str) -> None:

@@ -77,7 +77,9 @@ BAD: dict[str, list[str]] = {
         "postgresql://db/app?sslrootcert=system&sslmode=allow", "postgresql://db/app?service=hidden",
     ],
     "redis_url": REDIS,
+    # begin jobs
     "broker_url": REDIS,
+    # end jobs
     "cache_dir": [*TEXT, "/etc/passwd", "/etc/passwd/cache", "/" + "a" * 300],
     "jwt_keys": [
         *TEXT, "/no/such/file", "/", "a" * 300, '{"keys": [{"k": "hidden"}]}', "/proc/self/mem/x",
@@ -128,26 +130,23 @@ for _field in fields(Settings):
         BAD[_field.name] = list(_common)
 for _name, _above in {
     "access_token_minutes": 10**9, "refresh_token_days": 10**6, "session_idle_days": 10**6,
-    "recent_login_minutes": 10**9,
-    "password_min_length": 1025, "reset_token_minutes": 10**9, "verify_token_minutes": 10**9,
-    "max_content_length": 2**31, "max_upload_length": 2**50, "job_retention_days": 10**6,
+    "recent_login_minutes": 10**9, "password_min_length": 1025, "reset_token_minutes": 10**9,
+    "verify_token_minutes": 10**9, "max_content_length": 2**31, "max_upload_length": 2**50,
+    # begin jobs
+    "job_retention_days": 10**6,
+    # end jobs
     # begin audit
     "audit_retention_days": 10**6,
     # end audit
     "public_max_age": 2**31, "trusted_proxies": 1000,
     "statement_timeout_ms": 2**31, "lock_timeout_ms": 2**31, "connect_timeout": 10**6,
     "pool_size": 262_144, "pool_timeout": 10**6, "redis_timeout_ms": 2**31,
-    "web_concurrency": 10**6, "web_threads": 10**6,
-    "drain_seconds": 86_401,
+    "web_concurrency": 10**6, "web_threads": 10**6, "drain_seconds": 86_401,
 }.items():  # fmt: skip
     BAD[_name].append(str(_above))
 for _name in (
-    "access_token_minutes",
-    "pool_size",
-    "connect_timeout",
-    "web_concurrency",
-    "web_threads",
-):
+    "access_token_minutes", "pool_size", "connect_timeout", "web_concurrency", "web_threads",
+):  # fmt: skip
     BAD[_name].append("0")
 
 
@@ -235,7 +234,9 @@ ENTRY_POINTS = {
     "gunicorn --check-config": ["-m", "gunicorn", "--check-config"],
     "flask": ["-m", "flask", "db", "upgrade"],
     "flask config check": ["-m", "flask", "config", "check"],
+    # begin jobs
     "celery": ["-m", "celery", "--app", "wsgi:celery", "worker"],
+    # end jobs
     "wsgi": ["wsgi.py"],
 }
 
@@ -272,8 +273,7 @@ def test_listeners_on_the_same_port_are_refused(tmp_path: Path) -> None:
 
 def test_config_check_prints_settings_with_masked_secrets(tmp_path: Path) -> None:
     secrets = {
-        "REDIS_URL": "redis://:hidden@127.0.0.1:1/0",
-        "BROKER_URL": "redis://ada:hidden@127.0.0.1:1/1",
+        "REDIS_URL": "redis://ada:hidden@127.0.0.1:1/1",
         "SMTP_URL": "smtps://ada:hid%40den@mail.example",
         "OTEL_EXPORTER_OTLP_ENDPOINT": "http://hidden@collector:4318",
         "PUBLIC_URL": "https://ada:hidden@app.example",
@@ -285,7 +285,7 @@ def test_config_check_prints_settings_with_masked_secrets(tmp_path: Path) -> Non
     lines = dict(line.split("=", 1) for line in output.splitlines())
     assert list(lines) == [field.name.upper() for field in fields(Settings)]
     assert lines["DATABASE_URL"] == "postgresql://app:***@127.0.0.1:1/app"
-    assert lines["BROKER_URL"] == "redis://ada:***@127.0.0.1:1/1"
+    assert lines["REDIS_URL"] == "redis://ada:***@127.0.0.1:1/1"
     assert lines["CORS_ORIGINS"] == secrets["CORS_ORIGINS"]
     assert lines["AUTH_COOKIES"] == "false"
     for hidden in (HIDDEN, "den@", SECRET):

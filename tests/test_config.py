@@ -110,8 +110,10 @@ def test_invalid_setting_is_refused_in_every_environment(
         ("DATABASE_URL", "hidden"),
         ("REDIS_URL", "unix://:hidden@/run/redis.sock"),
         ("REDIS_URL", "hidden"),
+        # begin jobs
         ("BROKER_URL", "amqp://app:hidden@mq.example"),
         ("BROKER_URL", "redis://:hidden@cache.example:99999/0"),
+        # end jobs
         ("SMTP_URL", "smtp://app:hidden@[mail.example"),
         ("CORS_ORIGINS", "https://hidden.example/"),
         ("CORS_ORIGINS", "https://hidden.example/app"),
@@ -127,7 +129,7 @@ def test_invalid_url_is_refused_without_printing_its_password(name: str, value: 
 
 
 @pytest.mark.parametrize(
-    "name", ["SECRET_KEY", "DATABASE_URL", "REDIS_URL", "BROKER_URL", "SMTP_URL", "JWT_KEYS"]
+    "name", ["SECRET_KEY", "DATABASE_URL", "REDIS_URL", "SMTP_URL", "JWT_KEYS"]
 )
 def test_configuration_error_does_not_contain_a_secret(name: str) -> None:
     reasons = refusal({"APP_ENV": "production", name: "short-hidden", "POOL_SIZE": "many"})

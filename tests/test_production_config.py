@@ -68,7 +68,16 @@ def test_unknown_environment_is_checked_as_production() -> None:
     assert [reason.split()[0] for reason in reasons] == ["APP_ENV", "SECRET_KEY"]
 
 
-@pytest.mark.parametrize("name", ["DATABASE_URL", "REDIS_URL", "BROKER_URL"])
+@pytest.mark.parametrize(
+    "name",
+    [
+        "DATABASE_URL",
+        "REDIS_URL",
+        # begin jobs
+        "BROKER_URL",
+        # end jobs
+    ],
+)
 def test_production_without_servers_requires_single_node(name: str) -> None:
     embedded = PRODUCTION | {name: ""}
     [reason] = refusal(embedded)

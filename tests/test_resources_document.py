@@ -35,6 +35,9 @@ RUFF = (sys.executable, "-m", "ruff")
 def recipe_api(make_app: MakeApp, recipes: ModuleType, recipe: Any) -> Iterator[Api]:
     """An application with the feature, and with its table."""
     app = make_app()
+    # begin jobs
+    importlib.import_module(f"{recipes.__name__}.imports")
+    # end jobs
     recipes.init_app(app)
     assert_all_views_protected(app, roles.all_permissions())
     with app.app_context():
@@ -133,6 +136,14 @@ def test_action_is_refused_by_the_state_of_the_row(
     # end audit
 
 
+# begin jobs
+def test_import_creates_a_recipe_for_each_line(recipe_api: Api, user: Caller) -> None:
+    file: dict[str, Any] = {"data": b"Soup\nSalad\n", "content_type": "text/csv"}
+    job = recipe_api.post("recipes/imports", by=user, status=202, **file).headers["Location"]
+    assert recipe_api.get(job, by=user, status=200).json["result"] == {"created": 2}
+    assert len(recipe_api.get("recipes", by=user, status=200).json["items"]) == 2
+
+
 def test_import_is_refused_while_another_has_not_finished(
     recipe_api: Api, user: Caller, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -142,6 +153,7 @@ def test_import_is_refused_while_another_has_not_finished(
     recipe_api.post("recipes/imports", by=user, status=409, **file)
 
 
+# end jobs
 def test_periodic_task_deletes_old_rows(recipe_api: Api, recipe: Any, user: Caller) -> None:
     for name in ("Soup", "Salad"):
         item = recipe_api.post("recipes", {"name": name}, by=user, status=201).json

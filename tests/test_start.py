@@ -11,13 +11,15 @@ import pytest
 from tests import services
 
 ROOT = Path(__file__).parent.parent
-MISTAKE = '\n\n@jobs.get("/oldest", access=permission("jobs:onw"))\n@jobs.returns(JobSchema)\n'
-VIEW = 'def read_oldest() -> ScopedSelect:\n    """Read the oldest job."""\n    return ()\n'
-MESSAGE = "app.jobs.routes.read_oldest (jobs.read_oldest): no role has the permission 'jobs:onw'"
+MISTAKE = '\n\n@users.get("/oldest", access=permission("users:mng"))\n@users.returns(UserSchema)\n'
+VIEW = 'def read_oldest() -> ScopedSelect:\n    """Read the oldest user."""\n    return ()\n'
+MESSAGE = "app.users.routes.read_oldest (users.read_oldest): no role has the permission 'users:mng'"
 COMMANDS = {
     "flask": ["flask", "--app", "wsgi", "endpoints"],
     "gunicorn": ["gunicorn"],
+    # begin jobs
     "celery": ["celery", "--app", "wsgi:celery", "report"],
+    # end jobs
 }
 
 
@@ -28,7 +30,7 @@ def broken(tmp_path: Path) -> Path:
     shutil.copytree(ROOT / "app", tmp_path / "app", ignore=skipped)
     for name in ("wsgi.py", "gunicorn.conf.py"):
         shutil.copy(ROOT / name, tmp_path)
-    with (tmp_path / "app" / "jobs" / "routes.py").open("a") as routes:
+    with (tmp_path / "app" / "users" / "routes.py").open("a") as routes:
         routes.write(MISTAKE + VIEW)
     return tmp_path
 

@@ -18,7 +18,9 @@ try:
     app = create_app(features=WITH_FEATURES_OF_TESTS)
 except config.StartError as error:
     sys.exit(str(error))
+# begin jobs
 celery = app.extensions.get("celery")
+# end jobs
 # begin mfa
 totp.now = time_of_test
 # end mfa

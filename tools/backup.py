@@ -17,7 +17,10 @@ from typing import IO
 ROOT = Path(__file__).resolve().parent.parent
 DIRECTORY = ROOT / "backups"
 SERVICE, SUPERUSER = "app", "postgres"  # roles; the service owns its database, and can create none
-CLIENTS = ("web", "worker", "beat")  # services with database connections
+CLIENTS = ["web"]  # services with database connections
+# begin jobs
+CLIENTS += ["worker", "beat"]
+# end jobs
 
 
 def main() -> None:

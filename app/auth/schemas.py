@@ -128,7 +128,7 @@ class ApiKeySchema(ResourceSchema):
         required=True,
         validate=ma.validate.Length(min=1, max=20),
         metadata={
-            "example": ["jobs:own"],
+            "example": sorted(ROLES["user"] or ROLES["admin"])[:1],
             "description": "The permissions of the key, if its owner has them.",
         },
     )

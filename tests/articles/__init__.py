@@ -12,8 +12,13 @@ roles.grant("editor", "articles:write")
 
 
 def init_app(app: Flask) -> None:
-    """Register the routes, the job type of imports and the demo articles."""
-    from tests.articles import background  # noqa: F401 - registers them
+    """Register the routes and the demo articles."""
+    from tests.articles import demo  # noqa: F401 - registers them
+
+    # begin jobs
+    from tests.articles.imports import import_articles  # noqa: F401 - registers route and job type
+
+    # end jobs
     from tests.articles.routes import articles
 
     app.register_blueprint(articles)

@@ -45,7 +45,9 @@ RESOURCES = [
     (UserSchema, User),
     (ApiKeySchema, ApiKey),
     (SessionSchema, Session),
+    # begin jobs
     (JobSchema, Job),
+    # end jobs
     (NoteSchema, Note),
 ]
 

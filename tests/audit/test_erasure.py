@@ -85,6 +85,7 @@ def test_refused_deletion_erases_nothing(api: Api, app: Flask, admin: Caller) ->
     assert events(api, admin) == before
 
 
+# begin jobs
 def test_erasure_is_repeated_until_it_succeeds(
     app: Flask, api: Api, admin: Caller, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -102,6 +103,7 @@ def test_erasure_is_repeated_until_it_succeeds(
     assert "private" not in str(events(api, admin)).lower()
 
 
+# end jobs
 def test_events_are_deleted_after_the_retention_period(
     app: Flask, api: Api, user: Caller, admin: Caller
 ) -> None:

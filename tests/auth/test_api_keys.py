@@ -68,7 +68,7 @@ def test_key_reads_the_rows_of_its_owner_only(api: Api, user: Caller, other: Cal
 def test_keys_cannot_manage_accounts_and_credentials(
     api: Api, admin: Caller, method: str, path: str
 ) -> None:
-    key = make(api, admin, "parcels:own", "articles:write", "users:manage", "jobs:own")
+    key = make(api, admin, "parcels:own", "articles:write", "users:manage")
     refused = api.call(method, path, headers=bearer(key), status=403)
     assert 'error="insufficient_scope"' in refused.headers["WWW-Authenticate"]
 

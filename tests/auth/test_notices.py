@@ -74,12 +74,14 @@ def test_notices_of_an_account_are_bounded_for_an_hour(
     assert "More notices within this hour are not mailed." in mailbox.text
     mailing.post("auth/api-keys", KEY, by=other, status=201)
     assert mailbox.recipients[-1] == [f"<{other.email}>"]
+    # begin jobs
     with mailing.app.app_context():
         db.session.execute(update(Job).values(created_at=now() - timedelta(hours=1)))
         db.session.commit()
     mailing.post("auth/api-keys", KEY, by=user, status=201)
     assert mailbox.recipients[-1] == [f"<{user.email}>"]
     assert "not mailed" not in mailbox.text
+    # end jobs
 
 
 @pytest.mark.parametrize(

@@ -73,8 +73,8 @@ def test_exchange_executes_at_most_the_declared_number_of_statements(
     executed = len([sql for sql in sent if sql != "BEGIN IMMEDIATE"])
     declared = mailing.app.view_functions[endpoint].operation.queries  # type: ignore[attr-defined]
     assert 0 < executed <= declared, (executed, sent)
-    # begin audit
+    # begin audit jobs
     # With those that write audit events; PostgreSQL executes some of them as one.
     on_sqlite = mailing.app.config["DATABASE_URL"].startswith("sqlite")
     assert executed == declared or not on_sqlite, (executed, sent)
-    # end audit
+    # end audit jobs

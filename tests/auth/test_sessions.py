@@ -57,7 +57,7 @@ def test_admin_ends_the_sessions_of_one_user_after_a_recent_login_and_it_is_reco
 ) -> None:
     path = f"users/{user.id}/sessions"
     key = api.post(
-        "auth/api-keys", {"name": "Key", "scopes": ["jobs:own"]}, by=user, status=201
+        "auth/api-keys", {"name": "Key", "scopes": ["parcels:own"]}, by=user, status=201
     ).json
     api.delete(path, by=user, status=403)
     api.delete(f"users/{UUID(int=0)}/sessions", by=admin, status=404)

@@ -181,16 +181,20 @@ def test_retry_of_any_post_has_one_effect(world: World, post_: Operation) -> Non
     if first.status_code >= 400:  # the token in the example is not valid
         assert first.status_code == 401
         return
+    # begin jobs
     with world.api.app.app_context():
         before = db.session.scalar(select(func.count()).select_from(db.metadata.tables["jobs"]))
+    # end jobs
     again = world.api.call("POST", post_.rule, by=by, headers=headers, **sent)
     assert (again.status_code, again.data) == (first.status_code, first.data)
     assert again.headers["Idempotent-Replayed"] == "true"
     for name in ("Location", "ETag", "Content-Type", "Cache-Control"):
         assert again.headers.get(name) == first.headers.get(name)
+    # begin jobs
     with world.api.app.app_context():
         after = db.session.scalar(select(func.count()).select_from(db.metadata.tables["jobs"]))
     assert after == before
+    # end jobs
 
 
 def test_password_of_a_registration_with_a_key_is_hashed_in_no_transaction(

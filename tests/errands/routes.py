@@ -6,6 +6,7 @@ from uuid import UUID
 from sqlalchemy import func
 
 from app.core.database.types import now
+from app.core.files.uploads import Upload
 from app.core.resources.batch import Batch
 from app.core.resources.blueprint import Blueprint
 from app.core.resources.scoped_query import ScopedSelect
@@ -40,6 +41,13 @@ def create_errand(data: dict[str, Any]) -> Errand:
 def export_errands() -> ScopedSelect:
     """Export the caller's errands as CSV or NDJSON."""
     return Errand.visible_to(current_caller)
+
+
+@errands.post("/imports", access=permission("errands:own"), rate_limit="BULK_RATE_LIMIT")
+@errands.accepts_file({"text/csv": "title\r\nWater the plants\r\n"}, "MAX_UPLOAD_LENGTH")
+@errands.response(202)
+def import_errands(file: Upload, options: dict[str, Any]) -> None:
+    """Read a file; nothing is imported."""
 
 
 @errands.get("/<uuid:errand_id>", access=permission("errands:own"))

@@ -98,7 +98,7 @@ def test_table_belongs_to_the_feature_that_declares_it(tmp_path: Path) -> None:
 
 
 ADDED = """colour: Mapped[str | None] = mapped_column(CodepointText)
-    owner: Mapped[UUID | None] = mapped_column(ForeignKey("jobs.id", ondelete="CASCADE"))
+    owner: Mapped[UUID | None] = mapped_column(ForeignKey("sessions.id", ondelete="CASCADE"))
     total: Mapped[Decimal] = mapped_column(Money, server_default="0")"""
 ADDED_INDEXES = 'Index("ix_gadgets_colour", func.lower(Gadget.colour))\n'
 
@@ -129,7 +129,7 @@ def test_written_migrations_run_unchanged_on_both_databases(
     flask(database, "db", "revision", "--autogenerate", "-m", "Colours")
     text = (tree / "app/gadgets/migrations/0002_colours.py").read_text()
     assert 'revision = "gadgets_0002"\ndown_revision = "gadgets_0001"' in text
-    assert 'depends_on = "jobs_0001"' in text
+    assert 'depends_on = "auth_0001"' in text
     run(tree, "ruff", "check", "app/gadgets/migrations")
     assert_runs_on_both(flask, "gadgets@gadgets_0001")
 
@@ -142,10 +142,10 @@ def test_revision_is_written_without_ruff_and_the_command_that_formats_it_is_nam
     (tmp_path / "modules/ruff.py").write_text("raise SystemExit(1)")
     environ = {"DATABASE_URL": f"sqlite:///{tmp_path}/new.db", "PYTHONPATH": "modules"}
     run(tmp_path, "flask", "db", "upgrade", **environ)
-    command = ("db", "revision", "--head", "jobs@head", "--rev-id", "jobs_9999", "-m", "Nothing")
+    command = ("db", "revision", "--head", "auth@head", "--rev-id", "auth_9999", "-m", "Nothing")
     printed = run(tmp_path, "flask", *command, **environ)
-    (written,) = (tmp_path / "app/jobs/migrations").glob("*nothing.py")
-    assert "revision = 'jobs_9999'" in written.read_text()
+    (written,) = (tmp_path / "app/auth/migrations").glob("*nothing.py")
+    assert "revision = 'auth_9999'" in written.read_text()
     assert f"ruff is not installed; to format it: make format ARGS={written}" in printed
 
 

@@ -24,7 +24,9 @@ def fill(client: FlaskClient) -> None:
         sent(client, "users", user)
         login = {"email": user["email"], "password": PASSWORD}
         by = {"Authorization": f"Bearer {sent(client, 'auth/login', login)['access_token']}"}
+        # begin jobs
         sent(client, "auth/api-keys", {"name": "key", "scopes": ["jobs:own"]}, by)
+        # end jobs
         for each in range(20):
             key = {"Idempotency-Key": f'"{number}-{each}"'} if each < 2 else {}
             sent(client, "invoices", {**INVOICE, "number": f"{number}-{each}"}, {**by, **key})

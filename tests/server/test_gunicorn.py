@@ -86,7 +86,7 @@ def test_body_with_too_large_content_length_is_413_before_it_is_sent(
 
 REFUSED_UNREAD = {
     "401": ("POST", "/api/v1/errands", {}, 401),
-    "401 of an upload": ("POST", "/api/v1/articles/imports", {"Content-Type": "text/csv"}, 401),
+    "401 of an upload": ("POST", "/api/v1/errands/imports", {"Content-Type": "text/csv"}, 401),
     "404": ("POST", "/nothing", {}, 404),
     "405": ("PUT", "/api/v1/errands", {}, 405),
     "413": ("POST", "/api/v1/auth/login", {"Content-Type": "application/json"}, 413),
@@ -126,7 +126,7 @@ def test_connection_is_reused_after_a_long_body_was_read(
     fields |= {"Transfer-Encoding": "chunked"} if chunked else {"Content-Length": str(len(body))}
     with connect(live) as wire:
         for _ in range(2):
-            wire.sendall(head("POST", "/api/v1/articles/imports", fields))
+            wire.sendall(head("POST", "/api/v1/errands/imports", fields))
             wire.sendall(chunks(body) if chunked else body)
             response, _ = answer(wire)
             assert (response.status, response.headers["Connection"]) == (202, "keep-alive")

@@ -75,7 +75,7 @@ def answer(wire: socket.socket) -> tuple[HTTPResponse, bytes]:
 def upload(live: Live, framing: str) -> str:
     fields = {"Host": "localhost", "Content-Type": "text/csv", **live.log_in()}
     lines = "".join(f"{name}: {value}\r\n" for name, value in fields.items())
-    return f"POST /api/v1/articles/imports HTTP/1.1\r\n{lines}{framing}\r\n\r\n"
+    return f"POST /api/v1/errands/imports HTTP/1.1\r\n{lines}{framing}\r\n\r\n"
 
 
 def liveness_is_answered(live: Live) -> None:
@@ -117,7 +117,7 @@ SLOW = {
     "header section": "GET /api/v1/articles HTTP/1.1\r\nX-Slow: ",
     "body": "POST /api/v1/auth/login HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json"
     "\r\nContent-Length: 1000\r\n\r\n",
-    "body that is not read": "POST /api/v1/articles/imports HTTP/1.1\r\nHost: localhost\r\n"
+    "body that is not read": "POST /api/v1/errands/imports HTTP/1.1\r\nHost: localhost\r\n"
     "Content-Length: 1000000\r\n\r\n",
     "nothing": "",
 }

@@ -44,8 +44,10 @@ def main() -> None:
     log_in(stack)
     path = "/api/v1/users/me"
 
+    # begin jobs
     wait_for_jobs(stack)
     compose("stop", "worker", "beat")  # they would change rows during the comparison
+    # end jobs
     before = contents(stack)
     made = dev("backup")
     assert made.returncode == 0, made.stderr
@@ -63,6 +65,7 @@ def main() -> None:
         file.unlink()
 
 
+# begin jobs
 def wait_for_jobs(stack: Stack) -> None:
     """Return once all jobs have ended; the restored stack would resume the others at once."""
     deadline = time.monotonic() + 300  # a lost one is dispatched again within some minutes
@@ -71,6 +74,7 @@ def wait_for_jobs(stack: Stack) -> None:
         time.sleep(0.5)
 
 
+# end jobs
 def log_in(stack: Stack) -> None:
     stack.token = ""
     login = {"email": stack.email, "password": PASSWORD}
@@ -86,7 +90,9 @@ def restore_into_an_empty_stack(
     assert stack.call("GET", path).status == 401, "the stack is not empty"
     restored = dev("restore", str(file))
     assert restored.returncode == 0, restored.stdout + restored.stderr
+    # begin jobs
     compose("stop", "worker", "beat")
+    # end jobs
     after = contents(stack)
     different = {table for table in before | after if before.get(table) != after.get(table)}
     assert not different, {table: (before.get(table), after.get(table)) for table in different}

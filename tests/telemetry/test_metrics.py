@@ -148,6 +148,7 @@ def scrape(api: MetricsApi) -> str:
     return api.get("/metrics", status=200).text
 
 
+# begin jobs
 def test_scrape_counts_jobs_by_state(make_app: MakeApp, listener: socket.socket) -> None:
     scraped = MetricsApi(make_app, listener)
     for state in ("queued", "running", "succeeded", "failed"):
@@ -158,6 +159,7 @@ def test_scrape_counts_jobs_by_state(make_app: MakeApp, listener: socket.socket)
     assert 'jobs{state="queued"} 1.0' in scrape(scraped)
 
 
+# end jobs
 def test_scrape_omits_a_gauge_that_cannot_be_read(scraped: MetricsApi) -> None:
     def fail() -> dict[str, float]:
         db.session.execute(text("SELECT count(*) FROM nothing"))

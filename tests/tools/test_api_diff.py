@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from app import create_app, jobs
+from app import create_app
 from app.config import Settings
 from app.core.openapi.document import openapi_document
 from tests import articles
@@ -21,7 +21,7 @@ from tools import api_diff
 
 ROOT = Path(__file__).parents[2]
 SETTINGS = Settings(app_env="testing", secret_key="only reads the routes")
-OPENAPI = openapi_document(create_app(SETTINGS, features=(jobs, articles, parcels)))
+OPENAPI = openapi_document(create_app(SETTINGS, features=(articles, parcels)))
 ARTICLES = "/api/v1/articles"
 
 Document = dict[str, Any]

@@ -1,5 +1,6 @@
 """`flask remove feature`: delete the folders of a feature and the lines that belong to it."""
 
+import json
 import re
 import shutil
 from collections.abc import Iterator
@@ -12,14 +13,15 @@ from tools.scaffold import feature_list, marked_lines
 from tools.scaffold.create import require_ruff
 from tools.scaffold.feature_list import ROOT
 
-REQUIRED = ("auth", "jobs", "users")  # docs/architecture.md#a-feature says why
+REQUIRED = ("auth", "users")  # docs/architecture.md#a-feature says why
+DASHBOARD = Path("deploy/observability/grafana/dashboards/service.json")
 
 
 def remove_feature(name: str) -> list[Path]:
     """Delete a feature, the examples that import it, and its lines in all other files.
 
-    Its lines are those in `app/features.py` and the layers of import-linter, and those of
-    `tools.scaffold.marked_lines`.
+    Its lines are those in `app/features.py` and the layers of import-linter, those of
+    `tools.scaffold.marked_lines`, and a panel of the dashboard.
 
     Returns:
         What was deleted or changed, from the root of the tree.
@@ -36,11 +38,26 @@ def remove_feature(name: str) -> list[Path]:
     for folder in folders:
         shutil.rmtree(ROOT / folder, ignore_errors=True)
     feature_list.remove(name)
-    changed = marked_lines.remove(name)
+    changed = [*marked_lines.remove(name), *remove_panel(name)]
     format_files(
         [ROOT / path for path in changed if path.suffix == ".py" and (ROOT / path).exists()]
     )
     return [*folders, feature_list.FEATURES, feature_list.PYPROJECT, *changed]
+
+
+def remove_panel(name: str) -> list[Path]:
+    """Remove the panel of a feature, which its description names, from the dashboard in JSON.
+
+    Returns:
+        The dashboard, if it had one.
+    """
+    mark = f"(feature {name})"
+    dashboard = json.loads(feature_list.read(DASHBOARD))
+    kept = [panel for panel in dashboard["panels"] if mark not in panel["description"]]
+    if len(kept) == len(dashboard["panels"]):
+        return []
+    (ROOT / DASHBOARD).write_text(json.dumps(dashboard | {"panels": kept}, indent=2) + "\n")
+    return [DASHBOARD]
 
 
 def check_removable(name: str) -> None:

@@ -52,6 +52,7 @@ def test_parallel_requests_share_one_connection_of_the_pooler(pooled: Api) -> No
         assert {response.status_code for response in responses} == {200}
 
 
+# begin jobs
 def test_export_and_import_work_with_a_pooler(pooled: Api) -> None:
     editor = pooled.sign_up("editor")
     article = {"name": "Mug", "category": "kitchen", "price": "1.50", "currency": "EUR"}
@@ -63,6 +64,7 @@ def test_export_and_import_work_with_a_pooler(pooled: Api) -> None:
     assert exported.text.count("\n") == 600
 
 
+# end jobs
 def test_idempotency_key_creates_one_row_with_a_pooler(pooled: Api) -> None:
     caller = pooled.sign_up()
     key = {"Idempotency-Key": "a-key-that-is-retried"}

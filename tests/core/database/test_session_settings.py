@@ -61,10 +61,12 @@ def use(api: Api) -> None:
     assert api.get("errands?sort=due_at", by=editor, status=200).json["items"] == [errand]
     exported = api.get("errands/export", by=editor, headers={"Accept": "text/csv"}, status=200)
     assert due in exported.text
+    # begin jobs
     line = json.dumps(mug | {"sku": "M2"})
     sent = {"content_type": "application/x-ndjson", "data": line}
     job = api.call("POST", "articles/imports", by=editor, status=202, **sent).headers["Location"]
     assert api.get(job, by=editor, status=200).json["result"]["created"] == 1
+    # end jobs
 
 
 @pytest.mark.parametrize("owner", ["database", "role"])

@@ -20,7 +20,7 @@ from app.core.resources.list_statements import build_list_query
 from app.extensions import db
 from tests import rows, services
 from tests.api import Api, Caller, bearer
-from tests.articles.background import sample_article
+from tests.articles.demo import sample_article
 from tests.articles.models import ALL_ARTICLES, Article
 from tests.articles.schemas import ArticleQuery, ArticleSchema
 from tests.conftest import MakeApp, new_database, on_postgresql

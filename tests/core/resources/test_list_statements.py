@@ -11,7 +11,7 @@ from sqlalchemy import Engine, insert
 from app.core.database.listeners import on_statement
 from app.extensions import db
 from tests.api import Api, Caller
-from tests.articles.background import sample_article
+from tests.articles.demo import sample_article
 from tests.articles.models import Article
 from tests.articles.schemas import ArticleQuery
 from tests.conftest import on_postgresql

@@ -123,6 +123,7 @@ def test_read_whose_answer_is_lost_is_repeated(wired: Api, wire: Wire) -> None:
     assert wire.break_at == b""
 
 
+# begin jobs
 def test_file_is_kept_where_the_outcome_of_its_request_is_unknown(wired: Api, wire: Wire) -> None:
     """Else a job, or a row that keeps the file, could be without it."""
     editor = wired.sign_up("editor")
@@ -130,3 +131,6 @@ def test_file_is_kept_where_the_outcome_of_its_request_is_unknown(wired: Api, wi
     wire.break_at = b"INSERT INTO jobs"
     check_unavailable(wired.call("POST", "articles/imports", **file), "outcome-unknown")
     assert rows.count(wired.app, Job) == rows.count(wired.app, StoredUpload) == 1
+
+
+# end jobs

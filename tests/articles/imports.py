@@ -1,34 +1,55 @@
-"""The import of articles, and the demo articles."""
+# begin jobs
+"""The import of articles."""
 
-import random
 from collections.abc import Iterator
-from decimal import Decimal
 from itertools import islice
 from typing import Any
 
-import click
-from sqlalchemy import func, insert, select
-
-from app.cli import seeder
 from app.core.files import uploads
 from app.core.files.record_lines import Record
 from app.core.files.record_reader import count_lines, read_records
+from app.core.files.uploads import Upload
 from app.core.resources.audit_log import batch_changes
 from app.core.resources.bulk_write import bulk_create
+from app.core.schemas.base import Schema
+from app.core.schemas.fields import Boolean
 from app.core.schemas.loading import load
-from app.extensions import db
+from app.core.security.authorization import current_caller, permission
 from app.jobs.job_run import JobRun
+from app.jobs.models import Job
 from app.jobs.prefetch import CheckStopped, prefetch_batches
-from app.jobs.runner import job
+from app.jobs.runner import create_job, job
+from app.jobs.schemas import JobSchema
 from tests.articles.models import Article
+from tests.articles.routes import articles
 from tests.articles.schemas import ArticleSchema
 
 BATCH_LINES = 5_000
 SCHEMA = ArticleSchema()
+FILE_EXAMPLES = {
+    "text/csv": "sku,name,category,price,currency\r\nMUG-0001,Enamel mug,kitchen,12.50,EUR\r\n",
+    "application/x-ndjson": '{"sku": "MUG-0001", "name": "Enamel mug", "category": "kitchen", '
+    '"price": "12.50", "currency": "EUR"}\n',
+}
+
+
+class ImportQuery(Schema):
+    """Options of an import."""
+
+    dry_run = Boolean(load_default=False)
+
+
+@articles.post("/imports", access=permission("articles:write"), rate_limit="BULK_RATE_LIMIT")
+@articles.accepts_file(FILE_EXAMPLES, "MAX_UPLOAD_LENGTH", query=ImportQuery)
+@articles.creates(JobSchema, location_prefix="/api/v1/jobs")
+def import_articles(file: Upload, options: dict[str, Any]) -> Job:
+    """Import articles from a file."""
+    options |= {"media_type": file.media_type, "coding": file.coding}
+    return create_job("articles.import", options, owner_id=current_caller.id, job_id=file.id)
 
 
 @job("articles.import", permission="articles:write")
-def import_articles(run: JobRun) -> dict[str, Any]:
+def run_import(run: JobRun) -> dict[str, Any]:
     """Create the articles of a file, all of whose lines are new and valid."""
     coding, media_type = run.arguments["coding"], run.arguments["media_type"]
     if run.total is None:
@@ -54,34 +75,4 @@ def import_articles(run: JobRun) -> dict[str, Any]:
     return {"created": run.processed_count}
 
 
-@seeder(click.Option(["--articles"], default=0, help="The number of articles."))
-def seed_articles(*, demo: bool, articles: int) -> None:
-    """Add the missing ones of so many articles; at least fifty with `--demo`."""
-    existing = db.session.scalar(select(func.count()).select_from(Article)) or 0
-    missing = range(existing, max(articles, 50) if demo else articles)
-    if numbered := [sample_article(n) for n in missing]:
-        db.session.execute(insert(Article), numbered)
-        db.session.commit()
-
-
-def sample_sku(number: int) -> str:
-    """Return the SKU of a sample article."""
-    return f"SEED-{number:07d}"
-
-
-def sample_article(number: int) -> dict[str, Any]:
-    """Return the columns of a sample article, which depend only on its number."""
-    rng = random.Random(number)
-    category, thing = rng.choice(
-        [("kitchen", "mug"), ("kitchen", "kettle"), ("garden", "spade"), ("office", "lamp")]
-    )
-    colour = rng.choice(["blue", "green", "red", "white", "yellow"])
-    return {
-        "sku": sample_sku(number),
-        "name": f"{colour.capitalize()} {thing} {number}",
-        "description": f"A {colour} {thing} for the {category}.",
-        "category": category,
-        "price": Decimal(rng.randrange(100, 20_000)) / 100,
-        "currency": rng.choice(["EUR", "USD"]),
-        "stock": rng.randrange(100),
-    }
+# end jobs
