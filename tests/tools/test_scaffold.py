@@ -84,12 +84,14 @@ def test_optional_member_of_a_new_resource_may_be_null() -> None:
     assert 'sa.Column("on", sa.Date(), nullable=True)' in migration
 
 
+# begin docs mfa
 def test_removal_of_a_feature_with_tables_names_the_command_that_drops_them(tree: Path) -> None:
     last = flask(tree, "remove", "feature", "mfa").splitlines()[-1]
     assert last.endswith("with the code that still has app/mfa/: flask db downgrade mfa@base")
     assert "downgrade" not in flask(tree, "remove", "feature", "docs")
 
 
+# end docs mfa
 NAMED = [each.__name__.partition(".")[2] for each in FEATURES]
 NEEDED_BY = {"jobs": "products"}  # which is removed first
 OPTIONAL = [name for name in reversed(NAMED) if name not in REQUIRED]
