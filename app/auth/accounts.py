@@ -24,7 +24,7 @@ from app.core.database.types import now
 from app.core.resources import repository
 from app.core.resources.audit_log import Change, log_change
 from app.core.security.authorization import current_caller, require_recent_login
-from app.core.web.problems import Problem
+from app.core.web.problems import Problem, log_denial
 from app.extensions import db
 from app.users.models import CURRENT_USER, User
 from app.users.password_policy import password_error
@@ -94,6 +94,7 @@ def _replace_password(user: Row[Any], current_password: str, new_password: str) 
     while True:
         if not verify_password(user.password_hash, current_password):
             error = {"detail": "Current password is incorrect.", "pointer": "#/current_password"}
+            log_denial("authentication_failed", error["detail"])  # which is no 401 here
             raise Problem("validation-error", errors=[error])
         if update_password_hash(user, _hash_new_password(user, new_password)):
             return

@@ -21,7 +21,7 @@ from app.core.database.types import now
 from app.core.resources import repository, unaudited
 from app.core.resources.audit_log import Change, log_change
 from app.core.security.authorization import current_caller
-from app.core.web.problems import Problem
+from app.core.web.problems import Problem, log_denial
 from app.extensions import db
 from app.mfa import recovery_codes, totp
 from app.mfa.models import Factor
@@ -86,6 +86,7 @@ def confirm_factor(factor_id: UUID, code: str) -> None:
         raise Problem("conflict", "The factor is active already.")
     if not totp.use_code(factor, code):
         error = {"detail": "The code is wrong or has expired.", "pointer": "#/code"}
+        log_denial("authentication_failed", error["detail"])  # which is no 401 here
         raise Problem("validation-error", errors=[error])
     activate(factor)
 

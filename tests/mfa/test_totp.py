@@ -19,8 +19,9 @@ from app.mfa.models import Factor
 from app.users.models import User
 from app.users.passwords import hash_password
 from tests import rows
-from tests.api import Caller
+from tests.api import Api, Caller
 from tests.auth.login import log_in, refresh
+from tests.conftest import Lines
 from tests.mfa.authenticator import CLOCK, App, Members
 
 Change = Callable[[Members, App], str]  # the token to send, or what it prepares
@@ -214,3 +215,15 @@ def test_v6_3_1_wrong_codes_count_for_the_limit_of_failures_and_interrupted_logi
 def test_malformed_code_is_refused(members: Members, enrolled: App, code: str) -> None:
     response = members.finish(members.mfa_token(enrolled.owner), code)
     assert response.status_code == (401 if code else 422)
+
+
+def test_wrong_code_of_a_new_app_is_logged(logged: Api, lines: Lines) -> None:
+    members = Members(logged.app)
+    owner = members.sign_up()
+    created = members.post("auth/mfa/factors", {"name": "Phone"}, by=owner, status=201)
+    app = App(owner, created.json["secret"], created.headers["Location"])
+    lines()
+    members.confirm(app, app.code(steps=-9), status=422)
+    [failed] = [line for line in lines() if line["event"] == "authentication_failed"]
+    assert failed["caller"] == f"user:{owner.id}"
+    assert failed["route"] == "/api/v1/auth/mfa/factors/<uuid:factor_id>/confirm"

@@ -181,7 +181,7 @@ class Problem(HTTPException):
     def get_response(self, *args: Any, **kwargs: Any) -> Response:
         """Return the response; Flask calls this method of every HTTP exception."""
         if self.code in _DENIALS and has_request_context():
-            _log_denial(_DENIALS[self.code], self)
+            log_denial(_DENIALS[self.code], self.description)
         body = {
             "type": self.type,
             "title": self.kind.title,
@@ -201,15 +201,16 @@ class Problem(HTTPException):
         return response
 
 
-# Every way to be refused ends here, so none is missing in the log (OWASP ASVS 16.3.1, 16.3.2).
+# Every 401 and 403 ends here, so none is missing in the log (OWASP ASVS 16.3.1, 16.3.2).
 _DENIALS = {401: "authentication_failed", 403: "authorization_denied"}
 
 
-def _log_denial(event: str, problem: Problem) -> None:
+def log_denial(event: str, reason: str | None) -> None:
+    """Log that a request was refused; `reason` is a constant sentence, without data of it."""
     rule, caller = request.url_rule, request_state().caller
     log.warning(
         event,
-        reason=problem.description,  # a constant sentence, without data of the request
+        reason=reason,
         method=request.method,
         route=rule.rule if rule else None,
         caller=caller.label if caller else None,
