@@ -102,6 +102,9 @@ PROVOKED: list[Callable[[Any], Any]] = [
     lambda recipe: declare(None, BODY, RESPONSE),
     lambda recipe: declare(None, BODY, FILE, CREATES, method="post"),
     lambda recipe: declare(None, BODY, RESPONSE, method="patch"),
+    lambda recipe: declare(
+        None, Blueprint.body(schema_of(name=EXAMPLE), partial=True), CREATES, method="post"
+    ),
     lambda recipe: declare(rule="/<int:recipe_id>"),
     lambda recipe: declare(rule="/"),
     lambda recipe: declare(None, BELOW, method="post"),
@@ -196,6 +199,8 @@ PROVOKED: list[Callable[[Any], Any]] = [
     lambda recipe: take_body(cook_id=Reference(type("Cook", (), {}))),
     lambda recipe: child_rows("step_id"),
     lambda recipe: schema_with(level=Enum("low", dump_only=True)),
+    lambda recipe: schema_with(level=Enum([1, 2], dump_only=True)),  # type: ignore[list-item]
+    lambda recipe: schema_with(level=Enum(["low"], dump_only=True, required=True)),
     lambda recipe: list_sorted_by(name=recipe.name, schema=schema_of("RecipeJSON", name=EXAMPLE)),
     lambda recipe: take_body(servings=Integer(min=1, max=9, metadata={"example": "4"})),
     lambda recipe: take_body(servings=Integer(min=1, max=9, load_default="4", **FOUR)),

@@ -74,7 +74,8 @@ def _route_problem(operation: Operation, method: str, rule: str) -> str:
                 return f"its example {text!r} is no file of the type {each}"
     if body and operation.upload:
         return "it takes a body or a file, not both"
-    if method in ("PATCH", "PUT") and body and bool(body.partial) != (method == "PATCH"):
+    is_whole_or_patch = method in ("PATCH", "PUT") or kind == "creates"
+    if is_whole_or_patch and body and bool(body.partial) != (method == "PATCH"):
         return f"the body of a {method} needs partial={method == 'PATCH'}"
     if "<" in (ids := _ID.sub("", rule)) or ">" in ids:
         return f"an id in {rule!r} is not written <uuid:name>"

@@ -49,13 +49,14 @@ class Enum(String):
 
     def __init__(self, choices: Sequence[str], *, error: str | None = None, **kwargs: Any) -> None:
         one_of = validate.OneOf(choices, error=error)
-        longest = max(map(len, choices), default=0)
+        longest = max((len(each) for each in choices if isinstance(each, str)), default=0)
         super().__init__(max_length=longest, validate=[one_of], **kwargs)
         self.choices = choices
 
     def declaration_problem(self) -> str:
         """What is wrong with the arguments."""
-        wrong = isinstance(self.choices, str) or not self.choices
+        are_texts = self.choices and all(isinstance(each, str) for each in self.choices)
+        wrong = isinstance(self.choices, str) or not are_texts
         return f"its choices {self.choices!r} are no list of strings" if wrong else ""
 
     def openapi_properties(self) -> dict[str, Any]:

@@ -76,6 +76,8 @@ def field_problem(field: ma.fields.Field[Any]) -> str:
     problem: str = getattr(field, "declaration_problem", str)()
     if problem:
         return problem
+    if field.dump_only and field.required:
+        return "with dump_only=True it cannot be required"
     inner = field.inner if isinstance(field, ma.fields.List) else field
     known = isinstance(inner, (*KNOWN_FIELDS, *_CONTAINERS))
     # A field of one's own describes itself: see `app.core.schemas.fields`.
