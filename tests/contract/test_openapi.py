@@ -67,11 +67,13 @@ def test_two_lists_and_batches_of_one_schema_share_their_components() -> None:
     def add(
         name: str, rule: str, register: Callable[..., Any], declare: Callable[..., Any]
     ) -> None:
-        def view() -> None:
+        def view() -> Any:
             """Do something."""
+            return ()
 
-        def view_of_a_batch(items: Any) -> None:
+        def view_of_a_batch(items: Any) -> Any:
             """Do something."""
+            return ()
 
         view = view_of_a_batch if name.startswith("batch") else view
         view.__name__ = name

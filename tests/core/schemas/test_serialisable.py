@@ -27,7 +27,7 @@ from tests.conftest import MakeApp
 from tests.core.schemas.test_row_to_dict import MUG, Address
 
 
-class WithPostDump(Schema):
+class WithPostDumpSchema(Schema):
     name = String(max_length=9)
 
     @ma.post_dump
@@ -79,7 +79,7 @@ def test_member_that_rows_cannot_serialise_stops_the_start(
     assert line.startswith(f"{type(schema).__module__}.OddSchema.member: {reason}")
 
 
-@pytest.mark.parametrize("schema", [WithPreDump, WithPostDump])
+@pytest.mark.parametrize("schema", [WithPreDump, WithPostDumpSchema])
 def test_dump_hook_stops_the_start(schema: type[Schema]) -> None:
     with pytest.raises(RuntimeError, match=rf"{schema.__name__}\.name: dump returns something"):
         check_serialisable(schema())
@@ -102,8 +102,8 @@ def test_every_decorator_that_serialises_rows_checks_its_schema(kind: str) -> No
 
     odd = Blueprint("odd", __name__, url_prefix="/odd")
     arguments = [Query] if kind in ("paginated", "exports") else []
-    with pytest.raises(RuntimeError, match=r"WithPostDump\.name: "):
-        getattr(odd, kind)(WithPostDump, *arguments)
+    with pytest.raises(RuntimeError, match=r"WithPostDumpSchema\.name: "):
+        getattr(odd, kind)(WithPostDumpSchema, *arguments)
 
 
 class PriceTagSchema(ResourceSchema):
