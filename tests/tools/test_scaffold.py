@@ -126,7 +126,7 @@ def test_tree_without_a_feature_names_nothing_of_it(tree: Path, feature: str) ->
     git(tree, "add", "-A")
     run(tree, "tools.check", "ruff-check", "ruff-format", "imports")
     if feature in ("products", "tasks", "jobs"):
-        names = rf"app[./]{feature}|\b{feature}:(own|read|write)"
+        names = rf"app[./]{feature}|\b{feature}:(own|read|write)|\(feature {feature}\)"
         # Workflows and Kubernetes have jobs, and so has the core.
         names += "|BROKER_URL" if feature == "jobs" else rf"|/{feature}\b|[\"']{feature}\b"
         assert set(git(tree, "grep", "-lE", names).split()) - NAMES_KEPT == set()
