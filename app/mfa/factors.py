@@ -148,13 +148,15 @@ def remove_provisional_factors(user_id: UUID) -> None:
     """Remove the factors that a user had before, which another person may have enrolled."""
     # Not those of an account whose address was verified, and then replaced by an operator:
     # docs/decisions.md#78-credentials-from-before-the-verification
-    before = len(confirmed_factors(user_id))
     is_provisional = or_(Factor.is_provisional, Factor.confirmed_at.is_(None))
-    repository.delete_where(Factor, and_(Factor.owner_id == user_id, is_provisional), _SCHEMA)
-    remaining = len(confirmed_factors(user_id))
-    if not remaining:
+    condition = and_(Factor.owner_id == user_id, is_provisional)
+    removed = db.session.scalars(select(Factor.confirmed_at).where(condition)).all()
+    if not removed:
+        return
+    repository.delete_where(Factor, condition, _SCHEMA)
+    if not confirmed_factors(user_id):
         recovery_codes.delete_codes(user_id)
-    if remaining < before:
+    if any(removed):
         notify(FACTOR_REMOVED, user_id)
 
 

@@ -1,12 +1,13 @@
 """The number of SQL statements of the requests that exchange a secret for something."""
 
 from collections.abc import Callable
+from contextlib import ExitStack
 from functools import partial
 from typing import Any
 
 import pytest
 
-from app.auth.accounts import credentials_revoked
+from app.auth.accounts import address_verified, credentials_revoked
 from app.auth.second_factors import second_factor_due
 from tests.api import PASSWORD
 from tests.auth.login import log_in, refresh
@@ -67,8 +68,10 @@ def test_exchange_executes_at_most_the_declared_number_of_statements(
     request = requests(mailing, mailbox)[endpoint]()
     monkeypatch.setattr(mailing.app.extensions["jobs"], "send", lambda job_id: None)
     # Without those of the features that listen.
-    features = credentials_revoked.muted(), second_factor_due.muted()
-    with features[0], features[1], statements(mailing.app) as sent:
+    signals = (address_verified, credentials_revoked, second_factor_due)
+    with ExitStack() as muted, statements(mailing.app) as sent:
+        for signal in signals:
+            muted.enter_context(signal.muted())
         request()
     executed = len([sql for sql in sent if sql != "BEGIN IMMEDIATE"])
     declared = mailing.app.view_functions[endpoint].operation.queries  # type: ignore[attr-defined]
