@@ -85,7 +85,8 @@ class DatabaseError:
 
     Args:
         constraint: name of the violated constraint or unique index, where it is known.
-        info: its `info` in the model: `field`, `detail` and optionally `problem`.
+        info: its `info` in the model: `field`, `detail` and optionally `problem`. A unique key
+            without one has the `field` of its only column that is no foreign key, if there is one.
         columns: those of a violated foreign key, where it is known; of a violated NOT NULL the
             column, as table.column.
     """
@@ -107,7 +108,7 @@ def classify(error: SQLAlchemyError, metadata: MetaData) -> DatabaseError:
         is_reference = _is_foreign_key(error, constraint)
         kind = ErrorKind.REFERENCE if is_reference else ErrorKind.CONSTRAINT
         columns = tuple(constraint.columns.keys()) if is_reference and constraint else ()
-        return DatabaseError(kind, name, getattr(constraint, "info", {}), columns)
+        return DatabaseError(kind, name, _info_of(constraint), columns)
     is_too_long = getattr(getattr(error, "orig", None), "sqlstate", None) == _PROGRAM_LIMIT
     if isinstance(error, DataError) or is_too_long:
         return DatabaseError(ErrorKind.OUT_OF_RANGE)
@@ -127,6 +128,20 @@ def _is_transient(error: DBAPIError) -> bool:
             return is_transient or error.connection_invalidated
         case orig:  # not from the server: it is unreachable, gone or silent
             return error.connection_invalidated or isinstance(orig, psycopg.OperationalError)
+
+
+def _info_of(constraint: Any) -> Mapping[str, Any]:
+    info: Mapping[str, Any] = getattr(constraint, "info", {})
+    if info or not _is_unique(constraint):
+        return info
+    own = [column.name for column in constraint.columns if not column.foreign_keys]
+    return {"field": own[0], "detail": "Another item has this value."} if len(own) == 1 else {}
+
+
+def _is_unique(item: Any) -> bool:
+    return isinstance(item, UniqueConstraint | PrimaryKeyConstraint) or (
+        isinstance(item, Index) and item.unique
+    )
 
 
 def _column_without_value(error: IntegrityError) -> str:
@@ -171,9 +186,7 @@ def _with_columns(table: Table | None, columns: Sequence[str]) -> Any:
     """The unique constraint or index of a table with these columns."""
     items: Iterable[Any] = () if table is None else (*table.constraints, *table.indexes)
     for item in items:
-        is_unique = isinstance(item, UniqueConstraint | PrimaryKeyConstraint)
-        is_unique = is_unique or (isinstance(item, Index) and item.unique)
-        if is_unique and sorted(item.columns.keys()) == sorted(columns):
+        if _is_unique(item) and sorted(item.columns.keys()) == sorted(columns):
             return item
     return None
 

@@ -5,7 +5,7 @@ from typing import Any
 from uuid import UUID
 
 import pytest
-from sqlalchemy import Index, Text, UniqueConstraint
+from sqlalchemy import Index, Text, UniqueConstraint, func
 from sqlalchemy.orm import Mapped, mapped_column
 
 from app.core.database.mixins import OwnedMixin
@@ -56,6 +56,11 @@ class Seat(OwnedMixin, OwnBase):
     code: Mapped[str] = mapped_column(Text)
     ticket: Mapped[str | None] = mapped_column(Text)
     coat: Mapped[str | None] = mapped_column(Text)
+    car: Mapped[str | None] = mapped_column(Text, unique=True)
+    meal: Mapped[str | None] = mapped_column(Text)
+
+
+Index("uq_seats_owner_id_meal", Seat.owner_id, func.lower(Seat.meal), unique=True)
 
 
 class SeatSchema(ResourceSchema):
@@ -67,6 +72,8 @@ class SeatSchema(ResourceSchema):
     code = String(max_length=10, required=True, metadata={"example": "A"})
     ticket = String(max_length=10, allow_none=True, metadata={"example": "A"})
     coat = String(max_length=10, allow_none=True, metadata={"example": "A"})
+    car = String(max_length=10, allow_none=True, metadata={"example": "A"})
+    meal = String(max_length=10, allow_none=True, metadata={"example": "A"})
 
 
 seats = Blueprint("seats", __name__, url_prefix="/seats")
@@ -153,3 +160,13 @@ def test_info_of_a_unique_key_may_have_a_sentence_without_a_member(
     theatre.post("seats", SEAT | {"coat": "7"}, by=user, status=201)
     refused = theatre.post("seats", FREE | {"coat": "7"}, by=user, status=409)
     assert refused.json["detail"] == "The hook is used."
+
+
+@pytest.mark.parametrize(("member", "again"), [("car", "vw"), ("meal", "VW")])
+def test_violation_of_a_unique_key_without_info_names_its_only_column_of_the_row(
+    theatre: Api, user: Caller, member: str, again: str
+) -> None:
+    theatre.post("seats", SEAT | {member: "vw"}, by=user, status=201)
+    refused = theatre.post("seats", FREE | {member: again}, by=user, status=409)
+    assert error_locations(refused) == {f"#/{member}"}
+    assert refused.json["detail"] == "Another item has this value."
