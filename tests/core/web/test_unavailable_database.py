@@ -61,7 +61,15 @@ def test_read_on_a_closed_connection_succeeds(
 
 
 @on_postgresql
-@pytest.mark.parametrize(("path", "body"), [("articles", MUG), ("users", ACCOUNT)])
+@pytest.mark.parametrize(
+    ("path", "body"),
+    [
+        ("articles", MUG),
+        # begin jobs
+        ("users", ACCOUNT),  # with the job that mails
+        # end jobs
+    ],
+)
 def test_write_whose_connection_is_lost_while_it_runs_is_503_and_not_repeated(
     path: str,
     body: Any,

@@ -85,7 +85,9 @@ def wired(make_app: MakeApp, another_database_url: str, wire: Wire) -> Api:
     ("path", "body", "model", "break_at"),
     [
         ("articles", MUG, Article, b"INSERT INTO articles"),  # in autocommit
-        ("users", ACCOUNT, User, COMMIT),
+        # begin jobs
+        ("users", ACCOUNT, User, COMMIT),  # with the job that mails
+        # end jobs
     ],
 )
 def test_write_whose_answer_is_lost_has_an_unknown_outcome(
@@ -112,9 +114,11 @@ def test_repetition_with_the_same_idempotency_key_creates_nothing_new(
 def test_transaction_that_is_lost_before_its_commit_has_done_nothing(
     wired: Api, wire: Wire
 ) -> None:
-    wire.break_at = b"INSERT INTO users"
-    check_unavailable(wired.post("users", ACCOUNT))
-    assert rows.count(wired.app, User) == 0
+    editor = wired.sign_up("editor")
+    key = {"Idempotency-Key": "a-key-that-needs-a-transaction"}
+    wire.break_at = b"INSERT INTO articles"
+    check_unavailable(wired.post("articles", MUG, by=editor, headers=key))
+    assert rows.count(wired.app, Article) == 0
 
 
 def test_read_whose_answer_is_lost_is_repeated(wired: Api, wire: Wire) -> None:
