@@ -214,13 +214,22 @@ def writable_folder(text: str, *, creates: bool = True) -> str | None:
     """Check that files can be written to a folder, which may be created."""
     folder = Path(text)
     try:
-        while creates and not folder.exists() and folder != folder.parent:
+        while creates and not _exists(folder) and folder != folder.parent:
             folder = folder.parent
         if folder.is_dir() and os.access(folder, os.W_OK | os.X_OK):
             return None
     except OSError:  # a name that is too long
         pass
     return "is below no folder that the service may write to"
+
+
+def _exists(path: Path) -> bool:
+    """Whether a path exists; raises an OSError for one that cannot, as Python 3.14 does not."""
+    try:
+        path.stat()
+    except (FileNotFoundError, ValueError):  # the second for a null character
+        return False
+    return True
 
 
 def _writable_file(path: Path) -> str | None:

@@ -5,6 +5,7 @@ import tests.features  # noqa: F401 - grants permissions, before schemas enumera
 # isort: split
 import io
 import json
+import multiprocessing
 import os
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, redirect_stdout
@@ -52,6 +53,7 @@ def redis_url() -> Iterator[str]:
         yield url
 
 
+multiprocessing.set_start_method("fork")  # for `live_server`; not the default in Python 3.14
 FlaskApp.test_client_class = IsolatedClient
 FlaskApp.test_cli_runner_class = IsolatedCliRunner
 FlaskApp.url_rule_class = Rule

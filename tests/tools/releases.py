@@ -1,7 +1,15 @@
 """A small upstream with releases, and the clone of it, as Git repositories."""
 
+import os
 import subprocess
 from pathlib import Path
+
+# With an identity for Git, which a fresh machine has not.
+ENVIRON = {
+    **os.environ,
+    **{f"GIT_{role}_NAME": "Test" for role in ("AUTHOR", "COMMITTER")},
+    **{f"GIT_{role}_EMAIL": "test@example.com" for role in ("AUTHOR", "COMMITTER")},
+}
 
 PYPROJECT = """\
 [project]
@@ -82,8 +90,8 @@ WITH_MFA = '    "(mfa) | (products) | (tasks)",'
 
 
 def git(where: Path, *arguments: str) -> str:
-    who = ("-c", "user.name=Test", "-c", "user.email=test@example.com")
-    return subprocess.check_output(["git", *who, *arguments], cwd=where, text=True).strip()
+    done = subprocess.check_output(["git", *arguments], cwd=where, text=True, env=ENVIRON)
+    return done.strip()
 
 
 def commit(where: Path, message: str, files: dict[str, str | None]) -> str:

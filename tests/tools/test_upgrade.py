@@ -1,6 +1,5 @@
 """`make upgrade`: releases of upstream are merged into a clone."""
 
-import os
 import subprocess
 import sys
 from pathlib import Path
@@ -12,6 +11,7 @@ from tests.live import ROOT
 from tests.tools.releases import (
     CHANGES,
     CORE,
+    ENVIRON,
     MODEL,
     OF_THE_CLONE,
     RELEASE_1_0,
@@ -46,7 +46,7 @@ def upgrade(clone: Path, *arguments: str, status: int = 0) -> str:
     """The output of `make upgrade`, which merges but does not check and test."""
     command = [sys.executable, "-m", "tools.upgrade", *arguments]
     # Repositories without a tools/ of their own use that of this tree.
-    environ = {**os.environ, "PYTHONPATH": str(ROOT)}
+    environ = {**ENVIRON, "PYTHONPATH": str(ROOT)}
     pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.STDOUT}
     done = subprocess.run(command, cwd=clone, env=environ, text=True, **pipes)
     assert done.returncode == status, done.stdout

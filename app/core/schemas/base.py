@@ -63,7 +63,8 @@ class Schema(ma.Schema):
         """Whether the class has methods of its own: marshmallow has no public way to ask."""
         own = [vars(each) for each in type(self).__mro__ if not issubclass(Schema, each)]
         names = [n for members in own for n, value in members.items() if isfunction(value)]
-        return bool({*names} - {*vars(Schema)})
+        # Since Python 3.14 a class with annotations has this function (PEP 649).
+        return bool({*names} - {*vars(Schema), "__annotate_func__"})
 
     @cached_property
     def _load_plan(self) -> list[tuple[str, Callable[..., Any], Any, bool]]:
