@@ -1,7 +1,6 @@
 """`make new`: a clone with a name of its own, without samples, that can be upgraded."""
 
 import json
-import os
 import subprocess
 import sys
 from pathlib import Path
@@ -10,15 +9,9 @@ import pytest
 
 from app.features import VERSION
 from tests.tools.checkout import copy_tree, run
+from tests.tools.releases import ENVIRON, git
 from tools.new_service import SAMPLES
 from tools.scaffold import feature_list
-
-WHO = {
-    "GIT_AUTHOR_NAME": "Test",
-    "GIT_AUTHOR_EMAIL": "test@example.com",
-    "GIT_COMMITTER_NAME": "Test",
-    "GIT_COMMITTER_EMAIL": "test@example.com",
-}
 
 
 @pytest.fixture
@@ -33,16 +26,9 @@ def upstream(tmp_path: Path) -> Path:
     return where
 
 
-def git(where: Path, *arguments: str) -> str:
-    environ = {**os.environ, **WHO}
-    return subprocess.check_output(["git", *arguments], cwd=where, env=environ, text=True).strip()
-
-
 def make_new(upstream: Path, name: str) -> "subprocess.CompletedProcess[str]":
     command = [sys.executable, "-m", "tools.new_service", name]
-    return subprocess.run(
-        command, cwd=upstream, env={**os.environ, **WHO}, capture_output=True, text=True
-    )
+    return subprocess.run(command, cwd=upstream, env=ENVIRON, capture_output=True, text=True)
 
 
 @pytest.mark.slow
