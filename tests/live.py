@@ -84,6 +84,10 @@ class Live:
         finally:
             connection.close()
 
+    def log_lines(self) -> list[str]:
+        """The complete lines of the log; the service may be writing another."""
+        return self.log.read_text().split("\n")[:-1]
+
     def log_in(self) -> dict[str, str]:
         """The Authorization header of the demo user, an editor."""
         credentials = {"email": DEMO_EMAIL, "password": DEMO_PASSWORD}

@@ -64,7 +64,7 @@ class CachedService:
 
     def service_requests(self) -> int:
         """The number of requests for articles that reached the service."""
-        lines = self.live.log.read_text().splitlines()
+        lines = self.live.log_lines()
         return sum('"route":"/api/v1/articles' in line for line in lines)
 
     def article(self) -> str:

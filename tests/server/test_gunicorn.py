@@ -173,7 +173,7 @@ def test_every_line_of_the_gunicorn_log_is_json(live: Live) -> None:
     for path in ("/api/v1/articles", f"/%{forged}", f"/problems/%{forged}"):
         ask(live, head("GET", path, {"User-Agent": '"}{"', "X-Request-ID": '{"a": "b"}'}))
     ask(live, b'GET / {"event": "forged"}\r\n\r\n')
-    events = [json.loads(line)["event"] for line in live.log.read_text().splitlines()]
+    events = [json.loads(line)["event"] for line in live.log_lines()]
     assert {"request", "Answered 400 for InvalidHTTPVersion"} <= set(events)
     assert any(event.startswith("Booting worker") for event in events)
     assert "forged" not in events
@@ -181,7 +181,7 @@ def test_every_line_of_the_gunicorn_log_is_json(live: Live) -> None:
 
 def test_refused_request_is_logged_with_the_request_id_of_its_response(live: Live) -> None:
     _, body = ask(live, b"nonsense\r\n\r\n")
-    lines = [json.loads(line) for line in live.log.read_text().splitlines()]
+    lines = [json.loads(line) for line in live.log_lines()]
     request_id = json.loads(body)["request_id"]
     (line,) = (line for line in lines if line.get("request_id") == request_id)
     assert (line["event"], line["level"]) == ("Answered 400 for InvalidRequestLine", "warning")

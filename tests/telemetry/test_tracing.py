@@ -175,7 +175,7 @@ def test_requests_and_queries_are_exported_as_spans_of_the_callers_trace(
             assert live.call("GET", "articles", headers={"traceparent": BAD[2]}).status == 200
             with urlopen(f"{live.url}/health/ready") as probe:
                 assert probe.status == 200
-            log = [json.loads(line) for line in live.log.read_text().splitlines()]
+            log = [json.loads(line) for line in live.log_lines()]
     # The workers have ended and sent all spans.
     servers = [span for span in spans if span.kind == Span.SPAN_KIND_SERVER]
     (first,) = (span for span in servers if span.parent_span_id.hex() == PARENT)

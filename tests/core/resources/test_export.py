@@ -216,7 +216,7 @@ def broken_off(live: Live) -> int:
 
 def ends(live: Live) -> list[dict[str, Any]]:
     """The log events of finished exports."""
-    lines = [line for line in live.log.read_text().splitlines() if line.startswith("{")]
+    lines = [line for line in live.log_lines() if line.startswith("{")]
     return [event for event in map(json.loads, lines) if event["event"] == "export_finished"]
 
 
