@@ -16,7 +16,7 @@ from app.core.background.periodic import HOUR, periodic_task
 from app.core.openapi.operation import Operation
 from app.core.resources.blueprint import Blueprint
 from app.core.resources.child_rows import Rows
-from app.core.resources.filters import Sort, filter_by
+from app.core.resources.filters import PageQuery, Sort, filter_by
 from app.core.resources.references import Reference
 from app.core.resources.scope_checks import check_result
 from app.core.resources.scoped_query import path_param
@@ -249,6 +249,40 @@ def test_start_up_check_has_the_documented_message(
         provoke(recipe)
     # A service may have more roles.
     assert str(refused.value) == message.replace("user, editor, admin", ", ".join(roles.ROLES))
+
+
+LIST_SCHEMA = schema_of(name=EXAMPLE)
+
+
+@pytest.mark.parametrize("decorator", [Blueprint.paginated, Blueprint.exports])
+@pytest.mark.parametrize(
+    ("query", "shown"),
+    [
+        (Sort, "Sort"),
+        (Schema, "Schema"),
+        (PageQuery(), "<PageQuery(many=False)>"),
+        ({"name": User.name}, "{'name': <"),
+        (None, "None"),
+    ],
+)
+def test_query_of_a_list_is_a_class_or_a_sort(decorator: Any, query: Any, shown: str) -> None:
+    with pytest.raises(StartError) as refused:
+        decorator(LIST_SCHEMA, query)(view())
+    kind = decorator.__name__
+    start, end = str(refused.value).split(shown, 1)
+    assert start == f"app.recipes.routes.read_recipe: @{kind}: query="
+    assert end.endswith(" is no subclass of PageQuery or Sort(…)")
+
+
+def test_mistake_in_a_sort_without_a_query_class_names_the_schema(recipe: Any) -> None:
+    for keys, problem in (
+        ({"cooked_at": recipe.cooked_at}, "the sort key cooked_at can be NULL"),
+        ({"name": recipe.name}, "the default 'cooked_at' of sort is no sort key"),
+        ({}, "a sort is missing"),
+    ):
+        with pytest.raises(StartError) as refused:
+            Blueprint.paginated(LIST_SCHEMA, Sort(keys, default="cooked_at"))
+        assert str(refused.value) == f"app.recipes.schemas.RecipeSchema: {problem}"
 
 
 def view_with_a_result_or_none(recipe_id: UUID) -> Any:

@@ -24,8 +24,8 @@ from app.core.resources.audit_values import register_schema
 from app.core.resources.declaration_checks import NOT_GIVEN
 from app.core.resources.declarations import Decorator, checked, declares, responds
 from app.core.resources.dispatch import build_endpoint
-from app.core.resources.filters import PAGINATION_PARAMS, PageQuery
-from app.core.resources.list_checks import check_query, listed_model
+from app.core.resources.filters import PAGINATION_PARAMS, PageQuery, Sort
+from app.core.resources.list_checks import list_query, listed_model
 from app.core.resources.pagination import page_schema
 from app.core.resources.scoped_query import ScopedSelect
 from app.core.schemas.base import Schema
@@ -163,14 +163,14 @@ class Blueprint(flask.Blueprint):
     @staticmethod
     @checked
     def paginated(
-        schema: type[Schema], query: type[PageQuery], *, parent: type[Schema] | None = None
+        schema: type[Schema], query: type[PageQuery] | Sort, *, parent: type[Schema] | None = None
     ) -> Decorator:
         """200 with a page: the view returns the scoped query, `query` filters and sorts it.
 
-        Of rows that belong to one item, the view returns the scoped query of those items as well,
-        and `parent` is their schema: 404 where the caller cannot see the item.
+        With a `Sort` as `query`, it has no filters. With `parent`, the schema of items to which the
+        rows belong, the view also returns their scoped query: 404 where the item is not visible.
         """
-        parameters, row_schema = check_query(query()), _row_schema(schema)
+        parameters, row_schema = list_query(schema, query), _row_schema(schema)
         if model := listed_model(parameters, row_schema):
             # The audit log shows the rows of this table as the list does.
             register_schema(model.__tablename__, row_schema)
@@ -182,14 +182,14 @@ class Blueprint(flask.Blueprint):
     @checked
     def exports(
         schema: type[Schema],
-        query: type[PageQuery],
+        query: type[PageQuery] | Sort,
         *,
         exclude: tuple[str, ...] = (),
         parent: type[Schema] | None = None,
     ) -> Decorator:
         """200 with a stream of all rows, without the members `exclude`; else as `paginated`."""
         row_schema = _row_schema(schema, exclude=exclude)
-        parameters = check_query(query(exclude=PAGINATION_PARAMS))
+        parameters = list_query(schema, query, exclude=PAGINATION_PARAMS)
         stream, types = Stream(row_schema, export.example), export.MEDIA_TYPES
         declared: dict[str, Any] = {"query": parameters, "stream": stream, "media_types": types}
         respond = responders.stream(row_schema, parameters, parent() if parent else None)

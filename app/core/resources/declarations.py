@@ -7,6 +7,7 @@ from types import UnionType
 from typing import Any, NoReturn, ParamSpec, TypeVar, get_args, get_origin, get_type_hints
 
 from app.core.openapi.operation import DeclarationError, Responder, View, get_operation
+from app.core.resources.filters import Sort
 from app.core.schemas.base import Schema
 
 Decorator = Callable[[View], View]
@@ -21,6 +22,7 @@ _NAMES: dict[Any, str] = {
     tuple: "tuple",
     Mapping: "mapping",
     type(None): "None",
+    Sort: "Sort(…)",
 }
 
 _ONLY_ONE = {"body": "body", "upload": "file", "responder": "response"}

@@ -20,6 +20,15 @@ from app.core.schemas.fields import Integer
 from app.core.schemas.member_checks import field_problem, wrong_type
 
 
+def list_query(schema: type[Schema], query: type[PageQuery] | Sort, **options: Any) -> PageQuery:
+    """An instance of the query of a list, checked; a Sort is that of a list without filters."""
+    if not isinstance(query, Sort):
+        return check_query(query(**options))
+    own: Any = PageQuery.from_dict({"sort": query}, name=schema.__name__)
+    own.__module__, own.__qualname__ = schema.__module__, schema.__qualname__  # for errors
+    return check_query(own(**options))
+
+
 def check_query(query: PageQuery) -> PageQuery:
     """Return the query of a list if each filter is one, and each sort key can be in a cursor.
 
