@@ -7,7 +7,6 @@ from app.auth import accounts, api_keys, cookies, email_change, login, sessions,
 from app.auth.email_tokens import RESET, VERIFY, request_token_email
 from app.auth.models import ApiKey, Session
 from app.auth.schemas import (
-    ApiKeyQuery,
     ApiKeySchema,
     CookiesSchema,
     EmailAddressSchema,
@@ -16,11 +15,11 @@ from app.auth.schemas import (
     NewApiKeySchema,
     PasswordResetSchema,
     RefreshSchema,
-    SessionQuery,
     SessionSchema,
     TokensSchema,
 )
 from app.core.resources.blueprint import Blueprint
+from app.core.resources.filters import Sort
 from app.core.resources.scoped_query import ScopedSelect
 from app.core.security.authorization import (
     authenticated,
@@ -114,7 +113,7 @@ def refresh_cookies() -> dict[str, Any]:
 
 
 @auth.get("/sessions", access=authenticated)
-@auth.paginated(SessionSchema, SessionQuery)
+@auth.paginated(SessionSchema, Sort({"created_at": Session.created_at}, default="-created_at"))
 def list_sessions() -> ScopedSelect:
     """List the caller's sessions."""
     return Session.visible_to(current_caller)
@@ -143,7 +142,7 @@ def revoke_session(session_id: UUID) -> ScopedSelect:
 
 
 @auth.get("/api-keys", access=authenticated)
-@auth.paginated(ApiKeySchema, ApiKeyQuery)
+@auth.paginated(ApiKeySchema, Sort({"created_at": ApiKey.created_at}, default="-created_at"))
 def list_api_keys() -> ScopedSelect:
     """List the caller's API keys."""
     return ApiKey.visible_to(current_caller)

@@ -2,8 +2,6 @@
 
 import marshmallow as ma
 
-from app.auth.models import ApiKey, Session
-from app.core.resources.filters import PageQuery, Sort
 from app.core.schemas.base import ResourceSchema, Schema
 from app.core.schemas.fields import UUID, DateTime, Email, Enum, Integer, String
 from app.core.schemas.text_fields import Name
@@ -113,12 +111,6 @@ class SessionOwnerSchema(Schema):
     owner_id = UUID(dump_only=True)
 
 
-class SessionQuery(PageQuery):
-    """Order of the caller's sessions."""
-
-    sort = Sort({"created_at": Session.created_at}, default="-created_at")
-
-
 class ApiKeySchema(ResourceSchema):
     """An API key, without its secret."""
 
@@ -145,9 +137,3 @@ class NewApiKeySchema(ApiKeySchema):
         dump_only=True,
         metadata={"show_once": True, "example": "key_" + _REFRESH_TOKEN},
     )
-
-
-class ApiKeyQuery(PageQuery):
-    """Order of the caller's API keys."""
-
-    sort = Sort({"created_at": ApiKey.created_at}, default="-created_at")

@@ -8,6 +8,7 @@ from app.auth.routes import FAILED_LOGINS
 from app.auth.schemas import CookiesSchema, TokensSchema
 from app.auth.user_routes import MANAGE_CREDENTIALS
 from app.core.resources.blueprint import Blueprint
+from app.core.resources.filters import Sort
 from app.core.resources.scoped_query import ScopedSelect
 from app.core.security.authorization import (
     authenticated,
@@ -21,7 +22,6 @@ from app.mfa.schemas import (
     CodeLoginSchema,
     CodeSchema,
     EnrolmentSchema,
-    FactorQuery,
     FactorSchema,
     MfaTokenSchema,
     NewFactorSchema,
@@ -42,7 +42,7 @@ mfa = Blueprint("mfa", __name__, url_prefix="/api/v1", description="Second facto
 
 
 @mfa.get("/auth/mfa/factors", access=authenticated)
-@mfa.paginated(FactorSchema, FactorQuery)
+@mfa.paginated(FactorSchema, Sort({"created_at": Factor.created_at}, default="-created_at"))
 def list_factors() -> ScopedSelect:
     """List the caller's second factors."""
     return Factor.visible_to(current_caller)

@@ -2,11 +2,10 @@
 
 import marshmallow as ma
 
-from app.core.resources.filters import PageQuery, Sort
 from app.core.schemas.base import ResourceSchema, Schema
 from app.core.schemas.fields import DateTime, Enum, String
 from app.core.schemas.text_fields import Name
-from app.mfa.models import PASSKEY, TOTP, Factor
+from app.mfa.models import PASSKEY, TOTP
 
 _TOKEN = "AZqfPHsefFiKUj8rbRyeB" + "0" * 43
 _BYTES = "rYX1ZgnBpXqFjXPtWyWbWw"
@@ -46,12 +45,6 @@ class NewFactorSchema(FactorSchema):
             "description": "The same, for a QR code.",
         },
     )
-
-
-class FactorQuery(PageQuery):
-    """Order of the caller's factors."""
-
-    sort = Sort({"created_at": Factor.created_at}, default="-created_at")
 
 
 class EnrolmentSchema(Schema):

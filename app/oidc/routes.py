@@ -14,6 +14,7 @@ from app.auth import cookies
 from app.auth.routes import FAILED_LOGINS
 from app.auth.schemas import TokensSchema
 from app.core.resources.blueprint import Blueprint
+from app.core.resources.filters import Sort
 from app.core.resources.scoped_query import ScopedSelect
 from app.core.security.authorization import (
     authenticated,
@@ -32,7 +33,6 @@ from app.oidc.models import Identity
 from app.oidc.schemas import (
     AuthorizationSchema,
     BrowserQuery,
-    IdentityQuery,
     IdentitySchema,
     LinkSchema,
     NativeAuthorizationSchema,
@@ -136,7 +136,7 @@ def finish_native_link(data: dict[str, Any]) -> Any:
 
 
 @oidc.get("/identities", access=authenticated)
-@oidc.paginated(IdentitySchema, IdentityQuery)
+@oidc.paginated(IdentitySchema, Sort({"created_at": Identity.created_at}, default="-created_at"))
 def list_identities() -> ScopedSelect:
     """List the accounts at providers that are linked to the caller."""
     return Identity.visible_to(current_caller)

@@ -3,10 +3,8 @@
 import re
 from typing import Any
 
-from app.core.resources.filters import PageQuery, Sort
 from app.core.schemas.base import ResourceSchema, Schema
 from app.core.schemas.fields import Integer, String
-from app.oidc.models import Identity
 
 # A native client listens on a port of its own machine (RFC 8252 section 7.3). Not localhost, whose
 # address may be another's (section 8.3).
@@ -144,9 +142,3 @@ class IdentitySchema(ResourceSchema):
         max_length=500, dump_only=True, metadata={"example": "https://login.example.com"}
     )
     subject = String(max_length=255, dump_only=True, metadata={"example": "248289761001"})
-
-
-class IdentityQuery(PageQuery):
-    """Order of the caller's identities."""
-
-    sort = Sort({"created_at": Identity.created_at}, default="-created_at")

@@ -10,6 +10,7 @@ from app.core.files.file_mixin import FileQuery, FileSchema
 from app.core.files.uploads import Upload
 from app.core.resources.batch import Batch
 from app.core.resources.blueprint import Blueprint
+from app.core.resources.filters import Sort
 from app.core.resources.scoped_query import ScopedSelect
 from app.core.security.authorization import authenticated, current_caller, permission
 from app.core.web.problems import Problem
@@ -27,7 +28,9 @@ shop = Blueprint("shop", __name__, url_prefix="/api/v1", description="A shop.")
 
 
 @shop.get("/customers", access=authenticated)
-@shop.paginated(schemas.CustomerSchema, schemas.CustomerQuery)
+@shop.paginated(
+    schemas.CustomerSchema, Sort({"created_at": Customer.created_at}, default="created_at")
+)
 def list_customers() -> ScopedSelect:
     """List the caller's customers."""
     return Customer.visible_to(current_caller)
@@ -134,7 +137,11 @@ def read_rating(product_id: UUID) -> ScopedSelect:
 
 
 @shop.get("/products/<uuid:product_id>/reviews", access=READ)
-@shop.paginated(schemas.ReviewSchema, schemas.ReviewQuery, parent=ProductSchema)
+@shop.paginated(
+    schemas.ReviewSchema,
+    Sort({"created_at": Review.created_at}, default="-created_at"),
+    parent=ProductSchema,
+)
 def list_reviews(product_id: UUID) -> tuple[ScopedSelect, ScopedSelect]:
     """List the reviews of a product."""
     return models.REVIEWS, Product.visible_to(current_caller)

@@ -9,7 +9,7 @@ from app.core.schemas import fields
 from app.core.schemas.base import ResourceSchema, Schema
 from app.products.models import Product
 from app.tasks.models import Task
-from examples.shop.models import Customer, Order, OrderItem, Review, Tag, TaggedTask
+from examples.shop.models import Customer, Order, OrderItem, Tag, TaggedTask
 
 STATES = ("open", "paid", "cancelled")
 
@@ -19,12 +19,6 @@ class CustomerSchema(ResourceSchema):
 
     name = fields.String(min_length=1, max_length=200, required=True, metadata={"example": "Ada"})
     email = fields.Email(required=True, metadata={"example": "ada-1@example.com"})
-
-
-class CustomerQuery(PageQuery):
-    """The list of customers."""
-
-    sort = Sort({"created_at": Customer.created_at}, default="created_at")
 
 
 class OrderItemSchema(Schema):
@@ -59,12 +53,6 @@ class ReviewSchema(ResourceSchema):
     author_id = fields.UUID(dump_only=True)
     rating = fields.Integer(min=1, max=5, required=True, metadata={"example": 4})
     text = fields.String(max_length=9000, allow_none=True, metadata={"example": "Well made."})
-
-
-class ReviewQuery(PageQuery):
-    """The list of the reviews of a product."""
-
-    sort = Sort({"created_at": Review.created_at}, default="-created_at")
 
 
 class RatingSchema(ResourceSchema):

@@ -7,7 +7,7 @@ from sqlalchemy.orm import Mapped, mapped_column
 
 from app.core.database.mixins import ResourceMixin
 from app.core.resources.blueprint import Blueprint
-from app.core.resources.filters import PageQuery, Sort
+from app.core.resources.filters import Sort
 from app.core.resources.scoped_query import ScopedSelect, path_param
 from app.core.schemas.base import ResourceSchema
 from app.core.schemas.fields import String
@@ -39,12 +39,6 @@ class FlawSchema(ResourceSchema):
     text = String(max_length=100, required=True, metadata={"example": "Torn"})
 
 
-class FlawQuery(PageQuery):
-    """The list of flaws."""
-
-    sort = Sort({"created_at": Flaw.created_at}, default="created_at")
-
-
 flaws = Blueprint(
     "flaws",
     __name__,
@@ -54,7 +48,9 @@ flaws = Blueprint(
 
 
 @flaws.get("", access=authenticated)
-@flaws.paginated(FlawSchema, FlawQuery, parent=StampSchema)
+@flaws.paginated(
+    FlawSchema, Sort({"created_at": Flaw.created_at}, default="created_at"), parent=StampSchema
+)
 def list_flaws(parcel_id: UUID, stamp_id: UUID) -> tuple[ScopedSelect, ScopedSelect]:
     """List the flaws of a stamp."""
     return OWN_FLAWS, OWN_STAMPS

@@ -6,10 +6,11 @@ from uuid import UUID
 from app.core.files.file_mixin import FileQuery
 from app.core.files.uploads import Upload
 from app.core.resources.blueprint import Blueprint
+from app.core.resources.filters import Sort
 from app.core.resources.scoped_query import ScopedSelect
 from app.core.security.authorization import authenticated, current_caller
 from tests.contract.parcels.models import ParcelLabel
-from tests.contract.parcels.schemas import ParcelLabelQuery, ParcelLabelSchema
+from tests.contract.parcels.schemas import ParcelLabelSchema
 
 parcel_labels = Blueprint(
     "parcel_labels", __name__, url_prefix="/api/v1/parcel-labels", description="Labels."
@@ -18,7 +19,9 @@ MAX_BYTES = 20 * 2**20
 
 
 @parcel_labels.get("", access=authenticated)
-@parcel_labels.paginated(ParcelLabelSchema, ParcelLabelQuery)
+@parcel_labels.paginated(
+    ParcelLabelSchema, Sort({"created_at": ParcelLabel.created_at}, default="-created_at")
+)
 def list_parcel_labels() -> ScopedSelect:
     """List the caller's labels."""
     return ParcelLabel.visible_to(current_caller)

@@ -6,24 +6,24 @@ from uuid import UUID
 from sqlalchemy import Row
 
 from app.core.resources.blueprint import Blueprint
+from app.core.resources.filters import Sort
 from app.core.resources.scoped_query import ScopedSelect
 from app.core.security.authorization import authenticated, current_caller, permission
 from app.core.web.problems import Problem
 from tests.contract.parcels.models import OWN_STAMPS, Parcel, Stamp
 from tests.contract.parcels.schemas import (
-    ParcelQuery,
     ParcelSchema,
     SendingSchema,
-    StampQuery,
     StampSchema,
 )
 
 parcels = Blueprint("parcels", __name__, url_prefix="/api/v1/parcels", description="Parcels.")
 OWN = permission("parcels:own")
+STAMPS_BY_CREATION = Sort({"created_at": Stamp.created_at}, default="created_at")
 
 
 @parcels.get("", access=OWN)
-@parcels.paginated(ParcelSchema, ParcelQuery)
+@parcels.paginated(ParcelSchema, Sort({"created_at": Parcel.created_at}, default="-created_at"))
 def list_parcels() -> ScopedSelect:
     """List the caller's parcels."""
     return Parcel.visible_to(current_caller)
@@ -88,14 +88,14 @@ def weigh_parcel(parcel: Row[Any], parcel_id: UUID) -> dict[str, Any]:
 
 
 @parcels.get("/<uuid:parcel_id>/stamps", access=authenticated)
-@parcels.paginated(StampSchema, StampQuery, parent=ParcelSchema)
+@parcels.paginated(StampSchema, STAMPS_BY_CREATION, parent=ParcelSchema)
 def list_stamps(parcel_id: UUID) -> tuple[ScopedSelect, ScopedSelect]:
     """List the stamps on a parcel."""
     return OWN_STAMPS, Parcel.visible_to(current_caller)
 
 
 @parcels.get("/<uuid:parcel_id>/stamps/export", access=authenticated)
-@parcels.exports(StampSchema, StampQuery, parent=ParcelSchema)
+@parcels.exports(StampSchema, STAMPS_BY_CREATION, parent=ParcelSchema)
 def export_stamps(parcel_id: UUID) -> tuple[ScopedSelect, ScopedSelect]:
     """Export the stamps on a parcel."""
     return OWN_STAMPS, Parcel.visible_to(current_caller)

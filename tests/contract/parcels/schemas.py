@@ -2,11 +2,10 @@
 
 from app.core.files.file_mixin import FileSchema
 from app.core.resources.child_rows import Rows
-from app.core.resources.filters import PageQuery, Sort
 from app.core.resources.references import Reference
 from app.core.schemas.base import ResourceSchema, Schema
 from app.core.schemas.fields import Enum, Integer, String
-from tests.contract.parcels.models import Parcel, ParcelLabel, Postmark, Stamp
+from tests.contract.parcels.models import Parcel, Postmark
 
 CARRIERS = ["post", "rail"]
 
@@ -18,12 +17,6 @@ class ParcelSchema(ResourceSchema):
     state = Enum(["packed", "sent", "delivered"], dump_only=True)
     carrier = Enum(CARRIERS, dump_only=True, allow_none=True)
     stamp_count = Integer(min=0, max=2**31, dump_only=True)
-
-
-class ParcelQuery(PageQuery):
-    """The list of parcels."""
-
-    sort = Sort({"created_at": Parcel.created_at}, default="-created_at")
 
 
 class SendingSchema(Schema):
@@ -53,17 +46,5 @@ class StampSchema(ResourceSchema):
     )
 
 
-class StampQuery(PageQuery):
-    """The list of stamps on a parcel."""
-
-    sort = Sort({"created_at": Stamp.created_at}, default="created_at")
-
-
 class ParcelLabelSchema(FileSchema):
     """A label."""
-
-
-class ParcelLabelQuery(PageQuery):
-    """The list of labels."""
-
-    sort = Sort({"created_at": ParcelLabel.created_at}, default="-created_at")

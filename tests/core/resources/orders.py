@@ -15,7 +15,7 @@ from app.core.database.types import Money, Timestamp
 from app.core.resources.batch import Batch
 from app.core.resources.blueprint import Blueprint
 from app.core.resources.child_rows import Rows
-from app.core.resources.filters import PageQuery, Sort
+from app.core.resources.filters import Sort
 from app.core.resources.references import Reference
 from app.core.resources.scoped_query import ScopedSelect
 from app.core.schemas import fields
@@ -97,17 +97,12 @@ class OrderSchema(ResourceSchema):
     items = Rows(OrderItemSchema, OrderItem.order_id, max_length=10)
 
 
-class OrderQuery(PageQuery):
-    """The list of orders."""
-
-    sort = Sort({"created_at": Order.created_at}, default="created_at")
-
-
+BY_CREATION = Sort({"created_at": Order.created_at}, default="created_at")
 orders = Blueprint("orders", __name__, url_prefix="/orders")
 
 
 @orders.get("", access=authenticated)
-@orders.paginated(OrderSchema, OrderQuery)
+@orders.paginated(OrderSchema, BY_CREATION)
 def list_orders() -> ScopedSelect:
     """List orders."""
     return Order.visible_to(current_caller)
@@ -122,7 +117,7 @@ def create_order(data: dict[str, Any]) -> Order:
 
 
 @orders.get("/export", access=authenticated)
-@orders.exports(OrderSchema, OrderQuery)
+@orders.exports(OrderSchema, BY_CREATION)
 def export_orders() -> ScopedSelect:
     """Export orders."""
     return Order.visible_to(current_caller)

@@ -12,7 +12,7 @@ from app.core.database.mixins import CALLER_ID_PARAM, OwnedMixin, ResourceMixin
 from app.core.resources import statements as resource_statements
 from app.core.resources.batch import Batch
 from app.core.resources.blueprint import Blueprint
-from app.core.resources.filters import PageQuery, Sort
+from app.core.resources.filters import Sort
 from app.core.resources.scoped_query import ScopedSelect, path_param
 from app.core.schemas.base import ResourceSchema
 from app.core.schemas.fields import String
@@ -68,12 +68,7 @@ class PhotoSchema(ResourceSchema):
     title = String(max_length=100, required=True, metadata={"example": "A"})
 
 
-class PhotoQuery(PageQuery):
-    """The list of photographs."""
-
-    sort = Sort({"created_at": Photo.created_at}, default="created_at")
-
-
+BY_CREATION = Sort({"created_at": Photo.created_at}, default="created_at")
 albums = Blueprint("albums", __name__, url_prefix="/albums")
 
 
@@ -93,14 +88,14 @@ def delete_album(album_id: UUID) -> ScopedSelect:
 
 
 @albums.get("/<uuid:album_id>/photos", access=authenticated)
-@albums.paginated(PhotoSchema, PhotoQuery, parent=AlbumSchema)
+@albums.paginated(PhotoSchema, BY_CREATION, parent=AlbumSchema)
 def list_photos(album_id: UUID) -> tuple[ScopedSelect, ScopedSelect]:
     """List the photographs of an album."""
     return OWN_PHOTOS, Album.visible_to(current_caller)
 
 
 @albums.get("/<uuid:album_id>/pictures", access=authenticated)
-@albums.paginated(PhotoSchema, PhotoQuery, parent=AlbumSchema)
+@albums.paginated(PhotoSchema, BY_CREATION, parent=AlbumSchema)
 def list_pictures(album_id: UUID) -> tuple[ScopedSelect, ScopedSelect]:
     """List the photographs of an album that the caller can see."""
     return ALL_PHOTOS, Album.visible_to(current_caller)
@@ -115,7 +110,7 @@ def create_photo(data: dict[str, Any], album_id: UUID) -> tuple[Photo, ScopedSel
 
 
 @albums.get("/<uuid:album_id>/photos/export", access=authenticated)
-@albums.exports(PhotoSchema, PhotoQuery)
+@albums.exports(PhotoSchema, BY_CREATION)
 def export_photos(album_id: UUID) -> ScopedSelect:
     """Export the photographs of an album."""
     return OWN_PHOTOS

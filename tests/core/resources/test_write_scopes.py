@@ -287,8 +287,5 @@ def test_audit_event_of_a_deletion_has_the_computed_members(
 
 # end audit
 def test_sort_by_a_computed_member_that_can_be_null_is_refused() -> None:
-    class BadQuery(PageQuery):
-        sort = Sort({"best": Post.best_score}, default="best")
-
     with pytest.raises(DeclarationError, match="the sort key best can be NULL"):
-        posts.paginated(PostSchema, BadQuery)
+        posts.paginated(PostSchema, Sort({"best": Post.best_score}, default="best"))

@@ -8,7 +8,7 @@ import pytest
 from flask import Flask
 
 from app.core.resources.blueprint import Blueprint
-from app.core.resources.filters import PageQuery, Sort
+from app.core.resources.filters import Sort
 from app.core.resources.scoped_query import ScopedSelect
 from app.core.schemas import fields
 from app.core.schemas.base import ResourceSchema, Schema
@@ -25,6 +25,8 @@ from tests.api import Api
 from tests.articles.models import Article
 from tests.conftest import MakeApp
 from tests.core.schemas.test_row_to_dict import MUG, Address
+
+BY_CREATION = Sort({"created_at": Article.created_at}, default="created_at")
 
 
 class WithPostDumpSchema(Schema):
@@ -97,11 +99,8 @@ def test_nested_member_that_rows_cannot_serialise_stops_the_start() -> None:
 
 @pytest.mark.parametrize("kind", ["returns", "paginated", "exports", "batch", "creates", "updates"])
 def test_every_decorator_that_serialises_rows_checks_its_schema(kind: str) -> None:
-    class Query(PageQuery):
-        sort = Sort({"created_at": Article.created_at}, default="created_at")
-
     odd = Blueprint("odd", __name__, url_prefix="/odd")
-    arguments = [Query] if kind in ("paginated", "exports") else []
+    arguments = [BY_CREATION] if kind in ("paginated", "exports") else []
     with pytest.raises(RuntimeError, match=r"WithPostDumpSchema\.name: "):
         getattr(odd, kind)(WithPostDumpSchema, *arguments)
 
@@ -113,15 +112,11 @@ class PriceTagSchema(ResourceSchema):
     currency = Currency(dump_only=True)
 
 
-class PriceTagQuery(PageQuery):
-    sort = Sort({"created_at": Article.created_at}, default="created_at")
-
-
 def test_list_with_a_read_only_amount_is_returned(app: Flask, make_app: MakeApp) -> None:
     tags = Blueprint("tags", __name__, url_prefix="/tags", description="Tests amounts.")
 
     @tags.get("", access=public)
-    @tags.paginated(PriceTagSchema, PriceTagQuery)
+    @tags.paginated(PriceTagSchema, BY_CREATION)
     def list_tags() -> ScopedSelect:
         """List the price tags."""
         return Article.visible_to(current_caller)
