@@ -12,5 +12,4 @@ class Note(OwnedMixin, Base):
 
     __tablename__ = "notes"
     __table_args__ = (Index("ix_notes_owner_id_created_at", "owner_id", "created_at", "id"),)
-
     text: Mapped[str] = mapped_column(Text)

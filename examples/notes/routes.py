@@ -4,16 +4,17 @@ from typing import Any
 from uuid import UUID
 
 from app.core.resources.blueprint import Blueprint
+from app.core.resources.filters import Sort
 from app.core.resources.scoped_query import ScopedSelect
 from app.core.security.authorization import authenticated, current_caller
 from examples.notes.models import Note
-from examples.notes.schemas import NoteQuery, NoteSchema
+from examples.notes.schemas import NoteSchema
 
 notes = Blueprint("notes", __name__, url_prefix="/api/v1/notes", description="The caller's notes.")
 
 
 @notes.get("", access=authenticated)
-@notes.paginated(NoteSchema, NoteQuery)
+@notes.paginated(NoteSchema, Sort({"created_at": Note.created_at}, default="-created_at"))
 def list_notes() -> ScopedSelect:
     """List the caller's notes."""
     return Note.visible_to(current_caller)

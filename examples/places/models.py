@@ -13,7 +13,6 @@ class Place(ResourceMixin, Base):
 
     __tablename__ = "places"
     __table_args__ = (Index("ix_places_created_at", "created_at", "id"),)
-
     text: Mapped[str] = mapped_column(Text)
 
     @staticmethod

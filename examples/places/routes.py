@@ -4,10 +4,11 @@ from typing import Any
 from uuid import UUID
 
 from app.core.resources.blueprint import Blueprint
+from app.core.resources.filters import Sort
 from app.core.resources.scoped_query import ScopedSelect
 from app.core.security.authorization import current_caller, permission
 from examples.places.models import Place
-from examples.places.schemas import PlaceQuery, PlaceSchema
+from examples.places.schemas import PlaceSchema
 
 places = Blueprint(
     "places", __name__, url_prefix="/api/v1/places", description="Places, shared by all."
@@ -15,7 +16,7 @@ places = Blueprint(
 
 
 @places.get("", access=permission("places:read"))
-@places.paginated(PlaceSchema, PlaceQuery)
+@places.paginated(PlaceSchema, Sort({"created_at": Place.created_at}, default="-created_at"))
 def list_places() -> ScopedSelect:
     """List the places."""
     return Place.visible_to(current_caller)

@@ -18,7 +18,6 @@ class Remark(ResourceMixin, Base):
 
     __tablename__ = "remarks"
     __table_args__ = (Index("ix_remarks_note_id_created_at", "note_id", "created_at", "id"),)
-
     note_id: Mapped[UUID] = mapped_column(ForeignKey(Note.id, ondelete="CASCADE"))
     text: Mapped[str] = mapped_column(Text)
 

@@ -4,12 +4,13 @@ from typing import Any
 from uuid import UUID
 
 from app.core.resources.blueprint import Blueprint
+from app.core.resources.filters import Sort
 from app.core.resources.scoped_query import ScopedSelect
 from app.core.security.authorization import authenticated, current_caller
 from examples.notes.models import Note
 from examples.notes.schemas import NoteSchema
 from examples.remarks.models import Remark
-from examples.remarks.schemas import RemarkQuery, RemarkSchema
+from examples.remarks.schemas import RemarkSchema
 
 remarks = Blueprint(
     "remarks",
@@ -20,7 +21,9 @@ remarks = Blueprint(
 
 
 @remarks.get("", access=authenticated)
-@remarks.paginated(RemarkSchema, RemarkQuery, parent=NoteSchema)
+@remarks.paginated(
+    RemarkSchema, Sort({"created_at": Remark.created_at}, default="-created_at"), parent=NoteSchema
+)
 def list_remarks(note_id: UUID) -> tuple[ScopedSelect, ScopedSelect]:
     """List the remarks of a note."""
     return Remark.visible_to(current_caller), Note.visible_to(current_caller)

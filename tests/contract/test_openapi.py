@@ -21,8 +21,10 @@ from app import create_app
 from app.config import Settings
 from app.core.resources import dispatch
 from app.core.resources.blueprint import Blueprint
+from app.core.resources.filters import Sort
 from app.core.security.authorization import public
-from examples.notes.schemas import NoteQuery, NoteSchema
+from examples.notes.models import Note
+from examples.notes.schemas import NoteSchema
 from tests.contract.document import document_of, operations_in, path_of
 from tests.contract.operations import OPERATIONS, Operation, ids
 from tests.contract.world import World
@@ -79,8 +81,9 @@ def test_two_lists_and_batches_of_one_schema_share_their_components() -> None:
         view.__name__ = name
         register(rule, access=public)(declare(view))
 
+    by_creation = Sort({"created_at": Note.created_at}, default="created_at")
     for n in (1, 2):
-        lists = blueprint.paginated(NoteSchema, NoteQuery)
+        lists = blueprint.paginated(NoteSchema, by_creation)
         add(f"list_{n}", f"/{n}", blueprint.get, lists)
         add(f"batch_{n}", f"/{n}", blueprint.post, blueprint.batch(NoteSchema))
     settings = Settings(app_env="testing", secret_key="only reads the routes")

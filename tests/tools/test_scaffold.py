@@ -84,6 +84,25 @@ def test_optional_member_of_a_new_resource_may_be_null() -> None:
     assert 'sa.Column("on", sa.Date(), nullable=True)' in migration
 
 
+@pytest.mark.parametrize("example", ["notes", "places", "remarks"])
+@pytest.mark.parametrize("type_", ["string", "date"])
+def test_list_of_a_new_resource_has_a_query_class_if_it_has_a_filter(
+    example: str, type_: str
+) -> None:
+    resource = parse_resource("diaries", (f"member:{type_}",))._replace(example=example)
+    folder = ROOT / "examples" / example
+    schemas = write_fields(folder / "schemas.py", resource)
+    routes = write_fields(folder / "routes.py", resource)
+    sort = 'Sort({"created_at": Diary.created_at}, default="-created_at")'
+    if type_ == "string":
+        assert f"    sort = {sort}\n" in schemas
+        assert "DiarySchema, DiaryQuery" in routes
+        assert "from app.diaries.schemas import DiaryQuery, DiarySchema\n" in routes
+    else:
+        assert f"DiarySchema, {sort}" in routes
+        assert "DiaryQuery" not in schemas + routes
+
+
 # begin docs mfa
 def test_removal_of_a_feature_with_tables_names_the_command_that_drops_them(tree: Path) -> None:
     last = flask(tree, "remove", "feature", "mfa").splitlines()[-1]

@@ -24,7 +24,7 @@ from app.core.database.types import CodepointText, Money, Timestamp
 """
 SCHEMA_IMPORTS = """
 from app.core.database.full_text import matches
-from app.core.resources.filters import filter_by
+from app.core.resources.filters import PageQuery, Sort, filter_by
 from app.core.schemas.fields import UUID, Boolean, Date, DateTime, Email, Integer, MoneyAmount
 """
 
@@ -73,6 +73,7 @@ def write_fields(source: Path, resource: Resource) -> str:
             lines.append(f"{name} = {field.field.format(arguments)}")
         text = _replace_line(text, "text = ", lines)
         text = text.replace("\n\n", f"\n{SCHEMA_IMPORTS}\n", 1)
+        text = _add_query(text, resource) if resource.texts else text
     elif "migrations" in source.parts:
         lines = [f'sa.Column("{n}", {f.stored}, nullable={f.optional}),' for n, f in fields]
         text = _replace_line(text, 'sa.Column("text"', lines)
@@ -88,20 +89,15 @@ def write_fields(source: Path, resource: Resource) -> str:
 
 
 def _add_search(text: str, resource: Resource) -> str:
-    """The same with the filter `q` in schemas, and with its index in models and migrations."""
+    """The same with the query class in routes, and with its index in models and migrations."""
     table, model = resource.name, class_name_of(resource.name)
     columns = ", ".join(f'"{name}"' for name in resource.texts)
     index = search_index(f"ix_{table}_search", *resource.texts)
-    attributes = ", ".join(f"{model}.{name}" for name in resource.texts)
-    field = "String(min_length=1, max_length=200)"
     create = f'"{index.name}", "{table}", [sa.text({str(index.expressions[0])!r})]'
     for old, new in (
         ('"id"),)\n', f'"id"), search_index("{index.name}", {columns}))\n'),
-        (
-            "    sort = Sort(",
-            f"    q = filter_by({field}, lambda words: matches(words, {attributes}))\n"
-            "    sort = Sort(",
-        ),
+        (f", {_sort(model)}", f", {model}Query"),
+        (f"from app.{table}.schemas import ", f"from app.{table}.schemas import {model}Query, "),
         (
             "\n\n\ndef downgrade()",
             f"\n    if postgresql:\n        op.create_index({create}, postgresql_using='gin')"
@@ -110,6 +106,28 @@ def _add_search(text: str, resource: Resource) -> str:
     ):
         text = text.replace(old, new, 1)
     return text
+
+
+def _add_query(text: str, resource: Resource) -> str:
+    """The same schemas, and the query class of the list with the filter `q`."""
+    model = class_name_of(resource.name)
+    text = text.replace('."""', ', and the query parameters of their list."""', 1)
+    text = text.replace("\n\n", f"\n\nfrom app.{resource.name}.models import {model}\n", 1)
+    attributes = ", ".join(f"{model}.{name}" for name in resource.texts)
+    field = "String(min_length=1, max_length=200)"
+    return f'''{text}
+
+class {model}Query(PageQuery):
+    """The query parameters of the list."""
+
+    q = filter_by({field}, lambda words: matches(words, {attributes}))
+    sort = {_sort(model)}
+'''
+
+
+def _sort(model: str) -> str:
+    """The sort of the example, with this model."""
+    return f'Sort({{"created_at": {model}.created_at}}, default="-created_at")'
 
 
 def _replace_line(text: str, start: str, lines: list[str]) -> str:
