@@ -15,7 +15,7 @@ from app.core.openapi.document import openapi_document
 from app.core.resources.batch_schema import BatchItemsField
 from app.core.resources.child_rows import Rows
 from app.core.resources.filters import Sort
-from app.core.resources.model_checks import has_member
+from app.core.resources.model_checks import member_names
 from app.core.resources.references import Reference
 from app.core.resources.statements import reads_other_tables
 from app.core.schemas.base import nested_schema
@@ -135,7 +135,7 @@ def _has_computed(schema: Any) -> bool:
     """Whether a model that has all members of the schema computes one of them."""
     names = schema.column_names if schema else ()
     models = (mapper.class_ for mapper in Base.registry.mappers)
-    fitting = (model for model in models if all(has_member(model, name) for name in names))
+    fitting = (model for model in models if member_names(model).issuperset(names))
     return any(reads_other_tables(model, schema) for model in fitting if names)
 
 

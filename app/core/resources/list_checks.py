@@ -14,7 +14,7 @@ from app.core.database.types import correlated
 from app.core.openapi.operation import DeclarationError
 from app.core.resources.cursor import SORTABLE
 from app.core.resources.filters import NOT_FILTERS, PageQuery, Sort
-from app.core.resources.model_checks import has_member
+from app.core.resources.model_checks import member_names
 from app.core.schemas.base import Schema
 from app.core.schemas.fields import Integer
 from app.core.schemas.member_checks import field_problem, wrong_type
@@ -133,4 +133,5 @@ def listed_model(query: PageQuery, schema: Schema) -> Any:
 def _missing_member(model: Any, schema: Schema) -> str | None:
     fields = schema.dump_fields  # one with a method `column` is not a column of the table
     own = (name for name in schema.column_names if not hasattr(fields[name], "column"))
-    return next((name for name in own if not has_member(model, name)), None)
+    members = member_names(model)
+    return next((name for name in own if name not in members), None)

@@ -88,7 +88,8 @@ def _check_files(view: View, own_models: list[Any]) -> None:
 
 
 def _check_schema(operation: Operation, schema: Schema, models: list[Any]) -> None:
-    if any(next(_mismatches(model, schema, operation), None) is None for model in models):
+    fitting = [model for model in models if not _lacking(model, schema)]
+    if any(next(_mismatches(model, schema, operation), None) is None for model in fitting):
         return
     found = [(model, list(_mismatches(model, schema, operation))) for model in models]
     _, mismatches = min(found, key=lambda each: (_lacking(each[0], schema), len(each[1])))
@@ -96,15 +97,17 @@ def _check_schema(operation: Operation, schema: Schema, models: list[Any]) -> No
     raise DeclarationError(type(schema), text, member=name)
 
 
-def has_member(model: Any, name: str) -> bool:
-    """Whether rows of the model have a column or computed member of this name."""
+def member_names(model: Any) -> set[str]:
+    """The names of the columns and computed members of a model."""
     mapper = sa.inspect(model)
-    return name in mapper.all_orm_descriptors and name not in mapper.relationships
+    return {*mapper.all_orm_descriptors.keys()} - {*mapper.relationships.keys()}
 
 
 def _lacking(model: Any, schema: Schema) -> int:
-    fields = schema.dump_fields.items()
-    return sum(not isinstance(f, Rows) and not has_member(model, name) for name, f in fields)
+    """The number of members of the schema, other than child rows, that the model has not."""
+    fields = schema.dump_fields
+    names = {name for name in schema.column_names if not isinstance(fields[name], Rows)}
+    return len(names - member_names(model))
 
 
 def _default(column: Any) -> Any:
@@ -146,14 +149,14 @@ def _computed_problem(model: Any, name: str, operation: Operation) -> str:
 
 
 def _mismatches(model: Any, schema: Schema, operation: Operation) -> Iterator[Mismatch]:
-    columns = table_of(model).c
+    columns, members = table_of(model).c, member_names(model)
     for name in schema.column_names:
         field = schema.dump_fields[name]
         if isinstance(field, Rows):
             takes = hasattr(model, name) and name not in sa.inspect(model).relationships
             if not (field.dump_only or takes):
                 yield name, f"{model.__name__} needs a class attribute for it: ClassVar[Any] = ()"
-        elif not has_member(model, name):
+        elif name not in members:
             yield name, f"{model.__name__} has no column or computed member of this name"
         elif (stored := _name_of_column(model, name)) not in (None, name):
             yield name, f"its column is {stored}, and a member has the name of its column"

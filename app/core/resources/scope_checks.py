@@ -4,7 +4,7 @@ import ast
 import inspect
 from collections.abc import Callable
 from contextlib import suppress
-from functools import partial
+from functools import cache, partial
 from textwrap import dedent
 from typing import Any
 
@@ -62,13 +62,20 @@ def check_result(view: View, operation: Operation) -> None:
         return
     if None not in view.__code__.co_consts:  # what Python returns without a `return`
         return
+    if _returns_nothing(view):
+        raise DeclarationError(view, "it returns nothing")
+
+
+@cache
+def _returns_nothing(view: Callable[..., Any]) -> bool:
+    """Whether the code of a view has neither a `return` with a value nor a `raise`."""
     with suppress(OSError):  # it has no source where `exec` has made it
         (function,) = ast.parse(dedent(inspect.getsource(view))).body
         nodes = list(ast.walk(function))
         returns = any(isinstance(each, ast.Return) and each.value for each in nodes)
         # A view that raises may have no other response.
-        if not returns and not any(isinstance(each, ast.Raise) for each in nodes):
-            raise DeclarationError(view, "it returns nothing")
+        return not returns and not any(isinstance(each, ast.Raise) for each in nodes)
+    return False
 
 
 def _visible_to(model: Any, caller: Caller) -> Any:

@@ -7,7 +7,7 @@
 # A scoped query is one constant object per kind of caller, so that it is the key of the statements
 # built from it: docs/decisions.md#1-scoped-queries
 
-from collections.abc import Iterator
+from functools import lru_cache
 from typing import Any
 from uuid import UUID
 
@@ -28,11 +28,11 @@ def path_param(name: str) -> sa.BindParameter[Any]:
     return sa.bindparam(f"{_PATH}{name}", type_=sa.Uuid())
 
 
-def path_param_names(scoped: ScopedSelect) -> Iterator[str]:
+@lru_cache(maxsize=1024)
+def path_param_names(scoped: ScopedSelect) -> tuple[str, ...]:
     """The names of the ids that a scoped query takes from the path."""
-    for each in visitors.iterate(scoped):
-        if isinstance(each, sa.BindParameter) and each.key.startswith(_PATH):
-            yield each.key.removeprefix(_PATH)
+    keys = (each.key for each in visitors.iterate(scoped) if isinstance(each, sa.BindParameter))
+    return tuple(key.removeprefix(_PATH) for key in keys if key.startswith(_PATH))
 
 
 def writable_if(visible: ScopedSelect, condition: sa.ColumnElement[bool]) -> ScopedSelect:
