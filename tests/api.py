@@ -12,10 +12,12 @@ from argon2 import PasswordHasher
 from click.testing import Result
 from flask import Flask
 from flask.testing import FlaskClient
+from sqlalchemy import Connection, insert
 from werkzeug.test import TestResponse
 
 from app.auth.models import Session
 from app.auth.tokens import issue_access_token
+from app.core.database.ids import uuid7
 from app.core.database.types import now
 from app.extensions import db
 from app.users import passwords
@@ -51,26 +53,17 @@ class Api:
 
     def sign_up(self, role: str = "user") -> Caller:
         """A new user of this role with a session; the password hash is computed only once."""
-        email = f"user{next(_numbers)}@example.com"
-        stored = hash_once(passwords._hasher, PASSWORD)
-        with self.app.app_context():
-            user = User(email=email, name="Test", password_hash=stored, role=role)
-            db.session.add(user)
-            db.session.flush()
-            return self._with_session(Caller(user.id, user.email, user.role, {}))
+        caller = Caller(uuid7(), f"user{next(_numbers)}@example.com", role, {})
+        values = {"id": caller.id, "email": caller.email, "name": "Test", "role": role}
+        values["password_hash"] = hash_once(passwords._hasher, PASSWORD)
+        with self.app.app_context(), db.engine.begin() as connection:
+            connection.execute(insert(User), values)
+            return _with_session(caller, connection)
 
     def sign_in(self, caller: Caller) -> Caller:
         """The same user in a new session."""
-        with self.app.app_context():
-            return self._with_session(caller)
-
-    def _with_session(self, caller: Caller) -> Caller:
-        """The same user in a new session; commits."""
-        expires_at = now() + timedelta(days=1)
-        session = Session(owner_id=caller.id, refresh_token_hash=b"", expires_at=expires_at)
-        db.session.add(session)
-        db.session.commit()
-        return replace(caller, headers=bearer(issue_access_token(session, caller.role)))
+        with self.app.app_context(), db.engine.begin() as connection:
+            return _with_session(caller, connection)
 
     def client(self) -> FlaskClient:
         """A new client, so that requests share no cookies."""
@@ -112,6 +105,14 @@ class Api:
 
     def delete(self, path: str, *, etag: str | None = "*", **kwargs: Any) -> TestResponse:
         return self.call("DELETE", path, **_with_if_match(etag, kwargs))
+
+
+def _with_session(caller: Caller, connection: Connection) -> Caller:
+    """The same user in a new session."""
+    session = Session(id=uuid7(), owner_id=caller.id)
+    values = {"id": session.id, "owner_id": caller.id, "refresh_token_hash": b""}
+    connection.execute(insert(Session), {**values, "expires_at": now() + timedelta(days=1)})
+    return replace(caller, headers=bearer(issue_access_token(session, caller.role)))
 
 
 def _with_if_match(etag: str | None, kwargs: dict[str, Any]) -> dict[str, Any]:

@@ -4,6 +4,7 @@ import threading
 import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from functools import cache
 from typing import Any
 from urllib.parse import urlsplit
 from uuid import UUID
@@ -99,10 +100,19 @@ def blocked_by_lock(app: Flask, rows: Select[Any] | Update, *calls: Call) -> lis
 
 
 def empty_tables() -> None:
-    """Delete all rows; on PostgreSQL in one round trip."""
-    deletes = [f"DELETE FROM {table.name}" for table in reversed(db.metadata.sorted_tables)]
-    with db.engine.begin() as connection:
-        if connection.dialect.name == "postgresql":
-            deletes = ["; ".join(deletes)]
-        for delete in deletes:
-            connection.execution_options(no_parameters=True).exec_driver_sql(delete)
+    """Delete all rows, by one call of the driver."""
+    deletes = _delete_all(tuple(db.metadata.tables))
+    with db.engine.connect() as connection:
+        driver: Any = connection.connection.driver_connection
+        if connection.dialect.name == "sqlite":
+            driver.executescript(f"BEGIN IMMEDIATE; {deletes}; COMMIT")
+        else:
+            driver.execute(deletes)
+            driver.commit()
+
+
+@cache
+def _delete_all(names: tuple[str, ...]) -> str:
+    """SQL that deletes the rows of all tables, of those first that refer to others."""
+    tables = [table.name for table in db.metadata.sorted_tables if table.name in names]
+    return "; ".join(f"DELETE FROM {name}" for name in reversed(tables))

@@ -48,6 +48,7 @@ class Contract:
         resource = Resource.from_contents(self.document, default_specification=DRAFT202012)
         self.registry = Registry().with_resource("urn:openapi", resource)
         self.operations = dict(operations_in(self.document))
+        self._validators: dict[int, Draft202012Validator] = {}  # by the id of a part of `document`
 
     def check(self, response: TestResponse) -> None:
         """Fail unless status, media type, header fields and body are as documented."""
@@ -92,13 +93,18 @@ class Contract:
         return self.document["components"][section][name]
 
     def _validate(self, schema: dict[str, Any], value: Any, where: str) -> None:
+        if id(schema) not in self._validators:
+            self._validators[id(schema)] = self._validator(schema)
+        errors = self._validators[id(schema)].iter_errors(value)
+        wrong = [f"{error.json_path}: {error.message}" for error in errors]
+        assert not wrong, f"{where}: {wrong}"
+
+    def _validator(self, schema: dict[str, Any]) -> Draft202012Validator:
         if reference := schema.get("$ref"):
             schema = {"$ref": f"urn:openapi{reference}"}
-        validator = Draft202012Validator(
+        return Draft202012Validator(
             schema, registry=self.registry, format_checker=Draft202012Validator.FORMAT_CHECKER
         )
-        wrong = [f"{error.json_path}: {error.message}" for error in validator.iter_errors(value)]
-        assert not wrong, f"{where}: {wrong}"
 
 
 contract_of = cache(Contract)
