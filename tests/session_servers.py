@@ -15,7 +15,7 @@ import psycopg
 import pytest
 
 from tests import pooler, services, stack_proxy
-from tests.untraced import mark_untraced
+from tests.marks import mark
 
 PROGRAMS = ("chromium", "npm")
 SERVERS = {"postgresql": services.postgres, "redis": services.redis}
@@ -71,7 +71,7 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
             items=[item for item in items if not pooler.runs_through_pooler(item)]
         )
         items[:] = filter(pooler.runs_through_pooler, items)
-    mark_untraced(items)
+    mark(items)
 
 
 def server_url(request: pytest.FixtureRequest, name: str) -> str:

@@ -122,6 +122,7 @@ def test_jwt_required_rejects_an_api_key(plain: Api, user: Caller) -> None:
     assert_rejected(plain.get("/identity", headers=bearer(key)))
 
 
+@pytest.mark.database_independent
 @pytest.mark.parametrize("path", ["/identity", "/declared"])
 def test_jwt_required_rejects_forged_tokens(plain: Api, forge: Forge, path: str) -> None:
     for name, make in (ATTACKS | BAD_CLAIMS).items():
@@ -140,6 +141,7 @@ def test_jwt_required_checks_the_csrf_token_of_a_request_with_cookies(
     assert client.post("/change").status_code == 403
 
 
+@pytest.mark.database_independent
 @pytest.mark.parametrize("change", [{"kid": "unknown"}, {"typ": "JWT"}, {"jku": "https://x.test"}])
 def test_decode_token_rejects_headers_that_the_service_does_not_write(
     plain: Api, forge: Forge, change: dict[str, str]

@@ -85,6 +85,7 @@ def test_token_of_an_insufficient_role_is_403_with_insufficient_scope(
     assert challenge == 'Bearer realm="api", error="insufficient_scope"'
 
 
+@pytest.mark.database_independent
 def test_forged_tokens_have_one_401_response(
     api: Api, forge: Forge, subtests: pytest.Subtests
 ) -> None:
@@ -93,6 +94,7 @@ def test_forged_tokens_have_one_401_response(
             refused(api, attack(forge))
 
 
+@pytest.mark.database_independent
 def test_signed_tokens_with_invalid_claims_have_one_401_response(
     api: Api, hmac_forge: Forge, subtests: pytest.Subtests
 ) -> None:
@@ -101,12 +103,14 @@ def test_signed_tokens_with_invalid_claims_have_one_401_response(
             refused(api, forged(hmac_forge))
 
 
+@pytest.mark.database_independent
 @pytest.mark.parametrize("name", ["garbage", "alg none", "header nested deeply"])
 def test_forged_token_is_401_on_a_public_route(api: Api, hmac_forge: Forge, name: str) -> None:
     answer = api.get("articles", headers=bearer(ATTACKS[name](hmac_forge)), status=401)
     assert 'error="invalid_token"' in answer.headers["WWW-Authenticate"]
 
 
+@pytest.mark.database_independent
 @pytest.mark.parametrize("parameter", ["jku", "x5u", "kid", "iss"])
 def test_address_in_a_forged_token_is_not_requested(api: Api, forge: Forge, parameter: str) -> None:
     with socket.create_server(("127.0.0.1", 0)) as server:

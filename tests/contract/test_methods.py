@@ -5,6 +5,8 @@ import pytest
 from tests.contract.operations import COLLECTIONS, ITEMS, OPERATIONS, Operation, ids
 from tests.contract.world import World
 
+pytestmark = pytest.mark.database_independent
+
 READS = [o for o in OPERATIONS if o.method == "GET"]
 WRITES = [o for o in OPERATIONS if o.body]
 RULES = {o.rule: o for o in OPERATIONS}

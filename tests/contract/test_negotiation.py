@@ -5,6 +5,8 @@ import pytest
 from tests.contract.operations import DOWNLOADS, OPERATIONS, Operation, ids
 from tests.contract.world import World
 
+pytestmark = pytest.mark.database_independent
+
 WITH_BODY = [o for o in OPERATIONS if o.media_types and o not in DOWNLOADS]
 WITHOUT_BODY = [o for o in OPERATIONS if not o.media_types]
 ACCEPTED = [

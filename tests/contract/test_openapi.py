@@ -195,6 +195,7 @@ FAILURES = {
 }
 
 
+@pytest.mark.database_independent
 @pytest.mark.parametrize(
     "operation", [o for o in OPERATIONS if not o.endpoint.startswith("health.")], ids=ids
 )

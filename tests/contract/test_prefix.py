@@ -13,6 +13,8 @@ from tests.contract.document import CheckedApi
 from tests.contract.operations import COLLECTIONS, CREATES, OPERATIONS, Operation, ids
 from tests.contract.world import World, links
 
+pytestmark = pytest.mark.database_independent
+
 PREFIX = "/svc"
 
 

@@ -15,6 +15,8 @@ from tests.auth.login import log_in
 from tests.conftest import MakeApp
 from tests.mail_server import receive
 
+pytestmark = pytest.mark.database_independent
+
 EMAIL, NAME = "lovelace@example.com", "Ada Byron"
 SERVICE = Settings().token_issuer
 

@@ -20,6 +20,8 @@ from tests.articles.schemas import ArticleQuery, ArticleSchema
 from tests.conftest import MakeApp
 from tests.errands.schemas import ErrandSchema
 
+pytestmark = pytest.mark.database_independent
+
 MUG = {"sku": "M", "name": "M", "category": "M", "price": "1", "currency": "EUR"}
 
 

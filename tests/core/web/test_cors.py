@@ -8,6 +8,8 @@ from app.core.openapi.document import openapi_document
 from tests.api import Api
 from tests.conftest import MakeApp
 
+pytestmark = pytest.mark.database_independent
+
 OURS, ALSO_OURS = "https://app.example.com", "https://admin.example.com:8443"
 
 

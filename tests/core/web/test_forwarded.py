@@ -8,6 +8,8 @@ from flask import Flask
 from tests.api import Api
 from tests.conftest import MakeApp
 
+pytestmark = pytest.mark.database_independent
+
 PREFIXED = {"X-Forwarded-Prefix": "/shop"}
 
 

@@ -8,6 +8,8 @@ from app.host_names import canonical_host
 from tests.api import Api
 from tests.conftest import MakeApp
 
+pytestmark = pytest.mark.database_independent
+
 HOSTS = [
     ("api.example.com", "api.example.com"),
     ("API.Example.COM", "api.example.com"),

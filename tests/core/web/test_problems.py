@@ -17,6 +17,8 @@ from tests.api import Api, Caller, error_locations
 from tests.conftest import MakeApp
 from tests.core.web.problems import check_problem, fail
 
+pytestmark = pytest.mark.database_independent
+
 ROOT = Path(__file__).parents[3]
 NOWHERE = "00000000-0000-7000-8000-000000000000"
 

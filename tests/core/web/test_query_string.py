@@ -8,6 +8,8 @@ from flask import Flask
 from tests.api import Api, Caller, error_locations
 from tests.core.web.problems import is_problem
 
+pytestmark = pytest.mark.database_independent
+
 NOWHERE = "00000000-0000-7000-8000-000000000000"
 
 

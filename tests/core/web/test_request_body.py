@@ -10,6 +10,8 @@ from tests.conftest import MakeApp
 from tests.core.web.problems import is_problem
 from tests.core.web.raw_bodies import MUG, send, stored
 
+pytestmark = pytest.mark.database_independent
+
 NOWHERE = "00000000-0000-7000-8000-000000000000"
 
 

@@ -6,6 +6,8 @@ from tests.api import Api, Caller, error_locations
 from tests.core.web.problems import is_problem
 from tests.core.web.raw_bodies import MUG, send, stored
 
+pytestmark = pytest.mark.database_independent
+
 NOWHERE = "00000000-0000-7000-8000-000000000000"
 
 
