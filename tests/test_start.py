@@ -49,6 +49,7 @@ def start(command: str, folder: Path, **environ: str) -> "subprocess.CompletedPr
     )
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("command", COMMANDS)
 def test_mistake_in_a_declaration_stops_the_start_with_one_line(broken: Path, command: str) -> None:
     stopped = start(command, broken)

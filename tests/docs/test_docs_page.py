@@ -41,6 +41,7 @@ def try_out(browser: Browser, operation: str, **parameters: str) -> tuple[str, d
     return status[:3], json.loads(browser.text(f"{answered} .response-col_description code"))
 
 
+@pytest.mark.slow
 def test_docs_page_authorises_creates_a_note_and_reads_it_back(
     live: Live, browser: Browser
 ) -> None:

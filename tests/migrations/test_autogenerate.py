@@ -91,6 +91,7 @@ with app.app_context():
 """
 
 
+@pytest.mark.slow
 def test_table_belongs_to_the_feature_that_declares_it(tmp_path: Path) -> None:
     environ = {**os.environ, "APP_ENV": "testing", "DATABASE_URL": f"sqlite:///{tmp_path}/new.db"}
     command = [sys.executable, "-c", SECOND_CLASS]
@@ -134,6 +135,7 @@ def test_written_migrations_run_unchanged_on_both_databases(
     assert_runs_on_both(flask, "gadgets@gadgets_0001")
 
 
+@pytest.mark.slow
 def test_revision_is_written_without_ruff_and_the_command_that_formats_it_is_named(
     tmp_path: Path,
 ) -> None:
@@ -169,6 +171,7 @@ def test_revisions_that_cannot_be_written_are_refused_with_a_reason(
     assert "index uq_gadgets_name differs" in revise(flask, "--autogenerate")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("named", ["down_revision", "depends_on"])
 def test_migration_that_names_a_missing_revision_is_refused_in_one_line(
     tree: Path, named: str

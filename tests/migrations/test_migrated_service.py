@@ -2,6 +2,7 @@
 
 from pathlib import Path
 
+import pytest
 from flask import Flask
 from sqlalchemy import text
 
@@ -41,6 +42,7 @@ def test_service_stays_ready_when_a_newer_release_has_migrated(new_app: Flask) -
     Api(new_app).get("/health/ready", status=200)
 
 
+@pytest.mark.slow
 def test_upgrade_by_an_older_release_succeeds_and_changes_nothing(
     flask: Flask_, new_app: Flask
 ) -> None:

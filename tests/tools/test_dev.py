@@ -28,6 +28,7 @@ def test_unknown_command_or_argument_ends_with_one_line(arguments: list[str]) ->
     assert len(done.stderr.splitlines()) == 1
 
 
+@pytest.mark.slow
 def test_embedded_database_is_created_in_a_fresh_checkout(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

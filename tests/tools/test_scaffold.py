@@ -104,6 +104,7 @@ def test_list_of_a_new_resource_has_a_query_class_if_it_has_a_filter(
 
 
 # begin docs mfa
+@pytest.mark.slow
 def test_removal_of_a_feature_with_tables_names_the_command_that_drops_them(tree: Path) -> None:
     last = flask(tree, "remove", "feature", "mfa").splitlines()[-1]
     assert last.endswith("with the code that still has app/mfa/: flask db downgrade mfa@base")

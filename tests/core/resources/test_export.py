@@ -226,6 +226,7 @@ def resident(pid: int) -> int:
     return int(pages) * 4096
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("accept", ["text/csv", "application/x-ndjson"])
 def test_memory_of_a_large_export_is_bounded(
     live: Live, editor_of: dict[str, str], accept: str
@@ -251,6 +252,7 @@ def test_client_disconnect_ends_the_transaction_of_an_export(
     assert set(states(database)) == {"idle"}
 
 
+@pytest.mark.slow
 def test_client_that_stops_reading_an_export_is_disconnected(
     live: Live, database: str, editor_of: dict[str, str]
 ) -> None:
