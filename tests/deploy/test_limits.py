@@ -12,6 +12,8 @@ from tests.contract.world import LONG, longest
 from tests.live import Answer, Live, serve
 from tests.nginx import in_front_of
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture(scope="module")
 def direct(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Live]:

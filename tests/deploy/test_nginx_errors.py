@@ -10,6 +10,8 @@ from tests import services
 from tests.live import Answer, Live, serve
 from tests.nginx import in_front_of
 
+pytestmark = pytest.mark.slow
+
 ORIGINS = "https://one.example, http://[::1]:3000,https://two.example:8443"
 ALLOWED = ["https://one.example", "http://[::1]:3000", "https://two.example:8443"]
 REFUSED = [

@@ -12,7 +12,10 @@ from tests.live import ROOT, Live, serve
 
 ARTIFACTS = ROOT / "artifacts"
 
-pytestmark = pytest.mark.skipif(not shutil.which("chromium"), reason="no chromium")
+pytestmark = [
+    pytest.mark.slow,
+    pytest.mark.skipif(not shutil.which("chromium"), reason="no chromium"),
+]
 
 
 @pytest.fixture(scope="module")
@@ -41,7 +44,6 @@ def try_out(browser: Browser, operation: str, **parameters: str) -> tuple[str, d
     return status[:3], json.loads(browser.text(f"{answered} .response-col_description code"))
 
 
-@pytest.mark.slow
 def test_docs_page_authorises_creates_a_note_and_reads_it_back(
     live: Live, browser: Browser
 ) -> None:

@@ -11,6 +11,8 @@ import pytest
 from tests.live import Live
 from tests.server.connections import LIMIT, answer, ask, check_problem, connect, head, mug
 
+pytestmark = pytest.mark.slow
+
 GET = b"GET /api/v1/articles HTTP/1.1\r\nHost: localhost\r\n"
 
 POST = b"POST /api/v1/articles HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\n"

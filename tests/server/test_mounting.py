@@ -9,6 +9,8 @@ import pytest
 from tests import services
 from tests.live import Live, serve
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture(scope="module")
 def plain(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Live]:

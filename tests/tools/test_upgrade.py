@@ -23,6 +23,8 @@ from tests.tools.releases import (
     project,
 )
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture
 def upstream(tmp_path: Path) -> Path:

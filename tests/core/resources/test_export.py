@@ -241,6 +241,7 @@ def test_memory_of_a_large_export_is_bounded(
     assert most - before < 16 * 2**20
 
 
+@pytest.mark.slow
 def test_client_disconnect_ends_the_transaction_of_an_export(
     live: Live, database: str, editor_of: dict[str, str]
 ) -> None:
@@ -264,6 +265,7 @@ def test_client_that_stops_reading_an_export_is_disconnected(
     assert set(states(database)) <= {"idle"}  # PostgreSQL may have closed the connection
 
 
+@pytest.mark.slow
 def test_interrupted_export_is_an_incomplete_response(
     live: Live, database: str, editor_of: dict[str, str]
 ) -> None:
@@ -283,6 +285,7 @@ def test_interrupted_export_is_an_incomplete_response(
     wait_until(lambda: live.call("GET", "articles?limit=1").status == 200)
 
 
+@pytest.mark.slow
 def test_end_of_an_export_is_logged(live: Live, editor_of: dict[str, str]) -> None:
     live.call("GET", "articles/export?category=none", headers=editor_of)
     wait_until(lambda: (0, True) in [(end["rows"], end["complete"]) for end in ends(live)])
