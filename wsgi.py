@@ -10,8 +10,6 @@ try:
     app = create_app()
 except config.StartError as error:
     sys.exit(str(error))
-# begin jobs
-celery = app.extensions.get("celery")
-# end jobs
+celery = app.extensions.get("celery")  # None without the feature `jobs`
 gc.freeze()  # collections skip the existing objects; a full one took 90 ms
 gc.enable()
