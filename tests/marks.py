@@ -1,4 +1,4 @@
-"""What the name of a test decides: whether its lines count for coverage, and whether it is slow."""
+"""Which tests count for coverage, and which are slow on SQLite."""
 
 from collections.abc import Generator, Iterator
 from contextlib import contextmanager
